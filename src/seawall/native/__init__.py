@@ -1,0 +1,3 @@
+"""Typed face of the Rust core."""
+
+from __future__ import annotations
