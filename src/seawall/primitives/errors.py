@@ -1,0 +1,183 @@
+"""The error tree. Every error that a person or an operation can cause says what was wrong, where, and what to do.
+
+    SeawallError (what, where, fix)
+    ├── NativeError                      leaves of the native core: keystore, encoding, address, signature, EVM input
+    ├── InputError                       a value given by a person or a file is unusable
+    │   └── ConfigError                  ... in the configuration, with its key
+    ├── MarketError                      a quote or pool state cannot be had exactly; never guessed
+    ├── ProtocolError                    an answer or call of a protocol does not have the promised shape
+    ├── PlanError                        a plan is malformed or contradicts itself
+    │   └── IdempotencyConflictError     same key, another digest
+    ├── WireError                        a frame between kernel and host breaks its bounds or format
+    ├── StrategyError                    a strategy raised, hung or answered nonsense
+    ├── ChainError
+    │   ├── EndpointError                an endpoint did not answer usefully (retryable elsewhere)
+    │   ├── ChainIdMismatchError         an endpoint serves another chain
+    │   ├── UnavailableError             no endpoint could serve; *unavailable* in the sense of TX-2
+    │   ├── ReadRevertedError            a pinned read reverted
+    │   └── UnknownBlockError            the pinned block is gone (reorg or pruned)
+    ├── StaleError                       head, overlay, lease or verdict moved; rebuild the candidate
+    ├── LedgerError
+    │   ├── LedgerLockedError            another kernel owns the database, or it is locked
+    │   ├── LedgerSchemaError            schema older or newer than this program
+    │   ├── FenceLostError               the lane's lease moved to another kernel
+    │   ├── AuthorityChangedError        the halt epoch moved between verdict and commit
+    │   ├── NonceTakenError              the slot exists already
+    │   └── StateVersionError            compare-and-set on strategy state failed
+    ├── SignerError                      a key cannot be opened or does not sign
+    ├── AuthorityError                   RUN, REDUCE_ONLY or HALT does not admit this
+    ├── RolloutError                     devnet, deployment
+    └── IntegrityAlarm                   ledger, signed bytes and chain contradict each other: halts
+"""
+
+from __future__ import annotations
+
+from seawall.native.errors import (
+    AddressError,
+    EncodingError,
+    EvmInputError,
+    KeystoreError,
+    NativeError,
+    SeawallError,
+    SignatureError,
+)
+
+__all__ = [
+    "AddressError",
+    "AuthorityChangedError",
+    "AuthorityError",
+    "ChainError",
+    "ChainIdMismatchError",
+    "ConfigError",
+    "EncodingError",
+    "EndpointError",
+    "EvmInputError",
+    "FenceLostError",
+    "IdempotencyConflictError",
+    "InputError",
+    "IntegrityAlarm",
+    "KeystoreError",
+    "LedgerError",
+    "LedgerLockedError",
+    "LedgerSchemaError",
+    "MarketError",
+    "NativeError",
+    "NonceTakenError",
+    "PlanError",
+    "ProtocolError",
+    "ReadRevertedError",
+    "RolloutError",
+    "SeawallError",
+    "SignatureError",
+    "SignerError",
+    "StaleError",
+    "StateVersionError",
+    "StrategyError",
+    "UnavailableError",
+    "UnknownBlockError",
+    "WireError",
+]
+
+
+class InputError(SeawallError):
+    """A value given by a person or a file is unusable."""
+
+
+class ConfigError(InputError):
+    """The configuration is unusable; `where` names the key."""
+
+
+class MarketError(SeawallError):
+    """A quote or a pool state cannot be had exactly."""
+
+
+class ProtocolError(SeawallError):
+    """An answer or a call of a protocol does not have the promised shape."""
+
+
+class PlanError(SeawallError):
+    """A plan is malformed or contradicts itself."""
+
+
+class IdempotencyConflictError(PlanError):
+    """An idempotency key was used before for another plan."""
+
+
+class WireError(SeawallError):
+    """A frame between kernel and host breaks its bounds or its format."""
+
+
+class StrategyError(SeawallError):
+    """A strategy raised, hung or answered nonsense."""
+
+
+class ChainError(SeawallError):
+    """Something about a chain or its endpoints."""
+
+
+class EndpointError(ChainError):
+    """One endpoint did not answer usefully."""
+
+
+class ChainIdMismatchError(ChainError):
+    """An endpoint serves another chain than the configuration says."""
+
+
+class UnavailableError(ChainError):
+    """Nothing could serve the request now; trying later may help."""
+
+
+class ReadRevertedError(ChainError):
+    """A read pinned to a block reverted."""
+
+
+class UnknownBlockError(ChainError):
+    """The pinned block is not known to the endpoint any more."""
+
+
+class StaleError(SeawallError):
+    """Head, overlay, lease or verdict moved: the candidate must be built again."""
+
+
+class LedgerError(SeawallError):
+    """The ledger refused or failed."""
+
+
+class LedgerLockedError(LedgerError):
+    """Another process owns the ledger."""
+
+
+class LedgerSchemaError(LedgerError):
+    """The ledger's schema is not the one this program knows."""
+
+
+class FenceLostError(LedgerError):
+    """The lane's lease is held by somebody else."""
+
+
+class AuthorityChangedError(LedgerError):
+    """Authority moved between verdict and commit."""
+
+
+class NonceTakenError(LedgerError):
+    """The slot already exists."""
+
+
+class StateVersionError(LedgerError):
+    """The strategy's state is not at the version the decision stands on."""
+
+
+class SignerError(SeawallError):
+    """A key cannot be opened or does not sign."""
+
+
+class AuthorityError(SeawallError):
+    """The authority in force does not admit this."""
+
+
+class RolloutError(SeawallError):
+    """Devnet or deployment failed."""
+
+
+class IntegrityAlarm(SeawallError):  # noqa: N818  (the specification's word)
+    """Our ledger, our signed bytes and the chain contradict each other."""
