@@ -1,0 +1,147 @@
+"""One anvil process: started with pinned rules, waited for, stopped by its process id.
+
+`--slots-in-an-epoch 2` makes `safe` = latest - 2 and `finalized` = latest - 4, so that finality can be watched in
+seconds. The binary is started directly, with signals unblocked and its output in a file: the process id is the node's
+own, and a caller that blocks signals (as the kernel does) does not hand that on.
+
+Does not restart the node and keeps no thread watching it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from seawall.primitives.errors import RolloutError
+from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc
+
+__all__ = ["NodeSettings", "RunningNode", "is_alive", "start_node", "stop_process"]
+
+HARDFORK: Final = "prague"
+SLOTS_IN_AN_EPOCH: Final = 2
+BLOCK_GAS_LIMIT: Final = 30_000_000
+BASE_FEE_WEI: Final = 1_000_000_000
+
+READY_WAIT_S: Final = 30.0
+STOP_WAIT_S: Final = 5.0
+POLL_S: Final = 0.005
+LOG_TAIL_BYTES: Final = 2_000
+
+_LISTENING: Final = re.compile(rb"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    log_file: Path
+    port: int = 0
+    """0: any free port."""
+    block_time_s: float | None = None
+    """Seconds between blocks; None makes a block of every transaction."""
+    manual_mining: bool = False
+    """Blocks only on command; excludes `block_time_s`."""
+    load_state: Path | None = None
+    genesis_time_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    pid: int
+    url: str
+
+    def stop(self) -> None:
+        stop_process(self.pid)
+
+
+def start_node(binary: Path, settings: NodeSettings) -> RunningNode:
+    """Start anvil and return once it answers for chain 31337; on failure nothing is left running."""
+    settings.log_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.log_file.write_bytes(b"")
+    log = str(settings.log_file)
+    pid = os.posix_spawn(
+        binary,
+        _arguments(binary, settings),
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigmask=[],
+    )
+    try:
+        node = RunningNode(pid, f"http://127.0.0.1:{_listening_port(pid, settings.log_file)}")
+        with DevnetRpc(node.url) as rpc:
+            rpc.require_devnet()
+    except BaseException:
+        stop_process(pid)
+        raise
+    return node
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; a dead child of ours is reaped on the way."""
+    with contextlib.suppress(ChildProcessError):
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def stop_process(pid: int) -> None:
+    """Ask the process to end, insist after a bound, and reap it if it is ours."""
+    for signal_number, wait_s in ((signal.SIGTERM, STOP_WAIT_S), (signal.SIGKILL, STOP_WAIT_S)):
+        if not is_alive(pid):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal_number)
+        deadline_s = time.monotonic() + wait_s
+        while time.monotonic() < deadline_s:
+            if not is_alive(pid):
+                return
+            time.sleep(POLL_S)
+    raise RolloutError(f"process {pid} does not end", "devnet", "end it by hand")
+
+
+def _arguments(binary: Path, settings: NodeSettings) -> list[str]:
+    assert not (settings.manual_mining and settings.block_time_s is not None), "one way of mining"
+    arguments = [
+        str(binary), "--host", "127.0.0.1", "--port", str(settings.port), "--chain-id", str(CHAIN_ID),
+        "--hardfork", HARDFORK, "--slots-in-an-epoch", str(SLOTS_IN_AN_EPOCH), "--gas-limit", str(BLOCK_GAS_LIMIT),
+        "--base-fee", str(BASE_FEE_WEI), "--cache-path", str(settings.log_file.parent / "states"),
+    ]  # fmt: skip
+    if settings.block_time_s is not None:
+        arguments += ["--block-time", f"{settings.block_time_s:g}"]
+    if settings.manual_mining:
+        arguments += ["--no-mining"]
+    if settings.load_state is not None:
+        arguments += ["--load-state", str(settings.load_state)]
+    if settings.genesis_time_s is not None:
+        arguments += ["--timestamp", str(settings.genesis_time_s)]
+    return arguments
+
+
+def _listening_port(pid: int, log_file: Path) -> int:
+    deadline_s = time.monotonic() + READY_WAIT_S
+    while time.monotonic() < deadline_s:
+        listening = _LISTENING.search(log_file.read_bytes())
+        if listening is not None:
+            return int(listening.group(1))
+        if not is_alive(pid):
+            tail = log_file.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+            raise RolloutError(
+                f"anvil ended at once: {tail or 'no output'}", str(log_file), "free the port, or correct what it names"
+            )
+        time.sleep(POLL_S)
+    raise RolloutError(f"anvil was not ready within {READY_WAIT_S:.0f} s", str(log_file), "look into that file")
