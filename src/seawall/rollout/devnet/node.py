@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from seawall.primitives.errors import RolloutError
-from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc
+from seawall.rollout.devnet.rpc import BLOCK_GAS_LIMIT, CHAIN_ID, DevnetRpc
 
 __all__ = ["NodeSettings", "RunningNode", "is_alive", "start_node", "stop_process"]
 
 HARDFORK: Final = "prague"
 SLOTS_IN_AN_EPOCH: Final = 2
-BLOCK_GAS_LIMIT: Final = 30_000_000
 BASE_FEE_WEI: Final = 1_000_000_000
 
 READY_WAIT_S: Final = 30.0

@@ -15,9 +15,9 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from seawall.primitives.errors import ChainIdMismatchError, EndpointError, RolloutError
-from seawall.primitives.units import Address, Hash, address_text, hex_text
+from seawall.primitives.units import BPS, Address, Hash, address_text, hex_text
 
-__all__ = ["CHAIN_ID", "DevnetRpc", "Json", "NodeRefusedError"]
+__all__ = ["BLOCK_GAS_LIMIT", "CHAIN_ID", "DevnetRpc", "Json", "NodeRefusedError", "as_bytes", "as_int"]
 
 CHAIN_ID: Final = 31337
 
@@ -25,6 +25,8 @@ REQUEST_TIMEOUT_S: Final = 60.0
 BATCH_MAX: Final = 100
 RECEIPT_WAIT_S: Final = 30.0
 RECEIPT_POLL_S: Final = 0.003
+BLOCK_GAS_LIMIT: Final = 30_000_000
+GAS_MARGIN_BPS: Final = 15_000
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
@@ -65,7 +67,7 @@ class DevnetRpc:
         return self.batch([(method, parameters)])[0]
 
     def batch(self, calls: Sequence[Call]) -> list[Json]:
-        """Many requests in order; the first error raises."""
+        """Many requests, answers in their order; the node may run them in any order. The first error raises."""
         answers: list[Json] = []
         for start in range(0, len(calls), BATCH_MAX):
             answers += self._batch(calls[start : start + BATCH_MAX])
@@ -92,11 +94,12 @@ class DevnetRpc:
 
     def send(self, sender: Address, target: Address | None, data: bytes, *, value_wei: int = 0) -> Hash:
         """Send from an unlocked account; NodeRefusedError carries the revert reason."""
-        transaction: dict[str, Json] = {
-            "from": hex_text(sender), "data": hex_text(data), "value": hex(value_wei)
-        }  # fmt: skip
+        transaction: dict[str, Json] = {"from": hex_text(sender), "data": hex_text(data), "value": hex(value_wei)}
         if target is not None:
             transaction["to"] = hex_text(target)
+        # The estimate is made at another time than the block: a store that was a no-op then may cost in full.
+        gas = self.integer("eth_estimateGas", transaction)
+        transaction["gas"] = hex(min(gas * GAS_MARGIN_BPS // BPS, BLOCK_GAS_LIMIT))
         return Hash(as_bytes(self.call("eth_sendTransaction", transaction), "eth_sendTransaction"))
 
     def settle(self, hashes: Sequence[Hash], *, mine: bool) -> list[dict[str, Json]]:

@@ -29,6 +29,8 @@ TRADER_WETH_WEI: Final = 2_000 * ETHER
 TRADER_ETHX_WEI: Final = 2_000 * ETHER
 TRADER_USDX: Final = 5_000_000 * USDX_UNIT
 
+TRADER_SPENDERS: Final = ("uniswap_v2_router", "uniswap_v3_router", "balancer_vault", "debt_desk")
+
 DESK_USDX: Final = 10_000_000 * USDX_UNIT
 DESK_THRESHOLD_BPS: Final = 8_000
 # About 5 % a year, simple. [ray per second]
@@ -79,12 +81,12 @@ def deploy_lending(deployer: Deployer) -> None:
     deployer.send(book.address("usdx"), "transfer(address,uint256)", desk, DESK_USDX)
 
 
-def approve_as_traders(deployer: Deployer, spenders: tuple[str, ...]) -> None:
-    """Unlimited allowances of every trader for the named contracts."""
+def approve_as_traders(deployer: Deployer) -> None:
+    """Unlimited allowances of every trader for whatever trades or lends."""
     book = deployer.book
     for trader in TRADERS:
         for token in ("weth", "usdx", "ethx"):
-            for spender in spenders:
+            for spender in TRADER_SPENDERS:
                 deployer.send(
                     book.address(token), "approve(address,uint256)", book.address(spender), UNLIMITED, sender=trader
                 )  # fmt: skip

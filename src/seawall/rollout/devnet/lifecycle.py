@@ -1,0 +1,287 @@
+"""The devnet as a person meets it: up, down, status, save, load; and `running` for tests and the demo.
+
+Flow of `up`: cached state (built when missing) -> anvil with that state -> fresh feeds, a sane base fee and a few
+blocks whose state can be read by hash -> `devnet.json` and `addresses.json` in the run directory.
+
+A run directory holds one devnet at most. `save` writes chain and address book into one file; `load` starts from it.
+State older than the loaded head cannot be read afterwards: anvil keeps the state of the head alone in a dump.
+Nothing here touches Seawall's ledger: one that followed another devnet must not follow this one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from seawall.chain.addresses import AddressBook
+from seawall.primitives.errors import EndpointError, RolloutError
+from seawall.rollout.devnet.abi import call_data, results
+from seawall.rollout.devnet.accounts import OWNER
+from seawall.rollout.devnet.build import build_state, cache_directory, dump_state
+from seawall.rollout.devnet.node import BASE_FEE_WEI, NodeSettings, is_alive, start_node, stop_process
+from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc, as_int
+from seawall.rollout.devnet.toolchain import Toolchain
+
+__all__ = [
+    "Devnet", "DevnetInfo", "DevnetSettings", "DevnetStatus", "down", "load", "refresh", "running", "save", "status", "up"
+]  # fmt: skip
+
+# `finalized` is latest - 4; one more block so that its parent's state can be read as well.
+WARM_UP_BLOCKS: Final = 6
+SAVE_FORMAT: Final = 1
+SAVED_BYTES_MAX: Final = 1 << 30
+
+_INFO_FILE: Final = "devnet.json"
+_BOOK_FILE: Final = "addresses.json"
+_STATE_FILE: Final = "loaded-state.json"
+_LOG_FILE: Final = "anvil.log"
+
+
+@dataclass(frozen=True, slots=True)
+class DevnetSettings:
+    directory: Path = Path(".seawall/devnet")
+    """Where the process id, the log and the address book are kept."""
+    port: int = 0
+    """0: any free port."""
+    block_time_s: float | None = None
+    """Seconds between blocks; None makes a block of every transaction."""
+    manual_mining: bool = False
+    """Blocks only on command; excludes `block_time_s`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevnetInfo:
+    rpc_url: str
+    ws_url: str
+    pid: int
+    chain_id: int
+    addresses: Path
+    log: Path
+    digest: str
+    """Of the state that was loaded; empty when it came from a saved file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevnetStatus:
+    info: DevnetInfo
+    latest: int
+    safe: int
+    final: int
+    base_fee_wei: int
+    timestamp_s: int
+
+
+@dataclass(slots=True)
+class Devnet:
+    """A running devnet with its address book and a connection for set-up and scripted traders."""
+
+    info: DevnetInfo
+    book: AddressBook
+    rpc: DevnetRpc = field(repr=False)
+
+    @classmethod
+    def attach(cls, info: DevnetInfo) -> Devnet:
+        return cls(info, AddressBook.from_json(info.addresses.read_bytes()), DevnetRpc(info.rpc_url))
+
+    def close(self) -> None:
+        self.rpc.close()
+
+
+def up(settings: DevnetSettings, environment: Mapping[str, str] = os.environ) -> DevnetInfo:
+    """Start the devnet and leave it running; RolloutError when this directory runs one already."""
+    _require_nothing_running(settings.directory)
+    toolchain = Toolchain.discover(environment)
+    built = build_state(toolchain, cache_directory(environment))
+    return _start(toolchain, settings, built.state, built.addresses.read_text(), built.digest)
+
+
+def down(directory: Path) -> bool:
+    """Stop the devnet of this directory; False when none ran."""
+    info = _read_info(directory)
+    if info is None:
+        return False
+    stopped = _is_ours(info)
+    if stopped:
+        stop_process(info.pid)
+    (directory / _INFO_FILE).unlink(missing_ok=True)
+    return stopped
+
+
+def status(directory: Path) -> DevnetStatus | None:
+    """Where the devnet of this directory stands; None when none runs."""
+    info = _read_info(directory)
+    if info is None or not _is_ours(info):
+        return None
+    with DevnetRpc(info.rpc_url) as rpc:
+        latest, safe, final = (rpc.record("eth_getBlockByNumber", tag, False) for tag in ("latest", "safe", "finalized"))
+    return DevnetStatus(
+        info,
+        *(as_int(block["number"], "block") for block in (latest, safe, final)),
+        base_fee_wei=as_int(latest["baseFeePerGas"], "block"),
+        timestamp_s=as_int(latest["timestamp"], "block"),
+    )
+
+
+def save(directory: Path, path: Path) -> None:
+    """Write the running devnet's chain and address book into one file, whole or not at all."""
+    info = _require_running(directory)
+    with DevnetRpc(info.rpc_url) as rpc:
+        state = dump_state(rpc)
+    document = {
+        "format": SAVE_FORMAT,
+        "addresses": info.addresses.read_text(),
+        "state": state.decode(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
+    partial.replace(path)
+
+
+def load(path: Path, settings: DevnetSettings, environment: Mapping[str, str] = os.environ) -> DevnetInfo:
+    """Start a devnet from a saved file; RolloutError when the file is unusable or one runs already."""
+    _require_nothing_running(settings.directory)
+    state, book = _read_saved(path)
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    loaded = settings.directory / _STATE_FILE
+    loaded.write_text(state)
+    return _start(Toolchain.discover(environment), settings, loaded, book, "")
+
+
+@contextmanager
+def running(settings: DevnetSettings, environment: Mapping[str, str] = os.environ) -> Iterator[Devnet]:
+    """A devnet for the length of a block."""
+    devnet = Devnet.attach(up(settings, environment))
+    try:
+        yield devnet
+    finally:
+        devnet.close()
+        down(settings.directory)
+
+
+def refresh(rpc: DevnetRpc, book: AddressBook, now_s: int) -> None:
+    """Bring the clock to now, the feeds' rounds with it, and mine a few blocks at a sane base fee.
+
+    Blocks of a burst are a second apart, so the clock first goes back by their number; it never runs behind the head.
+    """
+    automine = rpc.call("anvil_getAutomine") is True
+    head_s = as_int(rpc.record("eth_getBlockByNumber", "latest", False)["timestamp"], "block")
+    start_s = max(now_s - WARM_UP_BLOCKS, head_s + 1)
+    # One by one: the node may run the members of a batch in any order.
+    rpc.call("evm_setAutomine", False)
+    rpc.call("evm_setTime", start_s)
+    hashes = []
+    for feed in ("feed_eth_usd", "feed_usdx_usd"):
+        (answer,) = results("(int256)", rpc.view(book.address(feed), call_data("latestAnswer()")))
+        hashes.append(rpc.send(OWNER, book.address(feed), call_data("updateAnswer(int256)", answer)))
+    rpc.call("anvil_mine", hex(WARM_UP_BLOCKS - 1), "0x1")
+    rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE_WEI))
+    rpc.call("evm_mine")
+    rpc.call("evm_setTime", max(now_s, start_s + WARM_UP_BLOCKS))
+    rpc.call("evm_setAutomine", automine)
+    rpc.settle(hashes, mine=False)
+
+
+def _start(toolchain: Toolchain, settings: DevnetSettings, state: Path, book_text: str, digest: str) -> DevnetInfo:
+    directory = settings.directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    book = AddressBook.from_json(book_text)
+    node = start_node(
+        toolchain.anvil,
+        NodeSettings(
+            log_file=directory / _LOG_FILE,
+            port=settings.port,
+            block_time_s=settings.block_time_s,
+            manual_mining=settings.manual_mining,
+            load_state=state,
+        ),
+    )
+    try:
+        with DevnetRpc(node.url) as rpc:
+            book.verify(rpc)
+            refresh(rpc, book, int(time.time()))
+        info = DevnetInfo(
+            rpc_url=node.url,
+            ws_url="ws" + node.url.removeprefix("http"),
+            pid=node.pid,
+            chain_id=CHAIN_ID,
+            addresses=directory / _BOOK_FILE,
+            log=directory / _LOG_FILE,
+            digest=digest,
+        )
+        info.addresses.write_text(book_text)
+        (directory / _INFO_FILE).write_text(json.dumps(asdict(info), default=str, indent=1))
+    except BaseException:
+        node.stop()
+        raise
+    return info
+
+
+def _read_info(directory: Path) -> DevnetInfo | None:
+    path = directory / _INFO_FILE
+    try:
+        document = json.loads(path.read_bytes())
+        return DevnetInfo(
+            rpc_url=str(document["rpc_url"]),
+            ws_url=str(document["ws_url"]),
+            pid=int(document["pid"]),
+            chain_id=int(document["chain_id"]),
+            addresses=Path(document["addresses"]),
+            log=Path(document["log"]),
+            digest=str(document["digest"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RolloutError(f"unreadable: {error!r:.200}", str(path), "delete the file, and end its anvil by hand") from error
+
+
+def _is_ours(info: DevnetInfo) -> bool:
+    """Whether the recorded process still runs and serves the devnet (process ids are used again by others)."""
+    if not is_alive(info.pid):
+        return False
+    try:
+        with DevnetRpc(info.rpc_url) as rpc:
+            return rpc.integer("eth_chainId") == info.chain_id
+    except EndpointError:
+        return False
+
+
+def _require_nothing_running(directory: Path) -> None:
+    info = _read_info(directory)
+    if info is not None and _is_ours(info):
+        raise RolloutError(
+            f"a devnet runs already (process {info.pid}, {info.rpc_url})", str(directory), "use it, or `seawall devnet down`"
+        )
+
+
+def _require_running(directory: Path) -> DevnetInfo:
+    info = _read_info(directory)
+    if info is None or not _is_ours(info):
+        raise RolloutError("no devnet runs here", str(directory), "start one with `seawall devnet up`")
+    return info
+
+
+def _read_saved(path: Path) -> tuple[str, str]:
+    fix = "give a file written by `seawall devnet save`"
+    try:
+        with gzip.open(path) as stream:
+            content = stream.read(SAVED_BYTES_MAX + 1)
+        if len(content) > SAVED_BYTES_MAX:
+            raise RolloutError(f"larger than {SAVED_BYTES_MAX} bytes unpacked", str(path), fix)
+        document: object = json.loads(content)
+    except (OSError, EOFError, ValueError) as error:
+        raise RolloutError(f"cannot be read as a saved devnet: {error!s:.200}", str(path), fix) from error
+    if not isinstance(document, dict) or document.get("format") != SAVE_FORMAT:
+        raise RolloutError(f"not a saved devnet of format {SAVE_FORMAT}", str(path), fix)
+    state, book = document.get("state"), document.get("addresses")
+    if not isinstance(state, str) or not isinstance(book, str):
+        raise RolloutError("state or address book is missing", str(path), fix)
+    return state, book

@@ -1,0 +1,58 @@
+"""What only a devnet can do: move feeds, mine on command, reorganise, take snapshots, give money away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from seawall.primitives.errors import InputError, RolloutError
+from seawall.primitives.units import Address, hex_text
+from seawall.rollout.devnet.abi import call_data
+from seawall.rollout.devnet.accounts import OWNER
+from seawall.rollout.devnet.lifecycle import Devnet
+
+__all__ = ["fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
+
+MINE_BLOCKS_MAX: Final = 10_000
+REORG_DEPTH_MAX: Final = 64
+
+
+def set_feed(devnet: Devnet, feed: str, answer: int) -> None:
+    """Publish a new round of a feed, dated by its block. [units of the feed, 8 decimals]"""
+    rpc = devnet.rpc
+    sent = rpc.send(OWNER, devnet.book.address(feed), call_data("updateAnswer(int256)", answer))
+    rpc.settle([sent], mine=True)
+
+
+def mine(devnet: Devnet, blocks: int = 1) -> None:
+    """Mine at once, with whatever the pool holds in the first block."""
+    if not 1 <= blocks <= MINE_BLOCKS_MAX:
+        raise InputError(f"cannot mine {blocks} blocks", "devnet", f"give 1 to {MINE_BLOCKS_MAX}")
+    devnet.rpc.call("anvil_mine", hex(blocks))
+
+
+def reorg(devnet: Devnet, depth: int) -> None:
+    """Replace the last `depth` blocks by empty ones of other hashes.
+
+    The removed transactions are forgotten entirely, not put back into the pool: whoever wants them sends them again.
+    """
+    if not 1 <= depth <= REORG_DEPTH_MAX:
+        raise InputError(f"cannot reorganise {depth} blocks", "devnet", f"give 1 to {REORG_DEPTH_MAX}")
+    devnet.rpc.call("anvil_reorg", depth, [])
+
+
+def snapshot(devnet: Devnet) -> str:
+    """An id that `revert` takes, once."""
+    identifier = devnet.rpc.call("evm_snapshot")
+    assert isinstance(identifier, str)
+    return identifier
+
+
+def revert(devnet: Devnet, identifier: str) -> None:
+    """Return to a snapshot; the chain shrinks without a reorg being announced."""
+    if devnet.rpc.call("evm_revert", identifier) is not True:
+        raise RolloutError(f"snapshot {identifier[:20]} is gone", devnet.info.rpc_url, "each can be returned to once")
+
+
+def fund(devnet: Devnet, account: Address, balance_wei: int) -> None:
+    """Set an account's native balance."""
+    devnet.rpc.call("anvil_setBalance", hex_text(account), hex(balance_wei))
