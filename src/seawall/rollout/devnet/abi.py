@@ -22,7 +22,9 @@ SELECTOR_BYTES: Final = 4
 
 def call_data(signature: str, *values: AbiValue) -> bytes:
     """Selector and encoded arguments."""
-    return keccak256(signature.encode())[:SELECTOR_BYTES] + arguments(signature[signature.index("(") :], *values)
+    return keccak256(signature.encode())[:SELECTOR_BYTES] + arguments(
+        signature[signature.index("(") :], *values
+    )
 
 
 def arguments(types: str, *values: AbiValue) -> bytes:

@@ -6,8 +6,8 @@ from typing import Final
 
 from seawall.chain.addresses import AddressKind, TokenClass
 from seawall.primitives.units import Address
-from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.abi import arguments, call_data
+from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.deployer import ETHER, UNLIMITED, Deployer
 from seawall.rollout.devnet.tokens import ETH_PRICE_USDX, USDX_UNIT
 from seawall.rollout.devnet.toolchain import Artifact
@@ -28,23 +28,41 @@ def deploy_balancer(deployer: Deployer) -> None:
     """Authorizer, Vault, fee provider, weighted pool factory, and one funded 50/50 pool of WETH and USDX."""
     book = deployer.book
     authorizer = deployer.deploy(
-        "balancer_authorizer", AddressKind.AUTHORITY,
-        _artifact(deployer, "20210418-authorizer", "Authorizer"), "(address)", OWNER,
-    )  # fmt: skip
+        "balancer_authorizer",
+        AddressKind.AUTHORITY,
+        _artifact(deployer, "20210418-authorizer", "Authorizer"),
+        "(address)",
+        OWNER,
+    )
     vault = deployer.deploy(
-        "balancer_vault", AddressKind.LENDER, _artifact(deployer, "20210418-vault", "Vault"),
-        "(address,address,uint256,uint256)", authorizer, book.address("weth"), PAUSE_WINDOW_S, PAUSE_BUFFER_S,
-    )  # fmt: skip
+        "balancer_vault",
+        AddressKind.LENDER,
+        _artifact(deployer, "20210418-vault", "Vault"),
+        "(address,address,uint256,uint256)",
+        authorizer,
+        book.address("weth"),
+        PAUSE_WINDOW_S,
+        PAUSE_BUFFER_S,
+    )
     fees = deployer.deploy(
-        "balancer_fees", AddressKind.AUTHORITY,
+        "balancer_fees",
+        AddressKind.AUTHORITY,
         _artifact(deployer, "20220725-protocol-fee-percentages-provider", "ProtocolFeePercentagesProvider"),
-        "(address,uint256,uint256)", vault, ETHER, ETHER,
-    )  # fmt: skip
+        "(address,uint256,uint256)",
+        vault,
+        ETHER,
+        ETHER,
+    )
     factory = deployer.deploy(
-        "balancer_weighted_factory", AddressKind.FACTORY,
+        "balancer_weighted_factory",
+        AddressKind.FACTORY,
         _artifact(deployer, "20230206-weighted-pool-v3", "WeightedPoolFactory"),
-        "(address,address,string,string)", vault, fees, "v3", "p3",
-    )  # fmt: skip
+        "(address,address,string,string)",
+        vault,
+        fees,
+        "v3",
+        "p3",
+    )
     _open_pool(deployer, vault, factory)
 
 
@@ -55,25 +73,38 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
     nobody = Address(bytes(20))
     create = "create(string,string,address[],uint256[],address[],uint256,address)"
     parameters = (
-        "Weighted WETH USDX", "50WETH-50USDX", tokens, [ETHER // 2, ETHER // 2], [nobody, nobody], POOL_FEE_WAD, OWNER
-    )  # fmt: skip
+        "Weighted WETH USDX",
+        "50WETH-50USDX",
+        tokens,
+        [ETHER // 2, ETHER // 2],
+        [nobody, nobody],
+        POOL_FEE_WAD,
+        OWNER,
+    )
     # The factory returns the address; asking first and sending then meets the same nonce, hence the same address.
     pool = deployer.view_address(factory, create, *parameters)
     deployer.send(factory, create, *parameters)
     deployer.record(
-        "balancer_weth_usdx", AddressKind.POOL, pool,
+        "balancer_weth_usdx",
+        AddressKind.POOL,
+        pool,
         _artifact(deployer, "20230206-weighted-pool-v3", "WeightedPool").source,
-        token_class=TokenClass.RECEIPT, decimals=18, symbol="50WETH-50USDX",
-    )  # fmt: skip
+        token_class=TokenClass.RECEIPT,
+        decimals=18,
+        symbol="50WETH-50USDX",
+    )
     pool_id = deployer.rpc.view(pool, call_data("getPoolId()"))
     for token in tokens:
         deployer.send(token, "approve(address,uint256)", vault, UNLIMITED)
     maximum = [amounts[token] for token in tokens]
     deployer.send(
-        vault, "joinPool(bytes32,address,address,(address[],uint256[],bytes,bool))",
-        pool_id, OWNER, OWNER,
+        vault,
+        "joinPool(bytes32,address,address,(address[],uint256[],bytes,bool))",
+        pool_id,
+        OWNER,
+        OWNER,
         (tokens, maximum, arguments("(uint256,uint256[])", _JOIN_INIT, maximum), False),
-    )  # fmt: skip
+    )
 
 
 def _artifact(deployer: Deployer, task: str, name: str) -> Artifact:

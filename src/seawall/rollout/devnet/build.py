@@ -40,8 +40,15 @@ _STATE_FILE: Final = "state.json"
 _BOOK_FILE: Final = "addresses.json"
 # The modules that decide what is on the chain; the others only run or use it.
 _DEPLOYING: Final = (
-    "accounts.py", "balancer.py", "build.py", "deployer.py", "executor.py", "node.py", "tokens.py", "uniswap.py"
-)  # fmt: skip
+    "accounts.py",
+    "balancer.py",
+    "build.py",
+    "deployer.py",
+    "executor.py",
+    "node.py",
+    "tokens.py",
+    "uniswap.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,9 @@ def dump_state(rpc: DevnetRpc) -> bytes:
     with gzip.open(io.BytesIO(packed)) as stream:
         state = stream.read(STATE_BYTES_MAX + 1)
     if len(state) > STATE_BYTES_MAX:
-        raise RolloutError(f"the state is larger than {STATE_BYTES_MAX} bytes", rpc.url, "start a fresh devnet")
+        raise RolloutError(
+            f"the state is larger than {STATE_BYTES_MAX} bytes", rpc.url, "start a fresh devnet"
+        )
     return state
 
 
@@ -127,7 +136,9 @@ def _digest(toolchain: Toolchain) -> str:
 
 
 def _forget_old_states(cache: Path, keep: Path) -> None:
-    others = [path for path in cache.iterdir() if path.is_dir() and path != keep and not path.name.startswith(".")]
+    others = [
+        path for path in cache.iterdir() if path.is_dir() and path != keep and not path.name.startswith(".")
+    ]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[STATES_KEPT_MAX - 1 :]:
         shutil.rmtree(path, ignore_errors=True)

@@ -50,7 +50,7 @@ class Deployer:
         address = address_from_text(where)
         self.record(
             name, kind, address, artifact.source, token_class=token_class, decimals=decimals, symbol=symbol
-        )  # fmt: skip
+        )
         return address
 
     def place(self, name: str, kind: AddressKind, artifact: Artifact, address: Address) -> None:
@@ -72,10 +72,12 @@ class Deployer:
         """Enter a contract that is on the chain already."""
         code = self.rpc.codes([address])[0]
         if not code:
-            raise RolloutError(f"{name} has no code at {address_text(address)}", source, "report this as a fault")
+            raise RolloutError(
+                f"{name} has no code at {address_text(address)}", source, "report this as a fault"
+            )
         entry = AddressEntry(
             CHAIN_ID, name, address, kind, source, keccak256(code), token_class, decimals, symbol
-        )  # fmt: skip
+        )
         self.book.add(entry)
 
     def send(

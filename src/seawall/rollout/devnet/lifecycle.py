@@ -30,8 +30,18 @@ from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc, as_int
 from seawall.rollout.devnet.toolchain import Toolchain
 
 __all__ = [
-    "Devnet", "DevnetInfo", "DevnetSettings", "DevnetStatus", "down", "load", "refresh", "running", "save", "status", "up"
-]  # fmt: skip
+    "Devnet",
+    "DevnetInfo",
+    "DevnetSettings",
+    "DevnetStatus",
+    "down",
+    "load",
+    "refresh",
+    "running",
+    "save",
+    "status",
+    "up",
+]
 
 # `finalized` is latest - 4; one more block so that its parent's state can be read as well.
 WARM_UP_BLOCKS: Final = 6
@@ -120,7 +130,9 @@ def status(directory: Path) -> DevnetStatus | None:
     if info is None or not _is_ours(info):
         return None
     with DevnetRpc(info.rpc_url) as rpc:
-        latest, safe, final = (rpc.record("eth_getBlockByNumber", tag, False) for tag in ("latest", "safe", "finalized"))
+        latest, safe, final = (
+            rpc.record("eth_getBlockByNumber", tag, False) for tag in ("latest", "safe", "finalized")
+        )
     return DevnetStatus(
         info,
         *(as_int(block["number"], "block") for block in (latest, safe, final)),
@@ -189,7 +201,9 @@ def refresh(rpc: DevnetRpc, book: AddressBook, now_s: int) -> None:
     rpc.settle(hashes, mine=False)
 
 
-def _start(toolchain: Toolchain, settings: DevnetSettings, state: Path, book_text: str, digest: str) -> DevnetInfo:
+def _start(
+    toolchain: Toolchain, settings: DevnetSettings, state: Path, book_text: str, digest: str
+) -> DevnetInfo:
     directory = settings.directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
     book = AddressBook.from_json(book_text)
@@ -240,7 +254,9 @@ def _read_info(directory: Path) -> DevnetInfo | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise RolloutError(f"unreadable: {error!r:.200}", str(path), "delete the file, and end its anvil by hand") from error
+        raise RolloutError(
+            f"unreadable: {error!r:.200}", str(path), "delete the file, and end its anvil by hand"
+        ) from error
 
 
 def _is_ours(info: DevnetInfo) -> bool:
@@ -258,7 +274,9 @@ def _require_nothing_running(directory: Path) -> None:
     info = _read_info(directory)
     if info is not None and _is_ours(info):
         raise RolloutError(
-            f"a devnet runs already (process {info.pid}, {info.rpc_url})", str(directory), "use it, or `seawall devnet down`"
+            f"a devnet runs already (process {info.pid}, {info.rpc_url})",
+            str(directory),
+            "use it, or `seawall devnet down`",
         )
 
 

@@ -116,10 +116,24 @@ def stop_process(pid: int) -> None:
 def _arguments(binary: Path, settings: NodeSettings) -> list[str]:
     assert not (settings.manual_mining and settings.block_time_s is not None), "one way of mining"
     arguments = [
-        str(binary), "--host", "127.0.0.1", "--port", str(settings.port), "--chain-id", str(CHAIN_ID),
-        "--hardfork", HARDFORK, "--slots-in-an-epoch", str(SLOTS_IN_AN_EPOCH), "--gas-limit", str(BLOCK_GAS_LIMIT),
-        "--base-fee", str(BASE_FEE_WEI), "--cache-path", str(settings.log_file.parent / "states"),
-    ]  # fmt: skip
+        str(binary),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(settings.port),
+        "--chain-id",
+        str(CHAIN_ID),
+        "--hardfork",
+        HARDFORK,
+        "--slots-in-an-epoch",
+        str(SLOTS_IN_AN_EPOCH),
+        "--gas-limit",
+        str(BLOCK_GAS_LIMIT),
+        "--base-fee",
+        str(BASE_FEE_WEI),
+        "--cache-path",
+        str(settings.log_file.parent / "states"),
+    ]
     if settings.block_time_s is not None:
         arguments += ["--block-time", f"{settings.block_time_s:g}"]
     if settings.manual_mining:
@@ -140,7 +154,11 @@ def _listening_port(pid: int, log_file: Path) -> int:
         if not is_alive(pid):
             tail = log_file.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
             raise RolloutError(
-                f"anvil ended at once: {tail or 'no output'}", str(log_file), "free the port, or correct what it names"
+                f"anvil ended at once: {tail or 'no output'}",
+                str(log_file),
+                "free the port, or correct what it names",
             )
         time.sleep(POLL_S)
-    raise RolloutError(f"anvil was not ready within {READY_WAIT_S:.0f} s", str(log_file), "look into that file")
+    raise RolloutError(
+        f"anvil was not ready within {READY_WAIT_S:.0f} s", str(log_file), "look into that file"
+    )

@@ -45,7 +45,9 @@ class DevnetRpc:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.hostname not in LOOPBACK or parts.port is None:
-            raise RolloutError(f"{url[:80]!r} is not a node on this machine", "devnet", "use http://127.0.0.1:PORT")
+            raise RolloutError(
+                f"{url[:80]!r} is not a node on this machine", "devnet", "use http://127.0.0.1:PORT"
+            )
         self.url = url
         self._host, self._port = parts.hostname, parts.port
         self._connection: http.client.HTTPConnection | None = None
@@ -79,7 +81,9 @@ class DevnetRpc:
     def record(self, method: str, *parameters: Json) -> dict[str, Json]:
         answer = self.call(method, *parameters)
         if not isinstance(answer, dict):
-            raise EndpointError(f"{method} answered {answer!r:.80}", self.url, "check that the node is the pinned anvil")
+            raise EndpointError(
+                f"{method} answered {answer!r:.80}", self.url, "check that the node is the pinned anvil"
+            )
         return answer
 
     def view(self, target: Address, data: bytes, block: str = "latest") -> bytes:
@@ -94,7 +98,11 @@ class DevnetRpc:
 
     def send(self, sender: Address, target: Address | None, data: bytes, *, value_wei: int = 0) -> Hash:
         """Send from an unlocked account; NodeRefusedError carries the revert reason."""
-        transaction: dict[str, Json] = {"from": hex_text(sender), "data": hex_text(data), "value": hex(value_wei)}
+        transaction: dict[str, Json] = {
+            "from": hex_text(sender),
+            "data": hex_text(data),
+            "value": hex(value_wei),
+        }
         if target is not None:
             transaction["to"] = hex_text(target)
         # The estimate is made at another time than the block: a store that was a no-op then may cost in full.
@@ -122,7 +130,9 @@ class DevnetRpc:
         for receipt in receipts:
             if receipt.get("status") != "0x1":
                 raise RolloutError(
-                    f"transaction {receipt.get('transactionHash')} reverted", self.url, "check balances and limits of the call"
+                    f"transaction {receipt.get('transactionHash')} reverted",
+                    self.url,
+                    "check balances and limits of the call",
                 )
         return receipts
 
@@ -131,17 +141,23 @@ class DevnetRpc:
         chain_id = self.integer("eth_chainId")
         if chain_id != CHAIN_ID:
             raise ChainIdMismatchError(
-                f"the node serves chain {chain_id}, not {CHAIN_ID}", self.url, "stop whatever listens on that port"
+                f"the node serves chain {chain_id}, not {CHAIN_ID}",
+                self.url,
+                "stop whatever listens on that port",
             )
 
     def _batch(self, calls: Sequence[Call]) -> list[Json]:
         requests = []
         for method, parameters in calls:
             self._sequence += 1
-            requests.append({"jsonrpc": "2.0", "id": self._sequence, "method": method, "params": list(parameters)})
+            requests.append(
+                {"jsonrpc": "2.0", "id": self._sequence, "method": method, "params": list(parameters)}
+            )
         document = self._post(json.dumps(requests).encode())
         if not isinstance(document, list):
-            raise EndpointError(f"a batch was answered with {document!r:.200}", self.url, "restart the devnet")
+            raise EndpointError(
+                f"a batch was answered with {document!r:.200}", self.url, "restart the devnet"
+            )
         by_id = {entry.get("id"): entry for entry in document if isinstance(entry, dict)}
         answers: list[Json] = []
         for request in requests:
@@ -149,14 +165,18 @@ class DevnetRpc:
             if entry is None:
                 raise EndpointError(f"{request['method']} was not answered", self.url, "restart the devnet")
             if "error" in entry:
-                raise NodeRefusedError(f"{request['method']}: {_reason(entry['error'])}", self.url, "correct the call")
+                raise NodeRefusedError(
+                    f"{request['method']}: {_reason(entry['error'])}", self.url, "correct the call"
+                )
             answers.append(entry.get("result"))
         return answers
 
     def _post(self, body: bytes) -> Json:
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_S)
+                self._connection = http.client.HTTPConnection(
+                    self._host, self._port, timeout=REQUEST_TIMEOUT_S
+                )
                 self._connection.connect()
             self._connection.request("POST", "/", body, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
@@ -164,7 +184,9 @@ class DevnetRpc:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise EndpointError(
-                f"no answer: {type(error).__name__}: {error}", self.url, "start the devnet with `seawall devnet up`"
+                f"no answer: {type(error).__name__}: {error}",
+                self.url,
+                "start the devnet with `seawall devnet up`",
             ) from error
         try:
             answer: Json = json.loads(content)
@@ -179,7 +201,9 @@ def as_int(value: Json, what: str) -> int:
     """A JSON-RPC quantity."""
     if isinstance(value, str) and value.startswith("0x"):
         return int(value, 16)
-    raise EndpointError(f"{what} answered {value!r:.80} instead of a quantity", "devnet", "restart the devnet")
+    raise EndpointError(
+        f"{what} answered {value!r:.80} instead of a quantity", "devnet", "restart the devnet"
+    )
 
 
 def as_bytes(value: Json, what: str) -> bytes:

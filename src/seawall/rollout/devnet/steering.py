@@ -1,4 +1,4 @@
-"""What only a devnet can do: move feeds, mine on command, reorganise, take snapshots, give money away."""
+"""What only a devnet's owner can do: grant roles, move feeds, mine, reorganise, take snapshots, give money away."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from seawall.primitives.errors import InputError, RolloutError
 from seawall.primitives.units import Address, hex_text
 from seawall.rollout.devnet.abi import call_data
 from seawall.rollout.devnet.accounts import OWNER
+from seawall.rollout.devnet.executor import ROLE_OPERATOR
 from seawall.rollout.devnet.lifecycle import Devnet
 
-__all__ = ["fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
+__all__ = ["authorise", "fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
 
 MINE_BLOCKS_MAX: Final = 10_000
 REORG_DEPTH_MAX: Final = 64
+
+
+def authorise(devnet: Devnet, operator: Address, beneficiary: Address) -> None:
+    """Let `operator` run plans on the devnet's executor and pay what they earn to `beneficiary`."""
+    executor = devnet.book.address("atomic_executor")
+    calls = (
+        call_data("setRole(address,uint8,bool)", operator, ROLE_OPERATOR, True),
+        call_data("setBeneficiary(address)", beneficiary),
+    )
+    devnet.rpc.settle([devnet.rpc.send(OWNER, executor, call) for call in calls], mine=True)
 
 
 def set_feed(devnet: Devnet, feed: str, answer: int) -> None:
@@ -50,7 +61,9 @@ def snapshot(devnet: Devnet) -> str:
 def revert(devnet: Devnet, identifier: str) -> None:
     """Return to a snapshot; the chain shrinks without a reorg being announced."""
     if devnet.rpc.call("evm_revert", identifier) is not True:
-        raise RolloutError(f"snapshot {identifier[:20]} is gone", devnet.info.rpc_url, "each can be returned to once")
+        raise RolloutError(
+            f"snapshot {identifier[:20]} is gone", devnet.info.rpc_url, "each can be returned to once"
+        )
 
 
 def fund(devnet: Devnet, account: Address, balance_wei: int) -> None:

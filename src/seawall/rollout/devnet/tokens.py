@@ -12,7 +12,14 @@ from seawall.primitives.units import Address, hex_text
 from seawall.rollout.devnet.accounts import OWNER, TRADERS
 from seawall.rollout.devnet.deployer import ETHER, UNLIMITED, Deployer
 
-__all__ = ["ETH_PRICE_USDX", "FEED_DECIMALS", "USDX_UNIT", "approve_as_traders", "deploy_lending", "deploy_tokens"]
+__all__ = [
+    "ETH_PRICE_USDX",
+    "FEED_DECIMALS",
+    "USDX_UNIT",
+    "approve_as_traders",
+    "deploy_lending",
+    "deploy_tokens",
+]
 
 MULTICALL3: Final = Address(bytes.fromhex("cA11bde05977b3631167028862bE2a173976CA11"))
 
@@ -41,13 +48,14 @@ def deploy_tokens(deployer: Deployer) -> None:
     """WETH, USDX, ETHX, Multicall3 at its canonical address, the two feeds; the owner and the traders are funded."""
     deployer.rpc.call("anvil_setBalance", hex_text(OWNER), hex(OWNER_WEALTH_WEI))
     weth = deployer.deploy(
-        "weth", AddressKind.TOKEN,
+        "weth",
+        AddressKind.TOKEN,
         deployer.toolchain.package_artifact("canonical-weth", "build/contracts/WETH9.json"),
-        token_class=TokenClass.SETTLEMENT, decimals=18, symbol="WETH",
-    )  # fmt: skip
-    deployer.place(
-        "multicall3", AddressKind.MULTICALL, deployer.compiled["Multicall3"], MULTICALL3
-    )  # fmt: skip
+        token_class=TokenClass.SETTLEMENT,
+        decimals=18,
+        symbol="WETH",
+    )
+    deployer.place("multicall3", AddressKind.MULTICALL, deployer.compiled["Multicall3"], MULTICALL3)
     usdx = _deploy_stand_in(deployer, "usdx", "Devnet Dollar", "USDX", USDX_DECIMALS, TokenClass.SETTLEMENT)
     ethx = _deploy_stand_in(deployer, "ethx", "Devnet Ether Token", "ETHX", 18, TokenClass.ASSET)
     deployer.send(weth, "deposit()", value_wei=OWNER_WETH_WEI)
@@ -59,25 +67,38 @@ def deploy_tokens(deployer: Deployer) -> None:
         deployer.send(ethx, "transfer(address,uint256)", trader, TRADER_ETHX_WEI)
     for name, price in (("feed_eth_usd", ETH_PRICE_USDX), ("feed_usdx_usd", 1)):
         deployer.deploy(
-            name, AddressKind.FEED, deployer.compiled["MockV3Aggregator"],
-            "(uint8,int256)", FEED_DECIMALS, price * 10**FEED_DECIMALS,
-        )  # fmt: skip
+            name,
+            AddressKind.FEED,
+            deployer.compiled["MockV3Aggregator"],
+            "(uint8,int256)",
+            FEED_DECIMALS,
+            price * 10**FEED_DECIMALS,
+        )
 
 
 def deploy_lending(deployer: Deployer) -> None:
     """The debt desk (WETH in, USDX out), funded, with its debt token."""
     book = deployer.book
     desk = deployer.deploy(
-        "debt_desk", AddressKind.LENDER, deployer.compiled["DebtDesk"],
+        "debt_desk",
+        AddressKind.LENDER,
+        deployer.compiled["DebtDesk"],
         "(address,address,address,uint256,uint256)",
-        book.address("weth"), book.address("usdx"), book.address("feed_eth_usd"),
-        DESK_THRESHOLD_BPS, DESK_RATE_PER_SECOND_RAY,
-    )  # fmt: skip
+        book.address("weth"),
+        book.address("usdx"),
+        book.address("feed_eth_usd"),
+        DESK_THRESHOLD_BPS,
+        DESK_RATE_PER_SECOND_RAY,
+    )
     deployer.record(
-        "debt_usdx", AddressKind.TOKEN, deployer.view_address(desk, "debtToken()"),
+        "debt_usdx",
+        AddressKind.TOKEN,
+        deployer.view_address(desk, "debtToken()"),
         deployer.compiled["VariableDebtToken"].source,
-        token_class=TokenClass.DEBT, decimals=USDX_DECIMALS, symbol="vDEBT",
-    )  # fmt: skip
+        token_class=TokenClass.DEBT,
+        decimals=USDX_DECIMALS,
+        symbol="vDEBT",
+    )
     deployer.send(book.address("usdx"), "transfer(address,uint256)", desk, DESK_USDX)
 
 
@@ -88,15 +109,27 @@ def approve_as_traders(deployer: Deployer) -> None:
         for token in ("weth", "usdx", "ethx"):
             for spender in TRADER_SPENDERS:
                 deployer.send(
-                    book.address(token), "approve(address,uint256)", book.address(spender), UNLIMITED, sender=trader
-                )  # fmt: skip
+                    book.address(token),
+                    "approve(address,uint256)",
+                    book.address(spender),
+                    UNLIMITED,
+                    sender=trader,
+                )
 
 
 def _deploy_stand_in(
     deployer: Deployer, name: str, title: str, symbol: str, decimals: int, token_class: TokenClass
 ) -> Address:
     return deployer.deploy(
-        name, AddressKind.TOKEN, deployer.compiled["StandInToken"],
-        "(string,string,uint8,address)", title, symbol, decimals, OWNER,
-        token_class=token_class, decimals=decimals, symbol=symbol,
-    )  # fmt: skip
+        name,
+        AddressKind.TOKEN,
+        deployer.compiled["StandInToken"],
+        "(string,string,uint8,address)",
+        title,
+        symbol,
+        decimals,
+        OWNER,
+        token_class=token_class,
+        decimals=decimals,
+        symbol=symbol,
+    )

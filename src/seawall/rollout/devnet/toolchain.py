@@ -94,7 +94,9 @@ class Toolchain:
                 )
             except subprocess.TimeoutExpired as error:
                 raise RolloutError(
-                    f"compiling took longer than {COMPILE_TIMEOUT_S} s", "devnet/compile.mjs", "try again on a quieter machine"
+                    f"compiling took longer than {COMPILE_TIMEOUT_S} s",
+                    "devnet/compile.mjs",
+                    "try again on a quieter machine",
                 ) from error
             if finished.returncode != 0:
                 raise RolloutError(
@@ -126,20 +128,28 @@ class Toolchain:
         source = str(entry.get("source"))
         if source.startswith("@"):
             package = "/".join(source.split("/", 2)[:2])
-            version = _read_object(self.root / "node_modules" / package / "package.json", package).get("version")
+            version = _read_object(self.root / "node_modules" / package / "package.json", package).get(
+                "version"
+            )
             where = f"{package}@{version} {source.removeprefix(package + '/')}:{name}"
         else:
             where = f"devnet/{source}:{name}"
-        return Artifact(where, _code(entry.get("bytecode"), where), _code(entry.get("deployedBytecode"), where))
+        return Artifact(
+            where, _code(entry.get("bytecode"), where), _code(entry.get("deployedBytecode"), where)
+        )
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > ARTIFACT_BYTES_MAX:
-            raise RolloutError(f"{path.name} is larger than {ARTIFACT_BYTES_MAX} bytes", str(path), "run `make setup`")
+            raise RolloutError(
+                f"{path.name} is larger than {ARTIFACT_BYTES_MAX} bytes", str(path), "run `make setup`"
+            )
         return path.read_bytes()
     except OSError as error:
-        raise RolloutError(f"cannot read {path.name}: {error.strerror}", str(path), "run `make setup`") from error
+        raise RolloutError(
+            f"cannot read {path.name}: {error.strerror}", str(path), "run `make setup`"
+        ) from error
 
 
 def _read_object(path: Path, what: str) -> dict[str, object]:
@@ -156,9 +166,11 @@ def _code(value: object, where: str) -> bytes:
     text = value.get("object") if isinstance(value, dict) else value
     try:
         if not isinstance(text, str):
-            raise ValueError("no bytecode")  # noqa: TRY004, TRY301  (one refusal for both)
+            raise ValueError("no bytecode")  # noqa: TRY004  (one refusal for both)
         return bytes.fromhex(text.removeprefix("0x"))
     except ValueError as error:
         raise RolloutError(
-            f"no linked bytecode in {where}", "devnet packages", "run `make setup`; libraries must be linked already"
+            f"no linked bytecode in {where}",
+            "devnet packages",
+            "run `make setup`; libraries must be linked already",
         ) from error

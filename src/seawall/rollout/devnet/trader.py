@@ -40,22 +40,37 @@ class Trader:
             "uniswap_v2_router",
             call_data(
                 "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)",
-                amount_in, 0, path, self.account, FOREVER_S,
+                amount_in,
+                0,
+                path,
+                self.account,
+                FOREVER_S,
             ),
             mine=mine,
-        )  # fmt: skip
+        )
 
-    def swap_v3(self, token_in: str, token_out: str, fee_pips: int, amount_in: int, *, mine: bool = True) -> Hash:
+    def swap_v3(
+        self, token_in: str, token_out: str, fee_pips: int, amount_in: int, *, mine: bool = True
+    ) -> Hash:
         """Sell exactly `amount_in` on the Uniswap V3 pool with this fee at any price."""
         book = self.devnet.book
         return self._send(
             "uniswap_v3_router",
             call_data(
                 "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))",
-                (book.address(token_in), book.address(token_out), fee_pips, self.account, FOREVER_S, amount_in, 0, 0),
+                (
+                    book.address(token_in),
+                    book.address(token_out),
+                    fee_pips,
+                    self.account,
+                    FOREVER_S,
+                    amount_in,
+                    0,
+                    0,
+                ),
             ),
             mine=mine,
-        )  # fmt: skip
+        )
 
     def swap_balancer(self, token_in: str, token_out: str, amount_in: int, *, mine: bool = True) -> Hash:
         """Sell exactly `amount_in` to the weighted pool at any price."""
@@ -67,16 +82,20 @@ class Trader:
             call_data(
                 "swap((bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool),uint256,uint256)",
                 (pool_id, given_in, book.address(token_in), book.address(token_out), amount_in, b""),
-                (self.account, False, self.account, False), 0, FOREVER_S,
+                (self.account, False, self.account, False),
+                0,
+                FOREVER_S,
             ),
             mine=mine,
-        )  # fmt: skip
+        )
 
     def open_gap_v2(self, token: str, against: str, gap_bps: int, *, mine: bool = True) -> Hash:
         """Move the V2 price of `token` in `against` by about `gap_bps`: up by buying it, down (negative) by selling."""
         if gap_bps == 0 or abs(gap_bps) > GAP_BPS_MAX:
             raise InputError(
-                f"a gap of {gap_bps} bps cannot be opened", "open_gap_v2", f"give 1 to {GAP_BPS_MAX}, or its negative"
+                f"a gap of {gap_bps} bps cannot be opened",
+                "open_gap_v2",
+                f"give 1 to {GAP_BPS_MAX}, or its negative",
             )
         token_in, token_out = (against, token) if gap_bps > 0 else (token, against)
         reserve_in = self._v2_reserve(token_in, token_out)
@@ -88,7 +107,9 @@ class Trader:
 
     def balance(self, token: str) -> int:
         """[smallest unit]"""
-        held = self.devnet.rpc.view(self.devnet.book.address(token), call_data("balanceOf(address)", self.account))
+        held = self.devnet.rpc.view(
+            self.devnet.book.address(token), call_data("balanceOf(address)", self.account)
+        )
         return int.from_bytes(held)
 
     def _v2_reserve(self, token: str, other: str) -> int:
@@ -97,9 +118,13 @@ class Trader:
         token_address, other_address = book.address(token), book.address(other)
         found = rpc.view(factory, call_data("getPair(address,address)", token_address, other_address))
         if not any(found):
-            raise InputError(f"there is no V2 pair of {token} and {other}", "devnet", "use weth with usdx or ethx")
+            raise InputError(
+                f"there is no V2 pair of {token} and {other}", "devnet", "use weth with usdx or ethx"
+            )
         pair = Address(found[12:])
-        reserve0, reserve1, _ = results("(uint112,uint112,uint32)", rpc.view(pair, call_data("getReserves()")))
+        reserve0, reserve1, _ = results(
+            "(uint112,uint112,uint32)", rpc.view(pair, call_data("getReserves()"))
+        )
         reserve = reserve0 if token_address < other_address else reserve1
         assert isinstance(reserve, int)
         return reserve

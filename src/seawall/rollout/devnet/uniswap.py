@@ -62,14 +62,20 @@ def deploy_v2(deployer: Deployer) -> None:
     pair = tools.package_artifact(_V2_CORE, "build/UniswapV2Pair.json")
     _require_init_code_hash(pair, V2_INIT_CODE_HASH)
     factory = deployer.deploy(
-        "uniswap_v2_factory", AddressKind.FACTORY,
-        tools.package_artifact(_V2_CORE, "build/UniswapV2Factory.json"), "(address)", OWNER,
-    )  # fmt: skip
+        "uniswap_v2_factory",
+        AddressKind.FACTORY,
+        tools.package_artifact(_V2_CORE, "build/UniswapV2Factory.json"),
+        "(address)",
+        OWNER,
+    )
     router = deployer.deploy(
-        "uniswap_v2_router", AddressKind.ROUTER,
+        "uniswap_v2_router",
+        AddressKind.ROUTER,
         tools.package_artifact(_V2_PERIPHERY, "build/UniswapV2Router02.json"),
-        "(address,address)", factory, book.address("weth"),
-    )  # fmt: skip
+        "(address,address)",
+        factory,
+        book.address("weth"),
+    )
     _approve(deployer, router)
     weth = book.address("weth")
     for name, other, weth_wei, other_amount in (
@@ -77,9 +83,17 @@ def deploy_v2(deployer: Deployer) -> None:
         ("uniswap_v2_weth_ethx", book.address("ethx"), V2_ETHX_WEI, V2_ETHX_WEI),
     ):
         deployer.send(
-            router, "addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)",
-            weth, other, weth_wei, other_amount, 0, 0, OWNER, FOREVER_S,
-        )  # fmt: skip
+            router,
+            "addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)",
+            weth,
+            other,
+            weth_wei,
+            other_amount,
+            0,
+            0,
+            OWNER,
+            FOREVER_S,
+        )
         deployed = deployer.view_address(factory, "getPair(address,address)", weth, other)
         deployer.record(name, AddressKind.POOL, deployed, pair.source)
 
@@ -91,26 +105,41 @@ def deploy_v3(deployer: Deployer) -> None:
     _require_init_code_hash(pool, V3_INIT_CODE_HASH)
     weth, usdx = book.address("weth"), book.address("usdx")
     factory = deployer.deploy(
-        "uniswap_v3_factory", AddressKind.FACTORY,
+        "uniswap_v3_factory",
+        AddressKind.FACTORY,
         tools.package_artifact(_V3_CORE, "artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory.json"),
-    )  # fmt: skip
+    )
     positions = deployer.deploy(
-        "uniswap_v3_positions", AddressKind.POSITIONS,
+        "uniswap_v3_positions",
+        AddressKind.POSITIONS,
         _periphery(deployer, "NonfungiblePositionManager.sol/NonfungiblePositionManager.json"),
-        "(address,address,address)", factory, weth, Address(bytes(20)),
-    )  # fmt: skip
+        "(address,address,address)",
+        factory,
+        weth,
+        Address(bytes(20)),
+    )
     deployer.deploy(
-        "uniswap_v3_router", AddressKind.ROUTER, _periphery(deployer, "SwapRouter.sol/SwapRouter.json"),
-        "(address,address)", factory, weth,
-    )  # fmt: skip
+        "uniswap_v3_router",
+        AddressKind.ROUTER,
+        _periphery(deployer, "SwapRouter.sol/SwapRouter.json"),
+        "(address,address)",
+        factory,
+        weth,
+    )
     deployer.deploy(
-        "uniswap_v3_quoter", AddressKind.QUOTER, _periphery(deployer, "lens/QuoterV2.sol/QuoterV2.json"),
-        "(address,address)", factory, weth,
-    )  # fmt: skip
+        "uniswap_v3_quoter",
+        AddressKind.QUOTER,
+        _periphery(deployer, "lens/QuoterV2.sol/QuoterV2.json"),
+        "(address,address)",
+        factory,
+        weth,
+    )
     _approve(deployer, positions)
     for market in _MARKETS:
         _open_market(deployer, positions, market)
-        deployed = deployer.view_address(factory, "getPool(address,address,uint24)", weth, usdx, market.fee_pips)
+        deployed = deployer.view_address(
+            factory, "getPool(address,address,uint24)", weth, usdx, market.fee_pips
+        )
         deployer.record(f"uniswap_v3_weth_usdx_{market.fee_pips}", AddressKind.POOL, deployed, pool.source)
 
 
@@ -120,9 +149,13 @@ def _open_market(deployer: Deployer, positions: Address, market: _Market) -> Non
     token0, token1 = (weth, usdx) if weth_first else (usdx, weth)
     unit0, unit1 = (ETHER, _usdx(ETHER)) if weth_first else (_usdx(ETHER), ETHER)
     deployer.send(
-        positions, "createAndInitializePoolIfNecessary(address,address,uint24,uint160)",
-        token0, token1, market.fee_pips, math.isqrt((unit1 << 192) // unit0),
-    )  # fmt: skip
+        positions,
+        "createAndInitializePoolIfNecessary(address,address,uint24,uint160)",
+        token0,
+        token1,
+        market.fee_pips,
+        math.isqrt((unit1 << 192) // unit0),
+    )
     for position in market.ranges:
         amounts = (position.weth_wei, _usdx(position.weth_wei))
         amount0, amount1 = amounts if weth_first else amounts[::-1]
@@ -131,7 +164,7 @@ def _open_market(deployer: Deployer, positions: Address, market: _Market) -> Non
             positions,
             "mint((address,address,uint24,int24,int24,uint256,uint256,uint256,uint256,address,uint256))",
             (token0, token1, market.fee_pips, lower, upper, amount0, amount1, 0, 0, OWNER, FOREVER_S),
-        )  # fmt: skip
+        )
 
 
 def _ticks(price: float, width_bps: int, spacing: int) -> tuple[int, int]:
@@ -159,5 +192,7 @@ def _periphery(deployer: Deployer, path: str) -> Artifact:
 def _require_init_code_hash(pool: Artifact, expected: bytes) -> None:
     if keccak256(pool.creation_code) != expected:
         raise RolloutError(
-            "the pool's creation code is not the one deployed on mainnet", pool.source, "install the pinned packages: `make setup`"
-        )  # fmt: skip
+            "the pool's creation code is not the one deployed on mainnet",
+            pool.source,
+            "install the pinned packages: `make setup`",
+        )
