@@ -56,6 +56,17 @@ contract AtomicExecutor is Authority {
         uint256 amount;
     }
 
+    /// @param tracked class << 160 | token
+    /// @param named listed by a bound of the plan
+    /// @param paidBefore the beneficiary's balance of the accounting token
+    struct Flows {
+        uint256[] tracked;
+        uint256[] before;
+        uint256[] afterwards;
+        bool[] named;
+        uint256 paidBefore;
+    }
+
     struct CallFrame {
         address target;
         uint256 value;
@@ -152,19 +163,12 @@ contract AtomicExecutor is Authority {
         Scratch.begin(_admit(header));
         _claim(header.intentId);
 
-        uint256[] memory tracked = registry.trackedTokens(address(this));
-        uint256[] memory before = _balances(tracked);
-        uint256 paidBefore = Tokens.balanceOf(header.accountingToken, beneficiary);
-
-        StreamLib.Stream memory stream = StreamLib.open(operations);
-        uint256 version = stream.number(1);
-        if (version != STREAM_VERSION) revert UnsupportedStream(version);
-        _run(stream);
-
-        uint256[] memory afterwards = _balances(tracked);
-        bool[] memory named = _checkFlows(bounds, tracked, before, afterwards);
-        uint256 gain = _payOut(header.accountingToken, tracked, before, afterwards, named);
-        uint256 inflow = _checkProfit(header, gain, paidBefore);
+        Flows memory flows = _snapshot(header.accountingToken);
+        _runAll(operations);
+        flows.afterwards = _balances(flows.tracked);
+        _checkFlows(bounds, flows);
+        uint256 gain = _payOut(header.accountingToken, flows);
+        uint256 inflow = _checkProfit(header, gain, flows.paidBefore);
 
         Scratch.end();
         emit Executed(header.intentId, header.planDigest, header.accountingToken, inflow);
@@ -202,18 +206,10 @@ contract AtomicExecutor is Authority {
         StreamLib.Stream memory stream = StreamLib.open(userData);
         uint256 count = stream.number(1);
         if (tokens.length != count || amounts.length != count || fees.length != count) revert LoanDiffers(address(0));
-        bytes calldata loans = stream.slice(count * 84);
+        StreamLib.Stream memory loans = StreamLib.open(stream.slice(count * 84));
         _run(stream);
-
-        stream = StreamLib.open(loans);
         for (uint256 i = 0; i < count; ++i) {
-            address token = stream.account();
-            uint256 amount = stream.number(32);
-            uint256 maximum = stream.number(32);
-            if (tokens[i] != token || amounts[i] != amount) revert LoanDiffers(token);
-            uint256 owed = amount + fees[i];
-            if (owed > maximum) revert RepaymentAboveMaximum(token, owed, maximum);
-            Tokens.pay(token, msg.sender, owed);
+            _repay(loans, tokens[i], amounts[i], fees[i]);
         }
     }
 
@@ -259,6 +255,13 @@ contract AtomicExecutor is Authority {
         executedBits[intentId >> 8] = bits | bit;
     }
 
+    function _snapshot(address accountingToken) private view returns (Flows memory flows) {
+        flows.tracked = registry.trackedTokens(address(this));
+        flows.before = _balances(flows.tracked);
+        flows.named = new bool[](flows.tracked.length);
+        flows.paidBefore = Tokens.balanceOf(accountingToken, beneficiary);
+    }
+
     function _balances(uint256[] memory tracked) private view returns (uint256[] memory amounts) {
         amounts = new uint256[](tracked.length);
         for (uint256 i = 0; i < tracked.length; ++i) {
@@ -267,31 +270,27 @@ contract AtomicExecutor is Authority {
     }
 
     /// @dev One-sided throughout: a donation can only help a check pass, never block a plan.
-    /// @return named which tracked tokens the plan lists
-    function _checkFlows(
-        Bound[] calldata bounds,
-        uint256[] memory tracked,
-        uint256[] memory before,
-        uint256[] memory afterwards
-    ) private pure returns (bool[] memory named) {
+    function _checkFlows(Bound[] calldata bounds, Flows memory flows) private pure {
         if (bounds.length > MAX_BOUNDS) revert TooManyBounds(bounds.length);
-        named = new bool[](tracked.length);
-        bool[] memory spendable = new bool[](tracked.length);
+        bool[] memory mayChange = new bool[](flows.tracked.length);
         for (uint256 b = 0; b < bounds.length; ++b) {
-            Bound calldata bound = bounds[b];
-            uint256 i = _positionOf(tracked, bound);
-            named[i] = true;
-            if (bound.kind != BOUND_INFLOW_GE) spendable[i] = true;
-            _checkBound(bound, before[i], afterwards[i]);
+            uint256 i = _positionOf(flows.tracked, bounds[b]);
+            flows.named[i] = true;
+            if (bounds[b].kind != BOUND_INFLOW_GE) mayChange[i] = true;
+            _checkBound(bounds[b], flows.before[i], flows.afterwards[i]);
         }
-        for (uint256 i = 0; i < tracked.length; ++i) {
-            if (spendable[i]) continue;
-            address token = address(uint160(tracked[i]));
-            if (tracked[i] >> 160 == TOKEN_DEBT) {
-                if (afterwards[i] > before[i]) revert DebtIncreaseAboveBound(token, afterwards[i] - before[i], 0);
-            } else if (afterwards[i] < before[i]) {
-                revert OutflowAboveBound(token, before[i] - afterwards[i], 0);
-            }
+        for (uint256 i = 0; i < flows.tracked.length; ++i) {
+            if (!mayChange[i]) _mustNotWorsen(flows.tracked[i], flows.before[i], flows.afterwards[i]);
+        }
+    }
+
+    /// @dev What a plan does not list may not fall; a debt may not grow.
+    function _mustNotWorsen(uint256 packed, uint256 before, uint256 afterwards) private pure {
+        address token = address(uint160(packed));
+        if (packed >> 160 == TOKEN_DEBT) {
+            if (afterwards > before) revert DebtIncreaseAboveBound(token, afterwards - before, 0);
+        } else if (afterwards < before) {
+            revert OutflowAboveBound(token, before - afterwards, 0);
         }
     }
 
@@ -319,20 +318,15 @@ contract AtomicExecutor is Authority {
     /// @dev The plan's tokens are those it lists, its accounting token, and those it left more of. A token it
     ///      has nothing to do with stays, so that dust in a token whose transfer fails cannot block a plan.
     /// @return gain what the plan itself added in the accounting token
-    function _payOut(
-        address accountingToken,
-        uint256[] memory tracked,
-        uint256[] memory before,
-        uint256[] memory afterwards,
-        bool[] memory named
-    ) private returns (uint256 gain) {
+    function _payOut(address accountingToken, Flows memory flows) private returns (uint256 gain) {
         address to = beneficiary;
-        for (uint256 i = 0; i < tracked.length; ++i) {
-            address token = address(uint160(tracked[i]));
-            uint256 amount = afterwards[i];
-            if (token == accountingToken && amount > before[i]) gain = amount - before[i];
-            bool ours = named[i] || token == accountingToken || amount > before[i];
-            if (amount == 0 || !ours || tracked[i] >> 160 != TOKEN_PAID_OUT) continue;
+        for (uint256 i = 0; i < flows.tracked.length; ++i) {
+            address token = address(uint160(flows.tracked[i]));
+            uint256 before = flows.before[i];
+            uint256 amount = flows.afterwards[i];
+            if (token == accountingToken && amount > before) gain = amount - before;
+            bool ours = flows.named[i] || token == accountingToken || amount > before;
+            if (amount == 0 || !ours || flows.tracked[i] >> 160 != TOKEN_PAID_OUT) continue;
             Tokens.pay(token, to, amount);
             if (token == Tokens.NATIVE) emit NativeMoved(to, -int256(amount));
         }
@@ -354,6 +348,13 @@ contract AtomicExecutor is Authority {
 
     // ---------------------------------------------------------------- operations
 
+    function _runAll(bytes calldata operations) private {
+        StreamLib.Stream memory stream = StreamLib.open(operations);
+        uint256 version = stream.number(1);
+        if (version != STREAM_VERSION) revert UnsupportedStream(version);
+        _run(stream);
+    }
+
     function _run(StreamLib.Stream memory stream) private {
         while (stream.more()) {
             uint256 kind = stream.number(1);
@@ -365,6 +366,14 @@ contract AtomicExecutor is Authority {
             else revert UnknownOperation(kind);
             _endMeasuring(measured, before);
         }
+    }
+
+    function _repay(StreamLib.Stream memory loans, address token, uint256 amount, uint256 fee) private {
+        if (loans.account() != token || loans.number(32) != amount) revert LoanDiffers(token);
+        uint256 owed = amount + fee;
+        uint256 maximum = loans.number(32);
+        if (owed > maximum) revert RepaymentAboveMaximum(token, owed, maximum);
+        Tokens.pay(token, msg.sender, owed);
     }
 
     function _startMeasuring(StreamLib.Stream memory stream)
