@@ -1,0 +1,86 @@
+"""What guards are given: the candidate, what simulation found, and whose addresses are ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from seawall.primitives.plans import ExecutorBody
+from seawall.primitives.simulations import Simulation
+from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.verdicts import Candidate, Measurement
+from seawall.risk.limits import OurAddresses, RiskLimits
+
+__all__ = ["Evidence", "below", "above", "cannot_measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a guard may judge by. All of it is of one block hash, or it is refused."""
+
+    candidate: Candidate
+    simulation: Simulation
+    ours: OurAddresses
+    limits: RiskLimits
+    now_s: int
+
+    @property
+    def payee(self) -> Address:
+        """Who profits: the executor's beneficiary, or the key itself for a direct plan."""
+        body = self.candidate.plan.body
+        return body.beneficiary if isinstance(body, ExecutorBody) else self.candidate.lane.key
+
+    @property
+    def holders(self) -> frozenset[Address]:
+        """Our addresses, the plan's executor and payee included."""
+        return self.ours.holders | {self.candidate.lane.key, self.candidate.plan.target if self.candidate.plan.is_executor_plan else self.candidate.lane.key, self.payee}
+
+    def is_native_like(self, token: Address) -> bool:
+        """Native and wrapped native count 1:1."""
+        return token == NATIVE or (self.ours.wrapped_native is not None and token == self.ours.wrapped_native)
+
+    def inflow(self) -> int | None:
+        """Net inflow before fees in the accounting token: to the beneficiary of an executor plan, to our addresses of a
+        direct plan. None where the accounting token cannot be compared with the fee."""
+        token = self.candidate.plan.accounting_token
+        if not self.is_native_like(token):
+            return None
+        who = frozenset({self.payee}) if self.candidate.plan.is_executor_plan else self.holders
+        tokens = {NATIVE, self.ours.wrapped_native or NATIVE}
+        return sum(self.simulation.net(who, t) for t in tokens)
+
+    def outflows(self) -> dict[Address, int]:
+        """Per token, what left our addresses and did not come back from the same counterparty.
+
+        A flash loan that is repaid is no outflow; what was paid into a pool is, whatever came out in another token.
+        """
+        net: dict[tuple[Address, Address], int] = defaultdict(int)
+        for flow in self.simulation.flows:
+            if flow.sender in self.holders and flow.receiver not in self.holders:
+                net[(flow.token, flow.receiver)] += flow.amount
+            elif flow.receiver in self.holders and flow.sender not in self.holders:
+                net[(flow.token, flow.sender)] -= flow.amount
+        totals: dict[Address, int] = defaultdict(int)
+        for (token, _), amount in net.items():
+            if amount > 0:
+                totals[token] += amount
+        return dict(totals)
+
+
+def below(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:
+    """A finding that must not exceed `limit`."""
+    passed = measured <= limit
+    reason = f"{what} {measured} {unit} is {'within' if passed else 'above'} the limit of {limit} {unit}"
+    return Measurement(guard, measured, limit, limit - measured, unit, passed, evidence.simulation.base_hash, reason)
+
+
+def above(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:
+    """A finding that must not fall short of `limit`."""
+    passed = measured >= limit
+    reason = f"{what} {measured} {unit} is {'at least' if passed else 'under'} the required {limit} {unit}"
+    return Measurement(guard, measured, limit, measured - limit, unit, passed, evidence.simulation.base_hash, reason)
+
+
+def cannot_measure(guard: str, evidence: Evidence, limit: int, unit: str, why: str) -> Measurement:
+    """A guard that cannot measure refuses."""
+    return Measurement(guard, None, limit, None, unit, False, evidence.simulation.base_hash, f"cannot measure: {why}")

@@ -1,0 +1,89 @@
+"""The gate: evidence in, verdict out. Pure; never signs, reads or writes.
+
+A verdict lists every guard with its measured value, limit and margin. The first finding is always the simulation
+itself: what reverts is refused with its reason, whatever the guards say. Under REDUCE_ONLY the rule of CT-4 is judged
+as well, and an admitted verdict is of the reducing kind, which the latch lets pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seawall.primitives.codec import payload_digest
+from seawall.primitives.levels import Authority, WriteKind
+from seawall.primitives.simulations import Probe
+from seawall.primitives.verdicts import Candidate, Measurement, Verdict
+from seawall.risk.evidence import Evidence
+from seawall.risk.guards.base import Guard
+from seawall.risk.guards.catalogue import guards_of
+from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.reduce import ReduceRule
+
+__all__ = ["Gate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Limits and facts of one chain, ready to judge."""
+
+    limits: RiskLimits
+    ours: OurAddresses
+    reduce: ReduceRule
+
+    def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
+        """View calls that the verdict will need on the state after (and, under REDUCE_ONLY, before)."""
+        probes = {p.label: p for guard in guards_of(candidate.plan, self.limits) for p in guard.probes()}
+        if authority is not Authority.RUN:
+            holders = self.ours.holders | {candidate.lane.key, candidate.plan.target}
+            probes |= {p.label: p for p in self.reduce.probes(holders)}
+        return tuple(probes.values())
+
+    def judge(self, evidence: Evidence, authority: Authority) -> Verdict:
+        """The verdict on exactly `evidence.candidate.payload`."""
+        candidate, simulation, limits = evidence.candidate, evidence.simulation, evidence.limits
+        findings = [_simulation_finding(evidence)]
+        if simulation.success:
+            findings += [guard.measure(evidence) for guard in self._guards(evidence)]
+        kind = WriteKind.PLAN
+        if authority is Authority.HALT:
+            findings.append(_halted(evidence))
+        elif authority is Authority.REDUCE_ONLY:
+            kind = WriteKind.REDUCING
+            if simulation.success:
+                findings += self.reduce.measure(evidence)
+        inflow = evidence.inflow() if simulation.success else None
+        expected_fee_wei = simulation.gas_used * candidate.expected_fee_per_gas_wei
+        return Verdict(
+            number=candidate.number,
+            attempt_number=candidate.attempt_number,
+            plan_digest=candidate.plan_digest,
+            payload_digest=payload_digest(candidate.payload),
+            base_number=candidate.base.number,
+            base_hash=candidate.base.hash,
+            overlay_digest=simulation.overlay_digest,
+            valid_until_block=candidate.base.number + limits.validity_blocks,
+            valid_until_s=min(evidence.now_s + limits.validity_s, candidate.plan.deadline_s),
+            max_total_fee_wei=candidate.max_total_fee_wei,
+            expected_fee_wei=expected_fee_wei,
+            kind=kind,
+            admitted=all(finding.passed for finding in findings),
+            measurements=tuple(findings),
+            predicted_wei=None if inflow is None else inflow - expected_fee_wei,
+            predicted_floor_wei=None if inflow is None else inflow - candidate.max_total_fee_wei,
+            gas_used=simulation.gas_used if simulation.success else None,
+        )
+
+    def _guards(self, evidence: Evidence) -> tuple[Guard, ...]:
+        return guards_of(evidence.candidate.plan, evidence.limits)
+
+
+def _simulation_finding(evidence: Evidence) -> Measurement:
+    simulation = evidence.simulation
+    reason = "the exact payload runs on the pinned block" if simulation.success else f"it would revert: {simulation.reason}"
+    return Measurement(
+        "simulation", int(simulation.success), 1, int(simulation.success) - 1, "success", simulation.success, simulation.base_hash, reason
+    )
+
+
+def _halted(evidence: Evidence) -> Measurement:
+    return Measurement("authority", 0, 1, -1, "authority", False, evidence.simulation.base_hash, "HALT is in force: nothing is signed")

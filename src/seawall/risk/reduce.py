@@ -1,0 +1,205 @@
+"""REDUCE_ONLY: whether a simulated result strictly lowers debt or exposure at bounded loss (SPEC CT-4).
+
+Judged over all our addresses, with tokens classed in the address book as settlement, asset, receipt or debt:
+(a) no debt token rises and no asset or receipt token rises; only settlement tokens may; (b) at least one debt, asset or
+receipt token strictly falls; (c) no health factor of ours falls while debt remains, and where none can be read no
+receipt token of an address with debt may fall; (d) no allowance is left wider; (e) the value lost, by pinned oracle,
+stays under `reduce_loss_bps` of the value that moved. What cannot be measured is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from seawall.native import abi_decode, encode_call
+from seawall.primitives.errors import EncodingError
+from seawall.primitives.simulations import Probe
+from seawall.primitives.units import BPS, NATIVE, Address, address_text, ceil_div
+from seawall.primitives.verdicts import Measurement
+from seawall.risk.evidence import Evidence, above, below, cannot_measure
+
+__all__ = ["HealthReader", "PriceFeed", "ReduceRule", "TokenClass"]
+
+_VALUE_SCALE = 10**18
+_GUARD = "reduce_only"
+
+
+class TokenClass(StrEnum):
+    SETTLEMENT = "settlement"
+    ASSET = "asset"
+    RECEIPT = "receipt"
+    DEBT = "debt"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReader:
+    """How to read one of our addresses' health factor: a call that returns one uint256 (uint256 max: no debt)."""
+
+    holder: Address
+    target: Address
+    calldata: bytes
+
+    @property
+    def label(self) -> str:
+        return f"{_GUARD}:health:{self.target.hex()}:{self.holder.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceFeed:
+    """A Chainlink-style feed that prices one token. `token_decimals` and `feed_decimals` scale its answer."""
+
+    token: Address
+    feed: Address
+    token_decimals: int
+    feed_decimals: int
+
+    @property
+    def label(self) -> str:
+        return f"{_GUARD}:price:{self.feed.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceRule:
+    """Facts from the address book and configuration by which the rule measures."""
+
+    classes: dict[Address, TokenClass]
+    debt_tokens: tuple[Address, ...]
+    health: tuple[HealthReader, ...]
+    feeds: tuple[PriceFeed, ...]
+
+    def probes(self, holders: frozenset[Address]) -> tuple[Probe, ...]:
+        """Asked for both before and after: health factors, prices, and what debt each of our addresses has."""
+        probes = [Probe(h.label, h.target, h.calldata) for h in self.health]
+        probes += [Probe(f.label, f.feed, encode_call("latestRoundData()", ())) for f in self.feeds]
+        for token in self.debt_tokens:
+            for holder in sorted(holders):
+                probes.append(Probe(_debt_label(token, holder), token, encode_call("balanceOf(address)", (holder,))))
+        unique = {probe.label: probe for probe in probes}
+        return tuple(unique.values())
+
+    def measure(self, evidence: Evidence) -> tuple[Measurement, ...]:
+        """Every clause with its own finding, so that a refusal says which one failed."""
+        changes = self._changes(evidence)
+        unknown = [t for t, change in changes.items() if change != 0 and t not in self.classes]
+        if unknown:
+            why = f"token {address_text(unknown[0])} has no class in the address book"
+            return (cannot_measure(f"{_GUARD}.class", evidence, 0, "units", why),)
+        return (
+            self._nothing_rises(evidence, changes),
+            self._something_falls(evidence, changes),
+            self._health_holds(evidence, changes),
+            self._no_allowance_wider(evidence),
+            self._loss_bounded(evidence, changes),
+        )
+
+    def _changes(self, evidence: Evidence) -> dict[Address, int]:
+        tokens = {flow.token for flow in evidence.simulation.flows} | set(self.debt_tokens)
+        changes = {token: evidence.simulation.net(evidence.holders, token) for token in tokens if token not in self.debt_tokens}
+        for token in self.debt_tokens:
+            before, after = self._debt(evidence, token)
+            if before is not None and after is not None:
+                changes[token] = after - before
+            else:
+                changes[token] = evidence.simulation.net(evidence.holders, token)
+        return changes
+
+    def _debt(self, evidence: Evidence, token: Address) -> tuple[int | None, int | None]:
+        before = after = 0
+        for holder in evidence.holders:
+            label = _debt_label(token, holder)
+            one_before, one_after = _word(evidence.simulation.probes_before.get(label)), _word(evidence.simulation.probes.get(label))
+            if one_before is None or one_after is None:
+                return None, None
+            before, after = before + one_before, after + one_after
+        return before, after
+
+    def _nothing_rises(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+        name = f"{_GUARD}.nothing_rises"
+        for token in self.debt_tokens:
+            if self._debt(evidence, token) == (None, None):
+                return cannot_measure(name, evidence, 0, "units", f"debt in {address_text(token)} could not be read")
+        risen = max((c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0)
+        return below(name, evidence, max(0, risen), 0, "units", "rise of a debt, asset or receipt token of")
+
+    def _something_falls(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+        fallen = max((-c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0)
+        return above(f"{_GUARD}.something_falls", evidence, max(0, fallen), 1, "units", "fall of a debt, asset or receipt token of")
+
+    def _health_holds(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+        name = f"{_GUARD}.health"
+        worst = 0
+        read: set[Address] = set()
+        for reader in self.health:
+            before = _word(evidence.simulation.probes_before.get(reader.label))
+            after = _word(evidence.simulation.probes.get(reader.label))
+            if before is None or after is None:
+                continue
+            read.add(reader.holder)
+            worst = max(worst, before - after)
+        for holder in sorted(evidence.holders - read):
+            if self._has_debt(evidence, holder) and self._receipt_falls(evidence, holder, changes):
+                why = f"{address_text(holder)} has debt, gives up a receipt token, and its health factor cannot be read"
+                return cannot_measure(name, evidence, 0, "wad", why)
+        return below(name, evidence, worst, 0, "wad", "fall of a health factor of ours of")
+
+    def _has_debt(self, evidence: Evidence, holder: Address) -> bool:
+        return any(_word(evidence.simulation.probes.get(_debt_label(t, holder))) != 0 for t in self.debt_tokens)
+
+    def _receipt_falls(self, evidence: Evidence, holder: Address, changes: dict[Address, int]) -> bool:
+        receipts = [t for t in changes if self.classes.get(t) is TokenClass.RECEIPT]
+        return any(evidence.simulation.net(frozenset({holder}), t) < 0 for t in receipts)
+
+    def _no_allowance_wider(self, evidence: Evidence) -> Measurement:
+        # The last Approval of each (token, owner, spender) is what is left; anything left above zero is refused, since
+        # what stood before is not known to be as wide.
+        left = {(a.token, a.owner, a.spender): a.amount for a in evidence.simulation.allowances if a.owner in evidence.holders}
+        widest = max(left.values(), default=0)
+        return below(f"{_GUARD}.allowance", evidence, widest, 0, "units", "allowance left behind of")
+
+    def _loss_bounded(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+        name, limit = f"{_GUARD}.loss", evidence.limits.reduce_loss_bps
+        priced = {feed.token: feed for feed in self.feeds}
+        gained = lost = 0
+        for token, change in sorted(changes.items()):
+            if change == 0:
+                continue
+            value = self._value(evidence, priced.get(token), abs(change))
+            if value is None:
+                return cannot_measure(name, evidence, limit, "bps", f"no fresh pinned price for {address_text(token)}")
+            improves = change < 0 if self.classes[token] is TokenClass.DEBT else change > 0
+            gained, lost = (gained + value, lost) if improves else (gained, lost + value)
+        bps = ceil_div(max(0, lost - gained) * BPS, max(1, lost))
+        return below(name, evidence, bps, limit, "bps", "value lost of")
+
+    def _value(self, evidence: Evidence, feed: PriceFeed | None, amount: int) -> int | None:
+        if feed is None:
+            return None
+        raw = evidence.simulation.probes.get(feed.label)
+        try:
+            values: Sequence[object] = abi_decode(("uint80", "int256", "uint256", "uint256", "uint80"), raw) if raw else ()
+        except EncodingError:
+            return None
+        if len(values) != 5:
+            return None
+        answer, updated_at = values[1], values[3]
+        assert isinstance(answer, int) and isinstance(updated_at, int)
+        age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at
+        if answer <= 0 or age_s > evidence.limits.oracle_age_s_max:
+            return None
+        return amount * answer * _VALUE_SCALE // 10 ** (feed.token_decimals + feed.feed_decimals)
+
+
+def native_and_wrapped(wrapped: Address | None) -> dict[Address, TokenClass]:
+    """Native and wrapped native are settlement tokens on every chain."""
+    classes = {NATIVE: TokenClass.SETTLEMENT}
+    return classes | {wrapped: TokenClass.SETTLEMENT} if wrapped is not None else classes
+
+
+def _debt_label(token: Address, holder: Address) -> str:
+    return f"{_GUARD}:debt:{token.hex()}:{holder.hex()}"
+
+
+def _word(raw: bytes | None) -> int | None:
+    return int.from_bytes(raw[:32], "big") if raw is not None and len(raw) >= 32 else None

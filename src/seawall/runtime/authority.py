@@ -1,0 +1,75 @@
+"""Authority inside a kernel: the latch decides, the ledger remembers, everybody is told.
+
+The latch (file, then flag) is what guards writes and needs nothing else. This module carries its changes into the
+ledger's controls, whose epoch fences commits: a candidate judged under another authority cannot commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from seawall.control.latch import Latch
+from seawall.ledger import Ledger
+from seawall.primitives.errors import IntegrityAlarm
+from seawall.primitives.levels import Authority
+from seawall.primitives.ports import Clock
+from seawall.telemetry.logs import get_logger
+from seawall.transactions.desk import Desk
+
+__all__ = ["AuthorityKeeper"]
+
+_SCOPE = "global"
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class AuthorityKeeper:
+    """Keeps ledger and desks at the latch's authority."""
+
+    latch: Latch
+    ledger: Ledger
+    clock: Clock
+    desks: Sequence[Desk]
+    on_raised: Callable[[], None]
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Follow the latch. Its callback comes from any thread and only sets a flag here."""
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._changed.set)
+
+        self.latch.subscribe(wake)
+
+    async def start(self) -> None:
+        """The latch was read from its file first of all; bring the ledger to it."""
+        await self._record()
+
+    async def run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._record()
+
+    def halt_for(self, alarm: IntegrityAlarm) -> None:
+        """Automation halts for one reason only: our ledger, our signed bytes and the chain contradict each other."""
+        self.latch.lower(Authority.HALT, f"integrity alarm: {alarm}", "seawall")
+
+    async def _record(self) -> None:
+        authority, reason, who, now_s = self.latch.authority, self.latch.reason, self.latch.who, self.clock.now_s()
+        current = await self.ledger.read(lambda tx: tx.controls.current(_SCOPE))
+        epoch = current.epoch
+        if current.authority is not authority or epoch == 0:
+            epoch = await self.ledger.write(lambda tx: tx.controls.set(_SCOPE, authority, reason or "start", who or "seawall", now_s))
+            await self.ledger.write(
+                lambda tx: tx.events.append("authority", 0, _SCOPE, None, {"authority": authority.name, "reason": reason, "who": who}, now_s)
+            )
+            _log.warning("authority", authority=authority.name, reason=reason, who=who)
+        for desk in self.desks:
+            desk.epoch = epoch
+            desk.parts.metrics.authority(authority)
+        if authority is not Authority.HALT:
+            self.on_raised()

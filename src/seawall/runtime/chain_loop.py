@@ -1,0 +1,163 @@
+"""One chain's loop: follow the head, confirm, tend what is open, let strategies see it, move the lanes.
+
+The order within a head is fixed: confirmation (so that the ledger is at the head), recovery (so that what is committed
+comes first), then observations and lanes. Kernel, dry run and the world simulator run this same class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from seawall.chain.heads import HeadChange, HeadFollower
+from seawall.primitives.errors import (
+    EndpointError,
+    FenceLostError,
+    IntegrityAlarm,
+    StaleError,
+    UnavailableError,
+    UnknownBlockError,
+)
+from seawall.telemetry.logs import get_logger
+from seawall.transactions.confirmation import Confirmer
+from seawall.transactions.desk import Desk
+from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.recovery import tend
+from seawall.transactions.writing import Outbox
+
+__all__ = ["ChainLoop", "HeadListener"]
+
+_CHAIN_TROUBLE: Final = (EndpointError, UnavailableError, UnknownBlockError, StaleError)
+_LEASE_RENEWALS_PER_TTL: Final = 3
+_log = get_logger(__name__)
+
+
+class HeadListener(Protocol):
+    """Wants to know when the desk stands at a new head."""
+
+    def on_head(self, change: HeadChange) -> None: ...
+
+
+@dataclass(slots=True)
+class ChainLoop:
+    """`poll_interval_s` bounds how long a head goes unnoticed when nothing wakes the loop earlier."""
+
+    desk: Desk
+    follower: HeadFollower
+    confirmer: Confirmer
+    outbox: Outbox
+    runners: Sequence[LaneRunner]
+    listeners: Sequence[HeadListener]
+    poll_interval_s: float
+    on_integrity_alarm: Callable[[IntegrityAlarm], None]
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _lane_wakes: list[asyncio.Event] = field(default_factory=list)
+    _retry: HeadChange | None = None
+    _tend_due: bool = True
+    _renewed_s: float = 0.0
+
+    async def start(self) -> None:
+        """Take the leases and load what is not settled. Start-up and crash recovery are this same path."""
+        for runner in self.runners:
+            await runner.acquire()
+        self._lane_wakes = [asyncio.Event() for _ in self.runners]
+        await self.confirmer.load()
+        self._renewed_s = self.desk.parts.clock.monotonic_s()
+
+    def wake(self) -> None:
+        """A new head may be there: look now."""
+        self._wake.set()
+
+    def wake_lanes(self) -> None:
+        """Intents were accepted, a signer was unlocked, or authority was raised."""
+        for event in self._lane_wakes:
+            event.set()
+
+    def tend_soon(self) -> None:
+        """Authority was raised, or a write was not made: look after open slots at the next turn."""
+        self._tend_due = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever: heads, lanes, writes. Ends only by cancellation or a failure that nothing here can mend."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.outbox.run(self._write_failed))
+            for runner, event in zip(self.runners, self._lane_wakes, strict=True):
+                tasks.create_task(self._run_lane(runner, event))
+            tasks.create_task(self._run_heads())
+
+    async def _run_heads(self) -> None:
+        while True:
+            await self.turn()
+            self._wake.clear()
+            await self._wait()
+
+    async def turn(self) -> None:
+        """One look at the chain."""
+        try:
+            change = self._retry or await self.follower.poll()
+            if change is not None:
+                self._retry = change
+                await self.confirmer.handle(change)
+                self._retry, self._tend_due = None, True
+            if self._tend_due and self.desk.head is not None:
+                self._tend_due = False
+                await self._tend()
+            if change is not None:
+                for listener in self.listeners:
+                    listener.on_head(change)
+                self.wake_lanes()
+        except _CHAIN_TROUBLE as trouble:
+            self._trouble(trouble)
+        except IntegrityAlarm as alarm:
+            _log.critical("integrity_alarm", what=str(alarm))
+            self.on_integrity_alarm(alarm)
+
+    async def _tend(self) -> None:
+        await self._renew_leases()
+        for runner in self.runners:
+            try:
+                await tend(runner)
+            except _CHAIN_TROUBLE as trouble:
+                self._tend_due = True
+                self._trouble(trouble)
+
+    async def _renew_leases(self) -> None:
+        now_s = self.desk.parts.clock.monotonic_s()
+        for runner in self.runners:
+            if now_s - self._renewed_s >= runner.lease_ttl_s / _LEASE_RENEWALS_PER_TTL:
+                await runner.renew_lease()
+        if self.runners and now_s - self._renewed_s >= self.runners[0].lease_ttl_s / _LEASE_RENEWALS_PER_TTL:
+            self._renewed_s = now_s
+
+    async def _run_lane(self, runner: LaneRunner, event: asyncio.Event) -> None:
+        while True:
+            await event.wait()
+            event.clear()
+            try:
+                while await runner.step():
+                    pass
+            except _CHAIN_TROUBLE as trouble:
+                self._trouble(trouble)
+            except FenceLostError:
+                _log.error("lane_lost", lane=str(runner.lane))
+                raise
+
+    async def _wait(self) -> None:
+        sleeper = asyncio.ensure_future(self.desk.parts.clock.sleep_s(self.poll_interval_s))
+        waker = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            waker.cancel()
+
+    def _trouble(self, trouble: Exception) -> None:
+        _log.warning("chain_trouble", chain=self.desk.parts.network.name, cause=str(trouble))
+        self.desk.parts.metrics.chain_trouble(self.desk.parts.network.name)
+
+    def _write_failed(self, error: BaseException) -> None:
+        _log.error("write_failed", cause=str(error))
+        self.tend_soon()

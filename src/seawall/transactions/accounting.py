@@ -1,0 +1,164 @@
+"""Accounting: what an inclusion did to our balances, as postings, and the proof that they say all of it.
+
+Double entry: the legs of an entry sum to zero per token. Token legs come from the receipt's logs, the fee leg from the
+receipt (an L2's data fee included), native legs from the transaction's value, from wrapped-native withdrawals, and from
+the executor's own event. Proof, per inclusion block and per (address, token) of ours: the postings equal the balance at
+that block less the balance at its parent, both read by hash. A difference is posted to `unexplained` and alarms.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.chain.client import ChainClient, Receipt
+from seawall.ledger.rows import Account, AttemptRow, Leg
+from seawall.native import encode_call, event_topic
+from seawall.primitives.blocks import Block, Log, Read
+from seawall.primitives.errors import ProtocolError, UnavailableError
+from seawall.primitives.units import NATIVE, Address, Hash, address_text
+from seawall.protocols.executor.events import native_legs
+from seawall.risk.limits import OurAddresses
+
+__all__ = ["Accountant", "BlockAccount", "Entry", "Included", "realised_of"]
+
+_TRANSFER: Final = event_topic("Transfer(address,address,uint256)")
+_DEPOSIT: Final = event_topic("Deposit(address,uint256)")
+_WITHDRAWAL: Final = event_topic("Withdrawal(address,uint256)")
+_WORLD: Final = "world"
+_FEES: Final = "fees"
+_UNEXPLAINED: Final = "unexplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """One of our attempts in a block."""
+
+    attempt: AttemptRow
+    receipt: Receipt
+    holders: frozenset[Address]  # the plan's addresses of ours beside the configured ones
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one inclusion moved; legs sum to zero per token."""
+
+    included: Included
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAccount:
+    """The entries of one block, and what its balances show beyond them (an entry of its own, against `unexplained`)."""
+
+    entries: tuple[Entry, ...]
+    unexplained: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accountant:
+    client: ChainClient
+    ours: OurAddresses
+
+    async def account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
+        """Entries for our inclusions of one block. Raises `UnavailableError` if a balance cannot be read now."""
+        holders = self.ours.holders.union(*(i.holders | {i.attempt.payload.sender} for i in included))
+        entries = [self._entry(i, holders) for i in included]
+        found = await self._prove(block, entries, holders)
+        unexplained = tuple(leg for one in found for leg in (one, Leg(_UNEXPLAINED, one.token, -one.delta)))
+        return BlockAccount(tuple(entries), unexplained)
+
+    def _entry(self, included: Included, holders: frozenset[Address]) -> Entry:
+        receipt, payload = included.receipt, included.attempt.payload
+        legs: list[Leg] = []
+        fee_wei = receipt.gas_used * receipt.effective_gas_price_wei + receipt.l1_fee_wei
+        legs += [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
+        if receipt.status:
+            legs += _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
+            for log in receipt.logs:
+                legs += self._log_legs(log, holders, payload.to)
+        return Entry(included, _merged(legs))
+
+    def _log_legs(self, log: Log, holders: frozenset[Address], target: Address) -> list[Leg]:
+        topic = log.topics[0] if log.topics else None
+        if topic == _TRANSFER and len(log.topics) == 3 and len(log.data) == 32:
+            sender, receiver = (Address(log.topics[1][12:]), Address(log.topics[2][12:]))
+            return _move(holders, log.address, sender, receiver, int.from_bytes(log.data, "big"))
+        if log.address == self.ours.wrapped_native and len(log.topics) == 2 and len(log.data) == 32:
+            holder, amount = Address(log.topics[1][12:]), int.from_bytes(log.data, "big")
+            if topic == _DEPOSIT:
+                return _move(holders, log.address, log.address, holder, amount)
+            if topic == _WITHDRAWAL:
+                out = _move(holders, log.address, holder, log.address, amount)
+                # A plain key is paid by the call itself; an executor reports its native legs by its own event.
+                return out if holder == target else out + _move(holders, NATIVE, log.address, holder, amount)
+        if log.address == target:
+            return [leg for flow in native_legs(log) for leg in _move(holders, NATIVE, flow.sender, flow.receiver, flow.amount)]
+        return []
+
+    async def _prove(self, block: Block, entries: Sequence[Entry], holders: frozenset[Address]) -> list[Leg]:
+        booked: dict[tuple[Address, Address], int] = defaultdict(int)
+        for entry in entries:
+            for leg in entry.legs:
+                if not isinstance(leg.account, str):
+                    booked[(leg.account, leg.token)] += leg.delta
+        wanted = sorted(set(booked) | {(holder, NATIVE) for holder in holders})
+        after = await self._balances(wanted, block.hash, block)
+        before = await self._balances(wanted, block.parent_hash, block)
+        found = []
+        for pair, was, now in zip(wanted, before, after, strict=True):
+            difference = (now - was) - booked[pair]
+            if difference:
+                found.append(Leg(pair[0], pair[1], difference))
+        return found
+
+    async def _balances(self, wanted: Sequence[tuple[Address, Address]], block_hash: Hash, block: Block) -> list[int]:
+        native = [holder for holder, token in wanted if token == NATIVE]
+        reads = tuple(
+            Read(f"{holder.hex()}:{token.hex()}", token, encode_call("balanceOf(address)", (holder,)))
+            for holder, token in wanted
+            if token != NATIVE
+        )
+        native_balances = dict(zip(native, await self.client.balances_at(native, block_hash), strict=True))
+        answers = await self.client.call_at(reads, block_hash) if reads else {}
+        balances = []
+        for holder, token in wanted:
+            raw = native_balances[holder] if token == NATIVE else _uint(answers.get(f"{holder.hex()}:{token.hex()}"))
+            if raw is None:
+                what = f"balance of {address_text(token)} for {address_text(holder)} could not be read"
+                raise UnavailableError(what, f"block {block.number}", "the proof is tried again at the next poll")
+            balances.append(raw)
+        return balances
+
+
+def realised_of(legs: Sequence[Leg], holders: frozenset[Address], tokens: frozenset[Address]) -> int:
+    """Net change of `tokens` over the holders; the fee is in it, since its leg stands on the sender."""
+    return sum(leg.delta for leg in legs if leg.account in holders and leg.token in tokens)
+
+
+def _move(holders: frozenset[Address], token: Address, sender: Address, receiver: Address, amount: int) -> list[Leg]:
+    """Legs of one movement that touches us; the other side is the world."""
+    if amount == 0 or sender == receiver or (sender not in holders and receiver not in holders):
+        return []
+    return [
+        Leg(sender if sender in holders else _WORLD, token, -amount),
+        Leg(receiver if receiver in holders else _WORLD, token, amount),
+    ]
+
+
+def _merged(legs: Sequence[Leg]) -> tuple[Leg, ...]:
+    sums: dict[tuple[Account, Address], int] = defaultdict(int)
+    for leg in legs:
+        sums[(leg.account, leg.token)] += leg.delta
+    totals: dict[Address, int] = defaultdict(int)
+    for (_, token), delta in sums.items():
+        totals[token] += delta
+    if any(totals.values()):
+        raise ProtocolError("an entry does not balance", "accounting", "this is a bug: report it with the transaction")
+    return tuple(Leg(account, token, delta) for (account, token), delta in sums.items() if delta)
+
+
+def _uint(raw: bytes | None) -> int | None:
+    return int.from_bytes(raw[:32], "big") if raw is not None and len(raw) >= 32 else None

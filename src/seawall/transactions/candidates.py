@@ -1,0 +1,69 @@
+"""Candidates: an intent with its exact payload. Pure; the nonce and fees come from outside.
+
+The gas limit is measured: a first run with all the room there is gives the gas used, and the limit is that plus the
+most a refund can hide (EIP-3529: a fifth of what was used) and a margin. The exact payload is then run again, because
+only what will be signed may be judged.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from seawall.chain.fees import FeeQuote
+from seawall.ledger.rows import IntentRow
+from seawall.primitives.blocks import Block
+from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.plans import DirectBody
+from seawall.primitives.units import ceil_div
+from seawall.primitives.verdicts import Candidate, Payload
+from seawall.protocols.executor.encoding import execution_calldata
+
+__all__ = ["build_candidate", "gas_limit_for", "gas_limit_room"]
+
+_REFUND_NUMERATOR: Final = 5
+_REFUND_DENOMINATOR: Final = 4
+_MARGIN_GAS: Final = 15_000
+
+
+def gas_limit_room(base: Block) -> int:
+    """The most gas that a transaction may be given on this chain now."""
+    return min(base.gas_limit, GAS_LIMIT_TRANSACTION_MAX)
+
+
+def gas_limit_for(gas_used: int, base: Block) -> int:
+    """Enough gas for a run that used `gas_used` after refunds."""
+    if gas_used == 21_000:
+        return gas_used
+    return min(gas_limit_room(base), ceil_div(gas_used * _REFUND_NUMERATOR, _REFUND_DENOMINATOR) + _MARGIN_GAS)
+
+
+def build_candidate(
+    row: IntentRow, lane: Lane, nonce: int, attempt_number: int, fees: FeeQuote, base: Block, gas_limit: int
+) -> Candidate:
+    """The payload that would be signed for `row` at this fee ceiling and gas limit."""
+    max_total_fee_wei = gas_limit * fees.max_fee_per_gas_wei
+    return Candidate(
+        number=row.number,
+        attempt_number=attempt_number,
+        plan=row.plan,
+        plan_digest=row.plan_digest,
+        intent_id=row.intent_id,
+        lane=lane,
+        nonce=nonce,
+        payload=_payload(row, lane, gas_limit, max_total_fee_wei),
+        max_fee_per_gas_wei=fees.max_fee_per_gas_wei,
+        max_priority_fee_per_gas_wei=fees.max_priority_fee_per_gas_wei,
+        expected_fee_per_gas_wei=fees.expected_fee_per_gas_wei,
+        base=base,
+    )
+
+
+def _payload(row: IntentRow, lane: Lane, gas_limit: int, max_total_fee_wei: int) -> Payload:
+    body = row.plan.body
+    if isinstance(body, DirectBody):
+        return Payload(lane.chain_id, lane.key, body.target, body.calldata, body.value_wei, gas_limit)
+    data = execution_calldata(
+        row.plan, body, intent_id=row.intent_id, plan_digest=row.plan_digest, max_total_fee_wei=max_total_fee_wei
+    )
+    return Payload(lane.chain_id, lane.key, body.executor, data, 0, gas_limit)

@@ -1,0 +1,274 @@
+"""Confirmation: inclusions are provisional, reorgs flip them, finality makes outcomes (invariant 5).
+
+One head change is one ledger transaction: heads, flipped and new inclusions, postings, settled slots, outcomes and the
+events that others follow. Everything is read from the chain before it, so a failure leaves nothing half done and the
+same change is handled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from seawall.chain.client import Receipt
+from seawall.chain.heads import HeadChange
+from seawall.ledger.ledger import Transaction
+from seawall.ledger.rows import AttemptRow, EventData, InclusionRow, IntentRow, Leg, PostingEntry
+from seawall.primitives.blocks import Block
+from seawall.primitives.errors import UnavailableError
+from seawall.primitives.identifiers import IntentNumber, Lane
+from seawall.primitives.levels import Finality, IntentState
+from seawall.primitives.plans import ExecutorBody
+from seawall.primitives.units import NATIVE, Address, Hash, hex_text
+from seawall.telemetry import failpoints
+from seawall.telemetry.logs import get_logger
+from seawall.transactions.accounting import Accountant, BlockAccount, Included, realised_of
+from seawall.transactions.desk import Desk
+
+__all__ = ["Confirmer"]
+
+_BEFORE_COMMIT = failpoints.declare("confirmation.before_commit")
+_AFTER_COMMIT = failpoints.declare("confirmation.after_commit")
+_FOREIGN: Final = "its nonce was used, beyond finality, by a transaction that is not ours"
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one added block holds of ours."""
+
+    block: Block
+    included: tuple[Included, ...]
+    account: BlockAccount
+    followed: bool = True  # False: a block that the follower passed over while we were away
+
+
+@dataclass(slots=True)
+class Confirmer:
+    """Handles head changes of one desk."""
+
+    desk: Desk
+    accountant: Accountant
+
+    async def load(self) -> None:
+        """Start-up: what is not settled, and which canonical block has it, as far as the ledger knows."""
+        chain_id = self.desk.parts.network.chain_id
+
+        def read(tx: Transaction) -> tuple[list[AttemptRow], list[InclusionRow]]:
+            return tx.attempts.unsettled(chain_id), tx.inclusions.unsettled(chain_id)
+
+        attempts, inclusions = await self.desk.parts.ledger.read(read)
+        self.desk.unsettled = {row.hash: row for row in attempts}
+        self.desk.included = {row.attempt_hash: row.block_hash for row in inclusions if row.canonical}
+
+    async def handle(self, change: HeadChange) -> None:
+        """Take one head change into the ledger, then move the desk to the new head. Holds the desk's turn.
+
+        Raises `UnavailableError` or `EndpointError` when the chain could not be read; nothing is stored then.
+        """
+        desk = self.desk
+        async with desk.turn:
+            found = [await self._find(block) for block in change.added]
+            missed, foreign = await self._overtaken(change)
+            found = [*missed, *found]
+            await _BEFORE_COMMIT.reach()
+            settled = await desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
+            await _AFTER_COMMIT.reach()
+            self._note(change, found, settled)
+            if change.added:
+                await desk.parts.simulator.pin(change.added[-1])
+            await desk.rebuild_overlay()
+
+    async def _find(self, block: Block) -> _Found:
+        hashes = [h for h in await self.desk.parts.client.block_transactions(block.hash) if h in self.desk.unsettled]
+        if not hashes:
+            return _Found(block, (), BlockAccount((), ()))
+        included = []
+        for tx_hash, receipt in zip(hashes, await self.desk.parts.client.receipts(hashes), strict=True):
+            if receipt is None or receipt.block_hash != block.hash:
+                what = f"the receipt of {hex_text(tx_hash)} is not of block {block.number}"
+                raise UnavailableError(what, self.desk.parts.network.name, "the head is handled again at the next poll")
+            attempt = self.desk.unsettled[tx_hash]
+            included.append(Included(attempt, receipt, await self._holders(attempt)))
+        return _Found(block, tuple(included), await self.accountant.account(block, included))
+
+    async def _holders(self, attempt: AttemptRow) -> frozenset[Address]:
+        numbers = [number for number, _ in attempt.intents]
+        rows = await self.desk.parts.ledger.read(lambda tx: [tx.intents.get(number) for number in numbers])
+        return frozenset(holder for row in rows for holder in _holders_of(row))
+
+    async def _overtaken(self, change: HeadChange) -> tuple[list[_Found], list[AttemptRow]]:
+        """Slots whose nonce is used at the final block though no block that we followed explains it.
+
+        Either a block was passed over while we were away (its receipt tells), or the key was used by somebody else.
+        """
+        suspects = self.desk.unlanded()
+        if not suspects or change.final_number <= self.desk.final_number:
+            return [], []
+        client = self.desk.parts.client
+        final = await client.block_by_number(change.final_number)
+        nonces = {lane: await client.nonce_at(lane.key, final.hash) for lane in {row.lane for row in suspects}}
+        mined = {h for block in change.added for h in await client.block_transactions(block.hash)}
+        missed: dict[Hash, _Found] = {}
+        foreign = []
+        for row in suspects:
+            if row.nonce >= nonces[row.lane]:
+                continue
+            siblings = [h for h, r in self.desk.unsettled.items() if (r.lane, r.nonce) == (row.lane, row.nonce)]
+            if mined.intersection(siblings):
+                continue
+            receipts = [r for r in await client.receipts(siblings) if r is not None]
+            if not receipts:
+                foreign.append(row)
+            for receipt in receipts:
+                if receipt.block_hash not in missed:
+                    block = await client.block_by_hash(receipt.block_hash)
+                    missed[block.hash] = replace(await self._find(block), followed=False)
+        return list(missed.values()), foreign
+
+    def _commit(self, tx: Transaction, change: HeadChange, found: Sequence[_Found], foreign: Sequence[AttemptRow]) -> list[tuple[Lane, int]]:
+        chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
+        if change.removed:
+            self._unwind(tx, change, now_s)
+        for one in found:
+            if one.followed:
+                tx.heads.append(one.block)
+            self._include(tx, one, now_s)
+        for row in tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE):
+            self._event(tx, "inclusion.safe", row, now_s)
+        settled = []
+        for row in tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL):
+            self._settle(tx, row, now_s)
+            settled.append((row.lane, row.nonce))
+        for attempt in foreign:
+            tx.slots.settle(attempt.lane, attempt.nonce, None)
+            for number, _ in self._slot_intents(tx, attempt.lane, attempt.nonce):
+                self._outcome(tx, number, IntentState.CANCELLED, _FOREIGN, now_s)
+            settled.append((attempt.lane, attempt.nonce))
+        return settled
+
+    def _unwind(self, tx: Transaction, change: HeadChange, now_s: int) -> None:
+        hashes = [block.hash for block in change.removed]
+        flipped = tx.inclusions.flip(hashes)
+        tx.postings.flip(hashes)
+        tx.heads.remove(hashes)
+        chain_id = self.desk.parts.network.chain_id
+        data: EventData = {"depth": len(hashes), "from": change.removed[-1].number, "transactions": len(flipped)}
+        tx.events.append("reorg", chain_id, str(chain_id), None, data, now_s)
+        for row in flipped:
+            self._event(tx, "inclusion.removed", row, now_s)
+
+    def _include(self, tx: Transaction, found: _Found, now_s: int) -> None:
+        chain_id = self.desk.parts.network.chain_id
+        for entry in found.account.entries:
+            receipt = entry.included.receipt
+            row = tx.inclusions.insert(
+                entry.included.attempt.hash,
+                found.block,
+                receipt.index,
+                receipt.status,
+                receipt.gas_used,
+                receipt.effective_gas_price_wei,
+                _fee_wei(receipt),
+            )
+            intents = [number for number, _ in entry.included.attempt.intents]
+            tx.postings.book(
+                PostingEntry(
+                    "inclusion", chain_id, found.block.number, found.block.hash, entry.legs, row.number,
+                    intents[0] if intents else None,
+                )
+            )  # fmt: skip
+            self._event(tx, "inclusion.added", row, now_s)
+        if found.account.unexplained:
+            legs = found.account.unexplained
+            tx.postings.book(PostingEntry("unexplained", chain_id, found.block.number, found.block.hash, legs))
+            for leg in legs[::2]:
+                data: EventData = {"account": _text(leg), "token": hex_text(leg.token), "difference": str(leg.delta)}
+                tx.events.append("unexplained", chain_id, hex_text(found.block.hash), None, data, now_s)
+
+    def _settle(self, tx: Transaction, row: InclusionRow, now_s: int) -> None:
+        """A final inclusion consumes its slot: its own intents landed or failed, others of the slot are cancelled."""
+        tx.slots.settle(row.lane, row.nonce, row.attempt_hash)
+        winner = tx.attempts.by_hash(row.attempt_hash)
+        assert winner is not None
+        own = {number for number, _ in winner.intents}
+        for number in own:
+            state = IntentState.LANDED if row.status else IntentState.FAILED
+            self._realise(tx, number)
+            self._outcome(tx, number, state, "" if row.status else "it reverted on chain", now_s)
+        for number, _ in self._slot_intents(tx, row.lane, row.nonce):
+            if number not in own:
+                reason = tx.intents.get(number).reason or "its nonce was filled"
+                self._outcome(tx, number, IntentState.CANCELLED, reason, now_s)
+        for attempt in tx.attempts.of_slot(row.lane, row.nonce):
+            tx.reservations.release(attempt)
+
+    def _slot_intents(self, tx: Transaction, lane: Lane, nonce: int) -> list[tuple[IntentNumber, int]]:
+        pairs = [pair for attempt in tx.attempts.of_slot(lane, nonce) for pair in attempt.intents]
+        return list(dict.fromkeys(pairs))
+
+    def _realise(self, tx: Transaction, number: IntentNumber) -> None:
+        intent = tx.intents.get(number)
+        wrapped = self.accountant.ours.wrapped_native
+        token = intent.plan.accounting_token
+        native_like = token in (NATIVE, wrapped)
+        tokens = frozenset({NATIVE, wrapped or NATIVE}) if native_like else frozenset({token})
+        legs = [leg for posting in tx.postings.of_intent(number) if posting.canonical for leg in posting.entry.legs]
+        realised = realised_of(legs, _holders_of(intent), tokens)
+        tx.intents.set_profit(number, intent.predicted_wei, realised)
+
+    def _outcome(self, tx: Transaction, number: IntentNumber, state: IntentState, reason: str, now_s: int) -> None:
+        intent = tx.intents.get(number)
+        tx.intents.set_state(number, state, reason, Finality.FINAL, now_s)
+        tx.events.append(f"intent.{state}", intent.lane.chain_id, intent.strategy, number, {"reason": reason}, now_s)
+
+    def _event(self, tx: Transaction, kind: str, row: InclusionRow, now_s: int) -> None:
+        attempt = tx.attempts.by_hash(row.attempt_hash)
+        assert attempt is not None
+        data: EventData = {"hash": hex_text(row.attempt_hash), "block": row.block_number, "block_hash": hex_text(row.block_hash), "status": row.status}
+        intents: list[IntentNumber | None] = [number for number, _ in attempt.intents] or [None]
+        for number in intents:
+            subject = tx.intents.get(number).strategy if number is not None else str(row.lane)
+            tx.events.append(kind, self.desk.parts.network.chain_id, subject, number, data, now_s)
+
+    def _note(self, change: HeadChange, found: Sequence[_Found], settled: Sequence[tuple[Lane, int]]) -> None:
+        """The commit is done: bring the desk to it."""
+        desk, metrics = self.desk, self.desk.parts.metrics
+        gone = {block.hash for block in change.removed}
+        desk.included = {h: block_hash for h, block_hash in desk.included.items() if block_hash not in gone}
+        for one in found:
+            for included in one.included:
+                desk.included[included.attempt.hash] = one.block.hash
+                metrics.included(included.receipt.status)
+            metrics.unexplained(len(one.account.unexplained) // 2)
+        done = set(settled)
+        for tx_hash, row in list(desk.unsettled.items()):
+            if (row.lane, row.nonce) in done:
+                del desk.unsettled[tx_hash]
+                desk.included.pop(tx_hash, None)
+                desk.verdicts.pop(row.number, None)
+        desk.note_canonical(change.added, change.removed)
+        if change.removed:
+            metrics.reorged(len(change.removed))
+            _log.warning("reorg", depth=len(change.removed), height=change.removed[-1].number)
+        if change.added:
+            desk.head = change.added[-1]
+            metrics.head(desk.head)
+        desk.safe_number, desk.final_number = change.safe_number, change.final_number
+
+
+def _holders_of(intent: IntentRow) -> frozenset[Address]:
+    """Addresses of ours that the plan pays from or to."""
+    body = intent.plan.body
+    if isinstance(body, ExecutorBody):
+        return frozenset({intent.lane.key, body.beneficiary, body.executor})
+    return frozenset({intent.lane.key})
+
+
+def _fee_wei(receipt: Receipt) -> int:
+    return receipt.gas_used * receipt.effective_gas_price_wei + receipt.l1_fee_wei
+
+
+def _text(leg: Leg) -> str:
+    return leg.account if isinstance(leg.account, str) else hex_text(leg.account)

@@ -1,0 +1,131 @@
+"""One chain's desk: what is shared by everything that handles transactions on it.
+
+The desk's `turn` is the one lock of a chain: a candidate from simulation to commit, the handling of a head, and
+recovery take turns, because the overlay, the nonces and the pinned block must not move under a verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from seawall.chain.broadcast import BroadcastPort
+from seawall.chain.client import ChainClient
+from seawall.chain.fees import FeeEstimator
+from seawall.chain.networks import Network
+from seawall.chain.simulation import Simulator
+from seawall.control.latch import Latch
+from seawall.ledger import Ledger
+from seawall.ledger.rows import AttemptRow
+from seawall.primitives.blocks import Block
+from seawall.primitives.bounds import HEADS_KEPT
+from seawall.primitives.errors import UnavailableError
+from seawall.primitives.identifiers import AttemptRow as AttemptNumber
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import Authority
+from seawall.primitives.ports import Clock
+from seawall.primitives.units import Hash
+from seawall.primitives.verdicts import Verdict
+from seawall.risk.gate import Gate
+from seawall.telemetry.metrics import Metrics
+
+__all__ = ["Desk", "DeskParts", "HEAD_AGE_S_MAX"]
+
+# A head older than this is no base for a verdict: the endpoint hangs or lags.
+HEAD_AGE_S_MAX: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class DeskParts:
+    """What is injected for one chain."""
+
+    network: Network
+    client: ChainClient
+    simulator: Simulator
+    fees: FeeEstimator
+    gate: Gate
+    port: BroadcastPort
+    ledger: Ledger
+    latch: Latch
+    clock: Clock
+    metrics: Metrics
+    emergency_max_fee_per_gas_wei: int  # housekeeping's own ceiling: gap fill and cancel
+
+
+@dataclass(slots=True)
+class Desk:
+    """The moving state of one chain. Everything here is derived from ledger and chain, and rebuilt at start."""
+
+    parts: DeskParts
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    head: Block | None = None
+    safe_number: int = 0
+    final_number: int = 0
+    epoch: int = 0  # halt epoch of the ledger's controls
+    # Attempts of slots that are not final, in commit order, by hash.
+    unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
+    included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
+    # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew (invariant 3a).
+    verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
+    _nonces: dict[Lane, tuple[Hash, int]] = field(default_factory=dict)
+    _canonical: OrderedDict[Hash, int] = field(default_factory=OrderedDict)
+
+    @property
+    def authority(self) -> Authority:
+        return self.parts.latch.authority
+
+    def base(self) -> Block:
+        """The pinned head. Raises `UnavailableError` where there is none fresh enough to judge by."""
+        head, clock = self.head, self.parts.clock
+        if head is None:
+            raise UnavailableError("no head is known yet", self.parts.network.name, "wait for an endpoint to answer")
+        age_s = clock.now_s() - head.timestamp_s
+        if age_s > HEAD_AGE_S_MAX:
+            what = f"the newest head #{head.number} is {age_s} s old, more than {HEAD_AGE_S_MAX} s"
+            raise UnavailableError(what, self.parts.network.name, "check the endpoints and this machine's clock")
+        return head
+
+    def note_canonical(self, added: tuple[Block, ...], removed: tuple[Block, ...]) -> None:
+        for block in removed:
+            self._canonical.pop(block.hash, None)
+        for block in added:
+            self._canonical[block.hash] = block.number
+        while len(self._canonical) > HEADS_KEPT:
+            self._canonical.popitem(last=False)
+
+    def in_force(self, verdict: Verdict | None) -> bool:
+        """Whether bytes may still be written under this verdict (invariant 3a)."""
+        if verdict is None or self.head is None:
+            return False
+        return (
+            verdict.admitted
+            and self.parts.latch.admits(verdict.kind)
+            and self.head.number <= verdict.valid_until_block
+            and self.parts.clock.now_s() <= verdict.valid_until_s
+            and verdict.base_hash in self._canonical
+        )
+
+    def unlanded(self) -> list[AttemptRow]:
+        """The newest attempt of every slot that no canonical block has, in commit order."""
+        newest: dict[tuple[Lane, int], AttemptRow] = {}
+        taken = {(row.lane, row.nonce) for h, row in self.unsettled.items() if h in self.included}
+        for row in self.unsettled.values():
+            newest[(row.lane, row.nonce)] = row
+        return sorted((r for key, r in newest.items() if key not in taken), key=lambda r: r.number)
+
+    async def rebuild_overlay(self, before: AttemptRow | None = None) -> None:
+        """Put what is committed and not landed on the pinned block, in commit order (up to `before`, exclusive)."""
+        rows = [row for row in self.unlanded() if before is None or row.number < before.number]
+        await self.parts.simulator.rebuild([(r.payload, r.nonce, r.max_fee_per_gas_wei) for r in rows])
+
+    async def nonce_at_head(self, lane: Lane) -> int:
+        """The chain's nonce for the lane's key at the pinned head; read once a head."""
+        base = self.base()
+        cached = self._nonces.get(lane)
+        if cached is not None and cached[0] == base.hash:
+            return cached[1]
+        nonce = await self.parts.client.nonce_at(lane.key, base.hash)
+        self._nonces[lane] = (base.hash, nonce)
+        return nonce

@@ -1,0 +1,102 @@
+"""Writing: committed bytes go to the port, in commit order, under a verdict in force.
+
+A write that the port did not make (latched, unsent, unknown, rejected) is nobody's loss: the attempt is committed, and
+recovery takes it up at the next head, at resume, or after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from seawall.chain.broadcast import SignedWrite, WriteResult
+from seawall.ledger.ledger import Transaction
+from seawall.ledger.rows import AttemptRow
+from seawall.primitives.errors import SeawallError
+from seawall.primitives.levels import WriteKind
+from seawall.primitives.units import Hash, hex_text
+from seawall.telemetry import failpoints
+from seawall.telemetry.logs import get_logger
+from seawall.transactions.desk import Desk
+
+__all__ = ["Outbox"]
+
+_BATCH_MAX: Final = 100
+_HOUSEKEEPING_VALID_S: Final = 30
+_BEFORE_FIRST_WRITE = failpoints.declare("transactions.before_first_write")
+_AFTER_WRITE = failpoints.declare("transactions.after_write")
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Waiting writes of one chain, and the task that makes them."""
+
+    desk: Desk
+    _waiting: asyncio.Queue[AttemptRow] = field(default_factory=asyncio.Queue)
+    _held: set[Hash] = field(default_factory=set)
+
+    def put(self, attempt: AttemptRow) -> None:
+        """Take a committed attempt. Its queue is bounded by the lanes' bound on unlanded attempts."""
+        if attempt.hash not in self._held:
+            self._held.add(attempt.hash)
+            self._waiting.put_nowait(attempt)
+
+    def holds(self, attempt_hash: Hash) -> bool:
+        """Whether the attempt is on its way, so that recovery leaves it alone."""
+        return attempt_hash in self._held
+
+    async def idle(self) -> None:
+        await self._waiting.join()
+
+    async def run(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Write for ever. A failure of the ledger is reported, never swallowed."""
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < _BATCH_MAX and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            try:
+                await self._write(batch)
+            except SeawallError as error:
+                on_failure(error)
+            finally:
+                for attempt in batch:
+                    self._held.discard(attempt.hash)
+                    self._waiting.task_done()
+
+    async def _write(self, batch: list[AttemptRow]) -> None:
+        await _BEFORE_FIRST_WRITE.reach()
+        writes = [write for attempt in batch if (write := self._admitted(attempt)) is not None]
+        if not writes:
+            return
+        results = await self.desk.parts.port.write(writes)
+        await _AFTER_WRITE.reach()
+        await self._record(batch, results)
+
+    def _admitted(self, attempt: AttemptRow) -> SignedWrite | None:
+        parts = self.desk.parts
+        if attempt.kind is WriteKind.HOUSEKEEPING:
+            valid_until_s = parts.clock.now_s() + _HOUSEKEEPING_VALID_S
+            return SignedWrite(attempt.kind, attempt.hash, attempt.raw, valid_until_s)
+        verdict = self.desk.verdicts.get(attempt.number)
+        if verdict is None or not self.desk.in_force(verdict):
+            _log.info("write_withheld", hash=hex_text(attempt.hash), authority=self.desk.authority.name)
+            return None
+        return SignedWrite(verdict.kind, attempt.hash, attempt.raw, verdict.valid_until_s)
+
+    async def _record(self, batch: list[AttemptRow], results: list[WriteResult]) -> None:
+        answers = {result.hash: result for result in results}
+        now_s = self.desk.parts.clock.now_s()
+        for result in results:
+            self.desk.parts.metrics.written(result.answer)
+            _log.info("attempt_written", hash=hex_text(result.hash), answer=result.answer, message=result.message)
+
+        def commit(tx: Transaction) -> None:
+            for attempt in batch:
+                result = answers.get(attempt.hash)
+                if result is not None and result.answer not in ("latched", "unsent"):
+                    tx.attempts.mark_written([attempt], now_s, result.answer)
+
+        await self.desk.parts.ledger.write(commit)
