@@ -30,7 +30,7 @@ CACHE = Path(os.environ.get("SEAWALL_CACHE") or Path.home() / ".cache" / "seawal
 EXTENSION = ROOT / "src" / "seawall" / "_native.abi3.so"
 
 PYTHON_MIN = (3, 11)
-NODE_MAJOR_MIN = 18
+NODE_MAJOR_MIN = 20
 NATIVE_KEPT_MAX = 8  # builds of the native core that stay in the cache
 
 
