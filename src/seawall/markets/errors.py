@@ -11,6 +11,7 @@ __all__ = [
     "AmountError",
     "InsufficientLiquidityError",
     "MarketError",
+    "PathError",
     "PoolStateError",
     "PriceLimitError",
     "TooManyStepsError",
@@ -24,6 +25,10 @@ class AmountError(MarketError):
 
 class InsufficientLiquidityError(MarketError):
     """The pool cannot fill the whole amount."""
+
+
+class PathError(MarketError):
+    """The swaps do not follow each other."""
 
 
 class PriceLimitError(MarketError):
