@@ -1,0 +1,318 @@
+"""What the runtime asks of a chain, in typed values, every state read pinned to one block hash.
+
+Flow: a question becomes one JSON-RPC batch on the pool; answers are decoded strictly (`chain.decoding`).
+State is read by block *hash* (EIP-1898), never by `latest`, so that everything read for one purpose is of
+the same block; when that block is gone the answer is `UnknownBlockError`, not another block's value. Logs
+of a range are split and bisected.
+
+Does not cache, and does not follow the head (`chain.heads`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.chain import decoding
+from seawall.chain.networks import Network
+from seawall.chain.rpc import Request, RpcError, RpcPool, is_block_unknown, is_execution_failure
+from seawall.primitives.blocks import Block, Log, LogFilter, Read
+from seawall.primitives.errors import EndpointError, UnknownBlockError
+from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
+
+__all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt"]
+
+# A range of logs is asked in pieces of this many blocks, and a piece that fails is halved.
+LOGS_RANGE_BLOCKS_MAX: Final = 2_000
+LOGS_ANSWER_MAX: Final = 100_000
+TOPICS_MAX: Final = 4
+FEE_HISTORY_BLOCKS_MAX: Final = 100
+_TIMESTAMP_MAX: Final = 2**40
+_NUMBER_MAX: Final = 2**63 - 1
+_ZERO_HASH: Final = Hash(bytes(32))
+
+BlockTag = str
+"""`latest`, `safe` or `finalized`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    transaction_hash: Hash
+    block_hash: Hash
+    block_number: int
+    index: int  # of the transaction in its block
+    status: bool
+    gas_used: int
+    effective_gas_price_wei: int
+    l1_fee_wei: int  # data fee of a roll-up, 0 elsewhere
+    logs: tuple[Log, ...]
+
+    @property
+    def fee_wei(self) -> int:
+        return self.gas_used * self.effective_gas_price_wei + self.l1_fee_wei
+
+
+@dataclass(frozen=True, slots=True)
+class FeeHistory:
+    """Base fees of the blocks asked for, oldest first, then of the block after them; per block one reward."""
+
+    oldest_number: int
+    base_fees_wei: tuple[int, ...]
+    rewards_wei: tuple[int, ...]
+
+
+class ChainClient:
+    """Typed questions to one chain."""
+
+    def __init__(self, pool: RpcPool, network: Network) -> None:
+        assert pool.chain_id == network.chain_id
+        self.pool = pool
+        self.network = network
+
+    async def head(self) -> Block:
+        (block,) = await self.blocks(["latest"])
+        if block is None:
+            raise EndpointError(
+                "the node knows no block at all", f"chain {self.network.chain_id}", "wait until it has synced"
+            )
+        return block
+
+    async def block_by_number(self, number: int | BlockTag) -> Block | None:
+        (block,) = await self.blocks([number])
+        return block
+
+    async def blocks(self, numbers: Sequence[int | BlockTag]) -> list[Block | None]:
+        """Headers by number or tag, in one batch; None where there is no such block."""
+        asked = [n if isinstance(n, str) else hex(n) for n in numbers]
+        answers = await self.pool.batch([Request("eth_getBlockByNumber", (n, False)) for n in asked])
+        return [self._block(answer, f"block {n}") for n, answer in zip(asked, answers, strict=True)]
+
+    async def block_by_hash(self, block_hash: Hash) -> Block | None:
+        (answer,) = await self.pool.batch([Request("eth_getBlockByHash", (hex_text(block_hash), False))])
+        block = self._block(answer, f"block {hex_text(block_hash)}")
+        if block is not None and block.hash != block_hash:
+            raise EndpointError(
+                "another block than asked", f"block {hex_text(block_hash)}", "check the endpoint"
+            )
+        return block
+
+    async def nonce_at(self, address: Address, block_hash: Hash) -> int:
+        return decoding.quantity(
+            await self._state("eth_getTransactionCount", address, block_hash), "nonce", limit=2**64 - 1
+        )
+
+    async def balance_at(self, address: Address, block_hash: Hash) -> int:
+        return decoding.quantity(await self._state("eth_getBalance", address, block_hash), "balance")
+
+    async def code_at(self, address: Address, block_hash: Hash) -> bytes:
+        return decoding.data(await self._state("eth_getCode", address, block_hash), "code")
+
+    async def call_at(self, reads: Sequence[Read], block: Block) -> dict[str, bytes | None]:
+        """Every read by its label, of exactly `block`; None where the call reverted."""
+        pin = pin_of(block.hash)
+        requests = [
+            Request("eth_call", ({"to": hex_text(read.target), "data": hex_text(read.calldata)}, pin))
+            for read in reads
+        ]
+        answers = await self.pool.batch(requests, pinned=True) if requests else []
+        results: dict[str, bytes | None] = {}
+        for read, answer in zip(reads, answers, strict=True):
+            if isinstance(answer, RpcError):
+                if not is_execution_failure(answer):
+                    raise _refused("eth_call", answer, f"read {read.label!r}")
+                results[read.label] = None
+            else:
+                results[read.label] = decoding.data(answer, f"read {read.label!r}")
+        return results
+
+    async def transaction_known(self, transaction_hash: Hash) -> bool:
+        """True if the node has the transaction, mined or in its pool."""
+        (known,) = await self.transactions_known([transaction_hash])
+        return known
+
+    async def transactions_known(self, hashes: Sequence[Hash]) -> list[bool]:
+        requests = [Request("eth_getTransactionByHash", (hex_text(h),)) for h in hashes]
+        answers = await self.pool.batch(requests) if requests else []
+        return [_value("eth_getTransactionByHash", answer) is not None for answer in answers]
+
+    async def block_transactions(self, block_hash: Hash) -> list[Hash]:
+        """Hashes of the block's transactions, in order."""
+        (answer,) = await self.pool.batch(
+            [Request("eth_getBlockByHash", (hex_text(block_hash), False))], pinned=True
+        )
+        value = _value("eth_getBlockByHash", answer)
+        if value is None:
+            raise UnknownBlockError(
+                "the block is not known", f"block {hex_text(block_hash)}", "follow the head again"
+            )
+        block = decoding.mapping(value, "block")
+        return [
+            decoding.digest(h, "transactions")
+            for h in decoding.array(block.get("transactions"), "transactions")
+        ]
+
+    async def receipts(self, hashes: Sequence[Hash]) -> list[Receipt | None]:
+        """Receipts in order; None for what is in no block. Their block may be reorged away: compare its
+        hash.
+        """
+        requests = [Request("eth_getTransactionReceipt", (hex_text(h),)) for h in hashes]
+        answers = await self.pool.batch(requests) if requests else []
+        receipts = [_receipt(_value("eth_getTransactionReceipt", answer)) for answer in answers]
+        for asked, receipt in zip(hashes, receipts, strict=True):
+            if receipt is not None and receipt.transaction_hash != asked:
+                raise EndpointError("a receipt of another transaction", hex_text(asked), "check the endpoint")
+        return receipts
+
+    async def logs(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
+        """Logs of a range of blocks, both ends included, in chain order."""
+        found: list[Log] = []
+        for start in range(from_number, to_number + 1, LOGS_RANGE_BLOCKS_MAX):
+            found += await self._logs_between(
+                wanted, start, min(start + LOGS_RANGE_BLOCKS_MAX - 1, to_number)
+            )
+        return found
+
+    async def logs_of(self, wanted: Sequence[LogFilter], block_hash: Hash) -> list[list[Log]]:
+        """Logs of exactly one block, one list per filter."""
+        requests = [
+            Request("eth_getLogs", ({**_filter(one), "blockHash": hex_text(block_hash)},)) for one in wanted
+        ]
+        answers = await self.pool.batch(requests, pinned=True) if requests else []
+        found = [_logs(_value("eth_getLogs", answer)) for answer in answers]
+        if any(log.block_hash != block_hash for logs in found for log in logs):
+            raise EndpointError(
+                "a log of another block than asked", f"block {hex_text(block_hash)}", "check the endpoint"
+            )
+        return found
+
+    async def fee_history(self, newest_number: int, blocks: int, percentile: int) -> FeeHistory:
+        """Base fees up to and after `newest_number`, with the priority fee paid at `percentile` of each
+        block's gas.
+        """
+        assert 0 < blocks <= FEE_HISTORY_BLOCKS_MAX
+        assert 0 <= percentile <= 100
+        value = await self.pool.call("eth_feeHistory", hex(blocks), hex(newest_number), [percentile])
+        answer = decoding.mapping(value, "eth_feeHistory")
+        fees = decoding.array(answer.get("baseFeePerGas"), "baseFeePerGas", limit=blocks + 1)
+        rewards = decoding.array(answer.get("reward") or [], "reward", limit=blocks)
+        if len(fees) < 2:
+            raise EndpointError("a fee history without blocks", "eth_feeHistory", "check the endpoint")
+        return FeeHistory(
+            decoding.quantity(answer.get("oldestBlock"), "oldestBlock", limit=_NUMBER_MAX),
+            tuple(decoding.quantity(fee, "baseFeePerGas") for fee in fees),
+            tuple(decoding.quantity(decoding.array(r, "reward", limit=1)[0], "reward") for r in rewards if r),
+        )
+
+    async def _logs_between(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
+        request = Request(
+            "eth_getLogs", ({**_filter(wanted), "fromBlock": hex(from_number), "toBlock": hex(to_number)},)
+        )
+        (answer,) = await self.pool.batch([request])
+        if not isinstance(answer, RpcError):
+            return _logs(answer)
+        if from_number == to_number:
+            raise _refused("eth_getLogs", answer, f"block {from_number}")
+        middle = (from_number + to_number) // 2
+        older = await self._logs_between(wanted, from_number, middle)
+        return older + await self._logs_between(wanted, middle + 1, to_number)
+
+    async def _state(self, method: str, address: Address, block_hash: Hash) -> object:
+        (answer,) = await self.pool.batch(
+            [Request(method, (hex_text(address), pin_of(block_hash)))], pinned=True
+        )
+        return _value(method, answer)
+
+    def _block(self, answer: object | RpcError, where: str) -> Block | None:
+        if isinstance(answer, RpcError) and is_block_unknown(answer):
+            return None
+        value = _value(where, answer)
+        return None if value is None else _block(value, self.network.chain_id, where)
+
+
+def pin_of(block_hash: Hash) -> Mapping[str, object]:
+    """EIP-1898: the state of exactly this block, and only while it is canonical."""
+    return {"blockHash": hex_text(block_hash), "requireCanonical": True}
+
+
+def _block(value: object, chain_id: int, where: str) -> Block:
+    header = decoding.mapping(value, where)
+    base_fee = header.get("baseFeePerGas")
+    randao = header.get("mixHash")
+    return Block(
+        chain_id=chain_id,
+        number=decoding.quantity(header.get("number"), f"{where}.number", limit=_NUMBER_MAX),
+        hash=decoding.digest(header.get("hash"), f"{where}.hash"),
+        parent_hash=decoding.digest(header.get("parentHash"), f"{where}.parentHash"),
+        timestamp_s=decoding.quantity(header.get("timestamp"), f"{where}.timestamp", limit=_TIMESTAMP_MAX),
+        base_fee_wei=0 if base_fee is None else decoding.quantity(base_fee, f"{where}.baseFeePerGas"),
+        gas_limit=decoding.quantity(header.get("gasLimit"), f"{where}.gasLimit", limit=_NUMBER_MAX),
+        coinbase=ZERO_ADDRESS
+        if header.get("miner") is None
+        else decoding.address(header.get("miner"), f"{where}.miner"),
+        prevrandao=_ZERO_HASH if randao is None else decoding.digest(randao, f"{where}.mixHash"),
+    )
+
+
+def _receipt(value: object) -> Receipt | None:
+    if value is None:
+        return None
+    fields = decoding.mapping(value, "receipt")
+    if fields.get("blockHash") is None:
+        return None
+    status = decoding.quantity(fields.get("status"), "receipt.status", limit=1)
+    l1_fee = decoding.optional_quantity(fields.get("l1Fee"), "receipt.l1Fee")
+    return Receipt(
+        transaction_hash=decoding.digest(fields.get("transactionHash"), "receipt.transactionHash"),
+        block_hash=decoding.digest(fields.get("blockHash"), "receipt.blockHash"),
+        block_number=decoding.quantity(fields.get("blockNumber"), "receipt.blockNumber", limit=_NUMBER_MAX),
+        index=decoding.quantity(
+            fields.get("transactionIndex"), "receipt.transactionIndex", limit=_NUMBER_MAX
+        ),
+        status=status == 1,
+        gas_used=decoding.quantity(fields.get("gasUsed"), "receipt.gasUsed", limit=_NUMBER_MAX),
+        effective_gas_price_wei=decoding.quantity(
+            fields.get("effectiveGasPrice"), "receipt.effectiveGasPrice"
+        ),
+        l1_fee_wei=l1_fee or 0,
+        logs=tuple(_logs(fields.get("logs"))),
+    )
+
+
+def _logs(value: object) -> list[Log]:
+    return [_log(item) for item in decoding.array(value, "logs", limit=LOGS_ANSWER_MAX)]
+
+
+def _log(value: object) -> Log:
+    fields = decoding.mapping(value, "log")
+    topics = decoding.array(fields.get("topics"), "log.topics", limit=TOPICS_MAX)
+    return Log(
+        address=decoding.address(fields.get("address"), "log.address"),
+        topics=tuple(decoding.digest(topic, "log.topics") for topic in topics),
+        data=decoding.data(fields.get("data"), "log.data"),
+        block_hash=decoding.digest(fields.get("blockHash"), "log.blockHash"),
+        block_number=decoding.quantity(fields.get("blockNumber"), "log.blockNumber", limit=_NUMBER_MAX),
+        transaction_hash=decoding.digest(fields.get("transactionHash"), "log.transactionHash"),
+        log_index=decoding.quantity(fields.get("logIndex"), "log.logIndex", limit=_NUMBER_MAX),
+    )
+
+
+def _filter(wanted: LogFilter) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    if wanted.addresses:
+        fields["address"] = [hex_text(address) for address in wanted.addresses]
+    if wanted.topics:
+        fields["topics"] = [[hex_text(topic) for topic in options] or None for options in wanted.topics]
+    return fields
+
+
+def _value(method: str, answer: object | RpcError) -> object:
+    if isinstance(answer, RpcError):
+        raise _refused(method, answer, "chain client")
+    return answer
+
+
+def _refused(method: str, answer: RpcError, where: str) -> EndpointError:
+    return EndpointError(
+        f"{method}: {answer.message} (code {answer.code})", where, "see the endpoint's documentation"
+    )

@@ -1,0 +1,83 @@
+"""Signals and the latch file, watched by one thread that needs no event loop.
+
+SIGUSR1 halts, SIGUSR2 lowers to REDUCE_ONLY, SIGTERM and SIGINT ask for an orderly stop. The signals are
+blocked before any other thread exists, so that every later thread inherits the mask and only the watch
+receives them: a Python signal handler would run up to a second late behind a native call. The same thread
+looks at the latch file, which another process may have written.
+
+Children inherit the mask too: a program started by this process unblocks `WATCHED_SIGNALS` itself
+(`unblock_signals`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from seawall.control.latch import Latch
+from seawall.primitives.errors import SeawallError
+from seawall.primitives.levels import Authority
+
+__all__ = ["LOOK_INTERVAL_S", "WATCHED_SIGNALS", "SignalWatch", "unblock_signals"]
+
+WATCHED_SIGNALS: Final = frozenset({signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT})
+# How long the thread sleeps for a signal before it looks at the latch file again.
+LOOK_INTERVAL_S: Final = 0.05
+JOIN_WAIT_S: Final = 2.0
+
+
+class SignalWatch:
+    """`start()` in the main thread before any other thread; `on_stop` is called from the watch's own
+    thread.
+    """
+
+    def __init__(self, latch: Latch, on_stop: Callable[[], None]) -> None:
+        self._latch = latch
+        self._on_stop = on_stop
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+        if others:
+            raise SeawallError(
+                f"threads are running already: {', '.join(others[:5])}",
+                "signal watch",
+                "start it before anything that makes threads",
+            )
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED_SIGNALS)
+        self._thread = threading.Thread(target=self._run, name="signal-watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and give the signals back to the calling thread."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join(JOIN_WAIT_S)
+            self._thread = None
+            unblock_signals()
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            received = signal.sigtimedwait(WATCHED_SIGNALS, LOOK_INTERVAL_S)
+            # A stop whose file cannot be written has set the flag all the same: the watch lives on.
+            with contextlib.suppress(Exception):
+                self._act(received.si_signo if received is not None else None)
+
+    def _act(self, number: int | None) -> None:
+        if number is None:
+            self._latch.look()
+        elif number == signal.SIGUSR1:
+            self._latch.lower(Authority.HALT, "SIGUSR1", "signal")
+        elif number == signal.SIGUSR2:
+            self._latch.lower(Authority.REDUCE_ONLY, "SIGUSR2", "signal")
+        else:
+            self._on_stop()
+
+
+def unblock_signals() -> None:
+    """Undo the inherited mask; the first thing a child process does."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED_SIGNALS)
