@@ -1,0 +1,127 @@
+"""REDUCE_ONLY admits only what strictly lowers debt or exposure at bounded loss (CT-4, clauses a to e)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from seawall.native import abi_encode, encode_call
+from seawall.primitives.levels import Authority, WriteKind
+from seawall.primitives.simulations import AllowanceChange, Flow, Simulation
+from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.verdicts import Verdict
+from seawall.risk.evidence import Evidence
+from seawall.risk.gate import Gate
+from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.reduce import HealthReader, PriceFeed, ReduceRule, TokenClass
+from tests.builders.messages import ETHER, FEED, KEY, NOW_S, POOL, USD, WETH, candidate, direct_plan, simulation
+
+DEBT = Address(b"\x11" * 20)
+RECEIPT = Address(b"\x12" * 20)
+ASSET = Address(b"\x13" * 20)
+DESK = Address(b"\x14" * 20)
+WAD = 10**18
+CLASSES = {
+    WETH: TokenClass.SETTLEMENT,
+    NATIVE: TokenClass.SETTLEMENT,
+    USD: TokenClass.SETTLEMENT,
+    DEBT: TokenClass.DEBT,
+    RECEIPT: TokenClass.RECEIPT,
+    ASSET: TokenClass.ASSET,
+}
+HEALTH = HealthReader(KEY, DESK, encode_call("healthFactor(address)", (KEY,)))
+FEEDS = tuple(PriceFeed(token, FEED, 18, 8) for token in (WETH, NATIVE, USD, DEBT, RECEIPT, ASSET))
+RULE = ReduceRule(CLASSES, (DEBT,), (HEALTH,), FEEDS)
+LIMITS = RiskLimits(position_caps={t: 10**30 for t in CLASSES})
+OURS = OurAddresses(frozenset({KEY}), WETH)
+DEBT_LABEL = next(p.label for p in RULE.probes(frozenset({KEY})) if p.target == DEBT)
+
+
+def word(value: int) -> bytes:
+    return value.to_bytes(32, "big")
+
+
+def price(updated_at_s: int = NOW_S) -> bytes:
+    return abi_encode(("uint80", "int256", "uint256", "uint256", "uint80"), (1, 10**8, updated_at_s, updated_at_s, 1))
+
+
+def state(debt: int, health: int, price_at_s: int = NOW_S) -> dict[str, bytes | None]:
+    return {DEBT_LABEL: word(debt), HEALTH.label: word(health), FEEDS[0].label: price(price_at_s)}
+
+
+def repayment(paid: int = 100, debt_after: int = 0, health_after: int = 3 * WAD) -> Simulation:
+    """100 of debt at health 2; pay some WETH to the desk."""
+    return simulation(Flow(WETH, KEY, DESK, paid), probes=state(debt_after, health_after), before=state(100, 2 * WAD))
+
+
+def judge(found: Simulation, rule: ReduceRule = RULE) -> Verdict:
+    gate = Gate(LIMITS, OURS, rule)
+    return gate.judge(Evidence(candidate(direct_plan()), found, OURS, LIMITS, NOW_S), Authority.REDUCE_ONLY)
+
+
+def failed(verdict: Verdict) -> set[str]:
+    return {m.guard for m in verdict.refusals}
+
+
+def test_repaying_debt_is_admitted_as_a_reducing_write() -> None:
+    verdict = judge(repayment())
+    assert verdict.admitted, verdict.explanation
+    assert verdict.kind is WriteKind.REDUCING
+
+
+def test_borrowing_more_is_refused() -> None:
+    borrowed = simulation(Flow(WETH, DESK, KEY, 50), probes=state(150, WAD), before=state(100, 2 * WAD))
+    assert {"reduce_only.nothing_rises", "reduce_only.something_falls", "reduce_only.health"} <= failed(judge(borrowed))
+
+
+def test_moving_settlement_tokens_alone_reduces_nothing() -> None:
+    idle = simulation(Flow(WETH, KEY, POOL, 5), Flow(NATIVE, POOL, KEY, 5), probes=state(100, 2 * WAD), before=state(100, 2 * WAD))
+    assert failed(judge(idle)) == {"reduce_only.something_falls"}
+
+
+def test_buying_an_asset_is_refused() -> None:
+    buys = simulation(Flow(WETH, KEY, POOL, 5), Flow(ASSET, POOL, KEY, 5), probes=state(0, 2**256 - 1), before=state(0, 2**256 - 1))
+    assert "reduce_only.nothing_rises" in failed(judge(buys))
+
+
+def test_selling_an_asset_at_a_fair_price_is_admitted_and_at_a_loss_refused() -> None:
+    none = state(0, 2**256 - 1)
+    fair = simulation(Flow(ASSET, KEY, POOL, 1000), Flow(WETH, POOL, KEY, 995), probes=none, before=none)
+    lossy = simulation(Flow(ASSET, KEY, POOL, 1000), Flow(WETH, POOL, KEY, 900), probes=none, before=none)
+    assert judge(fair).admitted
+    assert failed(judge(lossy)) == {"reduce_only.loss"}
+
+
+def test_falling_health_is_refused_even_if_debt_falls() -> None:
+    assert failed(judge(repayment(paid=1, debt_after=99, health_after=WAD))) == {"reduce_only.health"}
+
+
+def test_allowance_left_behind_is_refused() -> None:
+    found = replace(repayment(), allowances=(AllowanceChange(WETH, KEY, DESK, 1),))
+    assert failed(judge(found)) == {"reduce_only.allowance"}
+    cleared = replace(found, allowances=(AllowanceChange(WETH, KEY, DESK, 1), AllowanceChange(WETH, KEY, DESK, 0)))
+    assert judge(cleared).admitted
+
+
+@pytest.mark.parametrize("missing", ["class", "price", "stale price", "debt", "health of a debtor that gives up a receipt"])
+def test_what_cannot_be_measured_is_refused(missing: str) -> None:
+    found, rule = repayment(), RULE
+    if missing == "class":
+        found = replace(found, flows=(*found.flows, Flow(Address(b"\x99" * 20), KEY, POOL, 1)))
+    elif missing == "price":
+        found = replace(found, probes={**found.probes, FEEDS[0].label: None})
+    elif missing == "stale price":
+        found = replace(found, probes={**found.probes, FEEDS[0].label: price(NOW_S - LIMITS.oracle_age_s_max - 1)})
+    elif missing == "debt":
+        found = replace(found, probes={**found.probes, DEBT_LABEL: None})
+    else:
+        rule = replace(RULE, health=())
+        found = simulation(Flow(RECEIPT, KEY, DESK, 5), Flow(WETH, DESK, KEY, 5), probes=state(100, 0), before=state(100, 0))
+    verdict = judge(found, rule)
+    assert not verdict.admitted
+    assert any(m.measured is None for m in verdict.refusals)
+
+
+def test_repaying_with_a_huge_overpayment_is_a_loss() -> None:
+    assert "reduce_only.loss" in failed(judge(repayment(paid=100 + 5 * ETHER)))
