@@ -61,12 +61,13 @@ def artifact_text(name: str) -> str:
     return json.dumps(artifact, indent=1, sort_keys=True) + "\n"
 
 
+def committed_text(name: str) -> str | None:
+    path = ARTIFACTS / f"{name}.json"
+    return path.read_text() if path.is_file() else None
+
+
 def differences() -> list[str]:
-    return [
-        name
-        for name in NAMES
-        if not (committed := ARTIFACTS / f"{name}.json").is_file() or committed.read_text() != artifact_text(name)
-    ]
+    return [name for name in NAMES if committed_text(name) != artifact_text(name)]
 
 
 def main(arguments: list[str]) -> int:
@@ -77,7 +78,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         drifted = differences()
         for name in drifted:
-            print(f"{name}.json is not what the sources compile to; run `python contracts/build.py` and commit it")
+            print(
+                f"{name}.json differs from what the sources compile to; run `python contracts/build.py`, commit"
+            )
         return 1 if drifted else 0
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     for name in NAMES:

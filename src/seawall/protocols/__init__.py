@@ -1,3 +1,4 @@
-"""Protocols, one file or folder each: encodings of calls, decoders of answers, and nothing that touches a network."""
+"""Protocols, one file or folder each: encodings of calls, decoders of answers, and nothing that touches a
+network."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Our on-chain executor: what its operations are, their bytes, its events and errors, its policy, its artifacts.
+"""Our on-chain executor: what its operations are, their bytes, its events and errors, its policy, its
+artifacts.
 
 Sources, threat notes and the law of the byte layout: `contracts/README.md`.
 """

@@ -1,26 +1,28 @@
 """Bytes of an execution: the packed operation stream, and the calldata of `AtomicExecutor.execute`.
 
     execute((uint256 intentId, bytes32 planDigest, uint256 deadline, uint256 maxFeeWei, uint256 minProfit,
-             address accountingToken, uint256 maxGasPriceWei), (uint8 kind, address token, uint256 amount)[] bounds,
-            bytes operations)
+             address accountingToken, uint256 maxGasPriceWei),
+            (uint8 kind, address token, uint256 amount)[] bounds, bytes operations)
 
-The header is typed ABI with every field at a fixed place, so that a candidate patches intent id, digest and fee into
-a plan that was encoded long before. `operations` is packed, big-endian, without padding:
+The header is typed ABI with every field at a fixed place, so that a candidate patches intent id, digest and
+fee into a plan that was encoded long before. `operations` is packed, big-endian, without padding:
 
     stream     := version(1) = 1, operation*
     operation  := kind(1), measures(1) = n, n * token(20), body
     amount     := tag(1): 0..32 = that many bytes of integer follow; 0x80 | i = measurement number i
     CALL                 0x01  target(20) value:amount length(2) data splices
-    CALL_WITH_ALLOWANCE  0x02  target(20) value:amount token(20) spender(20) allowance:amount length(2) data splices
+    CALL_WITH_ALLOWANCE  0x02  target(20) value:amount token(20) spender(20) allowance:amount
+                               length(2) data splices
     FLASH                0x03  lender_kind(1) = 1 lender(20) n(1) n * (token(20) amount:amount max_fee:amount)
                                length(3) operation*
-    SWAP_V2              0x04  factory(20) token_in(20) token_out(20) in:amount min_out:amount length(3) operation*
+    SWAP_V2              0x04  factory(20) token_in(20) token_out(20) in:amount min_out:amount
+                               length(3) operation*
     SWAP_V3              0x05  fee(3) factory(20) token_in(20) token_out(20) in:amount min_out:amount
                                sqrt_price_limit:amount length(3) operation*
     splices    := n(1), n * (word(1), measurement(1))
 
-Measurements are numbered from zero in the order in which their operations *end*. Every other kind is refused by the
-contract; new kinds are additions, the version changes only if an existing one changes its meaning.
+Measurements are numbered from zero in the order in which their operations *end*. Every other kind is refused
+by the contract; new kinds are additions, the version changes only if an existing one changes its meaning.
 
 Pure: nothing is read from a chain, and whether the policy admits the operations is the registry's business.
 """
@@ -29,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import PlanError
@@ -125,7 +127,9 @@ class Execution:
 
     def _tail(self) -> bytes:
         bounds = b"".join(
-            _word(BOUND_KINDS[b.kind], "bound kind") + _address_word(b.token, "bound") + _word(b.amount, "bound")
+            _word(BOUND_KINDS[b.kind], "bound kind")
+            + _address_word(b.token, "bound")
+            + _word(b.amount, "bound")
             for b in self.bounds
         )
         operations_at = _HEAD_BYTES + _WORD_BYTES + len(bounds)
@@ -145,7 +149,9 @@ class Execution:
 
 def execution_of(plan: Plan, body: ExecutorBody) -> Execution:
     """The execution that an executor plan asks for."""
-    return Execution(body.operations, body.bounds, plan.deadline_s, body.min_profit_wei, plan.accounting_token)
+    return Execution(
+        body.operations, body.bounds, plan.deadline_s, body.min_profit_wei, plan.accounting_token
+    )
 
 
 def execution_calldata(
@@ -184,6 +190,8 @@ class _Encoder:
                 body = self._swap(operation) + self._nested(operation.operations, depth)
             case SwapV3():
                 kind, body = _KIND_SWAP_V3, self._swap_v3(operation, depth)
+            case _:
+                assert_never(operation)
         tokens = b"".join(_address(measure.token, "measured token") for measure in operation.measure)
         self._number(operation.measure)
         return _bytes(kind, 1, "kind") + _bytes(len(operation.measure), 1, "measures") + tokens + body
@@ -259,7 +267,7 @@ class _Encoder:
 
     def _number_of(self, measured: Measured) -> int:
         if measured.name not in self._numbers:
-            raise _refused(f"measurement {measured.name!r} is used before an operation has ended that takes it", "operations")
+            raise _refused(f"measurement {measured.name!r} is used before it is taken", "operations")
         return self._numbers[measured.name]
 
 

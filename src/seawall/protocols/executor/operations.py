@@ -1,9 +1,9 @@
 """What an executor plan is made of: operations, measured amounts, one-sided bounds.
 
-Operations run in order, all or nothing. `Flash`, `SwapV2` and `SwapV3` may nest operations: those run inside the
-lender's or pool's callback, before it is repaid. An operation may *measure* how much of a token the executor gained
-while it ran; the measurement's name then stands for that amount in any later operation. A measurement exists once
-its operation is over: nested ones before the operation that holds them.
+Operations run in order, all or nothing. `Flash`, `SwapV2` and `SwapV3` may nest operations: those run inside
+the lender's or pool's callback, before it is repaid. An operation may *measure* how much of a token the
+executor gained while it ran; the measurement's name then stands for that amount in any later operation. A
+measurement exists once its operation is over: nested ones before the operation that holds them.
 
 Native token: `NATIVE` of `primitives.units`, here as everywhere.
 """
@@ -71,7 +71,7 @@ class Call:
 class CallWithAllowance:
     """A call during which `spender` may take exactly `allowance` of `token`; cleared afterwards.
 
-    `spender` is the target itself unless the policy entry names another. The zero address stands for the target.
+    `spender` is the target itself, for which the zero address stands, unless the policy entry names another.
     """
 
     target: Address
@@ -95,7 +95,7 @@ class Loan:
 
 @dataclass(frozen=True, slots=True)
 class Flash:
-    """Borrow from a Balancer V2 vault, run `operations`, repay. The vault wants `loans` in order of address."""
+    """Borrow from a Balancer V2 vault, run `operations`, repay. `loans` go in order of address."""
 
     lender: Address
     loans: tuple[Loan, ...]
@@ -107,8 +107,8 @@ class Flash:
 class SwapV2:
     """Exact-input swap in the pair of a listed Uniswap V2 kind of factory.
 
-    Without `operations` the pair is paid first. With them it is a flash swap: the output arrives, they run, then
-    the pair is paid.
+    Without `operations` the pair is paid first. With them it is a flash swap: the output arrives, they run,
+    then the pair is paid.
     """
 
     factory: Address

@@ -1,0 +1,174 @@
+"""What the executor says: its events, and its errors in plain words.
+
+`Executed` marks the landing of a plan and carries its intent id and digest. `NativeMoved` books the legs that
+leave no token log. Errors come from both of our contracts and nest: a refused target's own reason is inside
+`OperationFailed`. Nothing here guesses: bytes that are no known error come back as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, cast
+
+from seawall.native import abi_decode, keccak256
+from seawall.primitives.blocks import Log
+from seawall.primitives.errors import NativeError, ProtocolError
+from seawall.primitives.units import Address, Hash, address_text, hex_text
+from seawall.protocols.executor.artifacts import EXECUTOR, REGISTRY, load_artifact
+
+__all__ = [
+    "EXECUTED_TOPIC",
+    "NATIVE_MOVED_TOPIC",
+    "Executed",
+    "NativeMoved",
+    "Revert",
+    "decode_event",
+    "decode_revert",
+]
+
+EXECUTED_TOPIC: Final = Hash(keccak256(b"Executed(uint256,bytes32,address,uint256)"))
+NATIVE_MOVED_TOPIC: Final = Hash(keccak256(b"NativeMoved(address,int256)"))
+
+_NESTED_MAX: Final = 8
+_REASON_TEXT_MAX: Final = 200
+_WORD_BYTES: Final = 32
+_LEVELS: Final = ("RUN", "REDUCE_ONLY", "HALT")
+_RULES: Final = {1: "EQ", 2: "SELF", 3: "IN_SET", 4: "LE", 5: "ANY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A plan landed: what the beneficiary gained in the accounting token, before the transaction's fee."""
+
+    intent_id: int
+    plan_digest: Hash
+    accounting_token: Address
+    inflow: int
+
+
+@dataclass(frozen=True, slots=True)
+class NativeMoved:
+    """Native token moved: positive from `counterparty` to the executor, negative the other way [wei]."""
+
+    counterparty: Address
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """A decoded error. `text` is for people; `inner` is what a called target answered."""
+
+    name: str
+    arguments: tuple[tuple[str, int | bytes | str], ...]
+    inner: Revert | None = None
+
+    @property
+    def text(self) -> str:
+        told = _SENTENCES.get(self.name)
+        values = {name: _shown(value) for name, value in self.arguments}
+        own = told(values) if told else f"{self.name}({', '.join(f'{k}={v}' for k, v in values.items())})"
+        return f"{own}: {self.inner.text}" if self.inner else own
+
+
+def decode_event(log: Log, executor: Address) -> Executed | NativeMoved | None:
+    """The event in a log of `executor`, None for any other; `ProtocolError` where its shape is wrong."""
+    topics = log.topics
+    if log.address != executor or not topics or topics[0] not in (EXECUTED_TOPIC, NATIVE_MOVED_TOPIC):
+        return None
+    expected = 4 if topics[0] == EXECUTED_TOPIC else 2
+    if len(topics) != expected or len(log.data) != _WORD_BYTES:
+        raise ProtocolError(
+            "a log has our topic and another shape", address_text(executor), "check the address"
+        )
+    if topics[0] == EXECUTED_TOPIC:
+        intent_id, inflow = int.from_bytes(topics[1], "big"), int.from_bytes(log.data, "big")
+        return Executed(intent_id, topics[2], Address(topics[3][12:]), inflow)
+    return NativeMoved(Address(topics[1][12:]), int.from_bytes(log.data, "big", signed=True))
+
+
+def decode_revert(data: bytes) -> Revert | None:
+    """The error that these revert bytes carry, or None if it is neither ours nor Solidity's own."""
+    return _decode(data, depth=0)
+
+
+def _decode(data: bytes, depth: int) -> Revert | None:
+    known = _errors().get(data[:4])
+    if known is None or depth == _NESTED_MAX:
+        return None
+    name, inputs = known
+    try:
+        values = abi_decode(tuple(kind for _, kind in inputs), data[4:])
+    except NativeError:
+        return None
+    arguments: list[tuple[str, int | bytes | str]] = []
+    inner: Revert | None = None
+    for (argument, _), value in zip(inputs, values, strict=True):
+        if argument == "reason":
+            inner = _decode(cast(bytes, value), depth + 1)
+            if inner is not None:
+                continue
+        arguments.append((argument, cast("int | bytes | str", value)))
+    return Revert(name, tuple(arguments), inner)
+
+
+@lru_cache(maxsize=1)
+def _errors() -> dict[bytes, tuple[str, tuple[tuple[str, str], ...]]]:
+    """Selector to name and (argument, type), for both contracts and Solidity itself."""
+    known: dict[bytes, tuple[str, tuple[tuple[str, str], ...]]] = {
+        keccak256(b"Error(string)")[:4]: ("Error", (("message", "string"),)),
+        keccak256(b"Panic(uint256)")[:4]: ("Panic", (("code", "uint256"),)),
+    }
+    for item in (*load_artifact(EXECUTOR).abi, *load_artifact(REGISTRY).abi):
+        if item["type"] != "error":
+            continue
+        inputs = tuple(
+            (str(i["name"]), str(i["type"])) for i in cast(list[dict[str, object]], item["inputs"])
+        )
+        signature = f"{item['name']}({','.join(kind for _, kind in inputs)})"
+        known[keccak256(signature.encode())[:4]] = (str(item["name"]), inputs)
+    return known
+
+
+def _shown(value: int | bytes | str) -> str:
+    if isinstance(value, bytes):
+        return address_text(value) if len(value) == 20 else hex_text(value)[:_REASON_TEXT_MAX]
+    return str(value)[:_REASON_TEXT_MAX]
+
+
+_SENTENCES: Final[dict[str, Callable[[dict[str, str]], str]]] = {
+    "Error": lambda v: f"reverted with {v['message']!r}",
+    "Panic": lambda v: f"Solidity panic {v['code']}",
+    "OperationFailed": lambda v: (
+        f"the call of {v['selector']} on {v['target']} failed"
+        + (f" with {v['reason']}" if v.get("reason", "0x") != "0x" else "")
+    ),
+    "AlreadyExecuted": lambda v: f"intent {v['intentId']} has landed before",
+    "Expired": lambda v: f"the plan's deadline {v['deadline']} is past (block time {v['timestamp']})",
+    "Halted": lambda _: "the executor is halted on chain; its owner must raise it",
+    "MissingRole": lambda v: f"{v['caller']} lacks role {v['role']} on the executor",
+    "GasPriceAboveMaximum": lambda v: f"gas price {v['price']} wei is above the plan's {v['maximum']}",
+    "ProfitBelowMinimum": lambda v: (
+        f"profit {v['profit']} is below minimum and fee together, {v['minimum']}, in {v['token']}"
+    ),
+    "OutflowAboveBound": lambda v: f"{v['outflow']} of {v['token']} left, the plan allows {v['bound']}",
+    "InflowBelowBound": lambda v: f"{v['inflow']} of {v['token']} came in, the plan demands {v['bound']}",
+    "DebtIncreaseAboveBound": lambda v: (
+        f"debt {v['token']} grew by {v['increase']}, the plan allows {v['bound']}"
+    ),
+    "OutputBelowMinimum": lambda v: f"pool {v['pool']} gave {v['output']}, the plan demands {v['minimum']}",
+    "RepaymentAboveMaximum": lambda v: (
+        f"{v['wanted']} of {v['token']} asked back, the plan allows {v['maximum']}"
+    ),
+    "CallbackNotArmed": lambda v: f"{v['caller']} called back unasked ({v['selector']})",
+    "CallbackMissing": lambda v: f"{v['callee']} never called back",
+    "NotListed": lambda v: f"function {v['selector']} of {v['target']} is not on the allow-list",
+    "NotReducing": lambda v: f"{v['selector']} of {v['target']} is not allowed in REDUCE_ONLY",
+    "WordRefused": lambda v: (
+        f"argument word {v['word']} is {v['value']}, its rule is"
+        f" {_RULES.get(int(v['rule']), v['rule'])} {v['operand']}"
+    ),
+    "SpliceRefused": lambda v: f"argument word {v['word']} may not be a measured amount",
+    "NotRaised": lambda v: f"{_LEVELS[int(v['wanted'])]} is not above {_LEVELS[int(v['current'])]}",
+}

@@ -1,0 +1,166 @@
+"""The executor's byte layout, against a reader that is written here and shares no code with the encoder."""
+
+from __future__ import annotations
+
+import pytest
+from eth_abi import decode
+
+from seawall.native import keccak256
+from seawall.primitives.errors import PlanError
+from seawall.primitives.plans import ExecutorBody, Plan, TokenBound
+from seawall.primitives.units import NATIVE, Address
+from seawall.protocols.executor.encoding import (
+    EXECUTE_SELECTOR,
+    EXECUTE_SIGNATURE,
+    Execution,
+    encode_operations,
+    execution_calldata,
+)
+from seawall.protocols.executor.operations import (
+    Call,
+    CallWithAllowance,
+    Flash,
+    Loan,
+    Measure,
+    Measured,
+    Splice,
+    SwapV2,
+    SwapV3,
+)
+
+WETH = Address(b"\x11" * 20)
+USD = Address(b"\x22" * 20)
+VAULT = Address(b"\x33" * 20)
+FACTORY = Address(b"\x44" * 20)
+TARGET = Address(b"\x55" * 20)
+EXECUTOR = Address(b"\x66" * 20)
+DIGEST = b"\xdd" * 32
+
+
+def test_flash_arbitrage_has_the_bytes_of_the_documented_layout() -> None:
+    operations = (
+        Flash(
+            lender=VAULT,
+            loans=(Loan(WETH, 0x0102),),
+            operations=(
+                SwapV2(FACTORY, WETH, USD, 0x0102, measure=(Measure("usd", USD),)),
+                SwapV3(FACTORY, USD, WETH, 3000, Measured("usd"), min_out=5),
+            ),
+        ),
+    )
+    swap_v2 = b"\x04\x01" + USD + FACTORY + WETH + USD + b"\x02\x01\x02" + b"\x00" + bytes(3)
+    swap_v3 = b"\x05\x00" + (3000).to_bytes(3, "big") + FACTORY + USD + WETH + b"\x80" + b"\x01\x05" + b"\x00"
+    nested = swap_v2 + swap_v3 + bytes(3)
+    flash = b"\x03\x00" + b"\x01" + VAULT + b"\x01" + WETH + b"\x02\x01\x02" + b"\x00"
+    assert encode_operations(operations) == b"\x01" + flash + len(nested).to_bytes(3, "big") + nested
+
+
+def test_calls_carry_value_allowance_and_splices() -> None:
+    data = b"\xaa\xbb\xcc\xdd" + bytes(64)
+    earn = Call(TARGET, data, value_wei=7, measure=(Measure("native", NATIVE), Measure("usd", USD)))
+    spend = CallWithAllowance(TARGET, data, USD, Measured("usd"), splices=(Splice(1, Measured("native")),))
+    length = len(data).to_bytes(2, "big")
+    assert encode_operations((earn, spend)) == b"".join(
+        (
+            b"\x01",
+            b"\x01\x02" + NATIVE + USD + TARGET + b"\x01\x07" + length + data + b"\x00",
+            b"\x02\x00" + TARGET + b"\x00" + USD + TARGET + b"\x81" + length + data + b"\x01\x01\x00",
+        )
+    )
+
+
+def test_nested_measurements_are_numbered_before_those_of_the_operation_around_them() -> None:
+    inner = SwapV2(FACTORY, USD, WETH, 1, measure=(Measure("inner", WETH),))
+    outer = SwapV3(FACTORY, WETH, USD, 500, 1, operations=(inner,), measure=(Measure("outer", USD),))
+    packed = encode_operations((outer, SwapV2(FACTORY, WETH, USD, Measured("inner"), Measured("outer"))))
+    assert packed.endswith(WETH + USD + b"\x80\x81" + bytes(3))
+
+
+def test_calldata_decodes_as_the_contract_declares_it() -> None:
+    bounds = (
+        TokenBound(WETH, "inflow", 9),
+        TokenBound(USD, "outflow", 8),
+        TokenBound(TARGET, "debt_increase", 7),
+    )
+    execution = Execution(b"\x01\x02\x03", bounds, deadline_s=1234, min_profit=55, accounting_token=WETH)
+    calldata = execution.calldata(intent_id=2**255, plan_digest=DIGEST, max_fee_wei=77, max_gas_price_wei=88)
+
+    assert calldata[:4] == EXECUTE_SELECTOR == keccak256(EXECUTE_SIGNATURE.encode())[:4]
+    types = [
+        "(uint256,bytes32,uint256,uint256,uint256,address,uint256)",
+        "(uint8,address,uint256)[]",
+        "bytes",
+    ]
+    header, decoded_bounds, operations = decode(types, calldata[4:])
+    assert header == (2**255, DIGEST, 1234, 77, 55, "0x" + WETH.hex(), 88)
+    assert [(kind, bytes.fromhex(token[2:]), amount) for kind, token, amount in decoded_bounds] == [
+        (2, WETH, 9),
+        (1, USD, 8),
+        (3, TARGET, 7),
+    ]
+    assert operations == b"\x01\x02\x03"
+
+
+def test_candidate_of_a_plan_differs_only_in_id_digest_and_fee() -> None:
+    body = ExecutorBody(EXECUTOR, TARGET, encode_operations(()), (TokenBound(WETH, "inflow", 1),), 5)
+    plan = Plan("arb", 31337, TARGET, body, WETH, "key", deadline_s=99)
+    first = execution_calldata(plan, body, intent_id=1, plan_digest=DIGEST, max_total_fee_wei=2)
+    second = execution_calldata(plan, body, intent_id=3, plan_digest=b"\xee" * 32, max_total_fee_wei=4)
+    same = [(0, 4), (4 + 64, 4 + 96), (4 + 128, len(first))]
+    assert all(first[a:b] == second[a:b] for a, b in same)
+    assert first[4:36] != second[4:36]
+    assert first[36:68] != second[36:68]
+    assert first[100:132] != second[100:132]
+
+
+@pytest.mark.parametrize(
+    ("operations", "complaint"),
+    [
+        ((Call(TARGET, b"\x01\x02\x03"),), "no selector"),
+        ((Call(Address(b"\x01"), bytes(4)),), "1 bytes instead of 20"),
+        ((Call(TARGET, bytes(4), value_wei=-1),), "outside 0..2"),
+        ((Call(TARGET, bytes(4), value_wei=2**256),), "outside 0..2"),
+        ((Call(TARGET, bytes(36), splices=(Splice(1, Measured("x")),)),), "word 1 of 1"),
+        ((Call(TARGET, bytes(70_000)),), "does not fit 2 byte"),
+        ((SwapV2(FACTORY, WETH, USD, Measured("never")),), "'never' is used before"),
+        ((Flash(VAULT, (), ()),), "order of address"),
+        ((Flash(VAULT, (Loan(USD, 1), Loan(WETH, 1)), ()),), "order of address"),
+        ((SwapV2(FACTORY, USD, USD, 1),), "for itself"),
+        ((SwapV2(FACTORY, NATIVE, USD, 1),), "wrap it"),
+        ((SwapV3(FACTORY, WETH, USD, 2**24, 1),), "does not fit 3 byte"),
+        ((SwapV3(FACTORY, WETH, USD, 500, 1, sqrt_price_limit_x96=2**160),), "160 bits"),
+        ((Call(TARGET, bytes(4), measure=(Measure("x", USD), Measure("x", WETH))),), "taken twice"),
+    ],
+)
+def test_impossible_operations_are_refused(operations: tuple[Call | SwapV2, ...], complaint: str) -> None:
+    with pytest.raises(PlanError, match=complaint):
+        encode_operations(operations)
+
+
+def test_a_measurement_cannot_feed_the_operations_inside_its_own() -> None:
+    inner = SwapV2(FACTORY, USD, WETH, Measured("outer"))
+    outer = SwapV3(FACTORY, WETH, USD, 500, 1, operations=(inner,), measure=(Measure("outer", USD),))
+    with pytest.raises(PlanError, match="used before"):
+        encode_operations((outer,))
+
+
+def test_more_measurements_than_the_contract_has_registers_are_refused() -> None:
+    measures = tuple(Measure(str(i), USD) for i in range(65))
+    with pytest.raises(PlanError, match="more than 64"):
+        encode_operations((Call(TARGET, bytes(4), measure=measures),))
+
+
+def test_nesting_deeper_than_the_contract_is_refused() -> None:
+    operation = SwapV3(FACTORY, WETH, USD, 500, 1)
+    for _ in range(7):
+        operation = SwapV3(FACTORY, WETH, USD, 500, 1, operations=(operation,))
+    encode_operations((operation,))
+    with pytest.raises(PlanError, match="nested deeper"):
+        encode_operations((SwapV3(FACTORY, WETH, USD, 500, 1, operations=(operation,)),))
+
+
+def test_unknown_bound_and_short_digest_are_refused() -> None:
+    with pytest.raises(PlanError, match="unknown bound kind"):
+        Execution(b"\x01", (TokenBound(WETH, "sideways", 1),), 1, 0, WETH)
+    with pytest.raises(PlanError, match="plan digest of 3 bytes"):
+        Execution(b"\x01", (), 1, 0, WETH).calldata(intent_id=1, plan_digest=b"abc", max_fee_wei=0)
