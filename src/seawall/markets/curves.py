@@ -2,8 +2,8 @@
 
 Inside one V3 tick range a pool is a constant product with virtual reserves L/p and L p (p the square-root
 price), and a V2 pair is one such piece. With the fee each piece is out(x) = (a x + b) / (c x + d): such maps
-compose by multiplying their matrices, and their optimum against a price has a closed form. A curve knows nothing
-of the rounding that contracts do: whoever uses one re-checks with an exact quote.
+compose by multiplying their matrices, and their optimum against a price has a closed form. A curve knows
+nothing of the rounding that contracts do: whoever uses one re-checks with an exact quote.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The best size of a cycle through two pools, flash-funded: pay one token in, take the same token out.
 
 Flow: both pools become curves (`curves`), each concave, so is their composition; walking pairs of pieces in
-order, the first pair whose closed-form optimum lies within it holds the optimum of the whole. Around that real
-number the contracts' rounding decides, so a fixed handful of integer candidates is quoted exactly and the best
-one kept.
+order, the first pair whose closed-form optimum lies within it holds the optimum of the whole. Around that
+real number the contracts' rounding decides, so a fixed handful of integer candidates is quoted exactly and
+the best one kept.
 
 Amounts claimed are those of the exact quotes. Against an exhaustive search the profit may fall short by the
 rounding noise of the pools near a flat optimum, a few units per step (the property tests state the bound).

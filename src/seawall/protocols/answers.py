@@ -1,0 +1,74 @@
+"""Answers of read calls: found by label, decoded by type, and refused where they do not have the shape.
+
+A call that reverted, an answer that is absent and bytes that do not decode are three different mistakes; each
+is a `ProtocolError` that says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from seawall.native import abi_decode
+from seawall.primitives.errors import EncodingError, ProtocolError
+from seawall.primitives.units import Address
+
+__all__ = ["Answers", "address_answer", "integer_answer", "integer_answers"]
+
+Answers = Mapping[str, bytes | None]
+"""What reads returned, by label; None where the call reverted."""
+
+
+def integer_answer(answers: Answers, label: str, kind: str) -> int:
+    """The one integer that the read `label` returned."""
+    return integer_answers(answers, label, (kind,))[0]
+
+
+def integer_answers(answers: Answers, label: str, kinds: Sequence[str]) -> tuple[int, ...]:
+    """The leading integers that the read `label` returned; further words are ignored (forks append some)."""
+    raw = _returned(answers, label)
+    values = _decoded(raw[: 32 * len(kinds)], label, kinds)
+    integers = tuple(value for value in values if isinstance(value, int))
+    if len(integers) != len(kinds):
+        raise _malformed(label, "is not made of integers")
+    return integers
+
+
+def address_answer(answers: Answers, label: str) -> Address:
+    """The one address that the read `label` returned."""
+    (value,) = _decoded(_returned(answers, label)[:32], label, ("address",))
+    if not isinstance(value, bytes):
+        raise _malformed(label, "is not an address")
+    return Address(value)
+
+
+def _returned(answers: Answers, label: str) -> bytes:
+    if label not in answers:
+        raise ProtocolError(
+            what="there is no answer under this label",
+            where=f"read {label!r}",
+            fix="subscribe to the reads that belong to this decoder",
+        )
+    raw = answers[label]
+    if raw is None:
+        raise ProtocolError(
+            what="the call reverted",
+            where=f"read {label!r}",
+            fix="check that the address is a contract of this protocol, and deployed at this block",
+        )
+    return raw
+
+
+def _decoded(raw: bytes, label: str, kinds: Sequence[str]) -> Sequence[object]:
+    try:
+        values: Sequence[object] = abi_decode(kinds, raw)
+    except EncodingError as error:
+        raise _malformed(label, f"does not decode as ({', '.join(kinds)}): {error.what}") from error
+    return values
+
+
+def _malformed(label: str, what: str) -> ProtocolError:
+    return ProtocolError(
+        what=f"the answer {what}",
+        where=f"read {label!r}",
+        fix="check that the address is a contract of this protocol",
+    )

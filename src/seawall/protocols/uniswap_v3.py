@@ -1,0 +1,225 @@
+"""Uniswap V3 and forks of the same pool (Pancake V3): reads that gather ticks over heads, addresses, calls.
+
+Which ticks to read is only known from the bitmap, so a pool is gathered over successive heads. `V3Window` names
+what is read at each of them; `observe` decodes one head's answers into the pool as far as it is known *at that
+head*, and into the window to subscribe to next:
+
+    head 1: price               -> no pool;                      next: the bitmap words around it
+    head 2: price, words        -> pool up to the first ticks;   next: those words and their ticks
+    head 3: price, words, ticks -> pool over all of the words;   next: the same, moved along with the price
+
+Nothing is carried from an older head into a pool: a tick that appeared since narrows the known range until it
+is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.markets.tick_math import MAX_TICK, MIN_TICK
+from seawall.markets.uniswap_v3 import TICKS_PER_WORD, TickTable, V3Pool
+from seawall.native import abi_encode, encode_call, keccak256
+from seawall.primitives.blocks import Read
+from seawall.primitives.units import Address
+from seawall.protocols.answers import Answers, integer_answer, integer_answers
+from seawall.protocols.uniswap_v2 import sorted_tokens
+
+__all__ = [
+    "INIT_CODE_HASH",
+    "NOTHING_READ",
+    "TICKS_READ_MAX",
+    "TICK_SPACINGS",
+    "V3Market",
+    "V3Observed",
+    "V3Window",
+    "observe",
+    "pool_address",
+    "quote_exact_in_call",
+    "quote_exact_out_call",
+    "reads",
+    "swap_call",
+]
+
+# keccak256 of the canonical pool's creation code; forks have another (and Pancake another deployer).
+INIT_CODE_HASH: Final = bytes.fromhex("e34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54")
+# Spacing of each fee that the canonical factory enables [fee in millionths].
+TICK_SPACINGS: Final = {100: 1, 500: 10, 3000: 60, 10_000: 200}
+# Ticks read at one head for one pool, the nearest to the price; further ones stay unknown.
+TICKS_READ_MAX: Final = 512
+# Bitmap words read on either side of the price's own.
+WORD_RADIUS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class V3Market:
+    """What never changes about a pool."""
+
+    address: Address
+    token0: Address
+    token1: Address
+    fee_pips: int
+    tick_spacing: int
+
+
+@dataclass(frozen=True, slots=True)
+class V3Window:
+    """What is read of a pool at each head, beside its price and liquidity."""
+
+    words: tuple[int, ...] = ()
+    """Consecutive positions in the bitmap."""
+    ticks: tuple[int, ...] = ()
+    """Ascending."""
+
+
+NOTHING_READ: Final = V3Window()
+
+
+@dataclass(frozen=True, slots=True)
+class V3Observed:
+    """What one head told about a pool."""
+
+    pool: V3Pool | None
+    """None while nothing around the price is known."""
+    next_window: V3Window
+    complete: bool
+    """The next window is this one: subscribing again would add nothing."""
+
+
+def reads(market: V3Market, window: V3Window) -> tuple[Read, ...]:
+    """The reads of one head."""
+    address = market.address
+    return (
+        Read(_label(market, "slot0"), address, encode_call("slot0()", ())),
+        Read(_label(market, "liquidity"), address, encode_call("liquidity()", ())),
+        *(
+            Read(_label(market, f"word:{word}"), address, encode_call("tickBitmap(int16)", (word,)))
+            for word in window.words
+        ),
+        *(
+            Read(_label(market, f"tick:{tick}"), address, encode_call("ticks(int24)", (tick,)))
+            for tick in window.ticks
+        ),
+    )
+
+
+def observe(
+    market: V3Market, window: V3Window, answers: Answers, word_radius: int = WORD_RADIUS
+) -> V3Observed:
+    """Decode the answers to `reads(market, window)`, all of one block."""
+    sqrt_price_x96, tick = integer_answers(answers, _label(market, "slot0"), ("uint160", "int24"))
+    liquidity = integer_answer(answers, _label(market, "liquidity"), "uint128")
+    initialised = tuple(_initialised(market, window.words, answers))
+    table = _table(market, window, answers, tick, initialised)
+    pool = None
+    if table is not None:
+        pool = V3Pool(
+            market.address,
+            market.token0,
+            market.token1,
+            market.fee_pips,
+            market.tick_spacing,
+            sqrt_price_x96,
+            tick,
+            liquidity,
+            table,
+        )
+    words = _words_around(market, tick, word_radius)
+    wanted = tuple(index for index in initialised if _word(market, index) in words)
+    nearest = sorted(wanted, key=lambda index: abs(index - tick))[:TICKS_READ_MAX]
+    next_window = V3Window(words, tuple(sorted(nearest)))
+    return V3Observed(pool, next_window, complete=pool is not None and next_window == window)
+
+
+def pool_address(
+    factory: Address,
+    token_a: Address,
+    token_b: Address,
+    fee_pips: int,
+    init_code_hash: bytes = INIT_CODE_HASH,
+) -> Address:
+    """Where the factory (for Pancake: its deployer) puts the pool (CREATE2), deployed or not."""
+    token0, token1 = sorted_tokens(token_a, token_b)
+    salt = keccak256(abi_encode(("address", "address", "uint24"), (token0, token1, fee_pips)))
+    return Address(keccak256(b"\xff" + factory + salt + init_code_hash)[12:])
+
+
+def swap_call(
+    recipient: Address, zero_for_one: bool, amount_specified: int, sqrt_price_limit_x96: int, data: bytes
+) -> bytes:
+    """Pool: a positive amount is exact input, a negative one exact output; paid in the callback."""
+    return encode_call(
+        "swap(address,bool,int256,uint160,bytes)",
+        (recipient, zero_for_one, amount_specified, sqrt_price_limit_x96, data),
+    )
+
+
+def quote_exact_in_call(
+    market: V3Market, zero_for_one: bool, amount_in: int, sqrt_price_limit_x96: int = 0
+) -> bytes:
+    """QuoterV2; answers (amount out, square-root price after, ticks crossed, gas estimate)."""
+    return _quoter_call("quoteExactInputSingle", market, zero_for_one, amount_in, sqrt_price_limit_x96)
+
+
+def quote_exact_out_call(
+    market: V3Market, zero_for_one: bool, amount_out: int, sqrt_price_limit_x96: int = 0
+) -> bytes:
+    """QuoterV2; answers (amount in, square-root price after, ticks crossed, gas estimate)."""
+    return _quoter_call("quoteExactOutputSingle", market, zero_for_one, amount_out, sqrt_price_limit_x96)
+
+
+def _quoter_call(
+    function: str, market: V3Market, zero_for_one: bool, amount: int, sqrt_price_limit_x96: int
+) -> bytes:
+    tokens = (market.token0, market.token1) if zero_for_one else (market.token1, market.token0)
+    return encode_call(
+        f"{function}((address,address,uint256,uint24,uint160))",
+        ((*tokens, amount, market.fee_pips, sqrt_price_limit_x96),),
+    )
+
+
+def _table(
+    market: V3Market, window: V3Window, answers: Answers, tick: int, initialised: tuple[int, ...]
+) -> TickTable | None:
+    """The ticks known for certain around `tick`: within the words, up to the first tick that was not read."""
+    words = window.words
+    if _word(market, tick) not in words:
+        return None
+    known_low = max(words[0] * TICKS_PER_WORD * market.tick_spacing, MIN_TICK)
+    known_high = min((words[-1] * TICKS_PER_WORD + TICKS_PER_WORD - 1) * market.tick_spacing, MAX_TICK)
+    unread = set(initialised).difference(window.ticks)
+    known_low = max((index + 1 for index in unread if index <= tick), default=known_low)
+    known_high = min((index - 1 for index in unread if index > tick), default=known_high)
+    if known_low > known_high:
+        return None
+    nets = {}
+    for index in initialised:
+        if known_low <= index <= known_high:
+            label = _label(market, f"tick:{index}")
+            nets[index] = integer_answers(answers, label, ("uint128", "int128"))[1]
+    return TickTable.from_mapping(nets, known_low, known_high)
+
+
+def _initialised(market: V3Market, words: tuple[int, ...], answers: Answers) -> Iterator[int]:
+    """The ticks whose bits are set in the words, ascending."""
+    for word in words:
+        bits = integer_answer(answers, _label(market, f"word:{word}"), "uint256")
+        while bits:
+            lowest = bits & -bits
+            yield (word * TICKS_PER_WORD + lowest.bit_length() - 1) * market.tick_spacing
+            bits ^= lowest
+
+
+def _words_around(market: V3Market, tick: int, radius: int) -> tuple[int, ...]:
+    lowest, highest = _word(market, MIN_TICK), _word(market, MAX_TICK)
+    centre = _word(market, tick)
+    return tuple(range(max(centre - radius, lowest), min(centre + radius, highest) + 1))
+
+
+def _word(market: V3Market, tick: int) -> int:
+    return tick // market.tick_spacing // TICKS_PER_WORD
+
+
+def _label(market: V3Market, what: str) -> str:
+    return f"v3:{market.address.hex()}:{what}"
