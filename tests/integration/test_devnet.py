@@ -1,4 +1,4 @@
-"""The devnet on a true anvil: what is deployed works, is what it claims to be, and survives saving and loading."""
+"""The devnet on a true anvil: what is deployed works, is what it claims to be, and survives saving."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from seawall.chain.addresses import AddressBook, AddressKind
-from seawall.native import keccak256
+from seawall.native import abi_decode, encode_call, keccak256
 from seawall.primitives.errors import InputError, RolloutError
+from seawall.primitives.units import Address
+from seawall.protocols.executor.encoding import Execution, encode_operations
+from seawall.protocols.executor.operations import Call, Flash, Loan, Measure, Measured, SwapV2, SwapV3
 from seawall.rollout.devnet import (
+    GUARDIAN,
     OWNER,
+    PAUSER,
     TRADERS,
     Devnet,
     DevnetInfo,
@@ -26,18 +31,18 @@ from seawall.rollout.devnet import (
     status,
     up,
 )
-from seawall.rollout.devnet.abi import AbiValue, call_data, results
 from seawall.rollout.devnet.build import BuiltState, build_state
 from seawall.rollout.devnet.deployer import ETHER
 from seawall.rollout.devnet.node import is_alive
 from seawall.rollout.devnet.rpc import DevnetRpc, NodeRefusedError, as_int
-from seawall.rollout.devnet.steering import mine, reorg, revert, set_feed, snapshot
+from seawall.rollout.devnet.steering import authorise, mine, reorg, revert, set_feed, snapshot
 from seawall.rollout.devnet.tokens import ETH_PRICE_USDX, USDX_UNIT
 from seawall.rollout.devnet.toolchain import Toolchain
 from seawall.rollout.devnet.uniswap import V2_INIT_CODE_HASH, V3_INIT_CODE_HASH
 
 pytestmark = pytest.mark.anvil
 
+QUOTE = "quoteExactInputSingle((address,address,uint256,uint24,uint160))"
 PRICE = ETH_PRICE_USDX * USDX_UNIT
 
 
@@ -51,20 +56,21 @@ def block(devnet: Devnet, tag: str) -> dict[str, int | str]:
     }
 
 
-def ask(devnet: Devnet, name: str, signature: str, answer: str, *values: AbiValue) -> tuple[AbiValue, ...]:
-    return results(answer, devnet.rpc.view(devnet.book.address(name), call_data(signature, *values)))
+def ask(devnet: Devnet, name: str, signature: str, answer: list[str], *values: object) -> tuple[object, ...]:
+    decoded: tuple[object, ...] = abi_decode(
+        answer, devnet.rpc.view(devnet.book.address(name), encode_call(signature, values))
+    )
+    return decoded
 
 
-def number(devnet: Devnet, name: str, signature: str, *values: AbiValue) -> int:
-    (value,) = ask(devnet, name, signature, "(uint256)", *values)
+def number(devnet: Devnet, name: str, signature: str, *values: object) -> int:
+    (value,) = ask(devnet, name, signature, ["uint256"], *values)
     assert isinstance(value, int)
     return value
 
 
-def act(devnet: Devnet, name: str, signature: str, *values: AbiValue, sender: bytes = TRADERS[0]) -> None:
-    from seawall.primitives.units import Address
-
-    sent = devnet.rpc.send(Address(sender), devnet.book.address(name), call_data(signature, *values))
+def act(devnet: Devnet, name: str, signature: str, *values: object, sender: Address = TRADERS[0]) -> None:
+    sent = devnet.rpc.send(sender, devnet.book.address(name), encode_call(signature, values))
     devnet.rpc.settle([sent], mine=True)
 
 
@@ -74,7 +80,10 @@ class TestWhatIsDeployed:
         assert len(shared_devnet.book) >= 23
 
     def test_the_book_says_where_each_bytecode_came_from(self, shared_devnet: Devnet) -> None:
-        assert all("@" in entry.source or entry.source.startswith(("devnet/", "contracts/")) for entry in shared_devnet.book)
+        assert all(
+            "@" in entry.source or entry.source.startswith(("devnet/", "contracts/"))
+            for entry in shared_devnet.book
+        )
 
     def test_an_emptied_chain_fails_verification(self, shared_devnet: Devnet) -> None:
         strangers = AddressBook(31337, [next(iter(shared_devnet.book))])
@@ -83,28 +92,38 @@ class TestWhatIsDeployed:
             def codes(self, addresses: object) -> list[bytes]:
                 return [b""]
 
-        with pytest.raises(RolloutError, match="weth .* has no code"):
+        with pytest.raises(RolloutError, match=r"weth .* has no code"):
             strangers.verify(Empty())
 
     def test_init_code_hashes_are_mainnets(self, shared_devnet: Devnet) -> None:
         weth, usdx = sorted((shared_devnet.book.address("weth"), shared_devnet.book.address("usdx")))
         pair = keccak256(
-            b"\xff" + shared_devnet.book.address("uniswap_v2_factory") + keccak256(weth + usdx) + V2_INIT_CODE_HASH
+            b"\xff"
+            + shared_devnet.book.address("uniswap_v2_factory")
+            + keccak256(weth + usdx)
+            + V2_INIT_CODE_HASH
         )[12:]
         assert pair == shared_devnet.book.address("uniswap_v2_weth_usdx")
         salt = keccak256(bytes(12) + weth + bytes(12) + usdx + (3000).to_bytes(32))
-        pool = keccak256(b"\xff" + shared_devnet.book.address("uniswap_v3_factory") + salt + V3_INIT_CODE_HASH)[12:]
+        pool = keccak256(
+            b"\xff" + shared_devnet.book.address("uniswap_v3_factory") + salt + V3_INIT_CODE_HASH
+        )[12:]
         assert pool == shared_devnet.book.address("uniswap_v3_weth_usdx_3000")
 
     def test_markets_agree_on_the_price(self, shared_devnet: Devnet) -> None:
         weth, usdx = shared_devnet.book.address("weth"), shared_devnet.book.address("usdx")
         quotes = [
-            number(shared_devnet, "uniswap_v3_quoter", "quoteExactInputSingle((address,address,uint256,uint24,uint160))",
+            number(shared_devnet, "uniswap_v3_quoter", QUOTE,
                    (weth, usdx, ETHER, fee, 0))
             for fee in (500, 3000)
         ]  # fmt: skip
         (amounts,) = ask(
-            shared_devnet, "uniswap_v2_router", "getAmountsOut(uint256,address[])", "(uint256[])", ETHER, [weth, usdx]
+            shared_devnet,
+            "uniswap_v2_router",
+            "getAmountsOut(uint256,address[])",
+            ["uint256[]"],
+            ETHER,
+            [weth, usdx],
         )
         assert isinstance(amounts, (list, tuple))
         quotes.append(int(str(amounts[1])))
@@ -113,20 +132,29 @@ class TestWhatIsDeployed:
 
     def test_a_large_v3_swap_crosses_ticks(self, shared_devnet: Devnet) -> None:
         weth, usdx = shared_devnet.book.address("weth"), shared_devnet.book.address("usdx")
-        quote = "quoteExactInputSingle((address,address,uint256,uint24,uint160))"
         _, _, crossed, _ = ask(
-            shared_devnet, "uniswap_v3_quoter", quote, "(uint256,uint160,uint32,uint256)", (weth, usdx, 500 * ETHER, 3000, 0)
+            shared_devnet,
+            "uniswap_v3_quoter",
+            QUOTE,
+            ["uint256", "uint160", "uint32", "uint256"],
+            (weth, usdx, 500 * ETHER, 3000, 0),
         )
         assert isinstance(crossed, int)
         assert crossed >= 1
 
     def test_the_vault_can_lend_thousands_of_weth(self, shared_devnet: Devnet) -> None:
-        assert number(shared_devnet, "weth", "balanceOf(address)", shared_devnet.book.address("balancer_vault")) >= 5_000 * ETHER
+        assert (
+            number(shared_devnet, "weth", "balanceOf(address)", shared_devnet.book.address("balancer_vault"))
+            >= 5_000 * ETHER
+        )
 
     def test_multicall_is_at_its_canonical_address(self, shared_devnet: Devnet) -> None:
         entry = shared_devnet.book["multicall3"]
         assert entry.address.hex() == "ca11bde05977b3631167028862be2a173976ca11"
-        assert number(shared_devnet, "multicall3", "getBlockNumber()") == block(shared_devnet, "latest")["number"]
+        assert (
+            number(shared_devnet, "multicall3", "getBlockNumber()")
+            == block(shared_devnet, "latest")["number"]
+        )
 
     def test_feeds_are_fresh_and_the_base_fee_is_sane(self, devnet: Devnet) -> None:
         latest = block(devnet, "latest")
@@ -135,7 +163,9 @@ class TestWhatIsDeployed:
         assert latest["base_fee"] == 10**9
 
     def test_safe_and_final_trail_by_two_and_four(self, shared_devnet: Devnet) -> None:
-        latest, safe, final = (int(block(shared_devnet, tag)["number"]) for tag in ("latest", "safe", "finalized"))
+        latest, safe, final = (
+            int(block(shared_devnet, tag)["number"]) for tag in ("latest", "safe", "finalized")
+        )
         assert (latest - safe, latest - final) == (2, 4)
 
     def test_state_at_the_final_block_can_be_read_by_hash(self, devnet: Devnet) -> None:
@@ -161,7 +191,7 @@ class TestTraders:
         weth, usdx = devnet.book.address("weth"), devnet.book.address("usdx")
 
         def price() -> float:
-            reserves = ask(devnet, "uniswap_v2_weth_usdx", "getReserves()", "(uint112,uint112,uint32)")
+            reserves = ask(devnet, "uniswap_v2_weth_usdx", "getReserves()", ["uint112", "uint112", "uint32"])
             first, second = int(str(reserves[0])), int(str(reserves[1]))
             return second / first if weth < usdx else first / second
 
@@ -187,7 +217,9 @@ class TestDebtDesk:
         owed = number(devnet, "debt_usdx", "balanceOf(address)", account)
         assert owed >= 10_000 * USDX_UNIT
         # 10 WETH at 2,500 weighted by 80 % over 10,000.
-        assert number(devnet, "debt_desk", "healthFactor(address)", account) == pytest.approx(2 * ETHER, rel=1e-6)
+        assert number(devnet, "debt_desk", "healthFactor(address)", account) == pytest.approx(
+            2 * ETHER, rel=1e-6
+        )
         devnet.rpc.call("evm_increaseTime", 30 * 86_400)
         mine(devnet)
         assert number(devnet, "debt_usdx", "balanceOf(address)", account) > owed
@@ -201,6 +233,57 @@ class TestDebtDesk:
     def test_debt_cannot_be_moved(self, shared_devnet: Devnet) -> None:
         with pytest.raises(NodeRefusedError, match="revert"):
             act(shared_devnet, "debt_usdx", "transfer(address,uint256)", OWNER, 0)
+
+
+class TestExecutor:
+    def test_a_stranger_is_refused_and_an_authorised_operator_is_known(self, devnet: Devnet) -> None:
+        operator, beneficiary = TRADERS[2], TRADERS[1]
+        assert number(devnet, "atomic_executor", "rolesOf(address)", operator) == 0
+        authorise(devnet, operator, beneficiary)
+        assert number(devnet, "atomic_executor", "rolesOf(address)", operator) == 1
+        assert number(devnet, "atomic_executor", "rolesOf(address)", PAUSER) == 2
+        assert number(devnet, "atomic_executor", "rolesOf(address)", GUARDIAN) == 4
+        assert number(devnet, "atomic_executor", "beneficiary()") == int.from_bytes(beneficiary)
+
+    def test_a_flash_loan_closes_a_price_gap_for_the_beneficiary(self, devnet: Devnet) -> None:
+        operator, beneficiary = TRADERS[2], Address(b"\x77" * 20)
+        authorise(devnet, operator, beneficiary)
+        Trader(devnet).open_gap_v2("weth", "usdx", 300)
+        book = devnet.book
+        weth, usdx = book.address("weth"), book.address("usdx")
+        operations = (
+            SwapV2(
+                book.address("uniswap_v2_factory"),
+                weth,
+                usdx,
+                10 * ETHER,
+                measure=(Measure("dollars", usdx),),
+            ),
+            SwapV3(book.address("uniswap_v3_factory"), usdx, weth, 500, Measured("dollars")),
+        )
+        loan = Flash(book.address("balancer_vault"), (Loan(weth, 10 * ETHER),), operations)
+        execution = Execution(encode_operations((loan,)), (), 2**40, 0, weth)
+        data = execution.calldata(intent_id=7, plan_digest=b"\x11" * 32, max_fee_wei=10**15)
+        devnet.rpc.settle([devnet.rpc.send(operator, book.address("atomic_executor"), data)], mine=True)
+        assert number(devnet, "weth", "balanceOf(address)", beneficiary) > ETHER // 10
+        assert number(devnet, "atomic_executor", "isExecuted(uint256)", 7) == 1
+
+    def test_listed_wrapping_passes_and_an_unlisted_call_is_refused(self, devnet: Devnet) -> None:
+        operator = TRADERS[2]
+        authorise(devnet, operator, OWNER)
+        book = devnet.book
+
+        def run(data: bytes, intent_id: int) -> None:
+            call = encode_operations((Call(book.address("weth"), data),))
+            execution = Execution(call, (), 2**40, 0, book.address("weth"))
+            payload = execution.calldata(intent_id=intent_id, plan_digest=bytes(32), max_fee_wei=0)
+            devnet.rpc.settle(
+                [devnet.rpc.send(operator, book.address("atomic_executor"), payload)], mine=True
+            )
+
+        run(encode_call("withdraw(uint256)", (0,)), 1)
+        with pytest.raises(NodeRefusedError):
+            run(encode_call("transfer(address,uint256)", (operator, 0)), 2)
 
 
 class TestSteering:
@@ -266,7 +349,13 @@ class TestLifecycle:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"not gzip", gzip.compress(b"not json"), gzip.compress(b"[]"), gzip.compress(json.dumps({"format": 9}).encode())],
+        [
+            b"",
+            b"not gzip",
+            gzip.compress(b"not json"),
+            gzip.compress(b"[]"),
+            gzip.compress(json.dumps({"format": 9}).encode()),
+        ],
     )
     def test_an_unusable_saved_file_is_refused(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "saved.gz"
@@ -300,7 +389,9 @@ class TestLifecycle:
         assert status(tmp_path) is None
 
     def test_a_reused_process_id_is_not_taken_for_the_devnet(self, devnet: Devnet, tmp_path: Path) -> None:
-        stale = DevnetInfo("http://127.0.0.1:9", "ws://127.0.0.1:9", os.getpid(), 31337, tmp_path, tmp_path, "")
+        stale = DevnetInfo(
+            "http://127.0.0.1:9", "ws://127.0.0.1:9", os.getpid(), 31337, tmp_path, tmp_path, ""
+        )
         document = {name: str(getattr(stale, name)) for name in DevnetInfo.__dataclass_fields__}
         (tmp_path / "devnet.json").write_text(json.dumps(document))
         assert not down(tmp_path)

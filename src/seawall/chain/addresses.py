@@ -1,10 +1,10 @@
 """The address book: every contract a deployment relies on, what it is, and which bytecode it must have.
 
-Flow: a roll-out (the devnet's build, later deployment scripts) fills an `AddressBook`; configuration, pool lists and
-guards look entries up by name or address; `AddressBook.verify` compares the chain with what was recorded, so that a
-wrong endpoint or an emptied state file is found before anything is signed.
+Flow: a roll-out (the devnet's build, later deployment scripts) fills an `AddressBook`; configuration, pool
+lists and guards look entries up by name or address; `AddressBook.verify` compares the chain with what was
+recorded, so that a wrong endpoint or an emptied state file is found before anything is signed.
 
-Assumes that code is immutable once deployed; a proxy's entry pins the proxy's own code, not its implementation.
+Assumes that code is immutable once deployed; a proxy's entry pins the proxy's own code alone.
 Does no I/O of its own: codes are read through the `CodeReader` given.
 """
 
@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from seawall.native import keccak256
-from seawall.primitives.errors import InputError, RolloutError
+from seawall.primitives.errors import InputError, NativeError, RolloutError
 from seawall.primitives.units import Address, address_from_text, address_text, hash_from_text, hex_text
 
 __all__ = ["AddressBook", "AddressEntry", "AddressKind", "CodeReader", "TokenClass"]
@@ -47,8 +47,8 @@ class AddressKind(StrEnum):
 class TokenClass(StrEnum):
     """How a balance of the token counts.
 
-    settlement: money that profit is counted in; asset: worth what a market pays; receipt: a claim on a protocol;
-    debt: owed, so that a rising balance is a loss.
+    settlement: money that profit is counted in; asset: worth what a market pays; receipt: a claim on a
+    protocol; debt: owed, so that a rising balance is a loss.
     """
 
     SETTLEMENT = "settlement"
@@ -113,15 +113,21 @@ class AddressBook:
     def add(self, entry: AddressEntry) -> None:
         where = f"address book of chain {self.chain_id}"
         if entry.chain_id != self.chain_id:
-            raise InputError(f"{entry.name} belongs to chain {entry.chain_id}", where, "keep one book a chain")
+            raise InputError(
+                f"{entry.name} belongs to chain {entry.chain_id}", where, "keep one book a chain"
+            )
         if len(self._by_name) >= BOOK_ENTRIES_MAX:
             raise InputError(f"more than {BOOK_ENTRIES_MAX} entries", where, "split the book")
         if len(entry.address) != 20 or len(entry.code_hash) != 32:
-            raise InputError(f"{entry.name} has a malformed address or code hash", where, "give 20 and 32 bytes")
+            raise InputError(
+                f"{entry.name} has a malformed address or code hash", where, "give 20 and 32 bytes"
+            )
         twin = self._by_name.get(entry.name) or self._by_address.get(entry.address)
         if twin is not None:
             raise InputError(
-                f"{entry.name} at {address_text(entry.address)} repeats {twin.name}", where, "name each contract once"
+                f"{entry.name} at {address_text(entry.address)} repeats {twin.name}",
+                where,
+                "name each contract once",
             )
         self._by_name[entry.name] = entry
         self._by_address[entry.address] = entry
@@ -156,7 +162,11 @@ class AddressBook:
 
     def to_json(self) -> str:
         return json.dumps(
-            {"format": BOOK_FORMAT, "chain_id": self.chain_id, "contracts": [_to_record(entry) for entry in self]},
+            {
+                "format": BOOK_FORMAT,
+                "chain_id": self.chain_id,
+                "contracts": [_to_record(entry) for entry in self],
+            },
             indent=1,
         )
 
@@ -170,9 +180,9 @@ class AddressBook:
             chain_id = _integer(document["chain_id"])
             records: object = document["contracts"]
             if not isinstance(records, list):
-                raise ValueError("`contracts` is not a list")
+                raise ValueError("`contracts` is not a list")  # noqa: TRY004  (one error for all)
             return cls(chain_id, [_from_record(chain_id, record) for record in records])
-        except (ValueError, KeyError, RecursionError) as error:
+        except (ValueError, KeyError, RecursionError, NativeError) as error:
             raise InputError(
                 f"unreadable address book: {str(error)[:200]}", "addresses.json", "build the deployment again"
             ) from error
@@ -193,7 +203,7 @@ def _to_record(entry: AddressEntry) -> dict[str, str | int | None]:
 
 def _from_record(chain_id: int, record: object) -> AddressEntry:
     if not isinstance(record, dict):
-        raise ValueError("an entry is not an object")
+        raise ValueError("an entry is not an object")  # noqa: TRY004
     token_class, decimals, symbol = record["token_class"], record["decimals"], record["symbol"]
     return AddressEntry(
         chain_id=chain_id,
@@ -210,7 +220,7 @@ def _from_record(chain_id: int, record: object) -> AddressEntry:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r:.80} is not text")  # noqa: TRY004  (one error for every malformed field)
+        raise ValueError(f"{value!r:.80} is not text")  # noqa: TRY004
     return value
 
 

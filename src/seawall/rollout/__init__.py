@@ -1,1 +1,1 @@
-"""Everything that puts contracts and versions in place: today the devnet; later deployment, canary, promotion, backup."""
+"""Putting contracts and versions in place: today the devnet; later deployment, canary, promotion, backup."""

@@ -5,8 +5,8 @@
     lifecycle: up, down, status, save, load, running ◀───────────────┘
         └─▶ Devnet ─▶ trader (scripted swaps), steering (feeds, blocks, reorgs)
 
-It is the one place besides `transactions` that sends to a chain, and only to chain 31337 on this machine, from the
-node's unlocked accounts. It imports no signer and knows nothing of ledgers or strategies.
+It is the one place besides `transactions` that sends to a chain, and only to chain 31337 on this machine,
+from the node's unlocked accounts. It imports no signer and knows nothing of ledgers or strategies.
 """
 
 from __future__ import annotations

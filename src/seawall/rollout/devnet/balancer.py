@@ -1,12 +1,12 @@
-"""Balancer V2 from its authors' deployment artifacts: the Vault, a weighted pool, and enough WETH to lend out."""
+"""Balancer V2 from its authors' artifacts: the Vault, and a weighted pool deep enough to lend from."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from seawall.chain.addresses import AddressKind, TokenClass
+from seawall.native import abi_encode, encode_call
 from seawall.primitives.units import Address
-from seawall.rollout.devnet.abi import arguments, call_data
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.deployer import ETHER, UNLIMITED, Deployer
 from seawall.rollout.devnet.tokens import ETH_PRICE_USDX, USDX_UNIT
@@ -31,14 +31,14 @@ def deploy_balancer(deployer: Deployer) -> None:
         "balancer_authorizer",
         AddressKind.AUTHORITY,
         _artifact(deployer, "20210418-authorizer", "Authorizer"),
-        "(address)",
+        ("address",),
         OWNER,
     )
     vault = deployer.deploy(
         "balancer_vault",
         AddressKind.LENDER,
         _artifact(deployer, "20210418-vault", "Vault"),
-        "(address,address,uint256,uint256)",
+        ("address", "address", "uint256", "uint256"),
         authorizer,
         book.address("weth"),
         PAUSE_WINDOW_S,
@@ -48,7 +48,7 @@ def deploy_balancer(deployer: Deployer) -> None:
         "balancer_fees",
         AddressKind.AUTHORITY,
         _artifact(deployer, "20220725-protocol-fee-percentages-provider", "ProtocolFeePercentagesProvider"),
-        "(address,uint256,uint256)",
+        ("address", "uint256", "uint256"),
         vault,
         ETHER,
         ETHER,
@@ -57,7 +57,7 @@ def deploy_balancer(deployer: Deployer) -> None:
         "balancer_weighted_factory",
         AddressKind.FACTORY,
         _artifact(deployer, "20230206-weighted-pool-v3", "WeightedPoolFactory"),
-        "(address,address,string,string)",
+        ("address", "address", "string", "string"),
         vault,
         fees,
         "v3",
@@ -81,7 +81,7 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
         POOL_FEE_WAD,
         OWNER,
     )
-    # The factory returns the address; asking first and sending then meets the same nonce, hence the same address.
+    # The factory returns the address: asking first and sending then meets the same nonce.
     pool = deployer.view_address(factory, create, *parameters)
     deployer.send(factory, create, *parameters)
     deployer.record(
@@ -93,7 +93,7 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
         decimals=18,
         symbol="50WETH-50USDX",
     )
-    pool_id = deployer.rpc.view(pool, call_data("getPoolId()"))
+    pool_id = deployer.rpc.view(pool, encode_call("getPoolId()", ()))
     for token in tokens:
         deployer.send(token, "approve(address,uint256)", vault, UNLIMITED)
     maximum = [amounts[token] for token in tokens]
@@ -103,7 +103,7 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
         pool_id,
         OWNER,
         OWNER,
-        (tokens, maximum, arguments("(uint256,uint256[])", _JOIN_INIT, maximum), False),
+        (tokens, maximum, abi_encode(["uint256", "uint256[]"], (_JOIN_INIT, maximum)), False),
     )
 
 

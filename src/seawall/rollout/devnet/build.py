@@ -1,8 +1,8 @@
 """The devnet's state, built once for every set of inputs and kept in a cache.
 
-Flow: digest of everything that decides the result -> cached folder, or: compile, start a node with a fixed genesis
-time, deploy everything, dump its state and the address book into a fresh folder, and rename that into place. A crash
-leaves no half-built folder behind; two builders at once wait for each other on a lock file.
+Flow: digest of everything that decides the result -> cached folder, or: compile, start a node with a fixed
+genesis time, deploy everything, dump its state and the address book into a fresh folder, and rename that into
+place. A crash leaves no half-built folder behind; two builders at once wait for each other on a lock file.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Deploying one contract after the other from the devnet's owner account, and recording each in the address book."""
+"""Deploying contracts from the devnet's owner account, and recording each in the address book."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
-from seawall.native import keccak256
+from seawall.native import abi_encode, encode_call, keccak256
 from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import Address, address_from_text, address_text, hex_text
-from seawall.rollout.devnet.abi import AbiValue, arguments, call_data, results
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc
 from seawall.rollout.devnet.toolchain import Artifact, Toolchain
@@ -36,14 +36,14 @@ class Deployer:
         name: str,
         kind: AddressKind,
         artifact: Artifact,
-        constructor: str = "()",
-        *values: AbiValue,
+        constructor: Sequence[str] = (),
+        *values: object,
         token_class: TokenClass | None = None,
         decimals: int | None = None,
         symbol: str | None = None,
     ) -> Address:
         """Create a contract with the given constructor types and values, and record it."""
-        created = self.rpc.send(OWNER, None, artifact.creation_code + arguments(constructor, *values))
+        created = self.rpc.send(OWNER, None, artifact.creation_code + abi_encode(list(constructor), values))
         receipt = self.rpc.settle([created], mine=True)[0]
         where = receipt.get("contractAddress")
         assert isinstance(where, str), "a mined creation has an address"
@@ -54,7 +54,7 @@ class Deployer:
         return address
 
     def place(self, name: str, kind: AddressKind, artifact: Artifact, address: Address) -> None:
-        """Put runtime code at a canonical address and record it (for contracts without constructor or immutables)."""
+        """Put runtime code at a canonical address (for contracts without constructor and immutables)."""
         self.rpc.call("anvil_setCode", hex_text(address), hex_text(artifact.runtime_code))
         self.record(name, kind, address, artifact.source)
 
@@ -81,14 +81,11 @@ class Deployer:
         self.book.add(entry)
 
     def send(
-        self, target: Address, signature: str, *values: AbiValue, sender: Address = OWNER, value_wei: int = 0
+        self, target: Address, signature: str, *values: object, sender: Address = OWNER, value_wei: int = 0
     ) -> None:
         """One mined call; the node's revert reason is in the error."""
-        sent = self.rpc.send(sender, target, call_data(signature, *values), value_wei=value_wei)
+        sent = self.rpc.send(sender, target, encode_call(signature, values), value_wei=value_wei)
         self.rpc.settle([sent], mine=True)
 
-    def view_address(self, target: Address, signature: str, *values: AbiValue) -> Address:
-        return Address(self.rpc.view(target, call_data(signature, *values))[12:32])
-
-    def view(self, target: Address, signature: str, answer: str, *values: AbiValue) -> tuple[AbiValue, ...]:
-        return results(answer, self.rpc.view(target, call_data(signature, *values)))
+    def view_address(self, target: Address, signature: str, *values: object) -> Address:
+        return Address(self.rpc.view(target, encode_call(signature, values))[12:32])

@@ -1,7 +1,7 @@
 """Seawall's own executor and policy registry on the devnet, from the committed artifacts.
 
-At build time: owner, guardian and pauser are devnet accounts, and the policy lists what the demo and the tests use.
-The operator's key does not exist yet then (`seawall init` makes it): `steering.authorise` grants its role later.
+At build time: owner, guardian and pauser are devnet accounts, and the policy lists what the demo and the
+tests use. The operator's key does not exist yet then (`seawall init` makes it): see `steering.authorise`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Final
 from seawall.chain.addresses import AddressKind
 from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import ZERO_ADDRESS, Address
-from seawall.rollout.devnet.abi import AbiValue
 from seawall.rollout.devnet.accounts import GUARDIAN, OWNER, PAUSER
 from seawall.rollout.devnet.deployer import ETHER, Deployer
 from seawall.rollout.devnet.toolchain import Artifact
@@ -70,7 +69,9 @@ def artifact_files() -> dict[str, bytes]:
         return {f"{name}.json": (folder / f"{name}.json").read_bytes() for name in _CONTRACTS}
     except OSError as error:
         raise RolloutError(
-            f"an artifact of our own contracts is missing: {error}", str(folder), "restore it, or build the contracts"
+            f"an artifact of our own contracts is missing: {error}",
+            str(folder),
+            "restore it, or build the contracts",
         ) from error
 
 
@@ -78,13 +79,13 @@ def deploy_executor(deployer: Deployer) -> None:
     """Registry and executor with their roles, and the policy: tokens, lender, factories, listed calls."""
     book = deployer.book
     registry = deployer.deploy(
-        "policy_registry", AddressKind.REGISTRY, _artifact("PolicyRegistry"), "(address)", OWNER
+        "policy_registry", AddressKind.REGISTRY, _artifact("PolicyRegistry"), ("address",), OWNER
     )
     executor = deployer.deploy(
         "atomic_executor",
         AddressKind.EXECUTOR,
         _artifact("AtomicExecutor"),
-        "(address,address,address,address)",
+        ("address", "address", "address", "address"),
         OWNER,
         registry,
         book.address("weth"),
@@ -133,7 +134,7 @@ def _write_policy(deployer: Deployer, registry: Address, executor: Address) -> N
             True,
         )
     for listing in _LISTINGS:
-        rules: list[AbiValue] = [(rule, 0) for rule in listing.rules]
+        rules: list[object] = [(rule, 0) for rule in listing.rules]
         deployer.send(
             registry,
             "list(address,address,string,(uint8,bool,uint128,address,(uint8,uint256)[]))",
@@ -149,7 +150,7 @@ def _artifact(name: str) -> Artifact:
     try:
         document: object = json.loads(artifact_files()[f"{name}.json"])
         if not isinstance(document, dict):
-            raise ValueError("not an object")  # noqa: TRY004, TRY301  (one refusal for a broken file)
+            raise ValueError("not an object")  # noqa: TRY004  (one refusal for a broken file)
         creation, runtime = (
             bytes.fromhex(str(document[key]).removeprefix("0x")) for key in ("bytecode", "runtimeBytecode")
         )

@@ -1,9 +1,10 @@
 """The devnet as a person meets it: up, down, status, save, load; and `running` for tests and the demo.
 
-Flow of `up`: cached state (built when missing) -> anvil with that state -> fresh feeds, a sane base fee and a few
-blocks whose state can be read by hash -> `devnet.json` and `addresses.json` in the run directory.
+Flow of `up`: cached state (built when missing) -> anvil with that state -> fresh feeds, a sane base fee and a
+few blocks whose state can be read by hash -> `devnet.json` and `addresses.json` in the run directory.
 
-A run directory holds one devnet at most. `save` writes chain and address book into one file; `load` starts from it.
+A run directory holds one devnet at most. `save` writes chain and address book into one file; `load` starts
+from it and runs the set-up of `up` again, so that blocks are added to what was saved.
 State older than the loaded head cannot be read afterwards: anvil keeps the state of the head alone in a dump.
 Nothing here touches Seawall's ledger: one that followed another devnet must not follow this one.
 """
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
+from seawall.native import abi_decode, encode_call
 from seawall.primitives.errors import EndpointError, RolloutError
-from seawall.rollout.devnet.abi import call_data, results
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.build import build_state, cache_directory, dump_state
 from seawall.rollout.devnet.node import BASE_FEE_WEI, NodeSettings, is_alive, start_node, stop_process
@@ -135,7 +136,9 @@ def status(directory: Path) -> DevnetStatus | None:
         )
     return DevnetStatus(
         info,
-        *(as_int(block["number"], "block") for block in (latest, safe, final)),
+        latest=as_int(latest["number"], "block"),
+        safe=as_int(safe["number"], "block"),
+        final=as_int(final["number"], "block"),
         base_fee_wei=as_int(latest["baseFeePerGas"], "block"),
         timestamp_s=as_int(latest["timestamp"], "block"),
     )
@@ -181,7 +184,7 @@ def running(settings: DevnetSettings, environment: Mapping[str, str] = os.enviro
 def refresh(rpc: DevnetRpc, book: AddressBook, now_s: int) -> None:
     """Bring the clock to now, the feeds' rounds with it, and mine a few blocks at a sane base fee.
 
-    Blocks of a burst are a second apart, so the clock first goes back by their number; it never runs behind the head.
+    Blocks of a burst are a second apart, so the clock first goes back by their number, never behind the head.
     """
     automine = rpc.call("anvil_getAutomine") is True
     head_s = as_int(rpc.record("eth_getBlockByNumber", "latest", False)["timestamp"], "block")
@@ -191,8 +194,8 @@ def refresh(rpc: DevnetRpc, book: AddressBook, now_s: int) -> None:
     rpc.call("evm_setTime", start_s)
     hashes = []
     for feed in ("feed_eth_usd", "feed_usdx_usd"):
-        (answer,) = results("(int256)", rpc.view(book.address(feed), call_data("latestAnswer()")))
-        hashes.append(rpc.send(OWNER, book.address(feed), call_data("updateAnswer(int256)", answer)))
+        (answer,) = abi_decode(["int256"], rpc.view(book.address(feed), encode_call("latestAnswer()", ())))
+        hashes.append(rpc.send(OWNER, book.address(feed), encode_call("updateAnswer(int256)", (answer,))))
     rpc.call("anvil_mine", hex(WARM_UP_BLOCKS - 1), "0x1")
     rpc.call("anvil_setNextBlockBaseFeePerGas", hex(BASE_FEE_WEI))
     rpc.call("evm_mine")
@@ -260,7 +263,7 @@ def _read_info(directory: Path) -> DevnetInfo | None:
 
 
 def _is_ours(info: DevnetInfo) -> bool:
-    """Whether the recorded process still runs and serves the devnet (process ids are used again by others)."""
+    """Whether the recorded process still runs and serves the devnet; process ids are used again by others."""
     if not is_alive(info.pid):
         return False
     try:
@@ -274,7 +277,7 @@ def _require_nothing_running(directory: Path) -> None:
     info = _read_info(directory)
     if info is not None and _is_ours(info):
         raise RolloutError(
-            f"a devnet runs already (process {info.pid}, {info.rpc_url})",
+            f"a devnet runs already: process {info.pid}, {info.rpc_url}",
             str(directory),
             "use it, or `seawall devnet down`",
         )

@@ -1,8 +1,8 @@
 """One anvil process: started with pinned rules, waited for, stopped by its process id.
 
-`--slots-in-an-epoch 2` makes `safe` = latest - 2 and `finalized` = latest - 4, so that finality can be watched in
-seconds. The binary is started directly, with signals unblocked and its output in a file: the process id is the node's
-own, and a caller that blocks signals (as the kernel does) does not hand that on.
+`--slots-in-an-epoch 2` makes `safe` = latest - 2 and `finalized` = latest - 4, so that finality can be
+watched in seconds. The binary is started directly, with signals unblocked and its output in a file: the
+process id is the node's own, and a caller that blocks signals (as the kernel does) does not hand that on.
 
 Does not restart the node and keeps no thread watching it.
 """
@@ -28,7 +28,8 @@ SLOTS_IN_AN_EPOCH: Final = 2
 BASE_FEE_WEI: Final = 1_000_000_000
 
 READY_WAIT_S: Final = 30.0
-STOP_WAIT_S: Final = 5.0
+# Ask, then insist. [(signal, seconds to wait)]
+STOP_SEQUENCE: Final = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 POLL_S: Final = 0.005
 LOG_TAIL_BYTES: Final = 2_000
 
@@ -100,7 +101,7 @@ def is_alive(pid: int) -> bool:
 
 def stop_process(pid: int) -> None:
     """Ask the process to end, insist after a bound, and reap it if it is ours."""
-    for signal_number, wait_s in ((signal.SIGTERM, STOP_WAIT_S), (signal.SIGKILL, STOP_WAIT_S)):
+    for signal_number, wait_s in STOP_SEQUENCE:
         if not is_alive(pid):
             return
         with contextlib.suppress(ProcessLookupError):

@@ -1,8 +1,8 @@
 """A small synchronous JSON-RPC client for set-up and scripted traders on the devnet's own node.
 
-It keeps one connection, sends batches, and speaks only to a loopback address: transactions are sent from the node's
-unlocked accounts, which exist on chain 31337 alone (the one exception to "nothing reaches a chain but through
-transactions"). Seawall's own transactions never pass here.
+It keeps one connection, sends batches, and speaks only to a loopback address: transactions are sent from the
+node's unlocked accounts, which exist on chain 31337 alone (the one exception to "nothing reaches a chain but
+through transactions"). Seawall's own transactions never pass here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BLOCK_GAS_LIMIT: Final = 30_000_000
 GAS_MARGIN_BPS: Final = 15_000
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
-Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 Call: TypeAlias = "tuple[str, Sequence[Json]]"
 
 
@@ -69,7 +69,7 @@ class DevnetRpc:
         return self.batch([(method, parameters)])[0]
 
     def batch(self, calls: Sequence[Call]) -> list[Json]:
-        """Many requests, answers in their order; the node may run them in any order. The first error raises."""
+        """Many requests, answers in their order; the node may run them in any. The first error raises."""
         answers: list[Json] = []
         for start in range(0, len(calls), BATCH_MAX):
             answers += self._batch(calls[start : start + BATCH_MAX])
@@ -111,7 +111,7 @@ class DevnetRpc:
         return Hash(as_bytes(self.call("eth_sendTransaction", transaction), "eth_sendTransaction"))
 
     def settle(self, hashes: Sequence[Hash], *, mine: bool) -> list[dict[str, Json]]:
-        """Receipts of sent transactions, in order; with `mine` a block is made at once if none comes by itself."""
+        """Receipts of sent transactions; with `mine` a block is made at once if none comes by itself."""
         if mine and self.call("anvil_getAutomine") is not True:
             self.call("evm_mine")
         deadline_s = time.monotonic() + RECEIPT_WAIT_S
@@ -158,10 +158,10 @@ class DevnetRpc:
             raise EndpointError(
                 f"a batch was answered with {document!r:.200}", self.url, "restart the devnet"
             )
-        by_id = {entry.get("id"): entry for entry in document if isinstance(entry, dict)}
+        by_id = {str(entry.get("id")): entry for entry in document if isinstance(entry, dict)}
         answers: list[Json] = []
         for request in requests:
-            entry = by_id.get(request["id"])
+            entry = by_id.get(str(request["id"]))
             if entry is None:
                 raise EndpointError(f"{request['method']} was not answered", self.url, "restart the devnet")
             if "error" in entry:

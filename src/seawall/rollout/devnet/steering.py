@@ -1,12 +1,12 @@
-"""What only a devnet's owner can do: grant roles, move feeds, mine, reorganise, take snapshots, give money away."""
+"""What only a devnet's owner can do: grant roles, move feeds, mine, reorganise, go back, give money away."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from seawall.native import encode_call
 from seawall.primitives.errors import InputError, RolloutError
 from seawall.primitives.units import Address, hex_text
-from seawall.rollout.devnet.abi import call_data
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.executor import ROLE_OPERATOR
 from seawall.rollout.devnet.lifecycle import Devnet
@@ -21,8 +21,8 @@ def authorise(devnet: Devnet, operator: Address, beneficiary: Address) -> None:
     """Let `operator` run plans on the devnet's executor and pay what they earn to `beneficiary`."""
     executor = devnet.book.address("atomic_executor")
     calls = (
-        call_data("setRole(address,uint8,bool)", operator, ROLE_OPERATOR, True),
-        call_data("setBeneficiary(address)", beneficiary),
+        encode_call("setRole(address,uint8,bool)", (operator, ROLE_OPERATOR, True)),
+        encode_call("setBeneficiary(address)", (beneficiary,)),
     )
     devnet.rpc.settle([devnet.rpc.send(OWNER, executor, call) for call in calls], mine=True)
 
@@ -30,7 +30,7 @@ def authorise(devnet: Devnet, operator: Address, beneficiary: Address) -> None:
 def set_feed(devnet: Devnet, feed: str, answer: int) -> None:
     """Publish a new round of a feed, dated by its block. [units of the feed, 8 decimals]"""
     rpc = devnet.rpc
-    sent = rpc.send(OWNER, devnet.book.address(feed), call_data("updateAnswer(int256)", answer))
+    sent = rpc.send(OWNER, devnet.book.address(feed), encode_call("updateAnswer(int256)", (answer,)))
     rpc.settle([sent], mine=True)
 
 
@@ -44,7 +44,7 @@ def mine(devnet: Devnet, blocks: int = 1) -> None:
 def reorg(devnet: Devnet, depth: int) -> None:
     """Replace the last `depth` blocks by empty ones of other hashes.
 
-    The removed transactions are forgotten entirely, not put back into the pool: whoever wants them sends them again.
+    The removed transactions are forgotten, not put back into the pool: whoever wants them sends them again.
     """
     if not 1 <= depth <= REORG_DEPTH_MAX:
         raise InputError(f"cannot reorganise {depth} blocks", "devnet", f"give 1 to {REORG_DEPTH_MAX}")

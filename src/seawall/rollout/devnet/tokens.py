@@ -45,7 +45,7 @@ DESK_RATE_PER_SECOND_RAY: Final = 5 * 10**25 // (365 * 86_400)
 
 
 def deploy_tokens(deployer: Deployer) -> None:
-    """WETH, USDX, ETHX, Multicall3 at its canonical address, the two feeds; the owner and the traders are funded."""
+    """WETH, USDX, ETHX, Multicall3 at its canonical address, two feeds; owner and traders are funded."""
     deployer.rpc.call("anvil_setBalance", hex_text(OWNER), hex(OWNER_WEALTH_WEI))
     weth = deployer.deploy(
         "weth",
@@ -70,7 +70,7 @@ def deploy_tokens(deployer: Deployer) -> None:
             name,
             AddressKind.FEED,
             deployer.compiled["MockV3Aggregator"],
-            "(uint8,int256)",
+            ("uint8", "int256"),
             FEED_DECIMALS,
             price * 10**FEED_DECIMALS,
         )
@@ -83,7 +83,7 @@ def deploy_lending(deployer: Deployer) -> None:
         "debt_desk",
         AddressKind.LENDER,
         deployer.compiled["DebtDesk"],
-        "(address,address,address,uint256,uint256)",
+        ("address", "address", "address", "uint256", "uint256"),
         book.address("weth"),
         book.address("usdx"),
         book.address("feed_eth_usd"),
@@ -124,7 +124,7 @@ def _deploy_stand_in(
         name,
         AddressKind.TOKEN,
         deployer.compiled["StandInToken"],
-        "(string,string,uint8,address)",
+        ("string", "string", "uint8", "address"),
         title,
         symbol,
         decimals,

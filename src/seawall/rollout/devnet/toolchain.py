@@ -1,8 +1,8 @@
 """Where the devnet's tools and the published contracts are, and how their bytecode is read.
 
-`devnet/` of the repository pins anvil, solc and the packages whose authors publish their contracts; nothing of them is
-committed. Packages with bytecode are read as they are; those that publish source only, and the stand-ins in
-`devnet/contracts`, are compiled once a build by the pinned solc under Node.
+`devnet/` of the repository pins anvil, solc and the packages whose authors publish their contracts; nothing
+of them is committed. Packages with bytecode are read as they are; those that publish source only, and the
+stand-ins in `devnet/contracts`, are compiled once a build by the pinned solc under Node.
 
 The environment may override: SEAWALL_DEVNET (the folder), SEAWALL_ANVIL (the node's binary).
 Never downloads anything: what is missing is named together with the command that installs it.
@@ -109,7 +109,7 @@ class Toolchain:
         return {name: self._compiled_artifact(name, entry) for name, entry in compiled.items()}
 
     def digest(self, extra_files: Mapping[str, bytes], extra: str) -> str:
-        """Hex digest of all that decides the built state: locked packages, own sources, our code, and `extra`."""
+        """Hex digest of what decides the built state: locked packages, sources, our code, `extra`."""
         hasher = hashlib.sha256()
         files = {
             "package-lock.json": self.root / "package-lock.json",

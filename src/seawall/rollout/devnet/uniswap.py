@@ -65,14 +65,14 @@ def deploy_v2(deployer: Deployer) -> None:
         "uniswap_v2_factory",
         AddressKind.FACTORY,
         tools.package_artifact(_V2_CORE, "build/UniswapV2Factory.json"),
-        "(address)",
+        ("address",),
         OWNER,
     )
     router = deployer.deploy(
         "uniswap_v2_router",
         AddressKind.ROUTER,
         tools.package_artifact(_V2_PERIPHERY, "build/UniswapV2Router02.json"),
-        "(address,address)",
+        ("address", "address"),
         factory,
         book.address("weth"),
     )
@@ -113,7 +113,7 @@ def deploy_v3(deployer: Deployer) -> None:
         "uniswap_v3_positions",
         AddressKind.POSITIONS,
         _periphery(deployer, "NonfungiblePositionManager.sol/NonfungiblePositionManager.json"),
-        "(address,address,address)",
+        ("address", "address", "address"),
         factory,
         weth,
         Address(bytes(20)),
@@ -122,7 +122,7 @@ def deploy_v3(deployer: Deployer) -> None:
         "uniswap_v3_router",
         AddressKind.ROUTER,
         _periphery(deployer, "SwapRouter.sol/SwapRouter.json"),
-        "(address,address)",
+        ("address", "address"),
         factory,
         weth,
     )
@@ -130,7 +130,7 @@ def deploy_v3(deployer: Deployer) -> None:
         "uniswap_v3_quoter",
         AddressKind.QUOTER,
         _periphery(deployer, "lens/QuoterV2.sol/QuoterV2.json"),
-        "(address,address)",
+        ("address", "address"),
         factory,
         weth,
     )
