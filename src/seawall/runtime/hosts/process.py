@@ -104,6 +104,7 @@ class HostProcess:
         self._outgoing: asyncio.Queue[list[bytes]] = asyncio.Queue(len(specs) + 2)
         self._end: HostEnd | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._burial: asyncio.Task[None] | None = None
 
     @classmethod
     def spawn(
@@ -145,15 +146,23 @@ class HostProcess:
         return any(owed.strategy == strategy for owed in self._owed)
 
     async def ask(self, turn: Turn) -> Decision:
-        """The strategy's decision, or `StrategyError`; bounded by the deadlines of the turns ahead and its own."""
-        assert self._end is None and not self.owes(turn.observation.strategy)
-        answer = asyncio.get_running_loop().create_future()
+        """The strategy's decision or `StrategyError`, within the deadlines of the turns ahead and its own.
+
+        `WireError` if the observation is larger than the bound: nothing was sent.
+        """
+        assert self._end is None
+        assert not self.owes(turn.observation.strategy)
+        answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         frames = encode(turn)
         if not self._owed:
             self._head_since_s = self._clock.monotonic_s()
         self._owed.append(_Owed(turn.observation.strategy, turn.observation.seq, answer))
         self._outgoing.put_nowait(frames)
         return await answer
+
+    def end(self, reason: str) -> None:
+        """Kill the process; nobody is blamed."""
+        self._finish(HostEnd(reason, None))
 
     async def stop(self) -> None:
         """Ask the process to end, wait the grace time, kill what is left of it. Returns when it is gone."""
@@ -163,14 +172,13 @@ class HostProcess:
             while self._popen.poll() is None and waited_s < self._settings.stop_grace_s:
                 await self._clock.sleep_s(_WATCH_INTERVAL_S)
                 waited_s += _WATCH_INTERVAL_S
-            self._finish(HostEnd("it was stopped", None))
+            self.end("it was stopped")
         await self.gone()
 
     async def gone(self) -> None:
-        """After the end: its tasks are done and the process is reaped."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._popen.returncode is None:
-            await asyncio.to_thread(self._popen.wait)
+        """After the end: wait until its tasks are done and the process is reaped."""
+        assert self._burial is not None
+        await asyncio.shield(self._burial)
 
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,17 +192,21 @@ class HostProcess:
         loop = asyncio.get_running_loop()
         decoder = FrameDecoder(from_host=True)
         try:
-            while data := await loop.sock_recv(self._stream, _RECEIVE_BYTES):
+            while self._end is None and (data := await loop.sock_recv(self._stream, _RECEIVE_BYTES)):
                 for frame in decoder.feed(data):
                     self._take(frame)
         except OSError as error:
             self._finish(HostEnd(f"its socket failed: {error.strerror}", self._head()))
         except SeawallError as error:
-            self._finish(HostEnd(f"it sent what no host may send: {error}", self._head(), is_wire_offence=True))
+            reason = f"it sent what no host may send: {error}"
+            self._finish(HostEnd(reason, self._head(), is_wire_offence=True))
         else:
-            self._finish(HostEnd(await self._post_mortem(), self._head()))
+            if self._end is None:
+                self._finish(HostEnd(await self._post_mortem(), self._head()))
 
     def _take(self, frame: Frame) -> None:
+        if self._end is not None:
+            return
         self._heard_s = self._clock.monotonic_s()
         if isinstance(frame, Heartbeat):
             self.resident_bytes = frame.resident_bytes
@@ -254,8 +266,9 @@ class HostProcess:
         status = self._popen.returncode
         if status is None:
             return "it closed its socket"
-        return f"it died of {signal.Signals(-status).name}" if status < 0 else f"it exited with status
-        {status}"
+        if status < 0:
+            return f"it died of {signal.Signals(-status).name}"
+        return f"it exited with status {status}"
 
     def _finish(self, end: HostEnd) -> None:
         if self._end is not None:
@@ -269,7 +282,7 @@ class HostProcess:
         for task in self._tasks:
             if task is not current:
                 task.cancel()
-        self._stream.close()
+        self._burial = asyncio.create_task(self._bury())
         self._listener.ended(self, end)
         for owed in self._owed:
             where = f"strategy {owed.strategy!r}"
@@ -279,6 +292,12 @@ class HostProcess:
                 what = f"its host ended: {end.reason}"
                 _refuse(owed, StrategyInterruptedError(what, where, "observe again, it is being restarted"))
         self._owed.clear()
+
+    async def _bury(self) -> None:
+        # The descriptor is closed last: the loop watches it until the tasks are done.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stream.close()
+        await asyncio.to_thread(self._popen.wait)
 
 
 def _refuse(owed: _Owed, error: StrategyError) -> None:
