@@ -1,0 +1,18 @@
+"""The ledger: every durable fact of the runtime, and the only SQL in the house.
+
+    ledger.py       open, write (grouped commits on one thread), read (snapshots), close
+    transaction.py  the stores that a piece of work is given; one file a store or a few related ones
+    rows.py         what comes back: frozen dataclasses
+    schema.py       tables, indexes, revisions; migrations/ builds them with Alembic, migrate.py runs it
+    session.py      one connection, statements prepared once, driver errors made ours
+    database.py     opening and verifying durability; lock.py: one kernel a database; writer.py: the writer
+
+It decides nothing: it keeps, checks what rows can check (fences, uniqueness, legal moves), and answers.
+"""
+
+from __future__ import annotations
+
+from seawall.ledger.ledger import Ledger, LedgerSettings
+from seawall.ledger.transaction import Transaction
+
+__all__ = ["Ledger", "LedgerSettings", "Transaction"]

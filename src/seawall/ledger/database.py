@@ -1,0 +1,173 @@
+"""Opening a database: drivers, durability that is set and then verified, schema revision, epoch.
+
+A connection that is weaker than promised is refused: SQLite must be in WAL mode with `synchronous=FULL` (NORMAL can
+lose a committed row after its bytes were sent), PostgreSQL must have `synchronous_commit=on` and `fsync=on`.
+A database in memory is for the world simulator alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from seawall.ledger.schema import HEAD, REVISIONS
+from seawall.ledger.session import Prepared, Session
+from seawall.primitives.errors import ConfigError, LedgerError, LedgerSchemaError
+
+__all__ = ["BUSY_TIMEOUT_S", "Database"]
+
+BUSY_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 5
+# The default of 1,000 pages checkpoints so often that random index pages cost 12-16 ms at the 99th percentile.
+WAL_AUTOCHECKPOINT_PAGES: Final = 20_000
+CACHE_KIB: Final = 16_384
+
+_STRONG_ENOUGH: Final = ("on", "remote_apply")
+_MIGRATE: Final = "run `seawall ledger migrate`"
+
+_version = sa.table("alembic_version", sa.column("version_num", sa.String))
+_meta = sa.table("meta", sa.column("epoch", sa.LargeBinary))
+_VERSION: Final = Prepared(sa.select(_version.c.version_num))
+_EPOCH: Final = Prepared(sa.select(_meta.c.epoch))
+
+
+class Database:
+    """A URL, understood."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = sa.make_url(url)
+        except ArgumentError:
+            raise ConfigError(
+                "the ledger's URL cannot be read",
+                "ledger.url",
+                "write sqlite:///path or postgresql+psycopg://...",
+            ) from None
+        if self.url.drivername not in ("sqlite", "postgresql+psycopg"):
+            raise ConfigError(
+                f"{self.url.drivername!r} is no database of a ledger",
+                "ledger.url",
+                "write sqlite:///path or postgresql+psycopg://...",
+            )
+        self.is_sqlite = self.url.drivername == "sqlite"
+        name = self.url.database or ""
+        self.is_memory = self.is_sqlite and (name in ("", ":memory:") or "mode=memory" in str(self.url))
+        self.path: Path | None = Path(name) if self.is_sqlite and not self.is_memory else None
+        self._engine: sa.Engine | None = None
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password, for messages."""
+        return self.url.render_as_string(hide_password=True)
+
+    def require_existing(self) -> None:
+        """SQLite would create an empty file on opening; a ledger is created by name only."""
+        if self.path is not None and not self.path.is_file():
+            raise LedgerSchemaError(
+                "there is no ledger here", self.shown, "run `seawall init`, or correct the path"
+            )
+
+    def session(self, *, read_only: bool) -> Session:
+        """A new connection, set up and verified."""
+        engine = self._engine_of()
+        try:
+            connection = engine.raw_connection()
+        except DBAPIError as error:
+            reason = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
+            raise LedgerError(
+                f"the database cannot be opened: {reason}",
+                self.shown,
+                "check the path or that the server runs",
+            ) from None
+        session = Session(connection, engine.dialect)
+        try:
+            self._prepare_sqlite(session, read_only) if self.is_sqlite else self._verify_postgresql(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def dispose(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _engine_of(self) -> sa.Engine:
+        if self._engine is None:
+            arguments: dict[str, object] = (
+                {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+                if self.is_sqlite
+                else {"connect_timeout": CONNECT_TIMEOUT_S}
+            )
+            try:
+                self._engine = sa.create_engine(
+                    self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=arguments
+                )
+            except (ModuleNotFoundError, NoSuchModuleError):
+                raise ConfigError(
+                    "the driver for PostgreSQL is not installed", "ledger.url", "install seawall[postgresql]"
+                ) from None
+        return self._engine
+
+    def _prepare_sqlite(self, session: Session, read_only: bool) -> None:
+        if not self.is_memory and not read_only:
+            session.setting("PRAGMA journal_mode = WAL")
+        session.setting("PRAGMA synchronous = FULL")
+        session.setting("PRAGMA foreign_keys = ON")
+        session.setting(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}")
+        session.setting(f"PRAGMA cache_size = -{CACHE_KIB}")
+        session.setting(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+        self._require(
+            "journal_mode",
+            str(session.setting("PRAGMA journal_mode")),
+            ("memory",) if self.is_memory else ("wal",),
+        )
+        self._require("synchronous", str(session.setting("PRAGMA synchronous")), ("2",))
+        self._require("foreign_keys", str(session.setting("PRAGMA foreign_keys")), ("1",))
+
+    def _verify_postgresql(self, session: Session) -> None:
+        for name in ("synchronous_commit", "fsync"):
+            self._require(name, str(session.setting(f"SHOW {name}")), _STRONG_ENOUGH)
+
+    def _require(self, name: str, found: str, wanted: tuple[str, ...]) -> None:
+        if found not in wanted:
+            raise LedgerError(
+                f"{name} is {found!r}, which can lose a committed row after its bytes were sent",
+                self.shown,
+                f"the ledger needs {name} = {wanted[0]}",
+            )
+
+    def require_head(self, session: Session) -> None:
+        """The schema must be the one that this program knows."""
+        session.begin_read()
+        try:
+            record = session.first(_VERSION)
+        except LedgerError:
+            record = None
+        finally:
+            session.rollback()
+        found = None if record is None else record[0]
+        if found == HEAD:
+            return
+        if found is None:
+            raise LedgerSchemaError("the database holds no ledger", self.shown, "run `seawall init`")
+        if found in REVISIONS:
+            raise LedgerSchemaError(f"the schema is at {found}, older than {HEAD}", self.shown, _MIGRATE)
+        raise LedgerSchemaError(
+            f"the schema is at {found}, which this program (at {HEAD}) does not know",
+            self.shown,
+            "run the newer version of seawall",
+        )
+
+    def epoch_of(self, session: Session) -> int:
+        """The random number under which this database draws on-chain intent ids."""
+        session.begin_read()
+        try:
+            record = session.first(_EPOCH)
+        finally:
+            session.rollback()
+        if record is None:
+            raise LedgerSchemaError("the ledger has no epoch", self.shown, _MIGRATE)
+        return int.from_bytes(record[0], "big")

@@ -1,0 +1,207 @@
+"""Inclusions: our hashes in blocks. Provisional facts, found from the block and undone when the block goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from seawall.ledger.rows import AttemptNumber, InclusionRow
+from seawall.ledger.schema import attempts, inclusions, slots
+from seawall.ledger.session import DuplicateError, Prepared, Record, Session
+from seawall.primitives.blocks import Block
+from seawall.primitives.errors import IntegrityAlarm, LedgerError
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import Finality
+from seawall.primitives.units import Hash, hex_text
+
+__all__ = ["Inclusions"]
+
+_COLUMNS: Final = (
+    inclusions.c.number,
+    inclusions.c.attempt,
+    attempts.c.hash,
+    slots.c.chain_id,
+    slots.c.key,
+    slots.c.nonce,
+    inclusions.c.block_number,
+    inclusions.c.block_hash,
+    inclusions.c["index"],
+    inclusions.c.status,
+    inclusions.c.gas_used,
+    inclusions.c.effective_gas_price_wei,
+    inclusions.c.fee_wei,
+    inclusions.c.canonical,
+    inclusions.c.finality,
+)
+_JOINED: Final = (
+    sa.select(*_COLUMNS)
+    .join_from(inclusions, attempts, inclusions.c.attempt == attempts.c.number)
+    .join(slots, inclusions.c.slot == slots.c.number)
+)
+_CANONICAL: Final = sa.text("inclusions.canonical")
+_UNSETTLED_ONLY: Final = sa.text("inclusions.canonical AND inclusions.finality < 2")
+
+_ATTEMPT: Final = Prepared(
+    sa.select(attempts.c.number, attempts.c.slot, slots.c.chain_id, slots.c.key, slots.c.nonce)
+    .join_from(attempts, slots, attempts.c.slot == slots.c.number)
+    .where(attempts.c.hash == bindparam("wanted"))
+)
+_INSERT: Final = Prepared(
+    sa.insert(inclusions).returning(inclusions.c.number), [c.name for c in inclusions.c if c.name != "number"]
+)
+_SEEN: Final = Prepared(
+    _JOINED.where(inclusions.c.attempt == bindparam("of"), inclusions.c.block_hash == bindparam("in_block"))
+)
+_RESTORE: Final = Prepared(
+    sa.update(inclusions)
+    .where(inclusions.c.number == bindparam("row"))
+    .values(canonical=True, finality=int(Finality.INCLUDED))
+)
+_CANONICAL_OF: Final = Prepared(_JOINED.where(attempts.c.hash == bindparam("wanted"), _CANONICAL))
+_OF_ATTEMPT: Final = Prepared(
+    _JOINED.where(inclusions.c.attempt == bindparam("of")).order_by(inclusions.c.number)
+)
+_UNSETTLED: Final = Prepared(
+    _JOINED.where(inclusions.c.chain_id == bindparam("chain"), _UNSETTLED_ONLY).order_by(inclusions.c.number)
+)
+_RIPE: Final = Prepared(
+    _JOINED.where(
+        inclusions.c.chain_id == bindparam("chain"),
+        inclusions.c.block_number <= bindparam("up_to"),
+        _UNSETTLED_ONLY,
+        inclusions.c.finality < bindparam("reached"),
+    ).order_by(inclusions.c.number)
+)
+_RIPEN: Final = Prepared(
+    sa.update(inclusions)
+    .where(
+        inclusions.c.chain_id == bindparam("chain"),
+        inclusions.c.block_number <= bindparam("up_to"),
+        sa.text("canonical AND finality < 2"),
+        inclusions.c.finality < bindparam("reached"),
+    )
+    .values(finality=bindparam("reached"))
+)
+
+
+class Inclusions:
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def insert(
+        self,
+        attempt_hash: Hash,
+        block: Block,
+        index: int,
+        status: bool,
+        gas_used: int,
+        effective_gas_price_wei: int,
+        fee_wei: int,
+    ) -> InclusionRow:
+        """Our hash was seen in `block`, which is canonical now. Seeing it again, or back after a reorg, is one row."""
+        found = self._session.first(_ATTEMPT, {"wanted": attempt_hash})
+        if found is None:
+            raise LedgerError(
+                f"{hex_text(attempt_hash)} is no attempt of ours",
+                "inclusions",
+                "record only hashes the ledger holds",
+            )
+        attempt, slot, chain_id, key, nonce = found
+        if chain_id != block.chain_id:
+            raise LedgerError(
+                f"block of chain {block.chain_id}, attempt of chain {chain_id}",
+                "inclusions",
+                "ask the attempt's own chain",
+            )
+        values: dict[str, object] = {
+            "attempt": attempt,
+            "slot": slot,
+            "chain_id": chain_id,
+            "block_number": block.number,
+            "block_hash": block.hash,
+            "index": index,
+            "status": status,
+            "gas_used": gas_used,
+            "effective_gas_price_wei": effective_gas_price_wei,
+            "fee_wei": fee_wei,
+            "canonical": True,
+            "finality": int(Finality.INCLUDED),
+        }
+        seen = self._session.first(_SEEN, {"of": attempt, "in_block": block.hash})
+        try:
+            if seen is not None:
+                return self._seen_again(_row_of(seen))
+            created = self._session.first(_INSERT, values)
+        except DuplicateError:
+            raise IntegrityAlarm(
+                f"{hex_text(attempt_hash)} is in block {hex_text(block.hash)}, but nonce {nonce} landed in another canonical one",
+                f"slot {Lane(chain_id, key)}/{nonce}",
+                "flip the blocks that a reorg removed before recording new ones",
+            ) from None
+        assert created is not None
+        return InclusionRow(
+            created[0], attempt, attempt_hash, Lane(chain_id, key), nonce, block.number, block.hash, index, status,
+            gas_used, effective_gas_price_wei, fee_wei, canonical=True, finality=Finality.INCLUDED,
+        )  # fmt: skip
+
+    def canonical_of(self, hash: Hash) -> InclusionRow | None:  # noqa: A002
+        record = self._session.first(_CANONICAL_OF, {"wanted": hash})
+        return None if record is None else _row_of(record)
+
+    def of_attempt(self, attempt: AttemptNumber) -> list[InclusionRow]:
+        """All of them, flipped ones too, in the order they were seen."""
+        return [_row_of(record) for record in self._session.rows(_OF_ATTEMPT, {"of": attempt})]
+
+    def unsettled(self, chain_id: int) -> list[InclusionRow]:
+        """Canonical and not final."""
+        return [_row_of(record) for record in self._session.rows(_UNSETTLED, {"chain": chain_id})]
+
+    def flip(self, block_hashes: Sequence[Hash]) -> list[InclusionRow]:
+        """A reorg removed these blocks: their inclusions are no longer canonical. Answers those, as they are now."""
+        gone = self._session.once(
+            _JOINED.where(inclusions.c.block_hash.in_(block_hashes), _CANONICAL).order_by(inclusions.c.number)
+        )
+        rows = [_row_of(record) for record in gone]
+        for row in rows:
+            if row.finality is Finality.FINAL:
+                raise IntegrityAlarm(
+                    f"a final block {hex_text(row.block_hash)} is said to be removed",
+                    f"slot {row.lane}/{row.nonce}",
+                    "halt and find out which endpoint is right",
+                )
+        if rows:
+            self._session.once(
+                sa.update(inclusions)
+                .where(inclusions.c.block_hash.in_(block_hashes), sa.text("canonical"))
+                .values(canonical=False, finality=int(Finality.INCLUDED))
+            )
+        return [replace(row, canonical=False, finality=Finality.INCLUDED) for row in rows]
+
+    def set_finality(self, chain_id: int, up_to_number: int, finality: Finality) -> list[InclusionRow]:
+        """Blocks up to this number have reached `finality`; answers the inclusions that are new to it."""
+        named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
+        rows = [_row_of(record) for record in self._session.rows(_RIPE, named)]
+        if rows:
+            self._session.run(_RIPEN, named)
+        return [replace(row, finality=finality) for row in rows]
+
+    def _seen_again(self, row: InclusionRow) -> InclusionRow:
+        if row.canonical:
+            return row
+        self._session.run(_RESTORE, {"row": row.number})
+        return replace(row, canonical=True, finality=Finality.INCLUDED)
+
+
+def _row_of(record: Record) -> InclusionRow:
+    (number, attempt, digest, chain_id, key, nonce, block_number, block_hash, index, status, gas_used,
+     effective_gas_price_wei, fee_wei, canonical, finality) = record  # fmt: skip
+    return InclusionRow(
+        number, attempt, digest, Lane(chain_id, key), nonce, block_number, block_hash, index, status, gas_used,
+        effective_gas_price_wei, fee_wei, canonical, Finality(finality),
+    )  # fmt: skip

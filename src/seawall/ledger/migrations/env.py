@@ -1,0 +1,15 @@
+"""Alembic's entry: migrates on the connection (and in the transaction) that `seawall.ledger.migrate` opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from seawall.ledger.schema import METADATA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    transactional_ddl=True,
+    render_as_batch=True,
+)
+context.run_migrations()

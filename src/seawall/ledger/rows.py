@@ -1,0 +1,206 @@
+"""Rows as the rest of the house sees them: frozen, typed, free of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NewType
+
+from seawall.primitives.identifiers import AttemptRow as AttemptNumber
+from seawall.primitives.identifiers import IntentNumber, Lane
+from seawall.primitives.levels import Authority, Finality, IntentState, WriteKind
+from seawall.primitives.plans import Plan
+from seawall.primitives.units import Address, Hash
+from seawall.primitives.verdicts import Payload, Verdict
+
+__all__ = [
+    "Accepted",
+    "Account",
+    "AttemptNumber",
+    "AttemptRow",
+    "ControlRow",
+    "EventData",
+    "EventRow",
+    "InclusionRow",
+    "IntentRow",
+    "LaneRow",
+    "Leg",
+    "PostingEntry",
+    "PostingRow",
+    "Purpose",
+    "SlotRow",
+    "TimerRow",
+    "VerdictNumber",
+    "VerdictRow",
+]
+
+VerdictNumber = NewType("VerdictNumber", int)
+Purpose = Literal["plan", "gap_fill", "cancel", "foreign"]
+Account = Address | Literal["world", "fees", "unexplained"]
+"""Where money of a posting comes from or goes to: an address of ours, or one of three names."""
+EventData = Mapping[str, str | int | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRow:
+    """An accepted plan and how far it came."""
+
+    number: IntentNumber
+    strategy: str
+    lane: Lane
+    plan: Plan
+    plan_digest: Hash
+    intent_id: int  # uint256 that the executor records
+    state: IntentState
+    reason: str
+    finality: Finality | None  # of the inclusion or filling behind the state, where there is one
+    correlation_id: str
+    accepted_at_s: int  # UTC [s]
+    ended_at_s: int | None  # UTC [s]
+    candidates: int  # built so far
+    predicted_wei: int | None  # [smallest unit of the accounting token]
+    realised_wei: int | None  # [smallest unit of the accounting token]
+
+    @property
+    def is_settled(self) -> bool:
+        """An outcome that nothing may change any more."""
+        return self.state.is_outcome and self.finality in (None, Finality.FINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a plan: its intent, and whether it is new."""
+
+    intent: IntentRow
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    lane: Lane
+    holder: str | None
+    fence: int
+    expires_at_s: int  # UTC [s]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """One nonce of a lane. `block_hash` is set on provisional foreign slots."""
+
+    row: int
+    lane: Lane
+    nonce: int
+    purpose: Purpose
+    intent: IntentNumber | None
+    block_hash: Hash | None
+    consumed_by: Hash | None
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """Signed bytes of a slot. Committed means: possibly sent, for ever."""
+
+    number: AttemptNumber
+    lane: Lane
+    nonce: int
+    slot: int  # SlotRow.row
+    hash: Hash
+    raw: bytes
+    payload: Payload
+    payload_digest: Hash
+    kind: WriteKind
+    max_fee_per_gas_wei: int
+    max_priority_fee_per_gas_wei: int
+    route: str
+    verdict: VerdictNumber | None  # the one in force; None for housekeeping
+    renewals: int
+    committed_at_s: int  # UTC [s]
+    writes: int
+    written_at_s: int | None  # last write, UTC [s]
+    answer: str  # of the last write
+    intents: tuple[tuple[IntentNumber, int], ...]  # (intent, segment), by segment
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    number: VerdictNumber
+    verdict: Verdict
+    at_s: int  # UTC [s]
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionRow:
+    """A hash in a block; provisional until its finality is final."""
+
+    number: int
+    attempt: AttemptNumber
+    attempt_hash: Hash
+    lane: Lane
+    nonce: int
+    block_number: int
+    block_hash: Hash
+    index: int
+    status: bool
+    gas_used: int
+    effective_gas_price_wei: int
+    fee_wei: int  # L1 part included
+    canonical: bool
+    finality: Finality
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    account: Account
+    token: Address
+    delta: int  # signed [smallest unit of token]
+
+
+@dataclass(frozen=True, slots=True)
+class PostingEntry:
+    """Legs that sum to zero per token, derived from one block. One canonical entry a kind and inclusion."""
+
+    kind: str  # what was booked: "transfers", "fee", "unexplained", ...
+    chain_id: int
+    block_number: int
+    block_hash: Hash
+    legs: tuple[Leg, ...]
+    inclusion: int | None = None  # InclusionRow.number
+    intent: IntentNumber | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRow:
+    number: int
+    entry: PostingEntry
+    canonical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    strategy: str
+    name: str
+    at_s: int  # UTC [s]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRow:
+    """Authority of a scope. Epoch 0 means that nothing was ever said."""
+
+    scope: str
+    authority: Authority
+    epoch: int
+    reason: str
+    who: str
+    at_s: int  # UTC [s]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    seq: int
+    kind: str
+    chain_id: int
+    subject: str
+    intent: IntentNumber | None
+    data: dict[str, str | int | bool | None]
+    at_s: int  # UTC [s]

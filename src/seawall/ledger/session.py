@@ -1,0 +1,296 @@
+"""One database connection with statements prepared once, and its errors made ours.
+
+Statements are SQLAlchemy Core expressions held in module constants; `Prepared` compiles each a single time per
+dialect, and a `Session` runs the text on the DBAPI cursor itself. That leaves out what the engine layer does per
+execution (compiled-cache key, context object, result object): on the hot path it was two thirds of the cost.
+Begin, commit and savepoints are written out: the connections are in autocommit mode, so nothing begins by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from seawall.primitives.errors import LedgerError, LedgerLockedError
+
+__all__ = ["Connection", "DiskFullError", "DoubtError", "DuplicateError", "Prepared", "Record", "Session"]
+
+# A raw row: the column types say what stands at each place, and `rows.py` gives it a shape at once.
+Record = tuple[Any, ...]
+_Processor = Callable[[Any], Any]
+_SAVEPOINT: Final = "work"
+
+
+class Connection(Protocol):
+    """As much of a DBAPI connection as a session uses."""
+
+    def cursor(self) -> DBAPICursor: ...
+
+    def close(self) -> None: ...
+
+
+class DiskFullError(LedgerError):
+    """Nothing of the change was stored."""
+
+
+class DoubtError(LedgerError):
+    """Nobody can say whether the commit took place; only opening the ledger again can."""
+
+
+class DuplicateError(LedgerError):
+    """A unique constraint said no. Stores turn it into the error that names the thing."""
+
+
+class Prepared:
+    """A Core statement whose parameters are given by name at each run; constants in it are bound once."""
+
+    __slots__ = ("_compiled", "columns", "statement")
+
+    def __init__(self, statement: sa.Executable, columns: Sequence[str] | None = None) -> None:
+        self.statement = statement
+        self.columns = columns
+        self._compiled: dict[str, _Compiled] = {}
+
+    def compiled_for(self, dialect: sa.Dialect) -> _Compiled:
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            found = self._compiled[dialect.name] = _Compiled(self.statement, self.columns, dialect)
+        return found
+
+
+class Session:
+    """One connection inside its thread. `begin` ... `commit` or `rollback`; statements outside of that are refused."""
+
+    __slots__ = ("_connection", "_cursor", "_dbapi", "_dialect", "_open", "is_sqlite")
+
+    def __init__(self, connection: Connection, dialect: sa.Dialect) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._dialect = dialect
+        self._dbapi = _dbapi_of(dialect)
+        self._open = False
+        self.is_sqlite = dialect.name == "sqlite"
+
+    def begin_write(self) -> None:
+        # IMMEDIATE takes the write lock now: a deferred begin lets two writers read the same highest nonce.
+        self._command("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN")
+        self._open = True
+
+    def begin_read(self) -> None:
+        self._command("BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._open = True
+
+    def commit(self) -> None:
+        """Raises `DoubtError` if nobody can say whether the commit took place, another error if it surely did not."""
+        self._open = False
+        try:
+            self._cursor.execute("COMMIT")
+        except self._dbapi.Error as error:
+            known = _translated(error, self._dbapi)
+            if isinstance(known, LedgerLockedError | DiskFullError):
+                raise known from error
+            raise DoubtError(
+                f"the commit failed ({known.what}) and may or may not have taken place",
+                "ledger",
+                "open the ledger again",
+            ) from error
+
+    def rollback(self) -> None:
+        """Never raises: it is called when something has failed already."""
+        self._open = False
+        try:
+            self._cursor.execute("ROLLBACK")
+        except (
+            self._dbapi.Error
+        ):  # SQLite rolled back by itself (disk full, I/O error), or the connection is gone
+            return
+
+    def savepoint(self) -> None:
+        self._command(f"SAVEPOINT {_SAVEPOINT}")
+
+    def release(self) -> None:
+        self._command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+    def rollback_to_savepoint(self) -> None:
+        self._command(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        self._command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+    def close(self) -> None:
+        self._open = False
+        try:
+            self._cursor.close()
+            self._connection.close()
+        except self._dbapi.Error:
+            return
+
+    def setting(self, text: str) -> object:
+        """Run a connection setting (`PRAGMA`, `SHOW`) and answer what it says, if anything."""
+        self._command(text)
+        description: object = self._cursor.description  # None after a command without an answer, whatever the stub says
+        if description is None:
+            return None
+        answer = self._cursor.fetchone()
+        return None if answer is None else answer[0]
+
+    def define(self, definition: sa.schema.ExecutableDDLElement) -> None:
+        """Make a table or an index."""
+        self._command(str(definition.compile(dialect=self._dialect)))
+
+    def rows(self, prepared: Prepared, parameters: Mapping[str, object] | None = None) -> list[Record]:
+        compiled = prepared.compiled_for(self._dialect)
+        self._execute(compiled.sql, compiled.bind(parameters or {}))
+        try:
+            return compiled.results(self._cursor.fetchall())
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
+
+    def first(self, prepared: Prepared, parameters: Mapping[str, object] | None = None) -> Record | None:
+        found = self.rows(prepared, parameters)
+        return found[0] if found else None
+
+    def run(self, prepared: Prepared, parameters: Mapping[str, object] | None = None) -> int:
+        """Rows touched."""
+        compiled = prepared.compiled_for(self._dialect)
+        self._execute(compiled.sql, compiled.bind(parameters or {}))
+        return int(self._cursor.rowcount)
+
+    def many(self, prepared: Prepared, parameters: Iterable[Mapping[str, object]]) -> None:
+        compiled = prepared.compiled_for(self._dialect)
+        bound = [compiled.bind(each) for each in parameters]
+        if not bound:
+            return
+        self._require_open()
+        try:
+            self._cursor.executemany(compiled.sql, bound)
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
+
+    def once(self, statement: sa.Executable) -> list[Record]:
+        """Run a statement with a list in it (`IN`), which cannot be prepared; for what is rare."""
+        compiled = _Compiled(statement, None, self._dialect)
+        self._execute(compiled.sql, compiled.bind({}))
+        return compiled.results(self._cursor.fetchall()) if compiled.returns_rows else []
+
+    def _execute(self, sql: str, parameters: Any) -> None:
+        self._require_open()
+        try:
+            self._cursor.execute(sql, parameters)
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
+
+    def _command(self, sql: str) -> None:
+        try:
+            self._cursor.execute(sql)
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
+
+    def _require_open(self) -> None:
+        assert self._open, "a transaction was used outside of the work it was given to"
+
+
+class _Compiled:
+    """Text and conversions of one statement in one dialect."""
+
+    __slots__ = ("_binds", "_positional", "_results", "returns_rows", "sql")
+
+    def __init__(self, statement: sa.Executable, columns: Sequence[str] | None, dialect: sa.Dialect) -> None:
+        compiled = statement.compile(  # type: ignore[attr-defined]
+            dialect=dialect, column_keys=columns, compile_kwargs={"render_postcompile": True}
+        )
+        self.sql: str = compiled.string
+        names: list[str] = compiled.positiontup if compiled.positional else list(compiled.params)
+        self._positional: bool = compiled.positional
+        self._binds = [_bind_of(compiled, name, dialect) for name in names]
+        returned = getattr(statement, "exported_columns", ())
+        processors = [_result_processor(column.type, dialect) for column in returned]
+        self.returns_rows = bool(processors)
+        self._results = processors if any(processors) else None
+
+    def bind(self, parameters: Mapping[str, object]) -> Any:
+        values = [
+            constant if name is None else parameters[name] if process is None else process(parameters[name])
+            for name, process, constant, _ in self._binds
+        ]
+        if self._positional:
+            return values
+        return {place: value for (_, _, _, place), value in zip(self._binds, values, strict=True)}
+
+    def results(self, records: Sequence[Any]) -> list[Record]:
+        processors = self._results
+        if processors is None or not records:
+            return list(records)
+        return [
+            tuple(
+                [
+                    value if process is None else process(value)
+                    for value, process in zip(record, processors, strict=True)
+                ]
+            )
+            for record in records
+        ]
+
+
+def _bind_of(
+    compiled: Any, name: str, dialect: sa.Dialect
+) -> tuple[str | None, _Processor | None, object, str]:
+    """(parameter, conversion, constant, place): either a parameter given at each run, or a constant known now."""
+    bind = compiled.binds.get(name)
+    process = None if bind is None else _bind_processor(bind.type, dialect)
+    if bind is not None and bind.required:
+        return name, process, None, name
+    constant = compiled.params[name]
+    return None, None, constant if process is None else process(constant), name
+
+
+def _bind_processor(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> _Processor | None:
+    # The drivers take bytes as they are; the stock conversion only wraps them.
+    if isinstance(kind, sa.LargeBinary):
+        return None
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _result_processor(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> _Processor | None:
+    if isinstance(kind, sa.LargeBinary):
+        return None
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+def _dbapi_of(dialect: sa.Dialect) -> Any:
+    dbapi = dialect.dbapi
+    assert dbapi is not None, "the dialect comes from an engine, which has loaded its driver"
+    return dbapi
+
+
+def _translated(error: Exception, dbapi: Any) -> LedgerError:
+    """What the driver said, as an error of the ledger. Values bound to the statement are never part of it."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, dbapi.IntegrityError):
+        if "unique" in text.lower() or "primary key" in text.lower():
+            return DuplicateError(text, "ledger", "the row exists already")
+        return LedgerError(
+            f"the database refused the row: {text}",
+            "ledger",
+            "a row that it refers to is missing or a value is not allowed",
+        )
+    if "database is locked" in text or "database table is locked" in text:
+        return LedgerLockedError(
+            "the database is locked by another process",
+            "ledger",
+            "close what else writes to it, then try again",
+        )
+    if "disk is full" in text or "No space left" in text:
+        return DiskFullError(
+            "the disk is full; nothing of this change was stored", "ledger", "free space on the ledger's disk"
+        )
+    if "readonly database" in text or "read-only transaction" in text:
+        return LedgerError(
+            "a change inside a read", "ledger", "use Ledger.write on a ledger opened by the kernel"
+        )
+    return LedgerError(
+        f"the database failed: {text}",
+        "ledger",
+        "look at the database's log; nothing of this change was stored",
+    )

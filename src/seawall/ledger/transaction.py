@@ -1,0 +1,53 @@
+"""The stores, all on one connection: what a piece of work is given."""
+
+from __future__ import annotations
+
+from seawall.ledger.attempts import Attempts
+from seawall.ledger.controls import Controls
+from seawall.ledger.events import Events
+from seawall.ledger.heads import Heads
+from seawall.ledger.inclusions import Inclusions
+from seawall.ledger.intents import IntentIds, Intents
+from seawall.ledger.lanes import Lanes
+from seawall.ledger.postings import Postings, Reservations
+from seawall.ledger.session import Session
+from seawall.ledger.slots import Slots
+from seawall.ledger.strategies import States, Timers
+from seawall.ledger.verdicts import Verdicts
+
+__all__ = ["Transaction"]
+
+
+class Transaction:
+    """Use it only inside the work it was given to; afterwards its stores refuse."""
+
+    __slots__ = (
+        "attempts",
+        "controls",
+        "events",
+        "heads",
+        "inclusions",
+        "intents",
+        "lanes",
+        "postings",
+        "reservations",
+        "slots",
+        "states",
+        "timers",
+        "verdicts",
+    )
+
+    def __init__(self, session: Session, ids: IntentIds) -> None:
+        self.intents = Intents(session, ids)
+        self.lanes = Lanes(session)
+        self.slots = Slots(session)
+        self.attempts = Attempts(session)
+        self.verdicts = Verdicts(session)
+        self.inclusions = Inclusions(session)
+        self.postings = Postings(session)
+        self.reservations = Reservations(session)
+        self.states = States(session)
+        self.timers = Timers(session)
+        self.controls = Controls(session)
+        self.heads = Heads(session)
+        self.events = Events(session)

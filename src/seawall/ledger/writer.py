@@ -1,0 +1,204 @@
+"""The one writer: pieces of work gathered into one commit, each in a savepoint of its own.
+
+`Committer` executes a group: begin, every work, commit. `Writer` runs it on a thread: it takes whatever gathered while
+the previous commit ran (there is no waiting window), at most `WRITER_GROUP_MAX`, and resolves the futures after the
+commit. A work that raises loses its own savepoint and nothing else. A group that the database refuses as a whole
+(locked, disk full) fails as a whole, typed, with nothing stored, and the writer goes on.
+
+If a commit's result is in doubt, or anything unforeseen happens, the writer dies on purpose: all waiting and all
+future work fails with `LedgerError`, and the kernel is started again, which is recovery. It never hangs anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from seawall.ledger.intents import IntentIds
+from seawall.ledger.session import DoubtError, Session
+from seawall.ledger.transaction import Transaction
+from seawall.primitives.bounds import WRITER_GROUP_MAX
+from seawall.primitives.errors import LedgerError
+from seawall.telemetry import failpoints
+
+__all__ = ["CLOSE_TIMEOUT_S", "Committer", "Job", "Writer"]
+
+CLOSE_TIMEOUT_S: Final = 30.0
+
+_BEFORE_COMMIT: Final = failpoints.declare("ledger.before_commit")
+_AFTER_COMMIT: Final = failpoints.declare("ledger.after_commit")
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A piece of work and where its result goes. Afterwards either `error` is set, or `result` is the answer."""
+
+    work: Callable[[Transaction], Any]
+    future: asyncio.Future[Any] | None = None
+    result: Any = None
+    error: Exception | None = None
+
+
+class Committer:
+    """Executes groups on one connection. Not for two threads."""
+
+    def __init__(self, session: Session, ids: IntentIds) -> None:
+        self._session = session
+        self._ids = ids
+        self._transaction = Transaction(session, ids)
+
+    def commit(self, group: list[Job]) -> None:
+        """Every job ends with a result or an error. Raises only if the committer must not be used again."""
+        mark = self._ids.mark()
+        try:
+            self._session.begin_write()
+            for job in group:
+                self._perform(job)
+            _BEFORE_COMMIT.hit()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the whole group has not happened)
+            self._undo(mark)
+            _fail(group, error)
+            return
+        except BaseException:
+            self._undo(mark)
+            raise
+        try:
+            self._session.commit()
+        except DoubtError:
+            self._undo(mark)
+            raise
+        except LedgerError as error:
+            self._undo(mark)
+            _fail(group, error)
+            return
+        _AFTER_COMMIT.hit()
+
+    def _perform(self, job: Job) -> None:
+        mark = self._ids.mark()
+        self._session.savepoint()
+        try:
+            job.result = job.work(self._transaction)
+        except Exception as error:  # noqa: BLE001  (the work's own error goes to whoever waits for it)
+            self._ids.restore(mark)
+            job.error = error
+            try:
+                self._session.rollback_to_savepoint()
+            except LedgerError:
+                # A full disk makes SQLite roll everything back by itself: the reason is what the work saw.
+                raise error from None
+        else:
+            self._session.release()
+
+    def _undo(self, mark: dict[Any, Any]) -> None:
+        self._session.rollback()
+        self._ids.restore(mark)
+
+
+class Writer:
+    """The thread. `submit` from the event loop; the job's future is resolved there."""
+
+    def __init__(self, committer: Committer, on_done: Callable[[list[Job]], None]) -> None:
+        """`on_done(group)` is called on the loop of the group's futures, once a group."""
+        self._committer = committer
+        self._on_done = on_done
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._ended: LedgerError | None = None
+        self._thread = threading.Thread(target=self._main, name="seawall-ledger-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def ended(self) -> LedgerError | None:
+        """Why nothing is written any more, or None."""
+        return self._ended
+
+    def submit(self, job: Job) -> None:
+        with self._gate:
+            if self._ended is not None:
+                raise _again(self._ended)
+            self._queue.put(job)
+
+    def close(self) -> None:
+        """Commit what was submitted, then end the thread. Blocks, at most `CLOSE_TIMEOUT_S`."""
+        with self._gate:
+            if self._ended is None:
+                self._ended = LedgerError("the ledger is closed", "ledger", "open it again")
+                self._queue.put(None)
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            raise LedgerError(
+                f"the writer did not end within {CLOSE_TIMEOUT_S:.0f} s",
+                "ledger",
+                "look at what holds the database",
+            )
+
+    def _main(self) -> None:
+        group: list[Job] = []
+        try:
+            going_on = True
+            while going_on:
+                group = []
+                going_on = self._gather(group)
+                if group:
+                    self._committer.commit(group)
+                    self._deliver(group)
+        except BaseException as error:  # noqa: BLE001  (a writer that dies silently would hang every producer)
+            self._die(error, group)
+
+    def _gather(self, group: list[Job]) -> bool:
+        """Wait for one job, take what else is there; False when the last was taken."""
+        job = self._queue.get()
+        while job is not None:
+            group.append(job)
+            if len(group) == WRITER_GROUP_MAX:
+                return True
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return True
+        return False
+
+    def _die(self, cause: BaseException, group: list[Job]) -> None:
+        with self._gate:
+            self._ended = LedgerError(
+                f"the ledger's writer died ({type(cause).__name__}: {cause}); its last group may or may not be stored",
+                "ledger",
+                "start the kernel again: recovery finds out what was stored",
+            )
+        group = list(group)
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is not None:
+                group.append(job)
+        for job in group:
+            job.result, job.error = None, _again(self._ended)
+        self._deliver(group)
+
+    def _deliver(self, group: list[Job]) -> None:
+        for loop in {job.future.get_loop() for job in group if job.future is not None}:
+            done = [job for job in group if job.future is not None and job.future.get_loop() is loop]
+            try:
+                loop.call_soon_threadsafe(self._on_done, done)
+            except RuntimeError:  # that loop was closed: nobody waits there any more, and the commit stands
+                continue
+
+
+def _fail(group: list[Job], cause: Exception) -> None:
+    for job in group:
+        job.result = None
+        if job.error is None:
+            job.error = cause
+
+
+def _again(error: LedgerError) -> LedgerError:
+    """A copy, because a raised exception collects the traceback of whoever raised it."""
+    return LedgerError(error.what, error.where, error.fix)
