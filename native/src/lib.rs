@@ -1,0 +1,50 @@
+//! `seawall._native`: the engine room. Hot, exact, and without I/O on the way of a plan.
+//!
+//! | module    | what it does                                                         |
+//! |-----------|----------------------------------------------------------------------|
+//! | `wire`    | keys, signing, hashing, RLP, ABI                                     |
+//! | `evm`     | state in, answers out: simulation on a pinned block                  |
+//! | `convert` | the boundary's value types                                           |
+//! | `errors`  | refusals, as the classes of `seawall.native.errors`                  |
+//! | `bench`   | bare loops that the benchmarks measure against                       |
+//!
+//! Invariants: nothing panics across the boundary; long work runs without the GIL; money is never a float.
+
+mod bench;
+mod convert;
+mod errors;
+mod evm;
+mod wire;
+
+use pyo3::prelude::*;
+
+/// The engine room of Seawall. Import `seawall.native`, its typed face.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::bench::{bench_bare_loop, bench_bare_sign};
+    #[pymodule_export]
+    use crate::evm::engine::{Evm, payload_digest};
+    #[pymodule_export]
+    use crate::evm::inputs::{
+        AccountState, BlockEnvironment, Bundle, EvmTransaction, Probe, StateOverride, hardforks,
+    };
+    #[pymodule_export]
+    use crate::evm::reasons::RevertReason;
+    #[pymodule_export]
+    use crate::evm::results::{
+        AllowanceChange, CallResult, EvmLog, Execution, Missing, ReadSet, TokenFlow, WriteSet,
+    };
+    #[pymodule_export]
+    use crate::evm::trace::CallFrame;
+    #[pymodule_export]
+    use crate::wire::abi::{abi_decode, abi_encode, encode_call, event_topic, selector};
+    #[pymodule_export]
+    use crate::wire::address::{keccak256, parse_address, to_checksum};
+    #[pymodule_export]
+    use crate::wire::keys::{LocalKey, recover};
+    #[pymodule_export]
+    use crate::wire::password::Password;
+    #[pymodule_export]
+    use crate::wire::transaction::{SignedTransaction, decode_dynamic_fee, signing_digest};
+}

@@ -1,0 +1,366 @@
+//! Private keys as handles.
+//!
+//! Flow: a key is generated or decrypted straight into its own page of memory, locked (best effort) and kept out of
+//! core dumps; libsecp256k1 reads it there; it is wiped on `wipe()` and when the handle goes.
+//! Assumption: an attacker who reads this process's memory while it runs has won anyway; what is defended is swap,
+//! dumps, logs, pickles, copies and tracebacks.
+//! Absent on purpose: any way to get the key as Python bytes.
+
+use std::ptr::NonNull;
+use std::sync::{OnceLock, RwLock};
+
+use alloy_primitives::{Address, B256, U256, keccak256, uint};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use secp256k1::{All, Message, PublicKey, Secp256k1, SecretKey};
+use zeroize::Zeroize;
+
+use crate::convert::{Address20, Data, Word};
+use crate::errors::Fault;
+use crate::wire::keystore::{self, ScryptCost, Secret};
+use crate::wire::password::{Password, random};
+use crate::wire::transaction::{DynamicFee, SignedTransaction};
+
+/// Most transactions in one signing call.
+const BATCH_MAX: usize = 10_000;
+/// Half of the curve's order: above it a signature is malleable (EIP-2).
+const HALF_ORDER: U256 =
+    uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
+
+/// r, s and the parity of y.
+#[derive(Clone, Copy)]
+pub struct RawSignature {
+    pub r: [u8; 32],
+    pub s: [u8; 32],
+    pub y_parity: u8,
+}
+
+/// The curve's context, blinded once with fresh randomness.
+pub fn curve() -> &'static Secp256k1<All> {
+    static CURVE: OnceLock<Secp256k1<All>> = OnceLock::new();
+    CURVE.get_or_init(|| {
+        let mut curve = Secp256k1::new();
+        let mut seed = [0u8; 32];
+        // Blinding hardens against side channels; without fresh randomness the context still signs correctly.
+        if random(&mut seed).is_ok() {
+            curve.seeded_randomize(&seed);
+        }
+        seed.zeroize();
+        curve
+    })
+}
+
+/// The address whose key made `signature` over `digest`.
+pub fn recover_address(digest: B256, signature: &RawSignature) -> Result<Address, Fault> {
+    let refused = |what: &str| {
+        Fault::signature(
+            what,
+            "signature",
+            "give r, s and the y parity (0 or 1) of one low-s secp256k1 signature",
+        )
+    };
+    if U256::from_be_bytes(signature.s) > HALF_ORDER {
+        return Err(refused("s is in the upper half (EIP-2)"));
+    }
+    let mut compact = [0u8; 64];
+    compact[..32].copy_from_slice(&signature.r);
+    compact[32..].copy_from_slice(&signature.s);
+    let id = RecoveryId::try_from(i32::from(signature.y_parity))
+        .map_err(|_| refused("the y parity is neither 0 nor 1"))?;
+    let recoverable = RecoverableSignature::from_compact(&compact, id)
+        .map_err(|_| refused("r or s is out of range"))?;
+    let public = curve()
+        .recover_ecdsa(Message::from_digest(digest.0), &recoverable)
+        .map_err(|_| refused("no key recovers from it"))?;
+    Ok(address_of(&public))
+}
+
+fn address_of(public: &PublicKey) -> Address {
+    Address::from_raw_public_key(&public.serialize_uncompressed()[1..])
+}
+
+/// Signs with the key where it lies.
+pub fn sign(digest: B256, key: &SecretKey) -> RawSignature {
+    let signed = curve().sign_ecdsa_recoverable(Message::from_digest(digest.0), key);
+    let (id, compact) = signed.serialize_compact();
+    let mut signature = RawSignature {
+        r: [0; 32],
+        s: [0; 32],
+        y_parity: u8::from(i32::from(id) & 1 == 1),
+    };
+    signature.r.copy_from_slice(&compact[..32]);
+    signature.s.copy_from_slice(&compact[32..]);
+    signature
+}
+
+/// One page that holds one key.
+struct KeyPage {
+    page: NonNull<SecretKey>,
+    size: usize,
+    locked: bool,
+}
+
+// SAFETY: the page is owned by exactly one `KeyPage`, written before it is shared and then only read, until `drop`.
+unsafe impl Send for KeyPage {}
+// SAFETY: as above; shared access is read-only.
+unsafe impl Sync for KeyPage {}
+
+impl KeyPage {
+    /// Moves `secret` into a page of its own; the source is wiped when its owner drops it.
+    fn new(secret: &Secret) -> Result<Self, Fault> {
+        let mut key = SecretKey::from_byte_array(**secret).map_err(|_| {
+            Fault::keystore(
+                "the private key is zero or above the curve's order",
+                "keystore",
+                "restore the file from its backup",
+            )
+        })?;
+        // SAFETY: plain libc calls with checked results; the fresh anonymous mapping is page-aligned and at least
+        // one page long, which fits a `SecretKey`, and nothing else refers to it.
+        let page = unsafe {
+            let size = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(4096);
+            let raw = libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            let page = (raw != libc::MAP_FAILED)
+                .then(|| NonNull::new(raw.cast::<SecretKey>()))
+                .flatten();
+            page.map(|page| {
+                let locked = libc::mlock(raw, size) == 0;
+                libc::madvise(raw, size, libc::MADV_DONTDUMP);
+                page.as_ptr().write(key);
+                Self { page, size, locked }
+            })
+        };
+        key.non_secure_erase();
+        page.ok_or_else(|| {
+            Fault::keystore("no memory page for the key", "mmap", "free some memory")
+        })
+    }
+
+    fn key(&self) -> &SecretKey {
+        // SAFETY: the page holds a valid key for as long as `self` lives.
+        unsafe { self.page.as_ref() }
+    }
+}
+
+impl Drop for KeyPage {
+    fn drop(&mut self) {
+        let raw = self.page.as_ptr().cast::<u8>();
+        // SAFETY: the page is ours, `size` long, and no reference to it outlives `self`.
+        unsafe {
+            std::slice::from_raw_parts_mut(raw, size_of::<SecretKey>()).zeroize();
+            libc::munlock(raw.cast(), self.size);
+            libc::munmap(raw.cast(), self.size);
+        }
+    }
+}
+
+/// A private key in locked native memory.
+#[pyclass(frozen, module = "seawall._native")]
+pub struct LocalKey {
+    address: Address,
+    locked: bool,
+    page: RwLock<Option<KeyPage>>,
+}
+
+impl LocalKey {
+    fn hold(secret: &Secret) -> Result<Self, Fault> {
+        let page = KeyPage::new(secret)?;
+        let address = address_of(&page.key().public_key(curve()));
+        Ok(Self {
+            address,
+            locked: page.locked,
+            page: RwLock::new(Some(page)),
+        })
+    }
+
+    fn with_key<T>(&self, work: impl FnOnce(&SecretKey) -> T) -> Result<T, Fault> {
+        let wiped = || {
+            Fault::signature(
+                "the key was wiped",
+                self.address.to_checksum(None),
+                "open its keystore again",
+            )
+        };
+        let held = self.page.read().map_err(|_| wiped())?;
+        held.as_ref().map(|page| work(page.key())).ok_or_else(wiped)
+    }
+}
+
+#[pymethods]
+impl LocalKey {
+    /// A fresh key from the system's generator.
+    #[staticmethod]
+    fn generate() -> Result<Self, Fault> {
+        let mut secret = Secret::default();
+        loop {
+            random(secret.as_mut())?;
+            // One draw in 2^128 is no valid key.
+            if SecretKey::from_byte_array(*secret).is_ok() {
+                return Self::hold(&secret);
+            }
+        }
+    }
+
+    /// Decrypts a version 3 keystore, without the GIL.
+    #[staticmethod]
+    fn from_keystore(
+        py: Python<'_>,
+        keystore_json: &[u8],
+        password: &Bound<'_, Password>,
+    ) -> Result<Self, Fault> {
+        let password = password.get();
+        py.detach(|| {
+            let (secret, named) = keystore::open(keystore_json, password.bytes())?;
+            let key = Self::hold(&secret)?;
+            match named {
+                Some(address) if address != key.address => Err(Fault::keystore(
+                    "the keystore names another address than its key has",
+                    "keystore",
+                    "restore the file from its backup",
+                )),
+                _ => Ok(key),
+            }
+        })
+    }
+
+    /// Encrypts this key as a version 3 keystore with scrypt, without the GIL.
+    #[pyo3(signature = (password, *, n = 1 << 18, r = 8, p = 1))]
+    fn to_keystore(
+        &self,
+        py: Python<'_>,
+        password: &Bound<'_, Password>,
+        n: u64,
+        r: u32,
+        p: u32,
+    ) -> Result<String, Fault> {
+        let password = password.get();
+        py.detach(|| {
+            let cost = ScryptCost { n, r, p };
+            self.with_key(|key| {
+                let secret = Secret::new(key.secret_bytes());
+                keystore::seal(&secret, self.address, password.bytes(), cost)
+            })?
+        })
+    }
+
+    #[getter]
+    fn address(&self) -> Address20 {
+        Address20(self.address)
+    }
+
+    /// Whether the key's page is locked in memory (RLIMIT_MEMLOCK allowed it).
+    #[getter]
+    fn locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether `wipe` was called.
+    #[getter]
+    fn wiped(&self) -> bool {
+        self.page.read().map_or(true, |held| held.is_none())
+    }
+
+    /// Signs a 32-byte digest: r, s and y parity (0 or 1), 65 bytes.
+    fn sign_digest(&self, py: Python<'_>, digest: Word) -> Result<Data, Fault> {
+        let signature = py.detach(|| self.with_key(|key| sign(digest.0, key)))?;
+        let mut out = Vec::with_capacity(65);
+        out.extend_from_slice(&signature.r);
+        out.extend_from_slice(&signature.s);
+        out.push(signature.y_parity);
+        Ok(Data(out.into()))
+    }
+
+    /// Encodes, signs and hashes a batch, without the GIL, in order.
+    fn sign_transactions<'py>(
+        &self,
+        py: Python<'py>,
+        transactions: Vec<DynamicFee>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        if transactions.len() > BATCH_MAX {
+            return Err(Fault::encoding(
+                format!("{} transactions in one batch", transactions.len()),
+                "sign_transactions",
+                format!("sign at most {BATCH_MAX} at a time"),
+            )
+            .into());
+        }
+        let sealed = py.detach(|| {
+            self.with_key(|key| {
+                transactions
+                    .iter()
+                    .map(|fields| {
+                        let (raw, hash) = fields.seal(&sign(fields.signing_digest(), key));
+                        SignedTransaction {
+                            raw: Data(raw.into()),
+                            hash: Word(hash),
+                        }
+                    })
+                    .collect::<Vec<_>>()
+            })
+        })?;
+        PyList::new(py, sealed)
+    }
+
+    /// Overwrites the key; every later use is refused.
+    fn wipe(&self) {
+        if let Ok(mut held) = self.page.write() {
+            held.take();
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("LocalKey({})", self.address.to_checksum(None))
+    }
+
+    fn __reduce__(&self) -> Result<(), Fault> {
+        Err(Fault::signature(
+            "a key can be neither copied nor pickled",
+            self.address.to_checksum(None),
+            "open its keystore where it is needed",
+        ))
+    }
+
+    fn __copy__(&self) -> Result<(), Fault> {
+        self.__reduce__()
+    }
+
+    fn __deepcopy__(&self, _memo: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        self.__reduce__()
+    }
+}
+
+/// The address whose key signed `digest`; `signature` is r, s and y parity (0 or 1), 65 bytes.
+#[pyfunction]
+pub fn recover(digest: Word, signature: &Bound<'_, PyBytes>) -> Result<Address20, Fault> {
+    let raw: &[u8; 65] = signature.as_bytes().try_into().map_err(|_| {
+        Fault::signature(
+            format!("a signature has 65 bytes, this has {}", signature.as_bytes().len()),
+            "signature",
+            "give r, s and the y parity",
+        )
+    })?;
+    let mut parts = RawSignature { r: [0; 32], s: [0; 32], y_parity: raw[64] };
+    parts.r.copy_from_slice(&raw[..32]);
+    parts.s.copy_from_slice(&raw[32..64]);
+    if parts.y_parity > 1 {
+        return Err(Fault::signature(
+            "the y parity is neither 0 nor 1",
+            "signature",
+            "subtract 27 from a v of 27 or 28",
+        ));
+    }
+    recover_address(digest.0, &parts).map(Address20)
+}
+
+/// Keccak of a message, for the bench's bare loop.
+pub fn hash_and_sign(message: &[u8], key: &SecretKey) -> RawSignature {
+    sign(keccak256(message), key)
+}

@@ -1,0 +1,88 @@
+"""The wire: hashing, ABI, local keys, and EIP-1559 transactions.
+
+Flow: `encode_call` makes calldata; `DynamicFeeTransaction` holds the fields; `LocalKey.sign_transactions` encodes,
+signs and hashes a batch without the GIL; `decode_transaction` reads raw bytes back and recovers the sender.
+
+Assumptions: addresses are `bytes` of 20, hashes `bytes` of 32, amounts `int` in wei. Texts become addresses once, at
+the edge, by `parse_address`. Only type-2 transactions exist here.
+
+Absent on purpose: a key or a password as Python bytes or text; nonces, fees and sending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from seawall._native import (
+    LocalKey,
+    Password,
+    SignedTransaction,
+    abi_decode,
+    abi_encode,
+    decode_dynamic_fee,
+    encode_call,
+    event_topic,
+    keccak256,
+    parse_address,
+    recover,
+    selector,
+    signing_digest,
+    to_checksum,
+)
+
+__all__ = [
+    "AccessList",
+    "DecodedTransaction",
+    "DynamicFeeTransaction",
+    "LocalKey",
+    "Password",
+    "SignedTransaction",
+    "abi_decode",
+    "abi_encode",
+    "decode_transaction",
+    "encode_call",
+    "event_topic",
+    "keccak256",
+    "parse_address",
+    "recover",
+    "selector",
+    "signing_digest",
+    "to_checksum",
+]
+
+AccessList: TypeAlias = tuple[tuple[bytes, tuple[bytes, ...]], ...]
+"""Pairs of (address, slots)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicFeeTransaction:
+    """The fields of an EIP-1559 transaction. `to` of None creates a contract."""
+
+    chain_id: int
+    nonce: int
+    max_priority_fee_per_gas_wei: int
+    max_fee_per_gas_wei: int
+    gas_limit: int
+    to: bytes | None
+    value_wei: int
+    data: bytes
+    access_list: AccessList = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedTransaction:
+    """A raw transaction read back."""
+
+    fields: DynamicFeeTransaction
+    sender: bytes
+    hash: bytes
+
+
+def decode_transaction(raw: bytes) -> DecodedTransaction:
+    """Reads the raw bytes of one signed EIP-1559 transaction.
+
+    Raises EncodingError for anything else, SignatureError if no sender recovers.
+    """
+    values, sender, digest = decode_dynamic_fee(raw)
+    return DecodedTransaction(DynamicFeeTransaction(*values), sender, digest)
