@@ -78,9 +78,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         drifted = differences()
         for name in drifted:
-            print(
-                f"{name}.json differs from what the sources compile to; run `python contracts/build.py`, commit"
-            )
+            print(f"{name}.json is not what the sources compile to: run `python contracts/build.py`")
         return 1 if drifted else 0
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     for name in NAMES:

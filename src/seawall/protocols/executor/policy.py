@@ -1,6 +1,6 @@
 """What an executor is allowed to do, as data, and the calls that write it into the policy registry.
 
-    Policy(executor, listings, tokens, lenders, factories, sets)  -> registry_calls -> calldata, in a safe order
+    Policy(executor, listings, tokens, lenders, factories, sets) -> registry_calls -> calldata in a safe order
 
 Every argument of a listed function has one rule. Only functions whose types are all static can be listed;
 approving, transferring from others and delegating cannot. The registry itself checks all of that again: what
