@@ -323,6 +323,7 @@ class _Walk:
             tick = max(edge if found is None or found < edge else found, MIN_TICK)
             leaves_known = tick < table.known_low
             fence = table.known_low
+            stands_in_known = first <= table.known_high and self.tick >= fence
         else:
             compressed += 1
             first = min(compressed * spacing, MAX_TICK)
@@ -331,7 +332,8 @@ class _Walk:
             tick = min(edge if found is None or found > edge else found, MAX_TICK)
             leaves_known = tick > table.known_high
             fence = table.known_high
-        if not table.known_low <= first <= table.known_high:
+            stands_in_known = first >= table.known_low and self.tick < fence
+        if not stands_in_known:
             return None
         sqrt_tick_x96 = sqrt_ratio_at_tick(fence if leaves_known else tick)
         beyond_limit = (

@@ -1,8 +1,8 @@
 """Uniswap V3 and forks of the same pool (Pancake V3): reads that gather ticks over heads, addresses, calls.
 
-Which ticks to read is only known from the bitmap, so a pool is gathered over successive heads. `V3Window` names
-what is read at each of them; `observe` decodes one head's answers into the pool as far as it is known *at that
-head*, and into the window to subscribe to next:
+Which ticks to read is only known from the bitmap, so a pool is gathered over successive heads. `V3Window`
+names what is read at each of them; `observe` decodes one head's answers into the pool as far as it is known
+*at that head*, and into the window to subscribe to next:
 
     head 1: price               -> no pool;                      next: the bitmap words around it
     head 2: price, words        -> pool up to the first ticks;   next: those words and their ticks
