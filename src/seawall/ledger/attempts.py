@@ -1,8 +1,8 @@
 """Attempts: signed bytes of slots. What is committed here counts as possibly sent, for ever.
 
-The store holds invariants 1 and 2 as far as rows can: bytes of a plan stand on an admitted verdict for exactly their
-payload and for at least their maximum fee; only housekeeping has none. A renewal swaps in another verdict for the same
-payload; the earlier ones stay in `verdicts`.
+The store holds invariants 1 and 2 as far as rows can: bytes of a plan stand on an admitted verdict for
+exactly their payload and for at least their maximum fee; only housekeeping has none. A renewal swaps in
+another verdict for the same payload; the earlier ones stay in `verdicts`.
 """
 
 from __future__ import annotations
@@ -170,8 +170,9 @@ class Attempts:
         number = AttemptNumber(created[0])
         self._session.many(_LINK, [{"attempt": number, "segment": s, "intent": i} for i, s in intents])
         return AttemptRow(
-            number, slot.lane, slot.nonce, slot.row, hash, raw, payload, payload_digest, kind, max_fee_per_gas_wei,
-            max_priority_fee_per_gas_wei, route, verdict, 0, at_s, 0, None, "", tuple(intents),
+            number, slot.lane, slot.nonce, slot.row, hash, raw, payload, payload_digest, kind,
+            max_fee_per_gas_wei, max_priority_fee_per_gas_wei, route, verdict, 0, at_s, 0, None, "",
+            tuple(intents),
         )  # fmt: skip
 
     def of_slot(self, lane: Lane, nonce: int) -> list[AttemptRow]:
@@ -252,9 +253,9 @@ def _joined(records: Sequence[Record], links: Sequence[Record]) -> list[AttemptR
 
 
 def _row_of(record: Record, intents: tuple[tuple[IntentNumber, int], ...]) -> AttemptRow:
-    (number, chain_id, key, nonce, slot, digest, raw, target, data, value_wei, gas_limit, payload_digest, kind,
-     max_fee_per_gas_wei, max_priority_fee_per_gas_wei, route, verdict, renewals, committed_at_s, writes,
-     written_at_s, answer) = record  # fmt: skip
+    (number, chain_id, key, nonce, slot, digest, raw, target, data, value_wei, gas_limit, payload_digest,
+     kind, max_fee_per_gas_wei, max_priority_fee_per_gas_wei, route, verdict, renewals, committed_at_s,
+     writes, written_at_s, answer) = record  # fmt: skip
     payload = Payload(chain_id, key, target, data, value_wei, gas_limit)
     return AttemptRow(
         number, Lane(chain_id, key), nonce, slot, digest, raw, payload, payload_digest, WriteKind(kind),

@@ -1,7 +1,7 @@
 """Column types for what SQL integers cannot hold.
 
-Amounts are 256-bit and kept as decimal text, so that both databases store them exactly and a person can read them;
-sums are made in Python. Text order is not number order: never ORDER BY such a column.
+Amounts are 256-bit and kept as decimal text, so that both databases store them exactly and a person can read
+them; sums are made in Python. Text order is not number order: never ORDER BY such a column.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Controls: the authority of each scope as the ledger knows it, with its epoch. Every change is a row that stays.
+"""Controls: the authority of each scope as the ledger knows it, with its epoch. Every change is a row that
+stays.
 
-The latch file rules the writes of signed bytes; this is its record, and what the fenced commit checks: a verdict
-given under one epoch is not committed under another.
+The latch file rules the writes of signed bytes; this is its record, and what the fenced commit checks: a
+verdict given under one epoch is not committed under another.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Opening a database: drivers, durability that is set and then verified, schema revision, epoch.
 
-A connection that is weaker than promised is refused: SQLite must be in WAL mode with `synchronous=FULL` (NORMAL can
-lose a committed row after its bytes were sent), PostgreSQL must have `synchronous_commit=on` and `fsync=on`.
-A database in memory is for the world simulator alone.
+A connection that is weaker than promised is refused: SQLite must be in WAL mode with `synchronous=FULL`
+(NORMAL can lose a committed row after its bytes were sent), PostgreSQL must have `synchronous_commit=on` and
+`fsync=on`. A database in memory is for the world simulator alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["BUSY_TIMEOUT_S", "Database"]
 
 BUSY_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5
-# The default of 1,000 pages checkpoints so often that random index pages cost 12-16 ms at the 99th percentile.
+# With the default of 1,000 pages, checkpoints of random index pages cost 12-16 ms at the 99th percentile.
 WAL_AUTOCHECKPOINT_PAGES: Final = 20_000
 CACHE_KIB: Final = 16_384
 

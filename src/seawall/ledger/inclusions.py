@@ -1,4 +1,4 @@
-"""Inclusions: our hashes in blocks. Provisional facts, found from the block and undone when the block goes."""
+"""Inclusions: our hashes in blocks. Provisional facts, found from the block and undone with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.rows import AttemptNumber, InclusionRow
-from seawall.ledger.schema import attempts, inclusions, slots
+from seawall.ledger.schema import attempt_intents, attempts, inclusions, slots
 from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import IntegrityAlarm, LedgerError
-from seawall.primitives.identifiers import Lane
+from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality
 from seawall.primitives.units import Hash, hex_text
 
@@ -62,6 +62,11 @@ _RESTORE: Final = Prepared(
     .values(canonical=True, finality=int(Finality.INCLUDED))
 )
 _CANONICAL_OF: Final = Prepared(_JOINED.where(attempts.c.hash == bindparam("wanted"), _CANONICAL))
+_OF_INTENT: Final = Prepared(
+    _JOINED.join(attempt_intents, attempt_intents.c.attempt == inclusions.c.attempt)
+    .where(attempt_intents.c.intent == bindparam("of"), _CANONICAL)
+    .order_by(inclusions.c.number)
+)
 _OF_ATTEMPT: Final = Prepared(
     _JOINED.where(inclusions.c.attempt == bindparam("of")).order_by(inclusions.c.number)
 )
@@ -104,7 +109,10 @@ class Inclusions:
         effective_gas_price_wei: int,
         fee_wei: int,
     ) -> InclusionRow:
-        """Our hash was seen in `block`, which is canonical now. Seeing it again, or back after a reorg, is one row."""
+        """Our hash was seen in `block`, which is canonical now.
+
+        Seeing it again, or back after a reorg, is one row.
+        """
         found = self._session.first(_ATTEMPT, {"wanted": attempt_hash})
         if found is None:
             raise LedgerError(
@@ -140,14 +148,15 @@ class Inclusions:
             created = self._session.first(_INSERT, values)
         except DuplicateError:
             raise IntegrityAlarm(
-                f"{hex_text(attempt_hash)} is in block {hex_text(block.hash)}, but nonce {nonce} landed in another canonical one",
+                f"{hex_text(attempt_hash)} is in block {hex_text(block.hash)},"
+                f" but nonce {nonce} landed in another canonical one",
                 f"slot {Lane(chain_id, key)}/{nonce}",
                 "flip the blocks that a reorg removed before recording new ones",
             ) from None
         assert created is not None
         return InclusionRow(
-            created[0], attempt, attempt_hash, Lane(chain_id, key), nonce, block.number, block.hash, index, status,
-            gas_used, effective_gas_price_wei, fee_wei, canonical=True, finality=Finality.INCLUDED,
+            created[0], attempt, attempt_hash, Lane(chain_id, key), nonce, block.number, block.hash, index,
+            status, gas_used, effective_gas_price_wei, fee_wei, canonical=True, finality=Finality.INCLUDED,
         )  # fmt: skip
 
     def canonical_of(self, hash: Hash) -> InclusionRow | None:  # noqa: A002
@@ -158,12 +167,20 @@ class Inclusions:
         """All of them, flipped ones too, in the order they were seen."""
         return [_row_of(record) for record in self._session.rows(_OF_ATTEMPT, {"of": attempt})]
 
+    def of_intent(self, number: IntentNumber) -> InclusionRow | None:
+        """Where the intent stands in the chain now: the canonical inclusion of one of its attempts."""
+        record = self._session.first(_OF_INTENT, {"of": number})
+        return None if record is None else _row_of(record)
+
     def unsettled(self, chain_id: int) -> list[InclusionRow]:
         """Canonical and not final."""
         return [_row_of(record) for record in self._session.rows(_UNSETTLED, {"chain": chain_id})]
 
     def flip(self, block_hashes: Sequence[Hash]) -> list[InclusionRow]:
-        """A reorg removed these blocks: their inclusions are no longer canonical. Answers those, as they are now."""
+        """A reorg removed these blocks.
+
+        Their inclusions are no longer canonical. Answers those, as they are now.
+        """
         gone = self._session.once(
             _JOINED.where(inclusions.c.block_hash.in_(block_hashes), _CANONICAL).order_by(inclusions.c.number)
         )
@@ -202,6 +219,6 @@ def _row_of(record: Record) -> InclusionRow:
     (number, attempt, digest, chain_id, key, nonce, block_number, block_hash, index, status, gas_used,
      effective_gas_price_wei, fee_wei, canonical, finality) = record  # fmt: skip
     return InclusionRow(
-        number, attempt, digest, Lane(chain_id, key), nonce, block_number, block_hash, index, status, gas_used,
-        effective_gas_price_wei, fee_wei, canonical, Finality(finality),
+        number, attempt, digest, Lane(chain_id, key), nonce, block_number, block_hash, index, status,
+        gas_used, effective_gas_price_wei, fee_wei, canonical, Finality(finality),
     )  # fmt: skip

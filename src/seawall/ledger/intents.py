@@ -6,8 +6,8 @@ States move like this, and no other way; every change is checked in the statemen
        ▲───────────┘  ▲──────────┘ while provisional, a reorg takes them back
        └──▶ refused | expired | cancelled
 
-An outcome without finality, or at FINAL, is settled: nothing changes it. A committed intent is never refused or
-expired, because its bytes count as possibly sent.
+An outcome without finality, or at FINAL, is settled: nothing changes it. A committed intent is never refused
+or expired, because its bytes count as possibly sent.
 """
 
 from __future__ import annotations
@@ -104,6 +104,9 @@ _COUNT_CANDIDATE: Final = Prepared(
     .values(candidates=intents.c.candidates + 1)
     .returning(intents.c.candidates)
 )
+_EXPLAIN: Final = Prepared(
+    sa.update(intents).where(_WITH_NUMBER, _ALIVE).values(reason=bindparam("new_reason"))
+)
 _SET_PROFIT: Final = Prepared(
     sa.update(intents)
     .where(_WITH_NUMBER)
@@ -151,7 +154,8 @@ _SET_STATE: Final = {
 class IntentIds:
     """Blocks of on-chain ids taken by this kernel; a block is used from memory and never given back.
 
-    `mark` and `restore` bracket a piece of work: if its savepoint is rolled back, the block it took is forgotten too.
+    `mark` and `restore` bracket a piece of work: if its savepoint is rolled back, the block that it took
+    is forgotten too.
     """
 
     __slots__ = ("_blocks", "epoch")
@@ -182,7 +186,10 @@ class Intents:
         self._ids = ids
 
     def accept(self, plan: Plan, digest: Hash, correlation_id: str, now_s: int) -> Accepted:
-        """Store a plan once. The same key with the same digest gives the first intent back; with another digest it raises."""
+        """Store a plan once.
+
+        The same key with the same digest gives the first intent back; with another digest it raises.
+        """
         named = {"strategy": plan.strategy, "idempotency_key": plan.idempotency_key}
         found = self._session.first(_FIND, named)
         if found is not None:
@@ -209,8 +216,8 @@ class Intents:
         assert created is not None
         lane = Lane(plan.chain_id, plan.key)
         row = IntentRow(
-            IntentNumber(created[0]), plan.strategy, lane, plan, digest, intent_id, IntentState.QUEUED, "", None,
-            correlation_id, now_s, None, 0, None, None,
+            IntentNumber(created[0]), plan.strategy, lane, plan, digest, intent_id, IntentState.QUEUED, "",
+            None, correlation_id, now_s, None, 0, None, None,
         )  # fmt: skip
         return Accepted(row, created=True)
 
@@ -266,9 +273,18 @@ class Intents:
             if (present.state, present.finality) == (state, finality):
                 return
             raise LedgerError(
-                f"intent #{number} is {_described(present.state, present.finality)} and cannot become {_described(state, finality)}",
+                f"intent #{number} is {_described(present.state, present.finality)}"
+                f" and cannot become {_described(state, finality)}",
                 "intents",
                 "an outcome stays, and a committed intent ends by what the chain shows",
+            )
+
+    def explain(self, number: IntentNumber, reason: str) -> None:
+        """Say why an intent that is alive goes the way it goes; its state stays."""
+        if self._session.run(_EXPLAIN, {"row": number, "new_reason": reason}) == 0:
+            state = self.get(number).state
+            raise LedgerError(
+                f"intent #{number} is {state} already", "intents", "its reason was given with its outcome"
             )
 
     def count_candidate(self, number: IntentNumber) -> int:
@@ -282,7 +298,10 @@ class Intents:
         return int(counted[0])
 
     def set_profit(self, number: IntentNumber, predicted_wei: int | None, realised_wei: int | None) -> None:
-        """`predicted_wei` of None leaves the prediction; `realised_wei` is stored as given (None: a reorg took it back)."""
+        """`predicted_wei` of None leaves the prediction.
+
+        `realised_wei` is stored as given (None: a reorg took it back).
+        """
         if (
             self._session.run(
                 _SET_PROFIT, {"row": number, "predicted": predicted_wei, "realised": realised_wei}
@@ -317,8 +336,8 @@ def _accepted_before(present: IntentRow, plan: Plan, digest: Hash) -> Accepted:
     if present.plan_digest == digest:
         return Accepted(present, created=False)
     raise IdempotencyConflictError(
-        f"key {plan.idempotency_key!r} was used for plan {hex_text(present.plan_digest)} (intent #{present.number}),"
-        f" not for {hex_text(digest)}",
+        f"key {plan.idempotency_key!r} was used for plan {hex_text(present.plan_digest)}"
+        f" (intent #{present.number}), not for {hex_text(digest)}",
         f"strategy {plan.strategy!r}",
         "one key names one desired effect, for ever: give the new plan a new key",
     )
@@ -349,6 +368,6 @@ def _row_of(record: Record) -> IntentRow:
      accepted_at_s, ended_at_s, candidates, predicted_wei, realised_wei) = record  # fmt: skip
     return IntentRow(
         number, strategy, Lane(chain_id, key), _plan_of(plan), digest, intent_id, IntentState(state), reason,
-        None if finality is None else Finality(finality), correlation_id, accepted_at_s, ended_at_s, candidates,
-        predicted_wei, realised_wei,
+        None if finality is None else Finality(finality), correlation_id, accepted_at_s, ended_at_s,
+        candidates, predicted_wei, realised_wei,
     )  # fmt: skip

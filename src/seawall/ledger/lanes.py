@@ -1,7 +1,7 @@
 """Lanes: one lease holder at a time, told apart by a fence that only ever grows.
 
-The lease's time only decides who may take a lane over. What protects the ledger is the fence: every commit of a
-lane's work requires the fence it began under, so a holder that slept through its lease can commit nothing.
+The lease's time only decides who may take a lane over. What protects the ledger is the fence: every commit of
+a lane's work requires the fence it began under, so a holder that slept through its lease can commit nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ class Lanes:
         self._session = session
 
     def acquire(self, lane: Lane, holder: str, now_s: int, ttl_s: int) -> int:
-        """Take the lane and get a new fence, also when `holder` has it already; a live other holder raises."""
+        """Take the lane and get a new fence, also when `holder` has it already.
+
+        A live other holder raises.
+        """
         record = self._session.first(_GET, _named(lane))
         if record is None:
             first = {

@@ -4,9 +4,10 @@
     write(work) ── queue ──▶ writer thread: group commit ──▶ future resolved after the commit
     read(work)  ──────────▶ reader threads: one read-only snapshot each
 
-A ledger belongs to one event loop. It opens only a database whose schema is exactly the one this program knows.
-`inline=True` is for the world simulator: the same stores, statements and committer, run inside `write` itself, one
-commit each; only the threads are missing, and a database in memory is allowed (it is created on opening).
+A ledger belongs to one event loop. It opens only a database whose schema is exactly the one this program
+knows. `inline=True` is for the world simulator: the same stores, statements and committer, run inside `write`
+itself, one commit each; only the threads are missing, and a database in memory is allowed (it is created on
+opening).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Ledger:
     def open(settings: LedgerSettings, *, clock: Clock, entropy: Entropy, inline: bool = False) -> Ledger:
         """Open a ledger that exists and is at this program's schema.
 
-        Raises `LedgerSchemaError` (none here, older or newer), `LedgerLockedError` (another kernel has it) and
+        Raises `LedgerSchemaError` (none here, older or newer), `LedgerLockedError` (another kernel has it),
         `LedgerError` (cannot be opened, or durability weaker than needed).
         """
         database = Database(settings.url)
@@ -117,8 +118,9 @@ class Ledger:
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on the writer and commit it; the answer comes after the commit.
 
-        What `work` raises is raised here, and nothing of it is stored. If the caller is cancelled while it waits, the
-        work is done and committed all the same: only the answer is lost, so whoever cancels must look before repeating.
+        What `work` raises is raised here, and nothing of it is stored. If the caller is cancelled while it
+        waits, the work is done and committed all the same: only the answer is lost, so whoever cancels must
+        look before repeating.
         """
         if self._committer is None:
             raise LedgerError(

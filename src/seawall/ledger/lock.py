@@ -1,7 +1,7 @@
 """The kernel lock of an SQLite ledger: one process may change it, the others read.
 
-An exclusive `flock` on `<database>.kernel-lock` beside the database. The operating system releases it with the
-process, however that ends; the file stays, and says who held it last.
+An exclusive `flock` on `<database>.kernel-lock` beside the database. The operating system releases it with
+the process, however that ends; the file stays, and says who held it last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Creating a ledger and moving its schema. The only importer of Alembic, apart from the revisions themselves.
 
-A migration runs in one transaction under the kernel lock, so that it happens wholly or not at all and never beneath a
-running kernel. A new ledger draws its epoch in the same transaction.
+A migration runs in one transaction under the kernel lock, so that it happens wholly or not at all and never
+beneath a running kernel. A new ledger draws its epoch in the same transaction.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def _draw_epoch(connection: sa.Connection, entropy: Entropy) -> None:
 
 
 def _engine_of(database: Database) -> sa.Engine:
-    """An engine whose transactions hold schema changes too: SQLite's driver would commit before each of them."""
+    """An engine whose transactions hold schema changes too.
+
+    SQLite's driver would commit before each of them.
+    """
     if not database.is_sqlite:
         return sa.create_engine(
             database.url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}

@@ -82,7 +82,10 @@ class Postings:
         self._session = session
 
     def book(self, entry: PostingEntry) -> int:
-        """Store an entry; answers its number. Booking the same kind for the same canonical inclusion twice raises."""
+        """Store an entry.
+
+        Answers its number. Booking the same kind for the same canonical inclusion twice raises.
+        """
         _require_balanced(entry)
         try:
             created = self._session.first(
@@ -173,7 +176,10 @@ class Reservations:
         self._session.run(_UNRESERVE, {"of": attempt.number})
 
     def sum(self, lane: Lane, token: Address) -> int:
-        """The most that the lane's unsettled slots can still take: of a slot's attempts only one lands, so the largest counts."""
+        """The most that the lane's unsettled slots can still take.
+
+        Of a slot's attempts only one lands, so the largest counts.
+        """
         named = {"chain": lane.chain_id, "lane_key": lane.key, "in_token": token}
         largest: dict[int, int] = defaultdict(int)
         for slot, amount in self._session.rows(_RESERVED_BY_SLOT, named):

@@ -1,8 +1,9 @@
 """All tables, one schema for SQLite and PostgreSQL. `migrations/` builds the same; a test holds them equal.
 
-Keys and digests of intents stay for ever. Queries on live work go through partial indexes over unsettled rows, so
-that a million finished ones cost nothing. Two indexes on random values exist on purpose: the attempt's hash (unique,
-for ever: a hash is what people and nodes ask by) and the inclusion's block hash (a reorg starts from it).
+Keys and digests of intents stay for ever. Queries on live work go through partial indexes over unsettled
+rows, so that a million finished ones cost nothing. Two indexes on random values exist on purpose: the
+attempt's hash (unique, for ever: a hash is what people and nodes ask by) and the inclusion's block hash (a
+reorg starts from it).
 """
 
 from __future__ import annotations

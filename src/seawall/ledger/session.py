@@ -1,9 +1,10 @@
 """One database connection with statements prepared once, and its errors made ours.
 
-Statements are SQLAlchemy Core expressions held in module constants; `Prepared` compiles each a single time per
-dialect, and a `Session` runs the text on the DBAPI cursor itself. That leaves out what the engine layer does per
-execution (compiled-cache key, context object, result object): on the hot path it was two thirds of the cost.
-Begin, commit and savepoints are written out: the connections are in autocommit mode, so nothing begins by itself.
+Statements are SQLAlchemy Core expressions held in module constants; `Prepared` compiles each a single time
+per dialect, and a `Session` runs the text on the DBAPI cursor itself. That leaves out what the engine layer
+does per execution (compiled-cache key, context object, result object): on the hot path it was two thirds of
+the cost. Begin, commit and savepoints are written out: the connections are in autocommit mode, so nothing
+begins by itself.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class Prepared:
 
 
 class Session:
-    """One connection inside its thread. `begin` ... `commit` or `rollback`; statements outside of that are refused."""
+    """One connection inside its thread.
+
+    `begin` ... `commit` or `rollback`; statements outside of that are refused.
+    """
 
     __slots__ = ("_connection", "_cursor", "_dbapi", "_dialect", "_open", "is_sqlite")
 
@@ -84,7 +88,7 @@ class Session:
         self._open = True
 
     def commit(self) -> None:
-        """Raises `DoubtError` if nobody can say whether the commit took place, another error if it surely did not."""
+        """Raises `DoubtError` if nobody can say whether it took place, another error if it surely did not."""
         self._open = False
         try:
             self._cursor.execute("COMMIT")
@@ -129,7 +133,9 @@ class Session:
     def setting(self, text: str) -> object:
         """Run a connection setting (`PRAGMA`, `SHOW`) and answer what it says, if anything."""
         self._command(text)
-        description: object = self._cursor.description  # None after a command without an answer, whatever the stub says
+        description: object = (
+            self._cursor.description
+        )  # None after a command without an answer, whatever the stub says
         if description is None:
             return None
         answer = self._cursor.fetchone()
@@ -236,7 +242,10 @@ class _Compiled:
 def _bind_of(
     compiled: Any, name: str, dialect: sa.Dialect
 ) -> tuple[str | None, _Processor | None, object, str]:
-    """(parameter, conversion, constant, place): either a parameter given at each run, or a constant known now."""
+    """(parameter, conversion, constant, place).
+
+    Either a parameter given at each run, or a constant known now.
+    """
     bind = compiled.binds.get(name)
     process = None if bind is None else _bind_processor(bind.type, dialect)
     if bind is not None and bind.required:

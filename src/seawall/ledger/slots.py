@@ -1,7 +1,8 @@
-"""Slots: the nonces of a lane that are spoken for, each exactly once, and by what they were consumed in the end.
+"""Slots: the nonces of a lane that are spoken for, each exactly once, and by what they were consumed in the
+end.
 
-There is no counter: the next nonce follows from `highest` and the chain. A slot is never removed, save a provisional
-*foreign* one whose block a reorg took away before anything of ours stood on it.
+There is no counter: the next nonce follows from `highest` and the chain. A slot is never removed, save a
+provisional *foreign* one whose block a reorg took away before anything of ours stood on it.
 """
 
 from __future__ import annotations
@@ -145,7 +146,10 @@ class Slots:
         )
 
     def forget_foreign(self, block_hashes: Sequence[Hash]) -> list[SlotRow]:
-        """A reorg removed these blocks: provisional foreign slots seen in them, with no attempt of ours, are free again."""
+        """A reorg removed these blocks.
+
+        Provisional foreign slots seen in them, with no attempt of ours, are free again.
+        """
         statement = (
             sa.delete(slots)
             .where(

@@ -84,7 +84,10 @@ class Timers:
         self._session = session
 
     def replace(self, strategy: str, timers: Sequence[Timer]) -> None:
-        """These are all timers of the strategy from now on; of two with one name the later in the list counts."""
+        """These are all timers of the strategy from now on.
+
+        Of two with one name the later in the list counts.
+        """
         by_name = {timer.name: timer.at_s for timer in timers}
         if len(by_name) > TIMERS_PER_STRATEGY_MAX:
             raise LedgerError(

@@ -1,12 +1,14 @@
 """The one writer: pieces of work gathered into one commit, each in a savepoint of its own.
 
-`Committer` executes a group: begin, every work, commit. `Writer` runs it on a thread: it takes whatever gathered while
-the previous commit ran (there is no waiting window), at most `WRITER_GROUP_MAX`, and resolves the futures after the
-commit. A work that raises loses its own savepoint and nothing else. A group that the database refuses as a whole
-(locked, disk full) fails as a whole, typed, with nothing stored, and the writer goes on.
+`Committer` executes a group: begin, every work, commit. `Writer` runs it on a thread: it takes whatever
+gathered while the previous commit ran (there is no waiting window), at most `WRITER_GROUP_MAX`, and resolves
+the futures after the commit. A work that raises loses its own savepoint and nothing else. A group that the
+database refuses as a whole (locked, disk full) fails as a whole, typed, with nothing stored, and the writer
+goes on.
 
-If a commit's result is in doubt, or anything unforeseen happens, the writer dies on purpose: all waiting and all
-future work fails with `LedgerError`, and the kernel is started again, which is recovery. It never hangs anybody.
+If a commit's result is in doubt, or anything unforeseen happens, the writer dies on purpose: all waiting and
+all future work fails with `LedgerError`, and the kernel is started again, which is recovery. It never hangs
+anybody.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ _AFTER_COMMIT: Final = failpoints.declare("ledger.after_commit")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A piece of work and where its result goes. Afterwards either `error` is set, or `result` is the answer."""
+    """A piece of work and where its result goes.
+
+    Afterwards either `error` is set, or `result` is the answer.
+    """
 
     work: Callable[[Transaction], Any]
     future: asyncio.Future[Any] | None = None
@@ -167,7 +172,8 @@ class Writer:
     def _die(self, cause: BaseException, group: list[Job]) -> None:
         with self._gate:
             self._ended = LedgerError(
-                f"the ledger's writer died ({type(cause).__name__}: {cause}); its last group may or may not be stored",
+                f"the ledger's writer died ({type(cause).__name__}: {cause});"
+                " its last group may or may not be stored",
                 "ledger",
                 "start the kernel again: recovery finds out what was stored",
             )

@@ -1,13 +1,13 @@
 """Named points where a test may stop, kill or break the program.
 
-A module declares its points at import, so that a test can enumerate all of them. They are armed in two ways: by the
-environment, for real processes (`SEAWALL_FAILPOINT=name:action`), and by `install`, for the world simulator, whose
-hook may raise `Crash`. Unarmed, passing a point costs one comparison.
+A module declares its points at import, so that a test can enumerate all of them. They are armed in two ways:
+by the environment, for real processes (`SEAWALL_FAILPOINT=name:action`), and by `install`, for the world
+simulator, whose hook may raise `Crash`. Unarmed, passing a point costs one comparison.
 
 Actions: `kill` sends SIGKILL to this process; `raise` raises `FailpointError`; `hold` touches the file
-`$SEAWALL_FAILPOINT_REACHED` and waits until the file `$SEAWALL_FAILPOINT_RELEASE` exists, at most `HOLD_MAX_S`.
-A held point is held once; afterwards it lets everything pass. Time here is real time on purpose: virtual time belongs
-to the simulator, which uses the hook.
+`$SEAWALL_FAILPOINT_REACHED` and waits until the file `$SEAWALL_FAILPOINT_RELEASE` exists, at most
+`HOLD_MAX_S`. A held point is held once; afterwards it lets everything pass. Time here is real time on
+purpose: virtual time belongs to the simulator, which uses the hook.
 """
 
 from __future__ import annotations
@@ -125,7 +125,10 @@ def arm(text: str) -> None:
 
 
 def arm_from_environment() -> None:
-    """Read the environment; done at import, so that a process started by a test is armed from its first step."""
+    """Read the environment.
+
+    Done at import, so that a process started by a test is armed from its first step.
+    """
     arm(os.environ.get(_VARIABLE, ""))
 
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: migrates on the connection (and in the transaction) that `seawall.ledger.migrate` opened."""
+"""Alembic's entry: migrates in the transaction that `seawall.ledger.migrate` opened."""
 
 from __future__ import annotations
 
