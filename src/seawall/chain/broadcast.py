@@ -1,15 +1,16 @@
 """The broadcast port: the only place from which signed bytes leave, under the latch, by sockets of its own.
 
-Flow: `write` hands a batch to one sender thread per endpoint (all of them: fan-out). The thread connects and finishes
-TLS first, builds one JSON-RPC request of the writes that the latch admits, and sends it in pieces. Before every single
-`send()` it looks at the latch (flag and file) and at the validity of every write in the request; look and call happen
-inside `Latch.passage`, with no await, no connect, no handshake and no buffer of ours between them. If a write in the
-request is no longer admitted, the connection is closed unfinished and what still is admitted goes in a new request.
+Flow: `write` hands a batch to one sender thread per endpoint (all of them: fan-out). The thread connects
+and finishes TLS first, builds one JSON-RPC request of the writes that the latch admits, and sends it in
+pieces. Before every single `send()` it looks at the latch (flag and file) and at the validity of every
+write in the request; look and call happen inside `Latch.passage`, with no await, no connect, no handshake
+and no buffer of ours between them. If a write in the request is no longer admitted, the connection is
+closed unfinished and what still is admitted goes in a new request.
 
-Results say what is known: `latched` and `unsent` mean that not one byte of the signed transaction was written here;
-`unknown` means that some were and no usable answer came, so its hash must be looked up. Network trouble is a result,
-never an exception. Identical bytes are harmless to repeat, so a kept-alive connection that proves dead is replaced and
-the same request written once more, under the same looks.
+Results say what is known: `latched` and `unsent` mean that not one byte of the signed transaction was
+written here; `unknown` means that some were and no usable answer came, so its hash must be looked up.
+Network trouble is a result, never an exception. Identical bytes are harmless to repeat, so a kept-alive
+connection that proves dead is replaced and the same request written once more, under the same looks.
 
 Holds no nonce, verdict or ledger: whoever calls has committed these bytes already.
 """
@@ -248,7 +249,9 @@ class _Sender:
         return None
 
     def _send_request(self, entries: list[_Entry]) -> None:
-        """Write one request and take in its answers. Returns with entries open if a look refused one of them."""
+        """Write one request and take in its answers. Returns with entries open if a look refused one of
+        them.
+        """
         connection, reused = self._connected()
         request = _request_of(self._endpoint, entries)
         _before_write.hit()
@@ -265,7 +268,9 @@ class _Sender:
         _take_in(entries, status, body, self._endpoint)
 
     def _send_pieces(self, connection: Connection, request: memoryview, entries: list[_Entry]) -> bool:
-        """Send all of `request`. False if a look refused an entry; then an unfinished request's connection is gone."""
+        """Send all of `request`. False if a look refused an entry; then an unfinished request's connection
+        is gone.
+        """
         deadline_s = self._clock.monotonic_s() + WRITE_TIMEOUT_S
         sent = 0
         while sent < len(request):

@@ -17,6 +17,7 @@ from typing import Final
 from seawall.chain import decoding
 from seawall.chain.networks import Network
 from seawall.chain.rpc import Request, RpcError, RpcPool, is_block_unknown, is_execution_failure
+from seawall.chain.state import BLOCKHASH_DEPTH_MAX, StateAt, StateKeys, state_from, state_requests
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
 from seawall.primitives.errors import EndpointError, UnknownBlockError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
@@ -203,6 +204,31 @@ class ChainClient:
             tuple(decoding.quantity(fee, "baseFeePerGas") for fee in fees),
             tuple(decoding.quantity(decoding.array(r, "reward", limit=1)[0], "reward") for r in rewards if r),
         )
+
+    async def fetch_state(self, keys: StateKeys, block: Block) -> StateAt:
+        """Accounts, codes and slots of exactly `block`, in one batch."""
+        requests = state_requests(keys, pin_of(block.hash))
+        return state_from(keys, await self.pool.batch(requests, pinned=True) if requests else [])
+
+    async def block_hashes(self, numbers: Sequence[int], block: Block) -> list[tuple[int, Hash]]:
+        """Hashes of ancestors of `block`, found by number and checked to link to it; as BLOCKHASH would
+        answer.
+        """
+        wanted = sorted(n for n in set(numbers) if block.number - BLOCKHASH_DEPTH_MAX <= n <= block.number)
+        if not wanted:
+            return []
+        headers = await self.blocks(list(range(max(wanted[0], 0), block.number)))
+        hashes, child = {block.number: block.hash}, block
+        for header in reversed(headers):
+            if header is None or header.hash != child.parent_hash:
+                raise UnknownBlockError(
+                    f"the ancestors of {hex_text(block.hash)} are gone",
+                    f"chain {block.chain_id}",
+                    "pin a newer block",
+                )
+            hashes[header.number] = header.hash
+            child = header
+        return [(number, hashes[number]) for number in wanted if number >= 0]
 
     async def _logs_between(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
         request = Request(

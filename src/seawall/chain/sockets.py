@@ -1,12 +1,13 @@
-"""A bare HTTP/1.1 connection for the broadcast port: connect, TLS and reading answers, in plain blocking-free calls.
+"""A bare HTTP/1.1 connection for the broadcast port: connect, TLS and reading answers, in plain
+blocking-free calls.
 
-Flow: `Connection.open` connects and finishes TLS; the port waits for room with `wait_writable`, looks at the latch,
-and calls `send` itself, which is exactly one call of the operating system (or of TLS) and never waits; then
-`read_answer` reads one bounded response. Sockets are non-blocking throughout: waiting is done in `poll`, with a
-deadline, never inside `send`.
+Flow: `Connection.open` connects and finishes TLS; the port waits for room with `wait_writable`, looks at
+the latch, and calls `send` itself, which is exactly one call of the operating system (or of TLS) and never
+waits; then `read_answer` reads one bounded response. Sockets are non-blocking throughout: waiting is done
+in `poll`, with a deadline, never inside `send`.
 
-Assumes one request at a time on a connection. Knows Content-Length and chunked answers, keep-alive and its end. It does
-not retry, follow redirects, compress, or decide anything about the latch.
+Assumes one request at a time on a connection. Knows Content-Length and chunked answers, keep-alive and its
+end. It does not retry, follow redirects, compress, or decide anything about the latch.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def request_head(endpoint: Endpoint, body_bytes: int) -> bytes:
 
 
 class Connection:
-    """One connection to one endpoint. Every method but `send` may wait, up to its deadline; failures are `EndpointError`."""
+    """One connection to one endpoint. Every method but `send` may wait, up to its deadline; failures are
+    `EndpointError`.
+    """
 
     def __init__(self, endpoint: Endpoint, stream: socket.socket, clock: Clock) -> None:
         self._endpoint = endpoint
@@ -103,7 +106,9 @@ class Connection:
         self._wait(select.POLLOUT, deadline_s)
 
     def send(self, piece: memoryview) -> int:
-        """One call, never waiting. Bytes taken; 0 if there was no room after all, and then the same piece is due."""
+        """One call, never waiting. Bytes taken; 0 if there was no room after all, and then the same piece
+        is due.
+        """
         try:
             return self._stream.send(piece)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):

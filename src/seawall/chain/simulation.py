@@ -1,0 +1,270 @@
+"""Simulation on a pinned block plus our unlanded attempts, by the native EVM on state fetched as it is
+missed.
+
+Flow: `pin` fixes the base (a block by hash; its successor is what is simulated) and fetches again what the
+runs on the last base read; `rebuild` and `push` keep the overlay of committed, unlanded attempts; `run`
+executes one payload with probes on the state after it. What the EVM misses is fetched in one batch pinned
+to the block's hash and the run is repeated, at most `MISSING_ROUNDS_MAX` times; before the first run on a
+base, the last read set of the payload's (target, selector) is fetched ahead, so that a known call usually
+takes no round at all.
+
+Environment: number + 1, timestamp + block time, coinbase and gas limit of the base, its prevrandao in place
+of the unknown one, and by default the highest base fee that the next block can have.
+
+`UnavailableError` and `StaleError` are not refusals. Chains whose EVM is not modelled are refused when the
+simulator is made. One operation at a time: a lock keeps pin, overlay and runs apart. No result is cached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Final
+
+from seawall.chain.client import ChainClient
+from seawall.chain.fees import highest_base_fee_after
+from seawall.chain.networks import Network, hardfork_at, require_local_judge
+from seawall.chain.state import StateKeys
+from seawall.native.evm import (
+    AccountState,
+    BlockEnvironment,
+    Evm,
+    EvmTransaction,
+    Execution,
+    Missing,
+    StateOverride,
+)
+from seawall.native.evm import (
+    Probe as NativeProbe,
+)
+from seawall.primitives.blocks import Block
+from seawall.primitives.bounds import MISSING_ROUNDS_MAX
+from seawall.primitives.errors import StaleError, UnavailableError, UnknownBlockError
+from seawall.primitives.ports import Offload
+from seawall.primitives.simulations import Probe
+from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
+from seawall.primitives.verdicts import Payload
+
+__all__ = ["OVERLAY_MAX", "Simulator"]
+
+OVERLAY_MAX: Final = 4_096
+# Read sets remembered, one per (target, selector), and the keys fetched ahead in one go.
+READ_SETS_MAX: Final = 512
+PREFETCH_KEYS_MAX: Final = 2_000
+_SELECTOR_BYTES: Final = 4
+
+_Call = tuple[Address, bytes]
+_VIEWS: Final[_Call] = (ZERO_ADDRESS, b"")
+
+Entry = tuple[Payload, int, int]
+"""An unlanded attempt: payload, nonce, fee per gas [wei]."""
+
+
+class Simulator:
+    """One chain's EVM. `rounds` counts the fetches that runs had to wait for, `prefetches` those made
+    ahead.
+    """
+
+    def __init__(self, client: ChainClient, network: Network, offload: Offload) -> None:
+        require_local_judge(network)
+        self._client = client
+        self._network = network
+        self._offload = offload
+        self._evm = Evm(network.chain_id)
+        self._lock = asyncio.Lock()
+        self._base: Block | None = None
+        self._base_fee_wei = 0
+        self._loaded = _Loaded()
+        self._used: set[_Call] = set()
+        self._read_sets: OrderedDict[_Call, StateKeys] = OrderedDict()
+        self.rounds = 0
+        self.prefetches = 0
+
+    @property
+    def base(self) -> Block | None:
+        return self._base
+
+    @property
+    def overlay_digest(self) -> Hash:
+        return Hash(self._evm.overlay_digest())
+
+    async def pin(self, block: Block, next_base_fee_wei: int | None = None) -> None:
+        """Make `block` the base: the overlay is empty afterwards. `StaleError` if the block is gone."""
+        async with self._lock:
+            timestamp_s = block.timestamp_s + self._network.block_time_s
+            self._base_fee_wei = (
+                highest_base_fee_after(block.base_fee_wei, 1)
+                if next_base_fee_wei is None
+                else next_base_fee_wei
+            )
+            environment = BlockEnvironment(
+                number=block.number + 1,
+                timestamp_s=timestamp_s,
+                base_fee_wei=self._base_fee_wei,
+                gas_limit=block.gas_limit,
+                coinbase=block.coinbase,
+                prevrandao=block.prevrandao,
+                hardfork=hardfork_at(self._network, timestamp_s),
+            )
+            self._evm.pin(environment, block.hash)
+            self._base = block
+            used, self._used, self._loaded = self._used, set(), _Loaded()
+            read_sets = [keys for call in used if (keys := self._read_sets.get(call)) is not None]
+            await self._prefetch(reduce(StateKeys.union, read_sets, StateKeys()))
+
+    async def rebuild(self, entries: Sequence[Entry]) -> list[Execution]:
+        """Make the overlay exactly `entries`, in the order given (commit order; nonce order inside a
+        lane).
+        """
+        async with self._lock:
+            self._evm.reset_overlay()
+            return [await self._push(*entry) for entry in entries]
+
+    async def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution:
+        """Append one committed attempt. What it did is returned: one that fails still uses its nonce."""
+        async with self._lock:
+            return await self._push(payload, nonce, fee_per_gas_wei)
+
+    async def run(
+        self,
+        payload: Payload,
+        nonce: int,
+        fee_per_gas_wei: int,
+        probes: Sequence[Probe] = (),
+        overrides: Sequence[StateOverride] = (),
+        *,
+        trace: bool = False,
+    ) -> Execution:
+        """Exactly this payload on base and overlay, paying `fee_per_gas_wei`, then the probes. Changes
+        nothing.
+        """
+        async with self._lock:
+            call = _call_of(payload)
+            await self._prefetch_for(call)
+            transaction = _transaction(payload, nonce, fee_per_gas_wei)
+            native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
+            execution = await self._settled(
+                lambda: self._evm.run([transaction], native_probes, list(overrides), trace)
+            )
+            self._remember(call, execution)
+            return execution
+
+    async def view(self, probes: Sequence[Probe]) -> dict[str, bytes | None]:
+        """The probes on base and overlay as they are; None where one reverts."""
+        if not probes:
+            return {}
+        async with self._lock:
+            await self._prefetch_for(_VIEWS)
+            native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
+            execution = await self._settled(lambda: self._evm.run([], native_probes, [], False))
+            self._remember(_VIEWS, execution)
+            results = zip(probes, execution.probes, strict=True)
+            return {probe.label: result.return_data if result.success else None for probe, result in results}
+
+    async def _push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution:
+        # An attempt priced below the next base fee waits, and still stands before its successors.
+        transaction = _transaction(payload, nonce, max(fee_per_gas_wei, self._base_fee_wei))
+        call = _call_of(payload)
+        await self._prefetch_for(call)
+        execution = await self._settled(lambda: self._evm.push_overlay(transaction))
+        self._remember(call, execution)
+        return execution
+
+    async def _settled(self, work: Callable[[], Execution | Missing]) -> Execution:
+        """Run, fetch what was missed, run again."""
+        if self._base is None:
+            raise StaleError("no block is pinned", "simulation", "pin a head first")
+        for _ in range(MISSING_ROUNDS_MAX + 1):
+            answer = await self._offload(work)
+            if isinstance(answer, Execution):
+                return answer
+            wanted = StateKeys(
+                tuple(Address(address) for address in answer.accounts),
+                tuple((Address(address), slot) for address, slot in answer.slots),
+                tuple(Address(address) for address in answer.codes),
+                tuple(answer.block_hashes),
+            )
+            self.rounds += 1
+            await self._fetch(wanted.unique())
+        raise UnavailableError(
+            f"still missing state after {MISSING_ROUNDS_MAX} rounds",
+            "simulation",
+            "the candidate is built again later",
+        )
+
+    async def _fetch(self, keys: StateKeys) -> None:
+        base = self._base
+        assert base is not None
+        try:
+            state = await self._client.fetch_state(keys, base)
+            hashes = await self._client.block_hashes(keys.block_numbers, base)
+        except UnknownBlockError as error:
+            raise StaleError(
+                f"the pinned block is gone: {error.what}", hex_text(base.hash), "pin a newer head"
+            ) from None
+        self._evm.load(
+            [AccountState(a.address, a.balance_wei, a.nonce) for a in state.accounts],
+            list(state.slots),
+            list(state.codes),
+            hashes,
+        )
+        self._loaded.add(keys)
+
+    async def _prefetch_for(self, call: _Call) -> None:
+        """Fetch ahead what this call read last time, once per base."""
+        keys = self._read_sets.get(call)
+        if keys is not None and call not in self._used:
+            await self._prefetch(keys)
+
+    async def _prefetch(self, keys: StateKeys) -> None:
+        wanted = self._loaded.missing_of(keys)
+        if 0 < len(wanted) <= PREFETCH_KEYS_MAX:
+            self.prefetches += 1
+            await self._fetch(wanted)
+
+    def _remember(self, call: _Call, execution: Execution) -> None:
+        read = execution.read_set
+        self._read_sets[call] = StateKeys(
+            tuple(Address(address) for address in read.accounts),
+            tuple((Address(address), slot) for address, slot in read.slots),
+            (),
+            tuple(read.block_numbers),
+        )
+        self._read_sets.move_to_end(call)
+        if len(self._read_sets) > READ_SETS_MAX:
+            self._read_sets.popitem(last=False)
+        self._used.add(call)
+
+
+class _Loaded:
+    """Keys whose values the EVM holds for the present base."""
+
+    def __init__(self) -> None:
+        self._accounts: set[Address] = set()
+        self._slots: set[tuple[Address, bytes]] = set()
+        self._block_numbers: set[int] = set()
+
+    def add(self, keys: StateKeys) -> None:
+        self._accounts.update(keys.accounts)
+        self._slots.update(keys.slots)
+        self._block_numbers.update(keys.block_numbers)
+
+    def missing_of(self, keys: StateKeys) -> StateKeys:
+        return StateKeys(
+            tuple(a for a in dict.fromkeys(keys.accounts) if a not in self._accounts),
+            tuple(s for s in dict.fromkeys(keys.slots) if s not in self._slots),
+            (),
+            tuple(n for n in dict.fromkeys(keys.block_numbers) if n not in self._block_numbers),
+        )
+
+
+def _call_of(payload: Payload) -> _Call:
+    return payload.to, payload.data[:_SELECTOR_BYTES]
+
+
+def _transaction(payload: Payload, nonce: int, fee_per_gas_wei: int) -> EvmTransaction:
+    return EvmTransaction(
+        payload.sender, payload.to, payload.data, payload.value_wei, payload.gas_limit, fee_per_gas_wei, nonce
+    )
