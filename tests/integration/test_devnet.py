@@ -32,7 +32,7 @@ from seawall.rollout.devnet import (
     up,
 )
 from seawall.rollout.devnet.build import BuiltState, build_state
-from seawall.rollout.devnet.deployer import ETHER
+from seawall.rollout.devnet.deployer import ETHER, AbiValue
 from seawall.rollout.devnet.node import is_alive
 from seawall.rollout.devnet.rpc import DevnetRpc, NodeRefusedError, as_int
 from seawall.rollout.devnet.steering import authorise, mine, reorg, revert, set_feed, snapshot
@@ -56,20 +56,19 @@ def block(devnet: Devnet, tag: str) -> dict[str, int | str]:
     }
 
 
-def ask(devnet: Devnet, name: str, signature: str, answer: list[str], *values: object) -> tuple[object, ...]:
-    decoded: tuple[object, ...] = abi_decode(
-        answer, devnet.rpc.view(devnet.book.address(name), encode_call(signature, values))
-    )
-    return decoded
+def ask(
+    devnet: Devnet, name: str, signature: str, answer: list[str], *values: AbiValue
+) -> tuple[object, ...]:
+    return abi_decode(answer, devnet.rpc.view(devnet.book.address(name), encode_call(signature, values)))
 
 
-def number(devnet: Devnet, name: str, signature: str, *values: object) -> int:
+def number(devnet: Devnet, name: str, signature: str, *values: AbiValue) -> int:
     (value,) = ask(devnet, name, signature, ["uint256"], *values)
     assert isinstance(value, int)
     return value
 
 
-def act(devnet: Devnet, name: str, signature: str, *values: object, sender: Address = TRADERS[0]) -> None:
+def act(devnet: Devnet, name: str, signature: str, *values: AbiValue, sender: Address = TRADERS[0]) -> None:
     sent = devnet.rpc.send(sender, devnet.book.address(name), encode_call(signature, values))
     devnet.rpc.settle([sent], mine=True)
 
@@ -362,6 +361,15 @@ class TestLifecycle:
         path.write_bytes(content)
         with pytest.raises(RolloutError, match="saved devnet"):
             load(path, DevnetSettings(tmp_path / "run"))
+
+    def test_a_folder_that_cannot_be_written_is_named(self, devnet: Devnet, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(RolloutError, match="cannot be written"):
+            save(devnet.info.log.parent, tmp_path / "file" / "saved.gz")
+        with pytest.raises(RolloutError, match="cannot be written"):
+            up(DevnetSettings(tmp_path / "file" / "run"))
+        with pytest.raises(RolloutError, match="SEAWALL_CACHE"):
+            build_state(Toolchain.discover(os.environ), tmp_path / "file" / "cache")
 
     def test_saving_without_a_devnet_says_how_to_start_one(self, tmp_path: Path) -> None:
         with pytest.raises(RolloutError, match="seawall devnet up"):

@@ -69,15 +69,15 @@ def deploy_balancer(deployer: Deployer) -> None:
 def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
     weth, usdx = deployer.book.address("weth"), deployer.book.address("usdx")
     amounts = {weth: POOL_WETH_WEI, usdx: POOL_WETH_WEI * ETH_PRICE_USDX * USDX_UNIT // ETHER}
-    tokens = sorted(amounts)
+    tokens = tuple(sorted(amounts))
     nobody = Address(bytes(20))
     create = "create(string,string,address[],uint256[],address[],uint256,address)"
     parameters = (
         "Weighted WETH USDX",
         "50WETH-50USDX",
         tokens,
-        [ETHER // 2, ETHER // 2],
-        [nobody, nobody],
+        (ETHER // 2, ETHER // 2),
+        (nobody, nobody),
         POOL_FEE_WAD,
         OWNER,
     )
@@ -96,7 +96,7 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
     pool_id = deployer.rpc.view(pool, encode_call("getPoolId()", ()))
     for token in tokens:
         deployer.send(token, "approve(address,uint256)", vault, UNLIMITED)
-    maximum = [amounts[token] for token in tokens]
+    maximum = tuple(amounts[token] for token in tokens)
     deployer.send(
         vault,
         "joinPool(bytes32,address,address,(address[],uint256[],bytes,bool))",

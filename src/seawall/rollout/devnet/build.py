@@ -75,16 +75,19 @@ def build_state(toolchain: Toolchain, cache: Path) -> BuiltState:
     folder = cache / digest
     if (folder / _STATE_FILE).is_file():
         return BuiltState(digest, folder / _STATE_FILE, folder / _BOOK_FILE, from_cache=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    with _exclusive(cache / ".lock"):
-        from_cache = (folder / _STATE_FILE).is_file()
-        if not from_cache:
-            with tempfile.TemporaryDirectory(prefix=".building-", dir=cache) as scratch:
-                target = Path(scratch) / "state"
-                target.mkdir()
-                _deploy_everything(toolchain, target)
-                target.rename(folder)
-            _forget_old_states(cache, keep=folder)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with _exclusive(cache / ".lock"):
+            from_cache = (folder / _STATE_FILE).is_file()
+            if not from_cache:
+                _build_into(toolchain, cache, folder)
+                _forget_old_states(cache, keep=folder)
+    except OSError as error:
+        raise RolloutError(
+            f"the cache cannot be written: {error.strerror or error}",
+            str(cache),
+            "set SEAWALL_CACHE to a folder that can be written",
+        ) from error
     return BuiltState(digest, folder / _STATE_FILE, folder / _BOOK_FILE, from_cache=from_cache)
 
 
@@ -98,6 +101,14 @@ def dump_state(rpc: DevnetRpc) -> bytes:
             f"the state is larger than {STATE_BYTES_MAX} bytes", rpc.url, "start a fresh devnet"
         )
     return state
+
+
+def _build_into(toolchain: Toolchain, cache: Path, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=cache) as scratch:
+        target = Path(scratch) / "state"
+        target.mkdir()
+        _deploy_everything(toolchain, target)
+        target.rename(folder)
 
 
 def _deploy_everything(toolchain: Toolchain, target: Path) -> None:
@@ -132,7 +143,7 @@ def _digest(toolchain: Toolchain) -> str:
         ) from error
     here = Path(__file__).parent
     ours = {f"deploy/{name}": (here / name).read_bytes() for name in _DEPLOYING}
-    return toolchain.digest(ours | executor.artifact_files(), version.decode(errors="replace"))
+    return toolchain.digest(ours | executor.contract_files(), version.decode(errors="replace"))
 
 
 def _forget_old_states(cache: Path, keep: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
 from seawall.native import abi_encode, encode_call, keccak256
@@ -14,7 +14,9 @@ from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc
 from seawall.rollout.devnet.toolchain import Artifact, Toolchain
 
-__all__ = ["ETHER", "FOREVER_S", "UNLIMITED", "Deployer"]
+__all__ = ["ETHER", "FOREVER_S", "UNLIMITED", "AbiValue", "Deployer"]
+
+AbiValue: TypeAlias = "int | bool | bytes | str | list[AbiValue] | tuple[AbiValue, ...]"
 
 ETHER: Final = 10**18
 UNLIMITED: Final = 2**256 - 1
@@ -37,7 +39,7 @@ class Deployer:
         kind: AddressKind,
         artifact: Artifact,
         constructor: Sequence[str] = (),
-        *values: object,
+        *values: AbiValue,
         token_class: TokenClass | None = None,
         decimals: int | None = None,
         symbol: str | None = None,
@@ -81,11 +83,14 @@ class Deployer:
         self.book.add(entry)
 
     def send(
-        self, target: Address, signature: str, *values: object, sender: Address = OWNER, value_wei: int = 0
+        self, target: Address, signature: str, *values: AbiValue, sender: Address = OWNER, value_wei: int = 0
     ) -> None:
         """One mined call; the node's revert reason is in the error."""
-        sent = self.rpc.send(sender, target, encode_call(signature, values), value_wei=value_wei)
-        self.rpc.settle([sent], mine=True)
+        self.send_data(target, encode_call(signature, values), sender=sender, value_wei=value_wei)
 
-    def view_address(self, target: Address, signature: str, *values: object) -> Address:
+    def send_data(self, target: Address, data: bytes, *, sender: Address = OWNER, value_wei: int = 0) -> None:
+        """`send`, for calldata that another room encoded."""
+        self.rpc.settle([self.rpc.send(sender, target, data, value_wei=value_wei)], mine=True)
+
+    def view_address(self, target: Address, signature: str, *values: AbiValue) -> Address:
         return Address(self.rpc.view(target, encode_call(signature, values))[12:32])

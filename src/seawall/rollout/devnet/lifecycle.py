@@ -23,7 +23,7 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.native import abi_decode, encode_call
-from seawall.primitives.errors import EndpointError, RolloutError
+from seawall.primitives.errors import EndpointError, InputError, RolloutError
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.build import build_state, cache_directory, dump_state
 from seawall.rollout.devnet.node import BASE_FEE_WEI, NodeSettings, is_alive, start_node, stop_process
@@ -46,6 +46,8 @@ __all__ = [
 
 # `finalized` is latest - 4; one more block so that its parent's state can be read as well.
 WARM_UP_BLOCKS: Final = 6
+PORT_MAX: Final = 65_535
+BLOCK_TIME_MAX_S: Final = 3_600
 SAVE_FORMAT: Final = 1
 SAVED_BYTES_MAX: Final = 1 << 30
 
@@ -65,6 +67,22 @@ class DevnetSettings:
     """Seconds between blocks; None makes a block of every transaction."""
     manual_mining: bool = False
     """Blocks only on command; excludes `block_time_s`."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= PORT_MAX:
+            raise InputError(
+                f"port {self.port} does not exist", "devnet", f"give 0 (any free one) to {PORT_MAX}"
+            )
+        if self.block_time_s is not None and not 0 < self.block_time_s <= BLOCK_TIME_MAX_S:
+            raise InputError(
+                f"a block time of {self.block_time_s} s",
+                "devnet",
+                f"give more than 0, at most {BLOCK_TIME_MAX_S}",
+            )
+        if self.block_time_s is not None and self.manual_mining:
+            raise InputError(
+                "a block time and manual mining exclude each other", "devnet", "give one of them"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +172,22 @@ def save(directory: Path, path: Path) -> None:
         "addresses": info.addresses.read_text(),
         "state": state.decode(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    packed = gzip.compress(json.dumps(document).encode(), compresslevel=1)
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(gzip.compress(json.dumps(document).encode(), compresslevel=1))
-    partial.replace(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(packed)
+        partial.replace(path)
 
 
 def load(path: Path, settings: DevnetSettings, environment: Mapping[str, str] = os.environ) -> DevnetInfo:
     """Start a devnet from a saved file; RolloutError when the file is unusable or one runs already."""
     _require_nothing_running(settings.directory)
     state, book = _read_saved(path)
-    settings.directory.mkdir(parents=True, exist_ok=True)
     loaded = settings.directory / _STATE_FILE
-    loaded.write_text(state)
+    with _writing(loaded):
+        settings.directory.mkdir(parents=True, exist_ok=True)
+        loaded.write_text(state)
     return _start(Toolchain.discover(environment), settings, loaded, book, "")
 
 
@@ -208,8 +229,10 @@ def _start(
     toolchain: Toolchain, settings: DevnetSettings, state: Path, book_text: str, digest: str
 ) -> DevnetInfo:
     directory = settings.directory.absolute()
-    directory.mkdir(parents=True, exist_ok=True)
     book = AddressBook.from_json(book_text)
+    with _writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _BOOK_FILE).write_text(book_text)
     node = start_node(
         toolchain.anvil,
         NodeSettings(
@@ -233,7 +256,6 @@ def _start(
             log=directory / _LOG_FILE,
             digest=digest,
         )
-        info.addresses.write_text(book_text)
         (directory / _INFO_FILE).write_text(json.dumps(asdict(info), default=str, indent=1))
     except BaseException:
         node.stop()
@@ -254,9 +276,9 @@ def _read_info(directory: Path) -> DevnetInfo | None:
             log=Path(document["log"]),
             digest=str(document["digest"]),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RolloutError(
             f"unreadable: {error!r:.200}", str(path), "delete the file, and end its anvil by hand"
         ) from error
@@ -271,6 +293,16 @@ def _is_ours(info: DevnetInfo) -> bool:
             return rpc.integer("eth_chainId") == info.chain_id
     except EndpointError:
         return False
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RolloutError(
+            f"cannot be written: {error.strerror or error}", str(path), "choose a folder that can be written"
+        ) from error
 
 
 def _require_nothing_running(directory: Path) -> None:

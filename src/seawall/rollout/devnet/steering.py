@@ -7,8 +7,8 @@ from typing import Final
 from seawall.native import encode_call
 from seawall.primitives.errors import InputError, RolloutError
 from seawall.primitives.units import Address, hex_text
+from seawall.protocols.executor.policy import Role, role_call
 from seawall.rollout.devnet.accounts import OWNER
-from seawall.rollout.devnet.executor import ROLE_OPERATOR
 from seawall.rollout.devnet.lifecycle import Devnet
 
 __all__ = ["authorise", "fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
@@ -21,7 +21,7 @@ def authorise(devnet: Devnet, operator: Address, beneficiary: Address) -> None:
     """Let `operator` run plans on the devnet's executor and pay what they earn to `beneficiary`."""
     executor = devnet.book.address("atomic_executor")
     calls = (
-        encode_call("setRole(address,uint8,bool)", (operator, ROLE_OPERATOR, True)),
+        role_call(operator, Role.OPERATOR),
         encode_call("setBeneficiary(address)", (beneficiary,)),
     )
     devnet.rpc.settle([devnet.rpc.send(OWNER, executor, call) for call in calls], mine=True)

@@ -35,7 +35,7 @@ class Trader:
     def swap_v2(self, token_in: str, token_out: str, amount_in: int, *, mine: bool = True) -> Hash:
         """Sell exactly `amount_in` on Uniswap V2 at any price; with `mine` it is in a block on return."""
         book = self.devnet.book
-        path = [book.address(token_in), book.address(token_out)]
+        path = (book.address(token_in), book.address(token_out))
         return self._send(
             "uniswap_v2_router",
             encode_call(
