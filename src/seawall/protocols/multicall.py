@@ -26,8 +26,12 @@ def aggregate3_answers(reads: Sequence[Read], returned: bytes) -> dict[str, byte
     if not isinstance(results, tuple) or len(results) != len(reads):
         raise _malformed(f"the answer does not hold {len(reads)} results")
     answers: dict[str, bytes | None] = {}
-    for read, (succeeded, data) in zip(reads, results, strict=True):
-        answers[read.label] = data if succeeded else None
+    for read, result in zip(reads, results, strict=True):
+        match result:
+            case (bool(succeeded), bytes(data)):
+                answers[read.label] = data if succeeded else None
+            case _:
+                raise _malformed(f"the result of {read.label!r} is not (success, data)")
     return answers
 
 

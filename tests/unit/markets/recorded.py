@@ -17,19 +17,25 @@ from seawall.markets.uniswap_v2 import V2Pool
 from seawall.markets.uniswap_v3 import TICKS_PER_WORD, TickTable, V3Pool
 from seawall.primitives.units import Address, address_from_text
 
+PLACEHOLDERS = (Address(bytes([1]) * 20), Address(bytes([2]) * 20))
+"""Tokens of a pool of which only the state is recorded."""
+
+_FEES_PIPS = {"Lowest": 100, "Low": 500, "Medium": 3000, "High": 10_000}
 _DEFAULT = Path(__file__).parents[4] / "shared" / "data"
 
 
 @dataclass(frozen=True)
 class RecordedPool:
     chain_id: int
+    block: int
     pool: V2Pool | V3Pool
     symbols: tuple[str, str]
 
 
 @dataclass(frozen=True)
 class RecordedQuote:
-    source: str
+    chain_id: int
+    block: int
     pool: str
     method: str
     symbol_in: str
@@ -47,44 +53,41 @@ def data_folder() -> Path:
 
 
 def load(path: Path) -> Any:
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
-        return json.load(file)
+    raw = path.read_bytes()
+    return json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
 
 
 def files(*parts: str) -> list[Path]:
     return sorted(data_folder().joinpath(*parts[:-1]).glob(parts[-1]))
 
 
-def pools() -> dict[tuple[int, str], RecordedPool]:
-    """Every recorded pool of the V2 and V3 kinds, by chain and lower-case address."""
+def pools() -> dict[tuple[int, int, str], RecordedPool]:
+    """Every recorded pool of the V2 and V3 kinds, by chain, block and lower-case address without 0x."""
     found = {}
     for path in files("quotes", "pools", "*.json*"):
         record = load(path)
         recorded = _recorded_pool(record)
         if recorded is not None:
-            found[recorded.chain_id, recorded.pool.address.hex()] = recorded
+            found[recorded.chain_id, recorded.block, recorded.pool.address.hex()] = recorded
     return found
 
 
-def quotes() -> Iterator[tuple[int, RecordedQuote]]:
-    """(chain, quote) of every recorded quote whose key names pool, method, direction and amount."""
+def quotes() -> Iterator[RecordedQuote]:
+    """Every recorded quote; its key names pool, method, direction and amount."""
     for path in files("quotes", "recorded", "*.json*"):
         record = load(path)
         for key, answer in record["quotes"].items():
             pool, method, *rest = key.split("|")
             reverted = isinstance(answer, dict)
-            yield (
-                record["chain_id"],
-                RecordedQuote(
-                    source=path.name,
-                    pool=pool.removeprefix("0x").lower(),
-                    method=method,
-                    symbol_in=rest[0].split("->")[0],
-                    amount=int(rest[-1]) if rest[-1].lstrip("-").isdigit() else 0,
-                    answer=None if reverted else int(answer),
-                    exception=answer.get("exception", "") if reverted else "",
-                ),
+            yield RecordedQuote(
+                chain_id=record["chain_id"],
+                block=record.get("block_number", 0),
+                pool=pool.removeprefix("0x").lower(),
+                method=method,
+                symbol_in=rest[0].split("->")[0],
+                amount=int(rest[-1]),
+                answer=None if reverted else int(answer),
+                exception=answer.get("exception", "") if reverted else "",
             )
 
 
@@ -120,21 +123,47 @@ def tick_nets(ticks: Mapping[str, Any]) -> dict[int, int]:
     }
 
 
+def routing_pool(record: dict[str, Any]) -> V3Pool:
+    """A pool as `pools/uniswap_v3_ticks.json.gz` records it: all of its ticks, no address."""
+    state = record["state"]["state"]
+    ticks = state["ticks"]
+    return V3Pool(
+        Address(bytes(20)),
+        *PLACEHOLDERS,
+        _FEES_PIPS[state["fee"]],
+        ticks["tick_spacing"],
+        int(state["sqrt_price"], 16),
+        state["tick"],
+        state["liquidity"],
+        TickTable.from_mapping({tick["index"]: tick["net_liquidity"] for tick in ticks["ticks"]}),
+    )
+
+
+def near_miss_pair(record: dict[str, Any]) -> V2Pool:
+    return V2Pool(
+        address_from_text(record["address"]),
+        address_from_text(record["token0"]),
+        address_from_text(record["token1"]),
+        int(record["reserve0"]),
+        int(record["reserve1"]),
+        record["fee_gamma"],
+        record["fee_denom"],
+    )
+
+
 def _recorded_pool(record: dict[str, Any]) -> RecordedPool | None:
-    if "scalars" in record and "tick_data" in record and "tick_spacing" in record["scalars"]:
-        if "pool" not in record or not str(record["pool"]).startswith("0x") or len(record["pool"]) != 42:
-            return None
+    """None for every other kind of pool."""
+    pool: V2Pool | V3Pool
+    if "scalars" in record and "tick_data" in record and "pool" in record:
         flat = {**record, **record["scalars"], "address": record["pool"]}
-        return RecordedPool(
-            record["chain_id"], v3_pool(flat, tick_nets(record["tick_data"])), _symbols(record)
-        )
-    if record.get("family") == "v3":
-        return RecordedPool(
-            record["chain_id"], v3_pool(record, tick_nets(record["tick_data"])), _symbols(record)
-        )
-    if record.get("family") == "v2" or (str(record.get("dex", "")).endswith("-v2") and "fee_numer" in record):
-        return RecordedPool(record["chain_id"], _v2_pool(record), _symbols(record))
-    return None
+        pool = v3_pool(flat, tick_nets(record["tick_data"]))
+    elif record.get("family") == "v3":
+        pool = v3_pool(record, tick_nets(record["tick_data"]))
+    elif record.get("family") == "v2" or "fee_numer" in record:
+        pool = _v2_pool(record)
+    else:
+        return None
+    return RecordedPool(record["chain_id"], record["block"], pool, _symbols(record))
 
 
 def _v2_pool(record: dict[str, Any]) -> V2Pool:
@@ -143,7 +172,7 @@ def _v2_pool(record: dict[str, Any]) -> V2Pool:
     else:
         fee, denominator = (int(part) for part in record["fee_token0"].split("/"))
     return V2Pool(
-        address_from_text(record.get("address", record.get("pool"))),
+        address_from_text(record["address"] if "address" in record else record["pool"]),
         *_tokens(record),
         int(record["reserves_token0"]),
         int(record["reserves_token1"]),
@@ -153,11 +182,25 @@ def _v2_pool(record: dict[str, Any]) -> V2Pool:
 
 
 def _tokens(record: Mapping[str, Any]) -> tuple[Address, Address]:
-    token0, token1 = record["tokens"] if "tokens" in record else (record["token0"], record["token1"])
-    names = [token["address"] if isinstance(token, dict) else token for token in (token0, token1)]
-    return address_from_text(names[0]), address_from_text(names[1])
+    named = _named_tokens(record)
+    if named is None:
+        return PLACEHOLDERS
+    token0, token1 = (token["address"] if isinstance(token, dict) else token for token in named)
+    return address_from_text(token0), address_from_text(token1)
 
 
 def _symbols(record: Mapping[str, Any]) -> tuple[str, str]:
-    token0, token1 = record["tokens"] if "tokens" in record else (record["token0"], record["token1"])
-    return token0["symbol"], token1["symbol"]
+    named = _named_tokens(record)
+    if named is None:
+        # Only in the name, as in "Aerodrome V3 cbETH/WETH (0.01%)".
+        symbols = next(word for word in record["name"].split() if "/" in word).split("/")
+        return symbols[0], symbols[1]
+    return named[0]["symbol"], named[1]["symbol"]
+
+
+def _named_tokens(record: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    if "tokens" in record:
+        return record["tokens"][0], record["tokens"][1]
+    if "token0" in record:
+        return record["token0"], record["token1"]
+    return None

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from seawall.markets.errors import AmountError, PathError
-from seawall.markets.tick_math import MAX_TICK, MIN_TICK
 from seawall.markets.two_venue import (
     FlashFee,
     Leg,
@@ -80,7 +79,6 @@ def test_edge_of_the_known_ticks_bounds_the_size_and_is_named() -> None:
     assert quote is not None
     assert quote.bound is SizeBound.DEPTH
     assert quote.profit == quote_cycle(*_LEGS, quote.amount_in).profit
-    assert (MIN_TICK, MAX_TICK) == (_POOL.ticks.known_low, _POOL.ticks.known_high)
 
 
 def test_coarse_token_in_the_middle_is_bought_at_its_least_price() -> None:
