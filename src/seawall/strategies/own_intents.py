@@ -1,0 +1,56 @@
+"""What a strategy remembers of its own intents: which are alive, and until when it holds back.
+
+Kept in `state`, because it cannot be read from the chain: a strategy that forgot a living intent would want
+the same thing twice. A reorg revives what had landed, and the event that tells so counts it among the living
+again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from seawall.primitives.codec import pack, unpack
+from seawall.primitives.levels import IntentState
+from seawall.primitives.observations import Observation
+from seawall.primitives.plans import Plan
+
+__all__ = ["OwnIntents"]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIntents:
+    """Idempotency keys of living intents, and how long a failed attempt keeps the strategy quiet."""
+
+    alive: tuple[str, ...] = ()
+    quiet_until_block: int = 0
+
+    @classmethod
+    def from_state(cls, state: bytes) -> Self:
+        """What `to_state` gave; empty bytes are the beginning."""
+        return unpack(cls, state) if state else cls()
+
+    def to_state(self) -> bytes:
+        return pack(self)
+
+    def after(self, observation: Observation, cooldown_blocks: int) -> OwnIntents:
+        """What the observation's intent events make of it."""
+        alive = dict.fromkeys(self.alive)
+        quiet_until_block = self.quiet_until_block
+        for event in observation.intents:
+            if not event.state.is_outcome:
+                alive[event.idempotency_key] = None
+                continue
+            alive.pop(event.idempotency_key, None)
+            if event.state is not IntentState.LANDED:
+                quiet_until_block = max(quiet_until_block, observation.block.number + cooldown_blocks)
+        return OwnIntents(tuple(alive), quiet_until_block)
+
+    def with_plans(self, plans: tuple[Plan, ...]) -> OwnIntents:
+        """The plans count as living from the decision on that carries them."""
+        keys = (plan.idempotency_key for plan in plans)
+        return OwnIntents(tuple(dict.fromkeys((*self.alive, *keys))), self.quiet_until_block)
+
+    def is_quiet(self, block_number: int) -> bool:
+        """Nothing is under way and no cooldown runs."""
+        return not self.alive and block_number > self.quiet_until_block
