@@ -47,7 +47,11 @@ pub fn bench_bare_loop(
         let begin = Instant::now();
         for _ in 0..count {
             let result = machine.transact(tx.get().env.clone()).map_err(|error| {
-                Fault::evm(format!("the bare loop failed: {error}"), "bench", "load the state")
+                Fault::evm(
+                    format!("the bare loop failed: {error}"),
+                    "bench",
+                    "load the state",
+                )
             })?;
             black_box(result.result.tx_gas_used());
         }
@@ -82,8 +86,8 @@ pub fn bench_bare_sign(py: Python<'_>, count: usize) -> Result<f64, Fault> {
         random(&mut secret)?;
         let parsed = SecretKey::from_byte_array(secret);
         secret.zeroize();
-        let key = parsed
-            .map_err(|_| Fault::signature("an unlucky draw", "bench", "run it again"))?;
+        let key =
+            parsed.map_err(|_| Fault::signature("an unlucky draw", "bench", "run it again"))?;
         let mut message = [0u8; MESSAGE_BYTES];
         let begin = Instant::now();
         for round in 0..count {

@@ -94,13 +94,15 @@ impl<'py> FromPyObject<'_, 'py> for Address20 {
     type Error = Fault;
 
     fn extract(obj: Borrowed<'_, 'py, PyAny>) -> Result<Self, Fault> {
-        fixed::<20>(obj).map(|raw| Self(raw.into())).map_err(|what| {
-            Fault::address(
-                what,
-                "address",
-                "convert texts with parse_address() at the edge",
-            )
-        })
+        fixed::<20>(obj)
+            .map(|raw| Self(raw.into()))
+            .map_err(|what| {
+                Fault::address(
+                    what,
+                    "address",
+                    "convert texts with parse_address() at the edge",
+                )
+            })
     }
 }
 
@@ -127,11 +129,7 @@ impl<'py> FromPyObject<'_, 'py> for Count {
 
     fn extract(obj: Borrowed<'_, 'py, PyAny>) -> Result<Self, Fault> {
         u64::try_from(amount_of(obj)?).map(Self).map_err(|_| {
-            Fault::encoding(
-                "a count needs more than 64 bits",
-                "",
-                "give 0 <= x < 2**64",
-            )
+            Fault::encoding("a count needs more than 64 bits", "", "give 0 <= x < 2**64")
         })
     }
 }

@@ -39,9 +39,9 @@ pub struct Pinned {
 
 impl Pinned {
     pub fn environment(&self) -> Result<&Environment, Fault> {
-        self.environment.as_ref().ok_or_else(|| {
-            Fault::evm("no block is pinned", "Evm", "call pin() before this")
-        })
+        self.environment
+            .as_ref()
+            .ok_or_else(|| Fault::evm("no block is pinned", "Evm", "call pin() before this"))
     }
 
     fn answer(
@@ -78,7 +78,14 @@ impl Pinned {
         let probes: Vec<&Probe> = probes.iter().map(Py::get).collect();
         // revm states its own bugs by panicking; such a run has no answer, and the state is untouched by it.
         catch_unwind(AssertUnwindSafe(|| {
-            run(environment, state, &orders, &probes, trace, self.overlay_digest)
+            run(
+                environment,
+                state,
+                &orders,
+                &probes,
+                trace,
+                self.overlay_digest,
+            )
         }))
         .unwrap_or_else(|_| {
             Err(Fault::evm(
@@ -189,11 +196,7 @@ impl Evm {
     }
 
     /// Runs a committed, unlanded attempt and keeps what it leaves behind. `Missing`: load, and push again.
-    fn push_overlay(
-        &self,
-        py: Python<'_>,
-        tx: Py<EvmTransaction>,
-    ) -> Result<Outcome, Fault> {
+    fn push_overlay(&self, py: Python<'_>, tx: Py<EvmTransaction>) -> Result<Outcome, Fault> {
         py.detach(|| {
             let mut pinned = self.write()?;
             let (answer, after) = pinned.answer(std::slice::from_ref(&tx), &[], &[], false)?;
@@ -275,8 +278,14 @@ impl Evm {
 
     fn __repr__(&self) -> Result<String, Fault> {
         let pinned = self.read()?;
-        let block = pinned.environment.as_ref().map(|environment| environment.block.number);
-        Ok(format!("Evm(chain_id={}, block={block:?})", pinned.chain_id))
+        let block = pinned
+            .environment
+            .as_ref()
+            .map(|environment| environment.block.number);
+        Ok(format!(
+            "Evm(chain_id={}, block={block:?})",
+            pinned.chain_id
+        ))
     }
 }
 

@@ -73,7 +73,10 @@ pub struct BlockEnvironment {
 impl BlockEnvironment {
     #[new]
     #[pyo3(signature = (number, timestamp_s, base_fee_wei, gas_limit, coinbase, prevrandao, hardfork, blob_base_fee_wei = Price(1)))]
-    #[expect(clippy::too_many_arguments, reason = "a block header has this many fields")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a block header has this many fields"
+    )]
     fn new(
         number: Count,
         timestamp_s: Count,
@@ -98,7 +101,10 @@ impl BlockEnvironment {
     }
 
     fn __repr__(&self) -> String {
-        format!("BlockEnvironment(number={}, hardfork={:?})", self.number.0, self.hardfork)
+        format!(
+            "BlockEnvironment(number={}, hardfork={:?})",
+            self.number.0, self.hardfork
+        )
     }
 }
 
@@ -136,7 +142,10 @@ pub struct EvmTransaction {
 impl EvmTransaction {
     #[new]
     #[pyo3(signature = (sender, to, data, value_wei, gas_limit, gas_price_wei, nonce = None, access_list = None))]
-    #[expect(clippy::too_many_arguments, reason = "a transaction has this many fields")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a transaction has this many fields"
+    )]
     fn new(
         sender: Address20,
         to: Option<Address20>,
@@ -292,12 +301,7 @@ pub struct AccountState {
 impl AccountState {
     #[new]
     #[pyo3(signature = (address, balance_wei, nonce, code_hash = None))]
-    fn new(
-        address: Address20,
-        balance_wei: Amount,
-        nonce: Count,
-        code_hash: Option<Word>,
-    ) -> Self {
+    fn new(address: Address20, balance_wei: Amount, nonce: Count, code_hash: Option<Word>) -> Self {
         // Nodes answer zero for the code hash of an account that does not exist.
         let code_hash = code_hash.map(|hash| {
             if hash.0 == B256::ZERO {

@@ -119,7 +119,13 @@ pub fn run(
         let machine = context.build_mainnet_with_inspector(Tracer::default());
         run_on(environment, machine, orders, probes, overlay_digest)
     } else {
-        run_on(environment, context.build_mainnet(), orders, probes, overlay_digest)
+        run_on(
+            environment,
+            context.build_mainnet(),
+            orders,
+            probes,
+            overlay_digest,
+        )
     }
 }
 
@@ -170,8 +176,11 @@ fn run_on<INSP: Watch>(
     let mut transactions = Vec::with_capacity(orders.len());
     for order in orders {
         let mut env = order.env.clone();
+        let state = &mut machine.ctx.journaled_state.database;
+        state.sender = Some(env.caller);
+        let known = state.knows(env.caller);
         let cfg = &mut machine.ctx.cfg;
-        cfg.disable_nonce_check = order.nonce.is_none();
+        cfg.disable_nonce_check = order.nonce.is_none() || !known;
         // A price of zero says "fees do not matter here"; any other must pay the block's base fee.
         cfg.disable_base_fee = env.gas_price == 0;
         if order.nonce.is_none() && env.kind == TxKind::Create {
@@ -192,7 +201,9 @@ fn run_on<INSP: Watch>(
     let beneficiary = environment.block.beneficiary;
     let mut reads = state.reads;
     if !handler.beneficiary_read.get() {
-        reads.accounts.retain(|(address, _)| *address != beneficiary);
+        reads
+            .accounts
+            .retain(|(address, _)| *address != beneficiary);
     }
     let execution = ExecutionData {
         transactions,
@@ -257,7 +268,9 @@ fn outcome(
         trace,
     };
     match result {
-        Ok(ExecutionResult::Success { gas, logs, output, .. }) => {
+        Ok(ExecutionResult::Success {
+            gas, logs, output, ..
+        }) => {
             data.gas_used = gas.tx_gas_used();
             data.created = output.address().copied();
             data.output = output.into_data();
@@ -302,7 +315,10 @@ fn writes_of(reads: &Reads, after: &EvmState) -> Writes {
             writes.accounts.push(*address);
         }
         if account.is_created() {
-            let set = account.storage.iter().filter(|(_, slot)| !slot.present_value.is_zero());
+            let set = account
+                .storage
+                .iter()
+                .filter(|(_, slot)| !slot.present_value.is_zero());
             writes.slots.extend(set.map(|(slot, _)| (*address, *slot)));
         }
     }
@@ -401,9 +417,12 @@ fn native_moves(journal: &[JournalEntry]) -> Vec<NativeMove> {
         .iter()
         .filter_map(|entry| match entry {
             JournalEntry::BalanceTransfer { balance, from, to } => Some((*from, *to, *balance)),
-            JournalEntry::AccountDestroyed { had_balance, address, target, .. } => {
-                Some((*address, *target, *had_balance))
-            }
+            JournalEntry::AccountDestroyed {
+                had_balance,
+                address,
+                target,
+                ..
+            } => Some((*address, *target, *had_balance)),
             _ => None,
         })
         .filter(|(from, to, amount)| from != to && !amount.is_zero())

@@ -2,8 +2,8 @@
 //!
 //! `Error(string)` and `Panic(uint256)` are Solidity's own; anything else is a custom error, named by its selector.
 
-use alloy_primitives::{Bytes, U256};
 use alloy_dyn_abi::{DynSolType, DynSolValue};
+use alloy_primitives::{Bytes, U256};
 use pyo3::prelude::*;
 
 use crate::convert::Data;
@@ -58,7 +58,12 @@ impl RevertReason {
             } else {
                 ("custom", format!("{output}"))
             };
-            return Self { kind, message, selector: None, data };
+            return Self {
+                kind,
+                message,
+                selector: None,
+                data,
+            };
         };
         let (kind, message) = match *selector {
             ERROR_STRING => text_of(arguments).map(|text| ("error", text)),

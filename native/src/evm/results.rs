@@ -192,13 +192,17 @@ impl CallResult {
 
     #[getter]
     fn allowances<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let allowances = self.data().allowances.iter().map(|allowance| AllowanceChange {
-            token: Address20(allowance.token),
-            owner: Address20(allowance.owner),
-            spender: Address20(allowance.spender),
-            amount: Amount(allowance.amount),
-            log_index: allowance.log_index,
-        });
+        let allowances = self
+            .data()
+            .allowances
+            .iter()
+            .map(|allowance| AllowanceChange {
+                token: Address20(allowance.token),
+                owner: Address20(allowance.owner),
+                spender: Address20(allowance.spender),
+                amount: Amount(allowance.amount),
+                log_index: allowance.log_index,
+            });
         PyTuple::new(py, allowances)
     }
 
@@ -212,7 +216,11 @@ impl CallResult {
     }
 
     fn __repr__(&self) -> String {
-        format!("CallResult({}, gas_used={})", self.status(), self.gas_used())
+        format!(
+            "CallResult({}, gas_used={})",
+            self.status(),
+            self.gas_used()
+        )
     }
 }
 
@@ -230,7 +238,10 @@ impl ReadSet {
 impl ReadSet {
     #[getter]
     fn accounts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        addresses_tuple(py, self.reads().accounts.iter().map(|(address, _)| *address))
+        addresses_tuple(
+            py,
+            self.reads().accounts.iter().map(|(address, _)| *address),
+        )
     }
 
     /// Pairs of (account, slot).
@@ -238,7 +249,10 @@ impl ReadSet {
     fn slots<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         slots_tuple(
             py,
-            self.reads().slots.iter().map(|(address, slot, _)| (*address, *slot)),
+            self.reads()
+                .slots
+                .iter()
+                .map(|(address, slot, _)| (*address, *slot)),
         )
     }
 
@@ -250,7 +264,11 @@ impl ReadSet {
 
     fn __repr__(&self) -> String {
         let reads = self.reads();
-        format!("ReadSet({} accounts, {} slots)", reads.accounts.len(), reads.slots.len())
+        format!(
+            "ReadSet({} accounts, {} slots)",
+            reads.accounts.len(),
+            reads.slots.len()
+        )
     }
 }
 
@@ -280,7 +298,11 @@ impl WriteSet {
 
     fn __repr__(&self) -> String {
         let writes = self.writes();
-        format!("WriteSet({} accounts, {} slots)", writes.accounts.len(), writes.slots.len())
+        format!(
+            "WriteSet({} accounts, {} slots)",
+            writes.accounts.len(),
+            writes.slots.len()
+        )
     }
 }
 
@@ -320,7 +342,11 @@ impl Execution {
     /// Of all transactions.
     #[getter]
     fn gas_used(&self) -> u64 {
-        self.0.transactions.iter().map(|transaction| transaction.gas_used).sum()
+        self.0
+            .transactions
+            .iter()
+            .map(|transaction| transaction.gas_used)
+            .sum()
     }
 
     #[getter]

@@ -19,6 +19,9 @@ use crate::evm::inputs::{AccountState, StateOverride};
 /// Most contracts whose analysed code is kept over pins.
 const CODES_MAX: usize = 4096;
 
+/// What an unknown sender is lent while keys are collected [wei]; such a run is never an execution.
+const LENT_WEI: U256 = U256::from_limbs([0, 0, 1, 0]);
+
 type Slots = HashMap<U256, U256>;
 
 /// Account state as fetched: existence is known once `info` is known.
@@ -259,6 +262,8 @@ pub struct LayeredState<'a> {
     base: &'a Base,
     overlay: &'a Layer,
     overrides: Layer,
+    /// Whoever sends the current transaction: if unknown, it is lent funds, so that the run can go on collecting.
+    pub sender: Option<Address>,
     pub reads: Reads,
     pub missing: MissingKeys,
 }
@@ -269,6 +274,7 @@ impl<'a> LayeredState<'a> {
             base,
             overlay,
             overrides: Layer::default(),
+            sender: None,
             reads: Reads::default(),
             missing: MissingKeys::default(),
         }
@@ -303,6 +309,14 @@ impl<'a> LayeredState<'a> {
         Ok(())
     }
 
+    /// Whether any layer tells of this account.
+    pub fn knows(&self, address: Address) -> bool {
+        let index = self.base.index.get(&address);
+        self.overrides.0.contains_key(&address)
+            || self.overlay.0.contains_key(&address)
+            || index.is_some_and(|index| self.base.accounts[*index as usize].known.is_some())
+    }
+
     fn lookup(&mut self, address: Address) -> Option<AccountInfo> {
         let index = self.base.index.get(&address).copied();
         let id = index.and_then(|index| AccountId::new(index as usize));
@@ -319,7 +333,8 @@ impl<'a> LayeredState<'a> {
         let known = index.and_then(|index| self.base.accounts[index as usize].known);
         let Some(known) = known else {
             self.missing.accounts.push(address);
-            return None;
+            let lent = AccountInfo::from_balance(LENT_WEI);
+            return (self.sender == Some(address)).then_some(lent);
         };
         let code = known.code_hash.and_then(|hash| self.base.code(hash));
         if code.is_none() {
@@ -375,7 +390,9 @@ impl Database for LayeredState<'_> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
         let info = self.lookup(address);
-        let facts = info.as_ref().map_or(AccountFacts::ABSENT, AccountFacts::from);
+        let facts = info
+            .as_ref()
+            .map_or(AccountFacts::ABSENT, AccountFacts::from);
         self.reads.accounts.push((address, facts));
         Ok(info)
     }

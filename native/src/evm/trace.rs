@@ -37,7 +37,10 @@ pub struct CallFrame {
 #[pymethods]
 impl CallFrame {
     fn __repr__(&self) -> String {
-        format!("CallFrame({} {}, success={})", self.depth, self.kind, self.success)
+        format!(
+            "CallFrame({} {}, success={})",
+            self.depth, self.kind, self.success
+        )
     }
 }
 

@@ -75,11 +75,13 @@ fn parse_type(text: &str) -> Result<DynSolType, Fault> {
             "write canonical Solidity types, such as uint256, address[] or (address,bytes)",
         )
     })?;
-    if parsed.sol_type_name() != text {
+    // The crate writes one-element tuples in the Rust way.
+    let canonical = parsed.sol_type_name().replace(",)", ")");
+    if canonical != text {
         return Err(Fault::encoding(
             format!("{text:?} is not canonical"),
             text,
-            format!("write {}", parsed.sol_type_name()),
+            format!("write {canonical}"),
         ));
     }
     Ok(parsed)
@@ -194,7 +196,10 @@ fn from_python(kind: &DynSolType, value: Borrowed<'_, '_, PyAny>) -> Result<DynS
                     "give exactly that many; nothing is padded",
                 ));
             }
-            Ok(DynSolValue::FixedBytes(B256::right_padding_from(raw), *size))
+            Ok(DynSolValue::FixedBytes(
+                B256::right_padding_from(raw),
+                *size,
+            ))
         }
         DynSolType::Bytes => value
             .cast::<PyBytes>()
@@ -211,11 +216,7 @@ fn from_python(kind: &DynSolType, value: Borrowed<'_, '_, PyAny>) -> Result<DynS
             let values = items(value, kind)?;
             if values.len() != *size {
                 return Err(Fault::encoding(
-                    format!(
-                        "{} items for {}",
-                        values.len(),
-                        kind.sol_type_name()
-                    ),
+                    format!("{} items for {}", values.len(), kind.sol_type_name()),
                     "",
                     "give exactly that many",
                 ));
@@ -254,7 +255,9 @@ fn signed(
     let raw = value
         .call_method("to_bytes", (bits / 8, "big"), Some(&options))
         .map_err(refused)?;
-    let raw = raw.cast::<PyBytes>().map_err(|_| out_of_range(kind, value))?;
+    let raw = raw
+        .cast::<PyBytes>()
+        .map_err(|_| out_of_range(kind, value))?;
     let raw = raw.as_bytes();
     let fill = if raw[0] & 0x80 == 0 { 0 } else { 0xff };
     let mut word = [fill; 32];
@@ -294,8 +297,8 @@ fn to_python<'py>(py: Python<'py>, value: &DynSolValue) -> PyResult<Bound<'py, P
         DynSolValue::Function(function) => PyBytes::new(py, function.as_slice()).into_any(),
         DynSolValue::Bytes(raw) => PyBytes::new(py, raw).into_any(),
         DynSolValue::String(text) => PyString::new(py, text).into_any(),
-        DynSolValue::Array(inner)
-        | DynSolValue::FixedArray(inner)
-        | DynSolValue::Tuple(inner) => sequence_to_python(py, inner)?.into_any(),
+        DynSolValue::Array(inner) | DynSolValue::FixedArray(inner) | DynSolValue::Tuple(inner) => {
+            sequence_to_python(py, inner)?.into_any()
+        }
     })
 }

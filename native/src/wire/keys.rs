@@ -297,9 +297,9 @@ impl LocalKey {
                 transactions
                     .iter()
                     .map(|fields| {
-                        let (raw, hash) = fields.seal(&sign(fields.signing_digest(), key));
+                        let (raw, hash) = fields.seal(|digest| sign(digest, key));
                         SignedTransaction {
-                            raw: Data(raw.into()),
+                            raw: Data(raw),
                             hash: Word(hash),
                         }
                     })
@@ -342,12 +342,19 @@ impl LocalKey {
 pub fn recover(digest: Word, signature: &Bound<'_, PyBytes>) -> Result<Address20, Fault> {
     let raw: &[u8; 65] = signature.as_bytes().try_into().map_err(|_| {
         Fault::signature(
-            format!("a signature has 65 bytes, this has {}", signature.as_bytes().len()),
+            format!(
+                "a signature has 65 bytes, this has {}",
+                signature.as_bytes().len()
+            ),
             "signature",
             "give r, s and the y parity",
         )
     })?;
-    let mut parts = RawSignature { r: [0; 32], s: [0; 32], y_parity: raw[64] };
+    let mut parts = RawSignature {
+        r: [0; 32],
+        s: [0; 32],
+        y_parity: raw[64],
+    };
     parts.r.copy_from_slice(&raw[..32]);
     parts.s.copy_from_slice(&raw[32..64]);
     if parts.y_parity > 1 {

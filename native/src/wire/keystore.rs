@@ -172,8 +172,7 @@ pub fn seal(
             },
         },
     };
-    serde_json::to_string(&store)
-        .map_err(|_| malformed("the keystore cannot be written as JSON"))
+    serde_json::to_string(&store).map_err(|_| malformed("the keystore cannot be written as JSON"))
 }
 
 fn derive(crypto: &Crypto, password: &[u8]) -> Result<Zeroizing<[u8; DERIVED_BYTES]>, Fault> {

@@ -18,6 +18,11 @@ const TYPE_DYNAMIC_FEE: u8 = 0x02;
 /// Largest raw transaction that is decoded [bytes]; nodes refuse more.
 const RAW_BYTES_MAX: usize = 128 * 1024;
 
+/// Room for the type byte and the longest RLP header [bytes].
+const PREFIX_ROOM: usize = 10;
+/// Room for y parity, r and s [bytes].
+const SIGNATURE_ROOM: usize = 1 + 33 + 33;
+
 /// One entry of an access list: an address and its slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessEntry {
@@ -63,7 +68,11 @@ impl<'py> FromPyObject<'_, 'py> for DynamicFee {
             to: if to.is_none() {
                 None
             } else {
-                Some(to.extract::<Address20>().map_err(|fault| fault.within("to"))?.0)
+                Some(
+                    to.extract::<Address20>()
+                        .map_err(|fault| fault.within("to"))?
+                        .0,
+                )
             },
             value_wei: field!("value_wei", Amount),
             data: field!("data", Data),
@@ -102,12 +111,21 @@ pub fn access_list_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<AccessEntry>> {
 impl Encodable for AccessEntry {
     fn length(&self) -> usize {
         let payload = self.address.length() + self.slots.length();
-        payload + Header { list: true, payload_length: payload }.length()
+        payload
+            + Header {
+                list: true,
+                payload_length: payload,
+            }
+            .length()
     }
 
     fn encode(&self, out: &mut dyn alloy_rlp::BufMut) {
         let payload_length = self.address.length() + self.slots.length();
-        Header { list: true, payload_length }.encode(out);
+        Header {
+            list: true,
+            payload_length,
+        }
+        .encode(out);
         self.address.encode(out);
         self.slots.encode(out);
     }
@@ -156,33 +174,28 @@ impl DynamicFee {
         self.access_list.encode(out);
     }
 
-    fn encode_with(&self, payload_length: usize, tail: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut out = Vec::with_capacity(payload_length + 8);
-        out.push(TYPE_DYNAMIC_FEE);
-        Header { list: true, payload_length }.encode(&mut out);
-        self.encode_body(&mut out);
-        tail(&mut out);
-        out
+    /// The body once, with room before it for type and header, and after it for a signature.
+    fn unsigned(&self) -> Envelope {
+        let mut buffer = Vec::with_capacity(PREFIX_ROOM + self.body_length() + SIGNATURE_ROOM);
+        buffer.resize(PREFIX_ROOM, 0);
+        self.encode_body(&mut buffer);
+        Envelope { buffer }
     }
 
     /// What the key signs.
     pub fn signing_digest(&self) -> B256 {
-        keccak256(self.encode_with(self.body_length(), |_| {}))
+        keccak256(self.unsigned().framed())
     }
 
-    /// The raw bytes with their signature, ready to be broadcast, and their hash.
-    pub fn seal(&self, signature: &RawSignature) -> (Vec<u8>, B256) {
-        let r = U256::from_be_bytes(signature.r);
-        let s = U256::from_be_bytes(signature.s);
-        let parity = signature.y_parity;
-        let length = self.body_length() + parity.length() + r.length() + s.length();
-        let raw = self.encode_with(length, |out| {
-            parity.encode(out);
-            r.encode(out);
-            s.encode(out);
-        });
-        let hash = keccak256(&raw);
-        (raw, hash)
+    /// Encodes, signs and hashes: the raw bytes, ready to be broadcast, and their hash.
+    pub fn seal(&self, sign: impl FnOnce(B256) -> RawSignature) -> (Bytes, B256) {
+        let mut envelope = self.unsigned();
+        let signature = sign(keccak256(envelope.framed()));
+        signature.y_parity.encode(&mut envelope.buffer);
+        U256::from_be_bytes(signature.r).encode(&mut envelope.buffer);
+        U256::from_be_bytes(signature.s).encode(&mut envelope.buffer);
+        let raw = envelope.framed();
+        (Bytes::copy_from_slice(raw), keccak256(raw))
     }
 
     fn decode(raw: &[u8]) -> alloy_rlp::Result<(Self, RawSignature)> {
@@ -218,6 +231,26 @@ impl DynamicFee {
     }
 }
 
+/// A body with room for its frame: hashing unsigned and signed forms encodes the fields once.
+struct Envelope {
+    buffer: Vec<u8>,
+}
+
+impl Envelope {
+    /// Type byte, header and body, written where the body stands.
+    fn framed(&mut self) -> &[u8] {
+        let header = Header {
+            list: true,
+            payload_length: self.buffer.len() - PREFIX_ROOM,
+        };
+        let start = PREFIX_ROOM - 1 - header.length();
+        self.buffer[start] = TYPE_DYNAMIC_FEE;
+        let mut place = &mut self.buffer[start + 1..PREFIX_ROOM];
+        header.encode(&mut place);
+        &self.buffer[start..]
+    }
+}
+
 fn decode_to(buf: &mut &[u8]) -> alloy_rlp::Result<Option<Address>> {
     if buf.first() == Some(&alloy_rlp::EMPTY_STRING_CODE) {
         *buf = &buf[1..];
@@ -236,7 +269,11 @@ pub struct SignedTransaction {
 #[pymethods]
 impl SignedTransaction {
     fn __repr__(&self) -> String {
-        format!("SignedTransaction(hash={}, {} bytes)", self.hash.0, self.raw.0.len())
+        format!(
+            "SignedTransaction(hash={}, {} bytes)",
+            self.hash.0,
+            self.raw.0.len()
+        )
     }
 }
 
@@ -287,5 +324,9 @@ pub fn decode_dynamic_fee<'py>(
         Data(fields.data),
         PyTuple::new(py, access_list)?,
     );
-    Ok((values.into_pyobject(py)?, Address20(sender), Word(keccak256(raw))))
+    Ok((
+        values.into_pyobject(py)?,
+        Address20(sender),
+        Word(keccak256(raw)),
+    ))
 }
