@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+
+from seawall.ledger import Transaction
+from seawall.primitives.errors import FenceLostError, LedgerError, NonceTakenError
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.units import Address
+from tests.unit.ledger.samples import CHAIN_ID, LANE, NOW_S, accepted, committed, digest_of
+
+OTHER = Lane(CHAIN_ID, Address(b"\x09" * 20))
+
+
+def test_fence_grows_with_each_acquisition(tx: Transaction) -> None:
+    fences = [tx.lanes.acquire(LANE, "one", NOW_S, 30) for _ in range(3)]
+    assert fences == [1, 2, 3]
+    tx.lanes.require(LANE, 3)
+
+
+def test_live_lease_of_another_holder_is_respected_until_it_ends(tx: Transaction) -> None:
+    tx.lanes.acquire(LANE, "one", NOW_S, 30)
+    with pytest.raises(FenceLostError, match="held by one for 1 s more"):
+        tx.lanes.acquire(LANE, "two", NOW_S + 29, 30)
+    assert tx.lanes.acquire(LANE, "two", NOW_S + 30, 30) == 2
+
+
+def test_holder_whose_lane_was_taken_over_can_do_nothing(tx: Transaction) -> None:
+    old = tx.lanes.acquire(LANE, "one", NOW_S, 30)
+    tx.lanes.acquire(LANE, "two", NOW_S + 60, 30)
+    for work in (
+        lambda: tx.lanes.require(LANE, old),
+        lambda: tx.lanes.renew(LANE, old, NOW_S + 61, 30),
+        lambda: tx.lanes.release(LANE, old),
+    ):
+        with pytest.raises(FenceLostError, match="fence 1 is no longer held"):
+            work()
+
+
+def test_renewed_lease_lasts_longer(tx: Transaction) -> None:
+    fence = tx.lanes.acquire(LANE, "one", NOW_S, 30)
+    tx.lanes.renew(LANE, fence, NOW_S + 20, 30)
+    with pytest.raises(FenceLostError):
+        tx.lanes.acquire(LANE, "two", NOW_S + 40, 30)
+
+
+def test_released_lane_is_free_at_once_and_its_fence_is_spent(tx: Transaction) -> None:
+    fence = tx.lanes.acquire(LANE, "one", NOW_S, 30)
+    tx.lanes.release(LANE, fence)
+    with pytest.raises(FenceLostError):
+        tx.lanes.require(LANE, fence)
+    assert tx.lanes.acquire(LANE, "two", NOW_S, 30) == 2
+    assert [(row.lane, row.holder, row.fence) for row in tx.lanes.all()] == [(LANE, "two", 2)]
+
+
+def test_lane_never_acquired_is_not_held(tx: Transaction) -> None:
+    with pytest.raises(FenceLostError):
+        tx.lanes.require(LANE, 0)
+
+
+def test_nonce_is_taken_once(tx: Transaction) -> None:
+    number = accepted(tx).number
+    tx.slots.insert(LANE, 4, "plan", number)
+    with pytest.raises(NonceTakenError, match="nonce 4 is taken"):
+        tx.slots.insert(LANE, 4, "gap_fill", None)
+
+
+def test_highest_and_open_are_of_the_lane(tx: Transaction) -> None:
+    assert tx.slots.highest(LANE) is None
+    for nonce in (7, 5, 6):
+        tx.slots.insert(LANE, nonce, "gap_fill", None)
+    tx.slots.insert(OTHER, 99, "cancel", None)
+    tx.slots.settle(LANE, 6, None)
+    assert tx.slots.highest(LANE) == 7
+    assert [slot.nonce for slot in tx.slots.open(LANE)] == [5, 7]
+
+
+def test_settled_slot_names_its_consumer_for_ever(tx: Transaction) -> None:
+    tx.slots.insert(LANE, 0, "gap_fill", None)
+    settled = tx.slots.settle(LANE, 0, digest_of("x"))
+    assert tx.slots.settle(LANE, 0, digest_of("x")) == settled == tx.slots.get(LANE, 0)
+    with pytest.raises(LedgerError, match="was settled by"):
+        tx.slots.settle(LANE, 0, None)
+    with pytest.raises(LedgerError, match="no such slot"):
+        tx.slots.settle(LANE, 1, None)
+
+
+def test_purpose_and_its_facts_must_agree(tx: Transaction) -> None:
+    number = accepted(tx).number
+    for purpose, intent, block_hash in (
+        ("plan", None, None),
+        ("gap_fill", number, None),
+        ("foreign", None, None),
+        ("cancel", None, digest_of("b")),
+    ):
+        with pytest.raises(LedgerError, match="needs"):
+            tx.slots.insert(LANE, 0, purpose, intent, block_hash)  # type: ignore[arg-type]
+
+
+def test_reorg_frees_foreign_slots_but_none_of_ours(tx: Transaction) -> None:
+    tx.slots.insert(LANE, 0, "foreign", None, digest_of("gone"))
+    tx.slots.insert(LANE, 1, "foreign", None, digest_of("stays"))
+    tx.slots.insert(LANE, 2, "foreign", None, digest_of("gone"))
+    tx.slots.settle(LANE, 2, digest_of("them"))
+    committed(tx, 3)
+    assert [slot.nonce for slot in tx.slots.forget_foreign([digest_of("gone"), digest_of("other")])] == [0]
+    assert [slot.nonce for slot in tx.slots.listing(10, lane=LANE)] == [3, 2, 1]
+
+
+def test_listing_pages_from_the_newest(tx: Transaction) -> None:
+    for nonce in range(4):
+        tx.slots.insert(LANE, nonce, "gap_fill", None)
+    tx.slots.insert(OTHER, 0, "gap_fill", None)
+    assert [s.nonce for s in tx.slots.listing(2, before=3, lane=LANE)] == [2, 1]
+    newest = tx.slots.listing(1)
+    assert newest[0].lane == OTHER
+    assert [s.nonce for s in tx.slots.listing(2, before=newest[0].row)] == [3, 2]
