@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from seawall.rollout.devnet import (
     Trader,
     down,
     load,
+    node,
     running,
     save,
     status,
@@ -395,6 +397,19 @@ class TestLifecycle:
         with pytest.raises(RolloutError, match="anvil"):
             up(DevnetSettings(tmp_path, port=port))
         assert status(tmp_path) is None
+
+    def test_a_node_that_hangs_is_still_stopped(
+        self, built_devnet: BuiltState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(node, "STOP_SEQUENCE", ((signal.SIGTERM, 0.1), (signal.SIGKILL, 5.0)))
+        info = up(DevnetSettings(tmp_path))
+        os.kill(info.pid, signal.SIGSTOP)
+        try:
+            assert down(tmp_path)
+        finally:
+            if is_alive(info.pid):
+                os.kill(info.pid, signal.SIGKILL)
+        assert not is_alive(info.pid)
 
     def test_a_reused_process_id_is_not_taken_for_the_devnet(self, devnet: Devnet, tmp_path: Path) -> None:
         stale = DevnetInfo(

@@ -118,6 +118,8 @@ def _deploy_everything(toolchain: Toolchain, target: Path) -> None:
         node = start_node(toolchain.anvil, settings)
         try:
             with DevnetRpc(node.url) as rpc:
+                # Immutables hold deployment times, so blocks must not follow this machine's speed.
+                rpc.call("anvil_setBlockTimestampInterval", 1)
                 deployer = Deployer(rpc, toolchain, compiled)
                 tokens.deploy_tokens(deployer)
                 uniswap.deploy_v2(deployer)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,10 +22,11 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.native import abi_decode, encode_call
-from seawall.primitives.errors import EndpointError, InputError, RolloutError
+from seawall.primitives.errors import InputError, RolloutError
+from seawall.primitives.ports import SystemClock
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.build import build_state, cache_directory, dump_state
-from seawall.rollout.devnet.node import BASE_FEE_WEI, NodeSettings, is_alive, start_node, stop_process
+from seawall.rollout.devnet.node import BASE_FEE_WEI, NodeSettings, is_node_of, start_node, stop_process
 from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc, as_int
 from seawall.rollout.devnet.toolchain import Toolchain
 
@@ -136,7 +136,7 @@ def down(directory: Path) -> bool:
     info = _read_info(directory)
     if info is None:
         return False
-    stopped = _is_ours(info)
+    stopped = is_node_of(info.pid, info.log)
     if stopped:
         stop_process(info.pid)
     (directory / _INFO_FILE).unlink(missing_ok=True)
@@ -146,7 +146,7 @@ def down(directory: Path) -> bool:
 def status(directory: Path) -> DevnetStatus | None:
     """Where the devnet of this directory stands; None when none runs."""
     info = _read_info(directory)
-    if info is None or not _is_ours(info):
+    if info is None or not is_node_of(info.pid, info.log):
         return None
     with DevnetRpc(info.rpc_url) as rpc:
         latest, safe, final = (
@@ -246,7 +246,7 @@ def _start(
     try:
         with DevnetRpc(node.url) as rpc:
             book.verify(rpc)
-            refresh(rpc, book, int(time.time()))
+            refresh(rpc, book, SystemClock().now_s())
         info = DevnetInfo(
             rpc_url=node.url,
             ws_url="ws" + node.url.removeprefix("http"),
@@ -284,17 +284,6 @@ def _read_info(directory: Path) -> DevnetInfo | None:
         ) from error
 
 
-def _is_ours(info: DevnetInfo) -> bool:
-    """Whether the recorded process still runs and serves the devnet; process ids are used again by others."""
-    if not is_alive(info.pid):
-        return False
-    try:
-        with DevnetRpc(info.rpc_url) as rpc:
-            return rpc.integer("eth_chainId") == info.chain_id
-    except EndpointError:
-        return False
-
-
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
@@ -307,7 +296,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _require_nothing_running(directory: Path) -> None:
     info = _read_info(directory)
-    if info is not None and _is_ours(info):
+    if info is not None and is_node_of(info.pid, info.log):
         raise RolloutError(
             f"a devnet runs already: process {info.pid}, {info.rpc_url}",
             str(directory),
@@ -317,7 +306,7 @@ def _require_nothing_running(directory: Path) -> None:
 
 def _require_running(directory: Path) -> DevnetInfo:
     info = _read_info(directory)
-    if info is None or not _is_ours(info):
+    if info is None or not is_node_of(info.pid, info.log):
         raise RolloutError("no devnet runs here", str(directory), "start one with `seawall devnet up`")
     return info
 

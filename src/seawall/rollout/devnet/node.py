@@ -21,7 +21,7 @@ from typing import Final
 from seawall.primitives.errors import RolloutError
 from seawall.rollout.devnet.rpc import BLOCK_GAS_LIMIT, CHAIN_ID, DevnetRpc
 
-__all__ = ["NodeSettings", "RunningNode", "is_alive", "start_node", "stop_process"]
+__all__ = ["NodeSettings", "RunningNode", "is_alive", "is_node_of", "start_node", "stop_process"]
 
 HARDFORK: Final = "prague"
 SLOTS_IN_AN_EPOCH: Final = 2
@@ -99,6 +99,21 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def is_node_of(pid: int, log_file: Path) -> bool:
+    """Whether the process is the node that `start_node` started with this log file.
+
+    Process ids are used again by others, and a node that hangs must still be found: so the process's command
+    line decides. Without /proc only being alive can be told.
+    """
+    if not is_alive(pid):
+        return False
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return is_alive(pid)
+    return os.fsencode(_states_folder(log_file)) in command.split(b"\0")
+
+
 def stop_process(pid: int) -> None:
     """Ask the process to end, insist after a bound, and reap it if it is ours."""
     for signal_number, wait_s in STOP_SEQUENCE:
@@ -133,7 +148,7 @@ def _arguments(binary: Path, settings: NodeSettings) -> list[str]:
         "--base-fee",
         str(BASE_FEE_WEI),
         "--cache-path",
-        str(settings.log_file.parent / "states"),
+        str(_states_folder(settings.log_file)),
     ]
     if settings.block_time_s is not None:
         arguments += ["--block-time", f"{settings.block_time_s:g}"]
@@ -144,6 +159,10 @@ def _arguments(binary: Path, settings: NodeSettings) -> list[str]:
     if settings.genesis_time_s is not None:
         arguments += ["--timestamp", str(settings.genesis_time_s)]
     return arguments
+
+
+def _states_folder(log_file: Path) -> Path:
+    return log_file.parent / "states"
 
 
 def _listening_port(pid: int, log_file: Path) -> int:
