@@ -106,6 +106,13 @@ class ChainClient:
     async def balance_at(self, address: Address, block_hash: Hash) -> int:
         return decoding.quantity(await self._state("eth_getBalance", address, block_hash), "balance")
 
+    async def balances_at(self, addresses: Sequence[Address], block_hash: Hash) -> list[int]:
+        """Native balances in order, of exactly this block [wei]."""
+        pin = pin_of(block_hash)
+        requests = [Request("eth_getBalance", (hex_text(address), pin)) for address in addresses]
+        answers = await self.pool.batch(requests, pinned=True) if requests else []
+        return [decoding.quantity(_value("eth_getBalance", answer), "balance") for answer in answers]
+
     async def code_at(self, address: Address, block_hash: Hash) -> bytes:
         return decoding.data(await self._state("eth_getCode", address, block_hash), "code")
 

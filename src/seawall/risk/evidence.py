@@ -11,7 +11,7 @@ from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement
 from seawall.risk.limits import OurAddresses, RiskLimits
 
-__all__ = ["Evidence", "below", "above", "cannot_measure"]
+__all__ = ["Evidence", "above", "below", "cannot_measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,11 @@ class Evidence:
     @property
     def holders(self) -> frozenset[Address]:
         """Our addresses, the plan's executor and payee included."""
-        return self.ours.holders | {self.candidate.lane.key, self.candidate.plan.target if self.candidate.plan.is_executor_plan else self.candidate.lane.key, self.payee}
+        return self.ours.holders | {
+            self.candidate.lane.key,
+            self.candidate.plan.target if self.candidate.plan.is_executor_plan else self.candidate.lane.key,
+            self.payee,
+        }
 
     def is_native_like(self, token: Address) -> bool:
         """Native and wrapped native count 1:1."""
@@ -71,16 +75,22 @@ def below(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, 
     """A finding that must not exceed `limit`."""
     passed = measured <= limit
     reason = f"{what} {measured} {unit} is {'within' if passed else 'above'} the limit of {limit} {unit}"
-    return Measurement(guard, measured, limit, limit - measured, unit, passed, evidence.simulation.base_hash, reason)
+    return Measurement(
+        guard, measured, limit, limit - measured, unit, passed, evidence.simulation.base_hash, reason
+    )
 
 
 def above(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:
     """A finding that must not fall short of `limit`."""
     passed = measured >= limit
     reason = f"{what} {measured} {unit} is {'at least' if passed else 'under'} the required {limit} {unit}"
-    return Measurement(guard, measured, limit, measured - limit, unit, passed, evidence.simulation.base_hash, reason)
+    return Measurement(
+        guard, measured, limit, measured - limit, unit, passed, evidence.simulation.base_hash, reason
+    )
 
 
 def cannot_measure(guard: str, evidence: Evidence, limit: int, unit: str, why: str) -> Measurement:
     """A guard that cannot measure refuses."""
-    return Measurement(guard, None, limit, None, unit, False, evidence.simulation.base_hash, f"cannot measure: {why}")
+    return Measurement(
+        guard, None, limit, None, unit, False, evidence.simulation.base_hash, f"cannot measure: {why}"
+    )

@@ -79,11 +79,31 @@ class Gate:
 
 def _simulation_finding(evidence: Evidence) -> Measurement:
     simulation = evidence.simulation
-    reason = "the exact payload runs on the pinned block" if simulation.success else f"it would revert: {simulation.reason}"
+    reason = (
+        "the exact payload runs on the pinned block"
+        if simulation.success
+        else f"it would revert: {simulation.reason}"
+    )
     return Measurement(
-        "simulation", int(simulation.success), 1, int(simulation.success) - 1, "success", simulation.success, simulation.base_hash, reason
+        "simulation",
+        int(simulation.success),
+        1,
+        int(simulation.success) - 1,
+        "success",
+        simulation.success,
+        simulation.base_hash,
+        reason,
     )
 
 
 def _halted(evidence: Evidence) -> Measurement:
-    return Measurement("authority", 0, 1, -1, "authority", False, evidence.simulation.base_hash, "HALT is in force: nothing is signed")
+    return Measurement(
+        "authority",
+        0,
+        1,
+        -1,
+        "authority",
+        False,
+        evidence.simulation.base_hash,
+        "HALT is in force: nothing is signed",
+    )

@@ -19,7 +19,9 @@ class RiskLimits:
     slippage_bps_max: int = 50
     max_fee_per_gas_wei: int = 500 * 10**9
     oracle_age_s_max: int = 3_600
-    position_caps: dict[Address, int] = field(default_factory=dict)  # per token [smallest unit]; unlisted: refused
+    position_caps: dict[Address, int] = field(
+        default_factory=dict
+    )  # per token [smallest unit]; unlisted: refused
     key_balance_min_wei: int = 0
     reduce_loss_bps: int = 100
     validity_blocks: int = 3

@@ -75,7 +75,9 @@ class ReduceRule:
         probes += [Probe(f.label, f.feed, encode_call("latestRoundData()", ())) for f in self.feeds]
         for token in self.debt_tokens:
             for holder in sorted(holders):
-                probes.append(Probe(_debt_label(token, holder), token, encode_call("balanceOf(address)", (holder,))))
+                probes.append(
+                    Probe(_debt_label(token, holder), token, encode_call("balanceOf(address)", (holder,)))
+                )
         unique = {probe.label: probe for probe in probes}
         return tuple(unique.values())
 
@@ -96,7 +98,11 @@ class ReduceRule:
 
     def _changes(self, evidence: Evidence) -> dict[Address, int]:
         tokens = {flow.token for flow in evidence.simulation.flows} | set(self.debt_tokens)
-        changes = {token: evidence.simulation.net(evidence.holders, token) for token in tokens if token not in self.debt_tokens}
+        changes = {
+            token: evidence.simulation.net(evidence.holders, token)
+            for token in tokens
+            if token not in self.debt_tokens
+        }
         for token in self.debt_tokens:
             before, after = self._debt(evidence, token)
             if before is not None and after is not None:
@@ -109,7 +115,10 @@ class ReduceRule:
         before = after = 0
         for holder in evidence.holders:
             label = _debt_label(token, holder)
-            one_before, one_after = _word(evidence.simulation.probes_before.get(label)), _word(evidence.simulation.probes.get(label))
+            one_before, one_after = (
+                _word(evidence.simulation.probes_before.get(label)),
+                _word(evidence.simulation.probes.get(label)),
+            )
             if one_before is None or one_after is None:
                 return None, None
             before, after = before + one_before, after + one_after
@@ -119,13 +128,26 @@ class ReduceRule:
         name = f"{_GUARD}.nothing_rises"
         for token in self.debt_tokens:
             if self._debt(evidence, token) == (None, None):
-                return cannot_measure(name, evidence, 0, "units", f"debt in {address_text(token)} could not be read")
-        risen = max((c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0)
+                return cannot_measure(
+                    name, evidence, 0, "units", f"debt in {address_text(token)} could not be read"
+                )
+        risen = max(
+            (c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0
+        )
         return below(name, evidence, max(0, risen), 0, "units", "rise of a debt, asset or receipt token of")
 
     def _something_falls(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
-        fallen = max((-c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0)
-        return above(f"{_GUARD}.something_falls", evidence, max(0, fallen), 1, "units", "fall of a debt, asset or receipt token of")
+        fallen = max(
+            (-c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0
+        )
+        return above(
+            f"{_GUARD}.something_falls",
+            evidence,
+            max(0, fallen),
+            1,
+            "units",
+            "fall of a debt, asset or receipt token of",
+        )
 
     def _health_holds(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
         name = f"{_GUARD}.health"
@@ -145,7 +167,9 @@ class ReduceRule:
         return below(name, evidence, worst, 0, "wad", "fall of a health factor of ours of")
 
     def _has_debt(self, evidence: Evidence, holder: Address) -> bool:
-        return any(_word(evidence.simulation.probes.get(_debt_label(t, holder))) != 0 for t in self.debt_tokens)
+        return any(
+            _word(evidence.simulation.probes.get(_debt_label(t, holder))) != 0 for t in self.debt_tokens
+        )
 
     def _receipt_falls(self, evidence: Evidence, holder: Address, changes: dict[Address, int]) -> bool:
         receipts = [t for t in changes if self.classes.get(t) is TokenClass.RECEIPT]
@@ -154,7 +178,11 @@ class ReduceRule:
     def _no_allowance_wider(self, evidence: Evidence) -> Measurement:
         # The last Approval of each (token, owner, spender) is what is left; anything left above zero is refused, since
         # what stood before is not known to be as wide.
-        left = {(a.token, a.owner, a.spender): a.amount for a in evidence.simulation.allowances if a.owner in evidence.holders}
+        left = {
+            (a.token, a.owner, a.spender): a.amount
+            for a in evidence.simulation.allowances
+            if a.owner in evidence.holders
+        }
         widest = max(left.values(), default=0)
         return below(f"{_GUARD}.allowance", evidence, widest, 0, "units", "allowance left behind of")
 
@@ -167,7 +195,9 @@ class ReduceRule:
                 continue
             value = self._value(evidence, priced.get(token), abs(change))
             if value is None:
-                return cannot_measure(name, evidence, limit, "bps", f"no fresh pinned price for {address_text(token)}")
+                return cannot_measure(
+                    name, evidence, limit, "bps", f"no fresh pinned price for {address_text(token)}"
+                )
             improves = change < 0 if self.classes[token] is TokenClass.DEBT else change > 0
             gained, lost = (gained + value, lost) if improves else (gained, lost + value)
         bps = ceil_div(max(0, lost - gained) * BPS, max(1, lost))
@@ -178,7 +208,9 @@ class ReduceRule:
             return None
         raw = evidence.simulation.probes.get(feed.label)
         try:
-            values: Sequence[object] = abi_decode(("uint80", "int256", "uint256", "uint256", "uint80"), raw) if raw else ()
+            values: Sequence[object] = (
+                abi_decode(("uint80", "int256", "uint256", "uint256", "uint80"), raw) if raw else ()
+            )
         except EncodingError:
             return None
         if len(values) != 5:

@@ -49,7 +49,7 @@ class ChainLoop:
     confirmer: Confirmer
     outbox: Outbox
     runners: Sequence[LaneRunner]
-    listeners: Sequence[HeadListener]
+    listeners: list[HeadListener]
     poll_interval_s: float
     on_integrity_alarm: Callable[[IntegrityAlarm], None]
     _wake: asyncio.Event = field(default_factory=asyncio.Event)

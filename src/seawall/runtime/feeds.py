@@ -14,9 +14,9 @@ from typing import Final, Protocol
 
 from seawall.chain.heads import HeadChange
 from seawall.ledger import Ledger
-from seawall.ledger.ledger import Transaction
 from seawall.ledger.rows import EventRow
-from seawall.primitives.blocks import Log, Read
+from seawall.ledger.transaction import Transaction
+from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.bounds import EVENT_BATCH_MAX, LOGS_PENDING_MAX
 from seawall.primitives.errors import (
     EndpointError,
@@ -52,7 +52,7 @@ _log = get_logger(__name__)
 class StrategyPort(Protocol):
     """A strategy, wherever it runs."""
 
-    async def decide(self, observation: Observation, state: bytes) -> Decision:
+    async def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
         """Raises `StrategyError` if the strategy failed, hung, or is stopped."""
         ...
 
@@ -104,10 +104,10 @@ class Feed:
     async def turn(self) -> None:
         """Build the observation that is due, if any, let the strategy decide, and commit the decision."""
         try:
-            observation, state, cursor = await self._observation()
+            observation, (version, state), cursor = await self._observation()
             if observation is None:
                 return
-            decision = await self.port.decide(observation, state)
+            decision = await self.port.decide(observation, state, version)
             correlation_id = f"{self.strategy}-{observation.seq}"
             with correlated(correlation_id):
                 await self._commit(decision, correlation_id, observation, cursor)
@@ -119,14 +119,14 @@ class Feed:
             self.desk.parts.metrics.strategy_failed(self.strategy)
             _log.error("decision_rejected", strategy=self.strategy, cause=str(error))
 
-    async def _observation(self) -> tuple[Observation | None, bytes, int]:
+    async def _observation(self) -> tuple[Observation | None, tuple[int, bytes], int]:
         block = self.desk.base()
         cursor_name, now_s = self._cursor("events"), self.desk.parts.clock.now_s()
 
-        def gather(tx: Transaction) -> tuple[list[EventRow], int, bytes, list[str]]:
+        def gather(tx: Transaction) -> tuple[list[EventRow], int, tuple[int, bytes], list[str]]:
             after = tx.events.cursor(cursor_name)
             events = tx.events.after(after, EVENT_BATCH_MAX, _INTENT_EVENTS)
-            _, state = tx.states.get(self.strategy)
+            state = tx.states.get(self.strategy)
             due = [t.name for t in tx.timers.due(now_s) if t.strategy == self.strategy]
             return events, after, state, due
 
@@ -136,7 +136,7 @@ class Feed:
         cause = self._cause(bool(own), bool(timers))
         if cause is None:
             return None, state, cursor
-        reads = await self._reads(block.hash)
+        reads = await self._reads(block)
         intents = await self._intent_events(own)
         logs, self._logs = tuple(self._logs), []
         gaps = (LogGap(block.chain_id, self._dropped),) if self._dropped else ()
@@ -145,7 +145,18 @@ class Feed:
         self._dropped, self._head_due = 0, False
         self.seq += 1
         observation = Observation(
-            self.strategy, self.seq, cause, now_s, block, reads, logs, gaps, intents, tuple(timers), removed, command
+            self.strategy,
+            self.seq,
+            cause,
+            now_s,
+            block,
+            reads,
+            logs,
+            gaps,
+            intents,
+            tuple(timers),
+            removed,
+            command,
         )
         return observation, state, cursor
 
@@ -162,9 +173,9 @@ class Feed:
             return Cause.LOGS
         return Cause.HEAD if self._head_due else None
 
-    async def _reads(self, block_hash: Hash) -> dict[str, bytes | None]:
+    async def _reads(self, block: Block) -> dict[str, bytes | None]:
         reads: tuple[Read, ...] = self.subscription.reads
-        return await self.desk.parts.client.call_at(reads, block_hash) if reads else {}
+        return await self.desk.parts.client.call_at(reads, block) if reads else {}
 
     async def _intent_events(self, events: list[EventRow]) -> tuple[IntentEvent, ...]:
         numbers = [event.intent for event in events if event.intent is not None]
@@ -174,7 +185,11 @@ class Feed:
             if event.intent is None:
                 continue
             row = rows[event.intent]
-            state = IntentState(event.kind.removeprefix("intent.")) if event.kind.startswith("intent.") else IntentState.COMMITTED
+            state = (
+                IntentState(event.kind.removeprefix("intent."))
+                if event.kind.startswith("intent.")
+                else IntentState.COMMITTED
+            )
             found.append(
                 IntentEvent(
                     row.plan.idempotency_key,
@@ -187,9 +202,13 @@ class Feed:
             )
         return tuple(found)
 
-    async def _commit(self, decision: Decision, correlation_id: str, observation: Observation, cursor: int) -> None:
+    async def _commit(
+        self, decision: Decision, correlation_id: str, observation: Observation, cursor: int
+    ) -> None:
         if decision.strategy != self.strategy or decision.seq != observation.seq:
-            what = f"answered observation {decision.seq} of {decision.strategy!r} instead of {observation.seq}"
+            what = (
+                f"answered observation {decision.seq} of {decision.strategy!r} instead of {observation.seq}"
+            )
             raise StrategyError(what, self.strategy, "a decision must name the observation that it answers")
         if decision.subscriptions is not None:
             self._resubscribe(decision.subscriptions)
@@ -222,4 +241,9 @@ class Feed:
 
 
 def _finality_of(kind: str) -> Finality | None:
-    return {"inclusion.added": Finality.INCLUDED, "inclusion.safe": Finality.SAFE, "intent.landed": Finality.FINAL, "intent.failed": Finality.FINAL}.get(kind)
+    return {
+        "inclusion.added": Finality.INCLUDED,
+        "inclusion.safe": Finality.SAFE,
+        "intent.landed": Finality.FINAL,
+        "intent.failed": Finality.FINAL,
+    }.get(kind)

@@ -18,8 +18,8 @@ from seawall.ledger.rows import Account, AttemptRow, Leg
 from seawall.native import encode_call, event_topic
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.errors import ProtocolError, UnavailableError
-from seawall.primitives.units import NATIVE, Address, Hash, address_text
-from seawall.protocols.executor.events import native_legs
+from seawall.primitives.units import NATIVE, Address, address_text
+from seawall.protocols.executor.events import NativeMoved, decode_event
 from seawall.risk.limits import OurAddresses
 
 __all__ = ["Accountant", "BlockAccount", "Entry", "Included", "realised_of"]
@@ -73,7 +73,7 @@ class Accountant:
     def _entry(self, included: Included, holders: frozenset[Address]) -> Entry:
         receipt, payload = included.receipt, included.attempt.payload
         legs: list[Leg] = []
-        fee_wei = receipt.gas_used * receipt.effective_gas_price_wei + receipt.l1_fee_wei
+        fee_wei = receipt.fee_wei
         legs += [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
         if receipt.status:
             legs += _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
@@ -94,8 +94,10 @@ class Accountant:
                 out = _move(holders, log.address, holder, log.address, amount)
                 # A plain key is paid by the call itself; an executor reports its native legs by its own event.
                 return out if holder == target else out + _move(holders, NATIVE, log.address, holder, amount)
-        if log.address == target:
-            return [leg for flow in native_legs(log) for leg in _move(holders, NATIVE, flow.sender, flow.receiver, flow.amount)]
+        moved = decode_event(log, target)
+        if isinstance(moved, NativeMoved):
+            ends = (moved.counterparty, target) if moved.amount_wei > 0 else (target, moved.counterparty)
+            return _move(holders, NATIVE, *ends, abs(moved.amount_wei))
         return []
 
     async def _prove(self, block: Block, entries: Sequence[Entry], holders: frozenset[Address]) -> list[Leg]:
@@ -105,8 +107,12 @@ class Accountant:
                 if not isinstance(leg.account, str):
                     booked[(leg.account, leg.token)] += leg.delta
         wanted = sorted(set(booked) | {(holder, NATIVE) for holder in holders})
-        after = await self._balances(wanted, block.hash, block)
-        before = await self._balances(wanted, block.parent_hash, block)
+        parent = await self.client.block_by_hash(block.parent_hash)
+        if parent is None:
+            what = f"the parent of block {block.number} is not known"
+            raise UnavailableError(what, "accounting", "the proof is tried again at the next poll")
+        after = await self._balances(wanted, block)
+        before = await self._balances(wanted, parent)
         found = []
         for pair, was, now in zip(wanted, before, after, strict=True):
             difference = (now - was) - booked[pair]
@@ -114,21 +120,27 @@ class Accountant:
                 found.append(Leg(pair[0], pair[1], difference))
         return found
 
-    async def _balances(self, wanted: Sequence[tuple[Address, Address]], block_hash: Hash, block: Block) -> list[int]:
+    async def _balances(self, wanted: Sequence[tuple[Address, Address]], block: Block) -> list[int]:
         native = [holder for holder, token in wanted if token == NATIVE]
         reads = tuple(
             Read(f"{holder.hex()}:{token.hex()}", token, encode_call("balanceOf(address)", (holder,)))
             for holder, token in wanted
             if token != NATIVE
         )
-        native_balances = dict(zip(native, await self.client.balances_at(native, block_hash), strict=True))
-        answers = await self.client.call_at(reads, block_hash) if reads else {}
+        native_balances = dict(zip(native, await self.client.balances_at(native, block.hash), strict=True))
+        answers = await self.client.call_at(reads, block) if reads else {}
         balances = []
         for holder, token in wanted:
-            raw = native_balances[holder] if token == NATIVE else _uint(answers.get(f"{holder.hex()}:{token.hex()}"))
+            raw = (
+                native_balances[holder]
+                if token == NATIVE
+                else _uint(answers.get(f"{holder.hex()}:{token.hex()}"))
+            )
             if raw is None:
                 what = f"balance of {address_text(token)} for {address_text(holder)} could not be read"
-                raise UnavailableError(what, f"block {block.number}", "the proof is tried again at the next poll")
+                raise UnavailableError(
+                    what, f"block {block.number}", "the proof is tried again at the next poll"
+                )
             balances.append(raw)
         return balances
 
@@ -138,7 +150,9 @@ def realised_of(legs: Sequence[Leg], holders: frozenset[Address], tokens: frozen
     return sum(leg.delta for leg in legs if leg.account in holders and leg.token in tokens)
 
 
-def _move(holders: frozenset[Address], token: Address, sender: Address, receiver: Address, amount: int) -> list[Leg]:
+def _move(
+    holders: frozenset[Address], token: Address, sender: Address, receiver: Address, amount: int
+) -> list[Leg]:
     """Legs of one movement that touches us; the other side is the world."""
     if amount == 0 or sender == receiver or (sender not in holders and receiver not in holders):
         return []
@@ -156,7 +170,9 @@ def _merged(legs: Sequence[Leg]) -> tuple[Leg, ...]:
     for (_, token), delta in sums.items():
         totals[token] += delta
     if any(totals.values()):
-        raise ProtocolError("an entry does not balance", "accounting", "this is a bug: report it with the transaction")
+        raise ProtocolError(
+            "an entry does not balance", "accounting", "this is a bug: report it with the transaction"
+        )
     return tuple(Leg(account, token, delta) for (account, token), delta in sums.items() if delta)
 
 

@@ -19,8 +19,10 @@ from seawall.primitives.units import ceil_div
 from seawall.primitives.verdicts import Candidate, Payload
 from seawall.protocols.executor.encoding import execution_calldata
 
-__all__ = ["build_candidate", "gas_limit_for", "gas_limit_room"]
+__all__ = ["NO_FEES", "build_candidate", "gas_limit_for", "gas_limit_room"]
 
+# What a candidate promises while only its gas is measured: no fee, so that no profit check depends on the room given.
+NO_FEES: Final = FeeQuote(0, 0, 0, 0)
 _REFUND_NUMERATOR: Final = 5
 _REFUND_DENOMINATOR: Final = 4
 _MARGIN_GAS: Final = 15_000
@@ -35,7 +37,9 @@ def gas_limit_for(gas_used: int, base: Block) -> int:
     """Enough gas for a run that used `gas_used` after refunds."""
     if gas_used == 21_000:
         return gas_used
-    return min(gas_limit_room(base), ceil_div(gas_used * _REFUND_NUMERATOR, _REFUND_DENOMINATOR) + _MARGIN_GAS)
+    return min(
+        gas_limit_room(base), ceil_div(gas_used * _REFUND_NUMERATOR, _REFUND_DENOMINATOR) + _MARGIN_GAS
+    )
 
 
 def build_candidate(
@@ -64,6 +68,10 @@ def _payload(row: IntentRow, lane: Lane, gas_limit: int, max_total_fee_wei: int)
     if isinstance(body, DirectBody):
         return Payload(lane.chain_id, lane.key, body.target, body.calldata, body.value_wei, gas_limit)
     data = execution_calldata(
-        row.plan, body, intent_id=row.intent_id, plan_digest=row.plan_digest, max_total_fee_wei=max_total_fee_wei
+        row.plan,
+        body,
+        intent_id=row.intent_id,
+        plan_digest=row.plan_digest,
+        max_total_fee_wei=max_total_fee_wei,
     )
     return Payload(lane.chain_id, lane.key, body.executor, data, 0, gas_limit)

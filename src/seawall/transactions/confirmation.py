@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from seawall.chain.client import Receipt
 from seawall.chain.heads import HeadChange
-from seawall.ledger.ledger import Transaction
 from seawall.ledger.rows import AttemptRow, EventData, InclusionRow, IntentRow, Leg, PostingEntry
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import UnavailableError
 from seawall.primitives.identifiers import IntentNumber, Lane
@@ -81,14 +80,18 @@ class Confirmer:
             await desk.rebuild_overlay()
 
     async def _find(self, block: Block) -> _Found:
-        hashes = [h for h in await self.desk.parts.client.block_transactions(block.hash) if h in self.desk.unsettled]
+        hashes = [
+            h for h in await self.desk.parts.client.block_transactions(block.hash) if h in self.desk.unsettled
+        ]
         if not hashes:
             return _Found(block, (), BlockAccount((), ()))
         included = []
         for tx_hash, receipt in zip(hashes, await self.desk.parts.client.receipts(hashes), strict=True):
             if receipt is None or receipt.block_hash != block.hash:
                 what = f"the receipt of {hex_text(tx_hash)} is not of block {block.number}"
-                raise UnavailableError(what, self.desk.parts.network.name, "the head is handled again at the next poll")
+                raise UnavailableError(
+                    what, self.desk.parts.network.name, "the head is handled again at the next poll"
+                )
             attempt = self.desk.unsettled[tx_hash]
             included.append(Included(attempt, receipt, await self._holders(attempt)))
         return _Found(block, tuple(included), await self.accountant.account(block, included))
@@ -108,14 +111,23 @@ class Confirmer:
             return [], []
         client = self.desk.parts.client
         final = await client.block_by_number(change.final_number)
-        nonces = {lane: await client.nonce_at(lane.key, final.hash) for lane in {row.lane for row in suspects}}
+        if final is None:
+            what = f"final block {change.final_number} is not known"
+            raise UnavailableError(
+                what, self.desk.parts.network.name, "the head is handled again at the next poll"
+            )
+        nonces = {
+            lane: await client.nonce_at(lane.key, final.hash) for lane in {row.lane for row in suspects}
+        }
         mined = {h for block in change.added for h in await client.block_transactions(block.hash)}
         missed: dict[Hash, _Found] = {}
         foreign = []
         for row in suspects:
             if row.nonce >= nonces[row.lane]:
                 continue
-            siblings = [h for h, r in self.desk.unsettled.items() if (r.lane, r.nonce) == (row.lane, row.nonce)]
+            siblings = [
+                h for h, r in self.desk.unsettled.items() if (r.lane, r.nonce) == (row.lane, row.nonce)
+            ]
             if mined.intersection(siblings):
                 continue
             receipts = [r for r in await client.receipts(siblings) if r is not None]
@@ -124,10 +136,17 @@ class Confirmer:
             for receipt in receipts:
                 if receipt.block_hash not in missed:
                     block = await client.block_by_hash(receipt.block_hash)
+                    if block is None:
+                        what = f"block {hex_text(receipt.block_hash)} of a receipt is not known"
+                        raise UnavailableError(
+                            what, self.desk.parts.network.name, "the head is handled again"
+                        )
                     missed[block.hash] = replace(await self._find(block), followed=False)
         return list(missed.values()), foreign
 
-    def _commit(self, tx: Transaction, change: HeadChange, found: Sequence[_Found], foreign: Sequence[AttemptRow]) -> list[tuple[Lane, int]]:
+    def _commit(
+        self, tx: Transaction, change: HeadChange, found: Sequence[_Found], foreign: Sequence[AttemptRow]
+    ) -> list[tuple[Lane, int]]:
         chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
         if change.removed:
             self._unwind(tx, change, now_s)
@@ -154,7 +173,11 @@ class Confirmer:
         tx.postings.flip(hashes)
         tx.heads.remove(hashes)
         chain_id = self.desk.parts.network.chain_id
-        data: EventData = {"depth": len(hashes), "from": change.removed[-1].number, "transactions": len(flipped)}
+        data: EventData = {
+            "depth": len(hashes),
+            "from": change.removed[-1].number,
+            "transactions": len(flipped),
+        }
         tx.events.append("reorg", chain_id, str(chain_id), None, data, now_s)
         for row in flipped:
             self._event(tx, "inclusion.removed", row, now_s)
@@ -170,7 +193,7 @@ class Confirmer:
                 receipt.status,
                 receipt.gas_used,
                 receipt.effective_gas_price_wei,
-                _fee_wei(receipt),
+                receipt.fee_wei,
             )
             intents = [number for number, _ in entry.included.attempt.intents]
             tx.postings.book(
@@ -182,9 +205,15 @@ class Confirmer:
             self._event(tx, "inclusion.added", row, now_s)
         if found.account.unexplained:
             legs = found.account.unexplained
-            tx.postings.book(PostingEntry("unexplained", chain_id, found.block.number, found.block.hash, legs))
+            tx.postings.book(
+                PostingEntry("unexplained", chain_id, found.block.number, found.block.hash, legs)
+            )
             for leg in legs[::2]:
-                data: EventData = {"account": _text(leg), "token": hex_text(leg.token), "difference": str(leg.delta)}
+                data: EventData = {
+                    "account": _text(leg),
+                    "token": hex_text(leg.token),
+                    "difference": str(leg.delta),
+                }
                 tx.events.append("unexplained", chain_id, hex_text(found.block.hash), None, data, now_s)
 
     def _settle(self, tx: Transaction, row: InclusionRow, now_s: int) -> None:
@@ -214,19 +243,33 @@ class Confirmer:
         token = intent.plan.accounting_token
         native_like = token in (NATIVE, wrapped)
         tokens = frozenset({NATIVE, wrapped or NATIVE}) if native_like else frozenset({token})
-        legs = [leg for posting in tx.postings.of_intent(number) if posting.canonical for leg in posting.entry.legs]
+        legs = [
+            leg
+            for posting in tx.postings.of_intent(number)
+            if posting.canonical
+            for leg in posting.entry.legs
+        ]
         realised = realised_of(legs, _holders_of(intent), tokens)
         tx.intents.set_profit(number, intent.predicted_wei, realised)
 
-    def _outcome(self, tx: Transaction, number: IntentNumber, state: IntentState, reason: str, now_s: int) -> None:
+    def _outcome(
+        self, tx: Transaction, number: IntentNumber, state: IntentState, reason: str, now_s: int
+    ) -> None:
         intent = tx.intents.get(number)
         tx.intents.set_state(number, state, reason, Finality.FINAL, now_s)
-        tx.events.append(f"intent.{state}", intent.lane.chain_id, intent.strategy, number, {"reason": reason}, now_s)
+        tx.events.append(
+            f"intent.{state}", intent.lane.chain_id, intent.strategy, number, {"reason": reason}, now_s
+        )
 
     def _event(self, tx: Transaction, kind: str, row: InclusionRow, now_s: int) -> None:
         attempt = tx.attempts.by_hash(row.attempt_hash)
         assert attempt is not None
-        data: EventData = {"hash": hex_text(row.attempt_hash), "block": row.block_number, "block_hash": hex_text(row.block_hash), "status": row.status}
+        data: EventData = {
+            "hash": hex_text(row.attempt_hash),
+            "block": row.block_number,
+            "block_hash": hex_text(row.block_hash),
+            "status": row.status,
+        }
         intents: list[IntentNumber | None] = [number for number, _ in attempt.intents] or [None]
         for number in intents:
             subject = tx.intents.get(number).strategy if number is not None else str(row.lane)
@@ -264,10 +307,6 @@ def _holders_of(intent: IntentRow) -> frozenset[Address]:
     if isinstance(body, ExecutorBody):
         return frozenset({intent.lane.key, body.beneficiary, body.executor})
     return frozenset({intent.lane.key})
-
-
-def _fee_wei(receipt: Receipt) -> int:
-    return receipt.gas_used * receipt.effective_gas_price_wei + receipt.l1_fee_wei
 
 
 def _text(leg: Leg) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient
-from seawall.chain.fees import FeeEstimator
+from seawall.chain.fees import FeeEstimator, FeeQuote
 from seawall.chain.networks import Network
 from seawall.chain.simulation import Simulator
 from seawall.control.latch import Latch
@@ -31,7 +31,7 @@ from seawall.primitives.verdicts import Verdict
 from seawall.risk.gate import Gate
 from seawall.telemetry.metrics import Metrics
 
-__all__ = ["Desk", "DeskParts", "HEAD_AGE_S_MAX"]
+__all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts"]
 
 # A head older than this is no base for a verdict: the endpoint hangs or lags.
 HEAD_AGE_S_MAX: Final = 120
@@ -69,6 +69,7 @@ class Desk:
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
     # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
+    _quote: tuple[Hash, FeeQuote] | None = None
     _nonces: dict[Lane, tuple[Hash, int]] = field(default_factory=dict)
     _canonical: OrderedDict[Hash, int] = field(default_factory=OrderedDict)
 
@@ -80,11 +81,15 @@ class Desk:
         """The pinned head. Raises `UnavailableError` where there is none fresh enough to judge by."""
         head, clock = self.head, self.parts.clock
         if head is None:
-            raise UnavailableError("no head is known yet", self.parts.network.name, "wait for an endpoint to answer")
+            raise UnavailableError(
+                "no head is known yet", self.parts.network.name, "wait for an endpoint to answer"
+            )
         age_s = clock.now_s() - head.timestamp_s
         if age_s > HEAD_AGE_S_MAX:
             what = f"the newest head #{head.number} is {age_s} s old, more than {HEAD_AGE_S_MAX} s"
-            raise UnavailableError(what, self.parts.network.name, "check the endpoints and this machine's clock")
+            raise UnavailableError(
+                what, self.parts.network.name, "check the endpoints and this machine's clock"
+            )
         return head
 
     def note_canonical(self, added: tuple[Block, ...], removed: tuple[Block, ...]) -> None:
@@ -129,3 +134,10 @@ class Desk:
         nonce = await self.parts.client.nonce_at(lane.key, base.hash)
         self._nonces[lane] = (base.hash, nonce)
         return nonce
+
+    async def fee_quote(self) -> FeeQuote:
+        """Fees for the block after the pinned head; asked once a head."""
+        base = self.base()
+        if self._quote is None or self._quote[0] != base.hash:
+            self._quote = (base.hash, await self.parts.fees.quote(base))
+        return self._quote[1]

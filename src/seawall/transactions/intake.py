@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from seawall.ledger import Ledger
-from seawall.ledger.ledger import Transaction
 from seawall.ledger.rows import IntentRow
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.bounds import PLANS_PER_DECISION_MAX, STATE_BYTES_MAX, TIMERS_PER_STRATEGY_MAX
 from seawall.primitives.codec import plan_digest
 from seawall.primitives.errors import PlanError
@@ -53,8 +53,14 @@ class Intake:
             for plan, digest in zip(decision.plans, digests, strict=True):
                 accepted = tx.intents.accept(plan, digest, correlation_id, now_s)
                 if accepted.created:
-                    data: dict[str, str | int | bool | None] = {"strategy": plan.strategy, "key": plan.idempotency_key, "note": plan.note}
-                    tx.events.append("intent.accepted", plan.chain_id, plan.strategy, accepted.intent.number, data, now_s)
+                    data: dict[str, str | int | bool | None] = {
+                        "strategy": plan.strategy,
+                        "key": plan.idempotency_key,
+                        "note": plan.note,
+                    }
+                    tx.events.append(
+                        "intent.accepted", plan.chain_id, plan.strategy, accepted.intent.number, data, now_s
+                    )
                 rows.append(accepted.intent)
             if also is not None:
                 also(tx)
@@ -65,9 +71,17 @@ class Intake:
     def _check(self, decision: Decision) -> None:
         where = f"decision {decision.seq} of {decision.strategy!r}"
         if len(decision.plans) > PLANS_PER_DECISION_MAX:
-            raise PlanError(f"{len(decision.plans)} plans exceed {PLANS_PER_DECISION_MAX}", where, "spread them over decisions")
+            raise PlanError(
+                f"{len(decision.plans)} plans exceed {PLANS_PER_DECISION_MAX}",
+                where,
+                "spread them over decisions",
+            )
         if decision.state is not None and len(decision.state) > STATE_BYTES_MAX:
-            raise PlanError(f"state of {len(decision.state)} bytes exceeds {STATE_BYTES_MAX}", where, "store only what cannot be rebuilt")
+            raise PlanError(
+                f"state of {len(decision.state)} bytes exceeds {STATE_BYTES_MAX}",
+                where,
+                "store only what cannot be rebuilt",
+            )
         if decision.timers is not None and len(decision.timers) > TIMERS_PER_STRATEGY_MAX:
             raise PlanError(f"more than {TIMERS_PER_STRATEGY_MAX} timers", where, "replace timers by name")
         for plan in decision.plans:
@@ -75,7 +89,9 @@ class Intake:
 
     def _check_plan(self, plan: Plan, strategy: str, where: str) -> None:
         if plan.strategy != strategy:
-            raise PlanError(f"a plan names strategy {plan.strategy!r}", where, "a strategy may speak for itself only")
+            raise PlanError(
+                f"a plan names strategy {plan.strategy!r}", where, "a strategy may speak for itself only"
+            )
         if Lane(plan.chain_id, plan.key) not in self.lanes:
             what = f"no lane for key {address_text(plan.key)} on chain {plan.chain_id}"
             raise PlanError(what, where, "configure a signer with this address on this chain")

@@ -5,17 +5,27 @@ The one place where a native `Execution` becomes the plain `Simulation` that gua
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
-from seawall.native.evm import Execution
+from seawall.native.evm import CallResult, Execution, StateOverride
 from seawall.primitives.levels import Authority
 from seawall.primitives.simulations import AllowanceChange, Flow, Probe, Simulation
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.primitives.verdicts import Candidate, Verdict
+from seawall.protocols.executor.events import decode_revert
 from seawall.risk.evidence import Evidence
 from seawall.transactions.desk import Desk
 
-__all__ = ["judge", "simulate"]
+__all__ = ["judge", "measure_gas", "simulate"]
+
+_BALANCE_LABEL: Final = "sender_balance"
+# No view call answers what an account's native balance is, so the simulation is given one: code that returns
+# BALANCE(calldata word 0), at an address that no key and no contract can have had.
+_BALANCE_READER: Final = Address(b"seawall balance read")
+_BALANCE_CODE: Final = bytes.fromhex("5f35315f5260205ff3")
+_READER: Final = StateOverride(_BALANCE_READER, code=_BALANCE_CODE)
+# What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must have.
+_MEASURING_BALANCE_WEI: Final = 2**128
 
 
 async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdict:
@@ -31,33 +41,65 @@ async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdi
     return gate.judge(evidence, authority)
 
 
+async def measure_gas(desk: Desk, candidate: Candidate, fee_per_gas_wei: int) -> int:
+    """Gas that the candidate uses with all the room that its gas limit gives."""
+    payload = candidate.payload
+    rich = StateOverride(payload.sender, balance_wei=_MEASURING_BALANCE_WEI)
+    execution = await desk.parts.simulator.run(payload, candidate.nonce, fee_per_gas_wei, (), (rich,))
+    return execution.transactions[0].gas_used
+
+
 async def simulate(
-    desk: Desk, candidate: Candidate, probes: tuple[Probe, ...] = (), before: dict[str, bytes | None] | None = None
+    desk: Desk,
+    candidate: Candidate,
+    probes: tuple[Probe, ...] = (),
+    before: dict[str, bytes | None] | None = None,
 ) -> Simulation:
     """Run the candidate on the pinned block plus overlay, paying the ceiling fee."""
-    simulator = desk.parts.simulator
-    execution = await simulator.run(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, probes)
-    return _plain(execution, candidate, probes, before or {})
+    sender = candidate.payload.sender
+    asked = (*probes, Probe(_BALANCE_LABEL, _BALANCE_READER, sender.rjust(32, b"\0")))
+    execution = await desk.parts.simulator.run(
+        candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, asked, (_READER,)
+    )
+    return _plain(execution, asked, before or {})
 
 
-def _plain(
-    execution: Execution, candidate: Candidate, probes: tuple[Probe, ...], before: dict[str, bytes | None]
-) -> Simulation:
+def _plain(execution: Execution, probes: tuple[Probe, ...], before: dict[str, bytes | None]) -> Simulation:
     result = execution.transactions[0]
+    answers = _answers(execution, probes)
+    balance = answers.pop(_BALANCE_LABEL)
     return Simulation(
         success=result.success,
         gas_used=result.gas_used,
-        reason="" if result.success else (result.revert_reason or result.halt_reason or "no reason given"),
-        flows=tuple(
-            Flow(NATIVE if flow.token is None else Address(flow.token), Address(flow.sender), Address(flow.receiver), flow.amount)
-            for flow in result.flows
-        ),
+        reason="" if result.success else _reason_of(result),
+        flows=tuple(_flows_of(result)),
         allowances=tuple(
-            AllowanceChange(Address(a.token), Address(a.owner), Address(a.spender), a.amount) for a in result.allowances
+            AllowanceChange(Address(a.token), Address(a.owner), Address(a.spender), a.amount)
+            for a in result.allowances
         ),
-        probes={p.label: (r.return_data if r.success else None) for p, r in zip(probes, execution.probes, strict=True)},
+        probes=answers,
         base_hash=Hash(execution.base_hash),
         overlay_digest=Hash(execution.overlay_digest),
-        sender_balance_wei=execution.balance_after(candidate.payload.sender),
+        sender_balance_wei=None if balance is None else int.from_bytes(balance, "big"),
         probes_before=before,
     )
+
+
+def _flows_of(result: CallResult) -> list[Flow]:
+    return [
+        Flow(
+            NATIVE if f.token is None else Address(f.token), Address(f.sender), Address(f.recipient), f.amount
+        )
+        for f in result.flows
+    ]
+
+
+def _answers(execution: Execution, probes: tuple[Probe, ...]) -> dict[str, bytes | None]:
+    pairs = zip(probes, execution.probes, strict=True)
+    return {probe.label: (result.return_data if result.success else None) for probe, result in pairs}
+
+
+def _reason_of(result: CallResult) -> str:
+    """Why it failed, in the best words there are: our contracts' own errors first."""
+    revert = decode_revert(result.return_data) if result.status == "reverted" else None
+    return revert.text if revert is not None else result.failure

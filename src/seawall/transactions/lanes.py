@@ -11,12 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.ledger.ledger import Transaction
 from seawall.ledger.rows import AttemptRow, IntentRow
+from seawall.ledger.transaction import Transaction
 from seawall.native.wire import DynamicFeeTransaction, SignedTransaction
 from seawall.primitives.bounds import LANE_UNLANDED_MAX, REBUILDS_MAX
 from seawall.primitives.codec import payload_digest
-from seawall.primitives.errors import AuthorityChangedError, LedgerError, NonceTakenError, StaleError, UnavailableError
+from seawall.primitives.errors import (
+    AuthorityChangedError,
+    LedgerError,
+    NonceTakenError,
+    StaleError,
+    UnavailableError,
+)
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import NATIVE, Hash, hex_text
@@ -24,9 +30,9 @@ from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.signers.base import Signer
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
-from seawall.transactions.candidates import build_candidate, gas_limit_for, gas_limit_room
+from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
-from seawall.transactions.judging import judge, simulate
+from seawall.transactions.judging import judge, measure_gas
 from seawall.transactions.writing import Outbox
 
 __all__ = ["DRY_RUN", "LaneRunner", "Standing"]
@@ -71,7 +77,9 @@ class LaneRunner:
 
     async def renew_lease(self) -> None:
         now_s = self.desk.parts.clock.now_s()
-        await self.desk.parts.ledger.write(lambda tx: tx.lanes.renew(self.lane, self.fence, now_s, self.lease_ttl_s))
+        await self.desk.parts.ledger.write(
+            lambda tx: tx.lanes.renew(self.lane, self.fence, now_s, self.lease_ttl_s)
+        )
 
     async def step(self) -> bool:
         """Take one intent as far as it goes now. True if something moved, so that stepping again may help."""
@@ -84,7 +92,11 @@ class LaneRunner:
             now_s = self.desk.parts.clock.now_s()
             for row in standing.queued:
                 if row.plan.deadline_s < now_s:
-                    await self._end(row, IntentState.EXPIRED, row.reason or "its deadline passed before it could be judged")
+                    await self._end(
+                        row,
+                        IntentState.EXPIRED,
+                        row.reason or "its deadline passed before it could be judged",
+                    )
                     return True
                 if row.number not in standing.blocked:
                     with correlated(row.correlation_id):
@@ -93,7 +105,9 @@ class LaneRunner:
 
     def _standing(self, tx: Transaction) -> Standing:
         queued = tuple(tx.intents.queued(self.lane, _QUEUE_LOOK))
-        blocked = frozenset(row.number for row in queued if row.plan.depends_on and not _dependencies_met(tx, row))
+        blocked = frozenset(
+            row.number for row in queued if row.plan.depends_on and not _dependencies_met(tx, row)
+        )
         return Standing(tx.slots.highest(self.lane), len(tx.slots.open(self.lane)), queued, blocked)
 
     async def _carry(self, row: IntentRow, standing: Standing) -> bool:
@@ -115,13 +129,13 @@ class LaneRunner:
         base, authority = self.desk.base(), self.desk.authority
         at_head = await self.desk.nonce_at_head(self.lane)
         nonce = at_head if standing.highest is None else max(at_head, standing.highest + 1)
-        fees = await self.desk.parts.fees.quote(base)
+        fees = await self.desk.fee_quote()
         number = row.candidates + 1
         gas_limit = row.plan.gas_limit
         if gas_limit is None:
             room = gas_limit_room(base)
-            first = await simulate(self.desk, build_candidate(row, self.lane, nonce, number, fees.measuring(), base, room))
-            gas_limit = gas_limit_for(first.gas_used, base)
+            roomy = build_candidate(row, self.lane, nonce, number, NO_FEES, base, room)
+            gas_limit = gas_limit_for(await measure_gas(self.desk, roomy, fees.max_fee_per_gas_wei), base)
         candidate = build_candidate(row, self.lane, nonce, number, fees, base, gas_limit)
         return candidate, await judge(self.desk, candidate, authority)
 
@@ -138,7 +152,9 @@ class LaneRunner:
         _log.info("intent_refused", intent=row.number, why=verdict.explanation)
         await self._end(row, IntentState.REFUSED, verdict.explanation, verdict)
 
-    async def _end(self, row: IntentRow, state: IntentState, reason: str, verdict: Verdict | None = None) -> None:
+    async def _end(
+        self, row: IntentRow, state: IntentState, reason: str, verdict: Verdict | None = None
+    ) -> None:
         now_s = self.desk.parts.clock.now_s()
 
         def commit(tx: Transaction) -> None:
@@ -147,7 +163,9 @@ class LaneRunner:
                 tx.verdicts.insert(verdict, now_s)
                 tx.intents.set_profit(row.number, verdict.predicted_wei, None)
             tx.intents.set_state(row.number, state, reason, None, now_s)
-            tx.events.append(f"intent.{state}", self.lane.chain_id, row.strategy, row.number, {"reason": reason}, now_s)
+            tx.events.append(
+                f"intent.{state}", self.lane.chain_id, row.strategy, row.number, {"reason": reason}, now_s
+            )
 
         await self.desk.parts.ledger.write(commit)
         self.desk.parts.metrics.ended(state)
@@ -156,7 +174,9 @@ class LaneRunner:
         signed = await _sign(candidate, signer)
         await _AFTER_SIGNATURE.reach()
         try:
-            attempt = await self.desk.parts.ledger.write(lambda tx: self._insert(tx, row, candidate, verdict, signed))
+            attempt = await self.desk.parts.ledger.write(
+                lambda tx: self._insert(tx, row, candidate, verdict, signed)
+            )
         except (AuthorityChangedError, NonceTakenError) as error:
             # Nothing was consumed: the candidate is dropped and built anew on what is true now.
             _log.info("candidate_dropped", intent=row.number, cause=str(error))
@@ -164,22 +184,33 @@ class LaneRunner:
         await _AFTER_COMMIT.reach()
         self.desk.unsettled[attempt.hash] = attempt
         self.desk.verdicts[attempt.number] = verdict
-        await self.desk.parts.simulator.push(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei)
+        await self.desk.parts.simulator.push(
+            candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei
+        )
         self.outbox.put(attempt)
         _log.info("intent_committed", intent=row.number, nonce=candidate.nonce, hash=hex_text(attempt.hash))
         return True
 
     def _insert(
-        self, tx: Transaction, row: IntentRow, candidate: Candidate, verdict: Verdict, signed: SignedTransaction
+        self,
+        tx: Transaction,
+        row: IntentRow,
+        candidate: Candidate,
+        verdict: Verdict,
+        signed: SignedTransaction,
     ) -> AttemptRow:
         """The one fenced commit: lease, authority, slot, verdict, attempt, reservation, state, event."""
         latch, now_s = self.desk.parts.latch, self.desk.parts.clock.now_s()
         tx.lanes.require(self.lane, self.fence)
         tx.controls.require_epoch(self.desk.epoch)
         if not latch.admits(verdict.kind):
-            raise AuthorityChangedError(f"{latch.authority.name} came into force", str(self.lane), "resume to go on")
+            raise AuthorityChangedError(
+                f"{latch.authority.name} came into force", str(self.lane), "resume to go on"
+            )
         if tx.intents.get(row.number).state is not IntentState.QUEUED:
-            raise LedgerError(f"intent {row.number} is not queued any more", str(self.lane), "this is a bug: report it")
+            raise LedgerError(
+                f"intent {row.number} is not queued any more", str(self.lane), "this is a bug: report it"
+            )
         slot = tx.slots.insert(self.lane, candidate.nonce, "plan", row.number)
         tx.intents.count_candidate(row.number)
         verdict_id = tx.verdicts.insert(verdict, now_s)

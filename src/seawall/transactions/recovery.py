@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.ledger.ledger import Transaction
 from seawall.ledger.rows import AttemptRow, IntentRow, SlotRow
+from seawall.ledger.transaction import Transaction
 from seawall.native.wire import DynamicFeeTransaction
 from seawall.primitives.codec import payload_digest
 from seawall.primitives.errors import AuthorityChangedError, StaleError, UnavailableError
@@ -100,7 +100,9 @@ async def _tend_slot(runner: LaneRunner, slot: OpenSlot, is_known: bool) -> None
     assert intent is not None
     with correlated(intent.correlation_id):
         if intent.plan.deadline_s < now_s:
-            await _fill(runner, slot.slot.nonce, slot.attempts, intent, "its deadline passed before it was on chain")
+            await _fill(
+                runner, slot.slot.nonce, slot.attempts, intent, "its deadline passed before it was on chain"
+            )
         elif is_known:
             return
         elif runner.desk.in_force(runner.desk.verdicts.get(attempt.number)):
@@ -113,7 +115,9 @@ async def _tend_fill(runner: LaneRunner, slot: OpenSlot, is_known: bool) -> None
     """A filler is written until the node has it, and made dearer once the base fee has left it behind."""
     attempt = slot.attempts[-1]
     if attempt.max_fee_per_gas_wei < runner.desk.base().base_fee_wei:
-        await _fill(runner, slot.slot.nonce, slot.attempts, slot.intent, slot.intent.reason if slot.intent else "gap")
+        await _fill(
+            runner, slot.slot.nonce, slot.attempts, slot.intent, slot.intent.reason if slot.intent else "gap"
+        )
     elif not is_known:
         runner.outbox.put(attempt)
 
@@ -131,7 +135,13 @@ async def _renew(runner: LaneRunner, slot: OpenSlot, attempt: AttemptRow, intent
         return
     if not verdict.admitted:
         await _record_renewal(runner, attempt, intent, verdict)
-        await _fill(runner, slot.slot.nonce, slot.attempts, intent, f"its verdict lapsed and was not renewed: {verdict.explanation}")
+        await _fill(
+            runner,
+            slot.slot.nonce,
+            slot.attempts,
+            intent,
+            f"its verdict lapsed and was not renewed: {verdict.explanation}",
+        )
         return
     await _record_renewal(runner, attempt, intent, verdict)
     await _AFTER_RENEWAL.reach()
@@ -141,7 +151,7 @@ async def _renew(runner: LaneRunner, slot: OpenSlot, attempt: AttemptRow, intent
 
 async def _same_candidate(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow) -> Candidate:
     base = runner.desk.base()
-    fees = await runner.desk.parts.fees.quote(base)
+    fees = await runner.desk.fee_quote()
     return Candidate(
         number=intent.number,
         attempt_number=intent.candidates + 1,
@@ -158,14 +168,22 @@ async def _same_candidate(runner: LaneRunner, attempt: AttemptRow, intent: Inten
     )
 
 
-async def _record_renewal(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, verdict: Verdict) -> None:
+async def _record_renewal(
+    runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, verdict: Verdict
+) -> None:
     now_s = runner.desk.parts.clock.now_s()
 
     def commit(tx: Transaction) -> None:
         tx.lanes.require(runner.lane, runner.fence)
         tx.intents.count_candidate(intent.number)
-        tx.attempts.renew(attempt, tx.verdicts.insert(verdict, now_s))
-        data: dict[str, str | int | bool | None] = {"hash": hex_text(attempt.hash), "admitted": verdict.admitted, "why": verdict.explanation}
+        number = tx.verdicts.insert(verdict, now_s)
+        if verdict.admitted:
+            tx.attempts.renew(attempt, number)
+        data: dict[str, str | int | bool | None] = {
+            "hash": hex_text(attempt.hash),
+            "admitted": verdict.admitted,
+            "why": verdict.explanation,
+        }
         tx.events.append("verdict.renewed", runner.lane.chain_id, intent.strategy, intent.number, data, now_s)
 
     await runner.desk.parts.ledger.write(commit)
@@ -209,9 +227,16 @@ async def _fill(
             fees[0], fees[1], "public", None, [], now_s,
         )  # fmt: skip
         if intent is not None:
-            tx.intents.note(intent.number, why)
+            tx.intents.explain(intent.number, why)
         data: dict[str, str | int | bool | None] = {"hash": hex_text(row.hash), "nonce": nonce, "why": why}
-        tx.events.append("slot.filled", runner.lane.chain_id, str(runner.lane), intent.number if intent else None, data, now_s)
+        tx.events.append(
+            "slot.filled",
+            runner.lane.chain_id,
+            str(runner.lane),
+            intent.number if intent else None,
+            data,
+            now_s,
+        )
         return row
 
     try:
@@ -226,7 +251,7 @@ async def _fill(
 
 async def _fill_fees(runner: LaneRunner, earlier: tuple[AttemptRow, ...]) -> tuple[int, int] | None:
     """(max fee, max priority fee) per gas: above every earlier attempt by the clients' rule, under our ceiling."""
-    quote = await runner.desk.parts.fees.quote(runner.desk.base())
+    quote = await runner.desk.fee_quote()
     max_fee, priority = quote.max_fee_per_gas_wei, quote.max_priority_fee_per_gas_wei
     for attempt in earlier:
         max_fee = max(max_fee, mul_div_up(attempt.max_fee_per_gas_wei, _REPLACEMENT_BPS, BPS))

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from seawall.chain.broadcast import SignedWrite, WriteResult
-from seawall.ledger.ledger import Transaction
+from seawall.chain.broadcast import SignedWrite, WriteAnswer, WriteResult
 from seawall.ledger.rows import AttemptRow
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash, hex_text
@@ -91,12 +91,14 @@ class Outbox:
         now_s = self.desk.parts.clock.now_s()
         for result in results:
             self.desk.parts.metrics.written(result.answer)
-            _log.info("attempt_written", hash=hex_text(result.hash), answer=result.answer, message=result.message)
+            _log.info(
+                "attempt_written", hash=hex_text(result.hash), answer=result.answer, message=result.message
+            )
 
         def commit(tx: Transaction) -> None:
             for attempt in batch:
                 result = answers.get(attempt.hash)
-                if result is not None and result.answer not in ("latched", "unsent"):
+                if result is not None and result.answer not in (WriteAnswer.LATCHED, WriteAnswer.UNSENT):
                     tx.attempts.mark_written([attempt], now_s, result.answer)
 
         await self.desk.parts.ledger.write(commit)

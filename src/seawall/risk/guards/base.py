@@ -33,4 +33,8 @@ def argument(spec: GuardSpec, name: str, kind: type[T]) -> T:
     for key, value in spec.arguments:
         if key == name and type(value) is kind:
             return value
-    raise PlanError(f"guard {spec.name!r} lacks the argument {name!r} of type {kind.__name__}", "plan guards", "see seawall.risk.guards")
+    raise PlanError(
+        f"guard {spec.name!r} lacks the argument {name!r} of type {kind.__name__}",
+        "plan guards",
+        "see seawall.risk.guards",
+    )

@@ -43,7 +43,14 @@ class GasPrice:
         return ()
 
     def measure(self, evidence: Evidence) -> Measurement:
-        return below(self.name, evidence, evidence.candidate.max_fee_per_gas_wei, self.limit_wei, "wei per gas", "the fee ceiling")
+        return below(
+            self.name,
+            evidence,
+            evidence.candidate.max_fee_per_gas_wei,
+            self.limit_wei,
+            "wei per gas",
+            "the fee ceiling",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,9 @@ class Slippage:
             found = below(self.name, evidence, bps, limit, "bps", f"shortfall of {address_text(delta.token)}")
             if worst is None or (found.margin or 0) < (worst.margin or 0):
                 worst = found
-        return worst or below(self.name, evidence, 0, self.limit_bps, "bps", "no change was promised, shortfall")
+        return worst or below(
+            self.name, evidence, 0, self.limit_bps, "bps", "no change was promised, shortfall"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,9 @@ class MinProfit:
         inflow = evidence.inflow()
         if inflow is None:
             token = address_text(evidence.candidate.plan.accounting_token)
-            return cannot_measure(self.name, evidence, self.min_wei, "wei", f"no pinned feed compares {token} with the fee")
+            return cannot_measure(
+                self.name, evidence, self.min_wei, "wei", f"no pinned feed compares {token} with the fee"
+            )
         floor = inflow - evidence.candidate.max_total_fee_wei
         return above(self.name, evidence, floor, self.min_wei, "wei", "profit after the maximum fee of")
 
@@ -129,10 +140,14 @@ class OracleStaleness:
                 ("uint80", "int256", "uint256", "uint256", "uint80"), raw
             )
         except EncodingError:
-            return cannot_measure(self.name, evidence, limit, "s", f"feed {feed} answered {len(raw)} malformed bytes")
+            return cannot_measure(
+                self.name, evidence, limit, "s", f"feed {feed} answered {len(raw)} malformed bytes"
+            )
         assert isinstance(answer, int) and isinstance(updated_at, int)
         if answer <= 0 or updated_at == 0 or round_id != answered_in:
-            return cannot_measure(self.name, evidence, limit, "s", f"feed {feed} holds no complete positive answer")
+            return cannot_measure(
+                self.name, evidence, limit, "s", f"feed {feed} holds no complete positive answer"
+            )
         age_s = max(0, max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at)
         return below(self.name, evidence, age_s, limit, "s", f"age of feed {feed}")
 
@@ -152,8 +167,16 @@ class PositionSize:
         worst: Measurement | None = None
         for token, amount in sorted(evidence.outflows().items()):
             if token not in caps:
-                return cannot_measure(self.name, evidence, 0, "units", f"no cap is configured for {address_text(token)}, of which {amount} would leave")
-            found = below(self.name, evidence, amount, caps[token], "units", f"outflow of {address_text(token)}")
+                return cannot_measure(
+                    self.name,
+                    evidence,
+                    0,
+                    "units",
+                    f"no cap is configured for {address_text(token)}, of which {amount} would leave",
+                )
+            found = below(
+                self.name, evidence, amount, caps[token], "units", f"outflow of {address_text(token)}"
+            )
             if worst is None or (found.margin or 0) < (worst.margin or 0):
                 worst = found
         return worst or below(self.name, evidence, 0, 0, "units", "nothing leaves: outflow")
@@ -172,11 +195,23 @@ class Balance:
     def measure(self, evidence: Evidence) -> Measurement:
         balance = evidence.simulation.sender_balance_wei
         if balance is None:
-            return cannot_measure(self.name, evidence, self.min_wei, "wei", "the simulation did not report the key's balance")
-        return above(self.name, evidence, balance, self.min_wei, "wei", "the key's balance after the maximum fee of")
+            return cannot_measure(
+                self.name, evidence, self.min_wei, "wei", "the simulation did not report the key's balance"
+            )
+        return above(
+            self.name, evidence, balance, self.min_wei, "wei", "the key's balance after the maximum fee of"
+        )
 
 
-GUARD_NAMES = ("gas_price", "gas_use", "slippage", "min_profit", "oracle_staleness", "position_size", "balance")
+GUARD_NAMES = (
+    "gas_price",
+    "gas_use",
+    "slippage",
+    "min_profit",
+    "oracle_staleness",
+    "position_size",
+    "balance",
+)
 
 
 def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
@@ -184,7 +219,11 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
     asked = {spec.name: spec for spec in plan.guards if spec.name != "oracle_staleness"}
     for name in asked:
         if name not in GUARD_NAMES:
-            raise PlanError(f"unknown guard {name!r}", f"plan {plan.idempotency_key!r}", f"use one of {', '.join(GUARD_NAMES)}")
+            raise PlanError(
+                f"unknown guard {name!r}",
+                f"plan {plan.idempotency_key!r}",
+                f"use one of {', '.join(GUARD_NAMES)}",
+            )
     guards: list[Guard] = [
         GasPrice(_tighter(asked.get("gas_price"), "max_fee_per_gas_wei", limits.max_fee_per_gas_wei)),
         GasUse(),

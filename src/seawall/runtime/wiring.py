@@ -1,0 +1,113 @@
+"""The one place where a chain's parts are put together. The kernel and the world simulator both build through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from seawall.chain.broadcast import BroadcastPort
+from seawall.chain.client import ChainClient
+from seawall.chain.fees import FeeEstimator, FeeSettings
+from seawall.chain.heads import HeadFollower
+from seawall.chain.networks import Network
+from seawall.chain.rpc import RpcPool, RpcTransport
+from seawall.chain.simulation import Simulator
+from seawall.control.latch import Latch
+from seawall.ledger import Ledger
+from seawall.primitives.bounds import HEADS_KEPT
+from seawall.primitives.errors import IntegrityAlarm
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.ports import Clock, Entropy, Offload
+from seawall.primitives.units import Address
+from seawall.risk.gate import Gate
+from seawall.runtime.chain_loop import ChainLoop
+from seawall.signers.base import Signer
+from seawall.telemetry.metrics import Metrics
+from seawall.transactions.accounting import Accountant
+from seawall.transactions.confirmation import Confirmer
+from seawall.transactions.desk import Desk, DeskParts
+from seawall.transactions.intake import Intake
+from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.writing import Outbox
+
+__all__ = ["Chain", "ChainSpec", "Services", "build_chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a kernel has once, injected."""
+
+    ledger: Ledger
+    latch: Latch
+    clock: Clock
+    entropy: Entropy
+    offload: Offload
+    metrics: Metrics
+    holder: str  # who holds our leases
+    lease_ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSpec:
+    """What a kernel has per chain. A signer of None makes its lane a dry-run lane."""
+
+    network: Network
+    transports: Sequence[RpcTransport]
+    port: BroadcastPort
+    signers: Mapping[Address, Signer | None]
+    gate: Gate
+    fees: FeeSettings
+    emergency_max_fee_per_gas_wei: int
+    poll_interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One chain, ready to start."""
+
+    pool: RpcPool
+    desk: Desk
+    intake: Intake
+    loop: ChainLoop
+
+
+async def build_chain(
+    spec: ChainSpec, services: Services, on_integrity_alarm: Callable[[IntegrityAlarm], None]
+) -> Chain:
+    """Put one chain together on the heads that the ledger remembers."""
+    chain_id = spec.network.chain_id
+    pool = RpcPool(spec.transports, chain_id=chain_id, clock=services.clock)
+    client = ChainClient(pool, spec.network)
+    parts = DeskParts(
+        network=spec.network,
+        client=client,
+        simulator=Simulator(client, spec.network, services.offload),
+        fees=FeeEstimator(client, spec.fees),
+        gate=spec.gate,
+        port=spec.port,
+        ledger=services.ledger,
+        latch=services.latch,
+        clock=services.clock,
+        metrics=services.metrics,
+        emergency_max_fee_per_gas_wei=spec.emergency_max_fee_per_gas_wei,
+    )
+    desk = Desk(parts)
+    outbox = Outbox(desk)
+    lanes = {key: Lane(chain_id, key) for key in spec.signers}
+    runners = [
+        LaneRunner(desk, lanes[key], signer, outbox, services.holder, services.lease_ttl_s)
+        for key, signer in spec.signers.items()
+    ]
+    recent = await services.ledger.read(lambda tx: tx.heads.recent(chain_id, HEADS_KEPT))
+    loop = ChainLoop(
+        desk=desk,
+        follower=HeadFollower(client, services.clock, recent),
+        confirmer=Confirmer(desk, Accountant(client, spec.gate.ours)),
+        outbox=outbox,
+        runners=runners,
+        listeners=[],
+        poll_interval_s=spec.poll_interval_s,
+        on_integrity_alarm=on_integrity_alarm,
+    )
+    intake = Intake(services.ledger, services.clock, services.entropy, frozenset(lanes.values()))
+    return Chain(pool, desk, intake, loop)
