@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seawall.primitives.levels import Finality, IntentState
+from seawall.primitives.observations import Cause, IntentEvent, Observation
+from seawall.strategies.own_intents import OwnIntents
+from tests.builders import messages
+
+
+def told(*states: IntentState, key: str = "k", number: int = 100) -> Observation:
+    events = tuple(IntentEvent(key, state, Finality.INCLUDED, None, "", None) for state in states)
+    return Observation("x", 1, Cause.INTENT, messages.NOW_S, messages.block(number), intents=events)
+
+
+def test_plan_is_alive_until_it_lands() -> None:
+    own = OwnIntents().with_plans((messages.direct_plan(),))
+    assert not own.is_quiet(100)
+    assert not own.after(told(IntentState.COMMITTED), 5).is_quiet(100)
+    assert own.after(told(IntentState.LANDED), 5).is_quiet(100)
+
+
+def test_refused_plan_keeps_quiet_for_the_cooldown() -> None:
+    own = OwnIntents(("k",)).after(told(IntentState.REFUSED), 5)
+    assert [own.is_quiet(number) for number in (100, 105, 106)] == [False, False, True]
+
+
+def test_landed_plan_that_a_reorg_removed_is_alive_again() -> None:
+    landed = OwnIntents(("k",)).after(told(IntentState.LANDED), 5)
+    assert landed.after(told(IntentState.COMMITTED), 5).alive == ("k",)
+
+
+def test_state_comes_back_as_it_was() -> None:
+    own = OwnIntents(("a", "b"), 17)
+    assert OwnIntents.from_state(own.to_state()) == own
+    assert OwnIntents.from_state(b"") == OwnIntents()
+    assert replace(own, alive=()) != own
