@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from eth_abi import decode
+from eth_abi.abi import decode
 
 from seawall.native import keccak256
 from seawall.primitives.errors import PlanError
