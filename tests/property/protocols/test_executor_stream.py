@@ -100,7 +100,7 @@ class Reader:
 
 
 class Numbering:
-    """Gives drawn operations measurements with the names that `Reader` will give, and amounts that use them."""
+    """Gives drawn operations the measurement names that `Reader` will give, and amounts that use them."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -144,9 +144,7 @@ class Numbering:
         return SwapV3(two, one, two, fee, amount_in, min_out, limit, self.nested(depth))
 
 
-addresses = (
-    st.binary(min_size=20, max_size=20).map(Address).filter(lambda a: a not in (ZERO_ADDRESS, b"\xee" * 20))
-)
+addresses = st.binary(min_size=20, max_size=20).map(Address).filter(lambda a: a not in (ZERO_ADDRESS, NATIVE))
 
 
 @st.composite
