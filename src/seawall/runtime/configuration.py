@@ -1,0 +1,107 @@
+"""Configuration: one TOML file becomes frozen settings, or an error names the key that is wrong.
+
+Flow: bytes -> TOML -> tables that refuse unknown keys -> values checked one by one (`sections`) -> references
+between sections checked (a strategy's chain and signer exist, names are unique) -> `settings`.
+
+Reads the file and the address books it names; opens no key, no database and no connection.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from seawall.primitives.errors import ConfigError
+from seawall.primitives.units import Address, address_text
+from seawall.runtime.sections import (
+    CHAIN_KEYS,
+    HOST_KEYS,
+    KERNEL_KEYS,
+    LIMIT_KEYS,
+    LOG_KEYS,
+    NETWORK_KEYS,
+    SIGNER_KEYS,
+    STRATEGY_KEYS,
+    read_chain,
+    read_hosts,
+    read_kernel,
+    read_limits,
+    read_logs,
+    read_network,
+    read_signer,
+    read_strategy,
+)
+from seawall.runtime.settings import Configuration
+from seawall.runtime.tables import Table
+
+__all__ = ["CONFIGURATION_BYTES_MAX", "CONFIGURATION_NAME", "load_configuration", "render_template"]
+
+CONFIGURATION_NAME: Final = "seawall.toml"
+CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
+_TEMPLATE_NAME: Final = "template.toml"
+_SECTIONS: Final = ("kernel", "logs", "hosts", "networks", "chains", "signers", "strategies", "limits")
+
+
+def load_configuration(path: Path, environment: Mapping[str, str]) -> Configuration:
+    """Read the file at `path`; `ConfigError` says which key is wrong, why, and what to write."""
+    root = Table(_read(path), "", _SECTIONS)
+    folder = path.resolve().parent
+    networks = {
+        network.chain_id: network for network in map(read_network, root.tables("networks", NETWORK_KEYS))
+    }
+    chain_tables = root.tables("chains", CHAIN_KEYS)
+    chains = tuple(read_chain(table, folder, environment, networks) for table in chain_tables)
+    if not chains:
+        raise ConfigError("no chain is configured", "chains", "add [[chains]] with chain_id and rpc")
+    books = {chain.network.chain_id: chain.book for chain in chains}
+    _require_unique([(str(chain_id), "chains") for chain_id in (c.network.chain_id for c in chains)])
+    signers = tuple(read_signer(table, folder) for table in root.tables("signers", SIGNER_KEYS))
+    _require_unique([(signer.name, "signers") for signer in signers])
+    signer_names = frozenset(signer.name for signer in signers)
+    strategy_tables = root.tables("strategies", STRATEGY_KEYS)
+    strategies = tuple(read_strategy(table, books, signer_names) for table in strategy_tables)
+    _require_unique([(strategy.name, "strategies") for strategy in strategies])
+    return Configuration(
+        file=path.resolve(),
+        kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, environment),
+        logs=read_logs(root.table("logs", LOG_KEYS), folder),
+        hosts=read_hosts(root.table("hosts", HOST_KEYS), folder),
+        chains=chains,
+        signers=signers,
+        strategies=strategies,
+        limits=read_limits(root.table("limits", LIMIT_KEYS), books),
+    )
+
+
+def render_template(address: Address) -> str:
+    """The commented configuration that `seawall init` writes, for a signer of this address."""
+    template = Path(__file__).with_name(_TEMPLATE_NAME).read_text()
+    return template.replace("{address}", address_text(address))
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(CONFIGURATION_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"the configuration cannot be read: {error.strerror}", str(path), "make one with `seawall init`"
+        ) from None
+    if len(content) > CONFIGURATION_BYTES_MAX:
+        raise ConfigError(
+            f"the file is larger than {CONFIGURATION_BYTES_MAX} bytes", str(path), "give a configuration"
+        )
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"this is not TOML: {error}", str(path), "correct the syntax there") from None
+
+
+def _require_unique(names: list[tuple[str, str]]) -> None:
+    seen: set[str] = set()
+    for place, (name, section) in enumerate(names):
+        if name in seen:
+            raise ConfigError(f"{name!r} is there twice", f"{section}[{place}]", "give each its own")
+        seen.add(name)

@@ -1,0 +1,447 @@
+"""The sections of the configuration, one function each: a checked table becomes the settings of one room.
+
+Relative paths are relative to the configuration's folder. Secrets are never inline: passwords are named by
+file or variable, and only addresses of endpoints and of the database may hold `${VARIABLE}`. An address may
+be written as `@name`, which the chain's address book knows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+from seawall.chain.addresses import AddressBook
+from seawall.chain.endpoints import Endpoint
+from seawall.chain.fees import FeeSettings
+from seawall.chain.networks import FinalityRule, L2Kind, Network, network_of
+from seawall.primitives.errors import ConfigError, InputError, NativeError
+from seawall.primitives.units import BPS, Address, address_from_text, address_text
+from seawall.risk.limits import RiskLimits
+from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
+from seawall.runtime.settings import (
+    OWN_KEY,
+    ChainSettings,
+    KernelSettings,
+    Mode,
+    SignerSettings,
+    StrategySettings,
+)
+from seawall.runtime.tables import Table
+from seawall.signers.local import PasswordSource
+from seawall.telemetry.logs import LEVELS, LogSettings
+
+__all__ = [
+    "CHAIN_KEYS",
+    "HOST_KEYS",
+    "KERNEL_KEYS",
+    "LIMIT_KEYS",
+    "LOG_KEYS",
+    "NETWORK_KEYS",
+    "SIGNER_KEYS",
+    "STRATEGY_KEYS",
+    "read_chain",
+    "read_hosts",
+    "read_kernel",
+    "read_limits",
+    "read_logs",
+    "read_network",
+    "read_signer",
+    "read_strategy",
+]
+
+_GWEI_DECIMALS: Final = 9
+_NATIVE_DECIMALS: Final = 18
+_DECIMALS_MAX: Final = 77
+_DAY_S: Final = 86_400
+_SQLITE: Final = "sqlite:///"
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+KERNEL_KEYS: Final = ("data", "ledger", "listen", "lease_ttl_s")
+
+
+def read_kernel(table: Table, folder: Path, environment: Mapping[str, str]) -> KernelSettings:
+    data = folder / table.text("data", "data")
+    ledger = _expanded(
+        table.text("ledger", f"{_SQLITE}{data / 'ledger.db'}"), table.key("ledger"), environment
+    )
+    if not ledger.startswith((_SQLITE, "postgresql+psycopg://")):
+        raise ConfigError(
+            "the address of a database that is not supported (not shown: it may hold a password)",
+            table.key("ledger"),
+            "write sqlite:///path or postgresql+psycopg://user@host/database",
+        )
+    if ledger.startswith(_SQLITE):
+        ledger = f"{_SQLITE}{folder / ledger.removeprefix(_SQLITE)}"
+    listen = table.text("listen", "127.0.0.1:9464")
+    host, _, port = listen.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65_536 and _is_loopback(host.strip("[]"))):
+        raise ConfigError(
+            f"{listen[:60]!r} is not a port of this machine",
+            table.key("listen"),
+            "write 127.0.0.1:port; for other machines put a proxy with authentication in front",
+        )
+    return KernelSettings(
+        data=data,
+        ledger_url=ledger,
+        listen_host=host.strip("[]"),
+        listen_port=int(port),
+        lease_ttl_s=table.integer("lease_ttl_s", 30, minimum=3, maximum=3_600),
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+LOG_KEYS: Final = ("level", "file", "file_bytes_max", "files_kept")
+
+
+def read_logs(table: Table, folder: Path) -> LogSettings:
+    standard = LogSettings()
+    level = table.text("level", standard.level)
+    if level not in LEVELS:
+        raise ConfigError(
+            f"{level[:40]!r} is not a log level", table.key("level"), f"use one of {', '.join(LEVELS)}"
+        )
+    return LogSettings(
+        level=level,
+        file=folder / table.text("file") if "file" in table else None,
+        file_bytes_max=table.integer("file_bytes_max", standard.file_bytes_max, minimum=4_096, maximum=2**40),
+        files_kept=table.integer("files_kept", standard.files_kept, minimum=0, maximum=100),
+    )
+
+
+_HOST_TIMES: Final = tuple(f.name for f in fields(HostSettings) if f.name.endswith("_s"))
+HOST_KEYS: Final = (*_HOST_TIMES, "memory_bytes_max", "python_path")
+
+
+def read_hosts(table: Table, folder: Path) -> HostSettings:
+    standard = HostSettings()
+    times = {
+        name: table.seconds(name, getattr(standard, name), minimum=0.01, maximum=_DAY_S)
+        for name in _HOST_TIMES
+    }
+    memory = table.integer("memory_bytes_max", standard.memory_bytes_max, minimum=0, maximum=2**50)
+    paths = tuple(str(folder / text) for text, _ in table.texts("python_path"))
+    return HostSettings(**times, memory_bytes_max=memory, python_path=paths)
+
+
+NETWORK_KEYS: Final = (
+    "chain_id",
+    "name",
+    "native_symbol",
+    "block_time_s",
+    "safe",
+    "final",
+    "explorer",
+    "multicall",
+    "wrapped_native",
+    "l2_kind",
+    "hardforks",
+)
+_CHAIN_ID_MAX: Final = 2**63 - 1
+
+
+def read_network(table: Table) -> Network:
+    """A chain that the registry does not have, or other facts about one that it has."""
+    rules = table.tables("hardforks", ("from_s", "name"))
+    return Network(
+        chain_id=table.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX),
+        name=table.name("name"),
+        native_symbol=table.text("native_symbol"),
+        block_time_s=table.integer("block_time_s", minimum=1, maximum=_DAY_S),
+        finality=FinalityRule(_finality(table, "safe", "safe"), _finality(table, "final", "finalized")),
+        explorer=table.text("explorer") if "explorer" in table else "",
+        multicall=table.address("multicall") if "multicall" in table else None,
+        wrapped_native=table.address("wrapped_native") if "wrapped_native" in table else None,
+        l2_kind=table.choice("l2_kind", L2Kind) if "l2_kind" in table else None,
+        hardforks=tuple(
+            (rule.integer("from_s", minimum=0, maximum=2**40), rule.text("name")) for rule in rules
+        ),
+    )
+
+
+def _finality(table: Table, name: str, tag: str) -> str | int:
+    """A depth in blocks, or the tag that the node is asked for."""
+    return table.integer(name, minimum=0, maximum=100_000) if name in table else tag
+
+
+_FEE_KEYS: Final = (
+    "max_fee_per_gas_ceiling_gwei",
+    "priority_fee_floor_gwei",
+    "priority_fee_ceiling_gwei",
+    "priority_percentile",
+    "validity_blocks",
+    "emergency_max_fee_per_gas_gwei",
+)
+CHAIN_KEYS: Final = (
+    "chain_id",
+    "rpc",
+    "send",
+    "websocket",
+    "poll_interval_s",
+    "address_book",
+    "executor",
+    "fees",
+)
+
+
+def read_chain(
+    table: Table, folder: Path, environment: Mapping[str, str], networks: Mapping[int, Network]
+) -> ChainSettings:
+    chain_id = table.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX)
+    try:
+        network = network_of(chain_id, networks)
+    except ConfigError as error:
+        raise ConfigError(
+            error.what, table.key("chain_id"), f"{error.fix}, or describe it in [[networks]]"
+        ) from None
+    rpc = tuple(_endpoint(text, where, environment) for text, where in table.texts("rpc", at_least=1))
+    send = tuple(_endpoint(text, where, environment) for text, where in table.texts("send"))
+    websocket = None
+    if "websocket" in table:
+        websocket = _endpoint(table.text("websocket"), table.key("websocket"), environment, ("ws", "wss"))
+    book = _book(table, folder, chain_id)
+    fees = table.table("fees", _FEE_KEYS)
+    return ChainSettings(
+        network=network,
+        rpc=rpc,
+        send=send or rpc,
+        websocket=websocket,
+        poll_interval_s=table.seconds("poll_interval_s", 0.5, minimum=0.01, maximum=600),
+        fees=_fees(fees),
+        emergency_max_fee_per_gas_wei=fees.amount("emergency_max_fee_per_gas_gwei", _GWEI_DECIMALS, "500"),
+        book=book,
+        executor=_address(table.text("executor"), table.key("executor"), book)
+        if "executor" in table
+        else None,
+    )
+
+
+def _fees(table: Table) -> FeeSettings:
+    try:
+        return FeeSettings(
+            max_fee_per_gas_ceiling_wei=table.amount("max_fee_per_gas_ceiling_gwei", _GWEI_DECIMALS, "300"),
+            priority_fee_floor_wei=table.amount("priority_fee_floor_gwei", _GWEI_DECIMALS, "0.01"),
+            priority_fee_ceiling_wei=table.amount("priority_fee_ceiling_gwei", _GWEI_DECIMALS, "5"),
+            priority_percentile=table.integer("priority_percentile", 50, minimum=0, maximum=100),
+            validity_blocks=table.integer("validity_blocks", 5, minimum=1, maximum=64),
+        )
+    except ConfigError as error:
+        where = error.where if error.where.startswith(table.where) else table.where
+        raise ConfigError(error.what, where, error.fix) from None
+
+
+def _endpoint(
+    text: str, where: str, environment: Mapping[str, str], schemes: tuple[str, ...] = ("http", "https")
+) -> Endpoint:
+    try:
+        return Endpoint.parse(_expanded(text, where, environment), schemes=schemes)
+    except ConfigError as error:
+        raise ConfigError(error.what, error.where if error.where == where else where, error.fix) from None
+
+
+def _expanded(text: str, where: str, environment: Mapping[str, str]) -> str:
+    """`text` with `${VARIABLE}` replaced from the environment."""
+    for name in _VARIABLE.findall(text):
+        if not environment.get(name):
+            raise ConfigError(
+                f"the environment variable {name} is not set", where, "export it, then start again"
+            )
+    return _VARIABLE.sub(lambda match: environment[match.group(1)], text)
+
+
+def _book(table: Table, folder: Path, chain_id: int) -> AddressBook:
+    if "address_book" not in table:
+        return AddressBook(chain_id)
+    where, path = table.key("address_book"), folder / table.text("address_book")
+    try:
+        book = AddressBook.from_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"the address book cannot be read: {error.strerror}",
+            where,
+            "give an existing file, such as the devnet's",
+        ) from None
+    except InputError as error:
+        raise ConfigError(error.what, where, error.fix) from None
+    if book.chain_id != chain_id:
+        raise ConfigError(
+            f"this address book is of chain {book.chain_id}", where, f"give the one of chain {chain_id}"
+        )
+    return book
+
+
+SIGNER_KEYS: Final = ("name", "keystore", "password_file", "password_environment")
+
+
+def read_signer(table: Table, folder: Path) -> SignerSettings:
+    if ("password_file" in table) == ("password_environment" in table):
+        raise ConfigError(
+            "a password has exactly one source",
+            table.where,
+            "name either password_file or password_environment",
+        )
+    if "password_file" in table:
+        password = PasswordSource(file=folder / table.text("password_file"))
+    else:
+        password = PasswordSource(environment=table.text("password_environment"))
+    return SignerSettings(table.name("name"), folder / table.text("keystore"), password)
+
+
+STRATEGY_KEYS: Final = ("name", "class", "chain_id", "signer", "mode", "host", "settings")
+
+
+def read_strategy(
+    table: Table, books: Mapping[int, AddressBook], signers: frozenset[str]
+) -> StrategySettings:
+    path = table.text("class")
+    if not _CLASS_PATH.fullmatch(path):
+        raise ConfigError(
+            f"{path[:60]!r} is not package.module:Class",
+            table.key("class"),
+            "write for example my.module:MyStrategy",
+        )
+    chain_id = table.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX)
+    if chain_id not in books:
+        raise ConfigError(
+            f"chain {chain_id} is not configured",
+            table.key("chain_id"),
+            f"add it under [[chains]]; there: {_listed(books)}",
+        )
+    signer = table.text("signer")
+    if signer not in signers:
+        raise ConfigError(
+            f"there is no signer {signer[:60]!r}",
+            table.key("signer"),
+            f"add it under [[signers]]; there: {_listed(signers)}",
+        )
+    settings = table.mapping("settings")
+    for own in ("chain_id", "key"):
+        if own in settings:
+            raise ConfigError(
+                "the strategy is given this from its chain and signer",
+                table.key(f"settings.{own}"),
+                "leave it out",
+            )
+    resolved = {
+        key: _resolved(value, table.key(f"settings.{key}"), books[chain_id])
+        for key, value in settings.items()
+    }
+    return StrategySettings(
+        name=table.name("name"),
+        path=path,
+        chain_id=chain_id,
+        signer=signer,
+        mode=table.choice("mode", Mode),
+        host=table.text("host", SHARED_HOST),
+        settings=resolved,
+    )
+
+
+def _resolved(value: object, where: str, book: AddressBook) -> object:
+    """Plain data for JSON, with `@name` replaced by the address of that name."""
+    if isinstance(value, str):
+        _refuse_variable(value, where)
+        named = value.startswith("@") and value != OWN_KEY
+        return address_text(_address(value, where, book)) if named else value
+    if isinstance(value, list):
+        return [_resolved(item, f"{where}[{place}]", book) for place, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _resolved(item, f"{where}.{key}", book) for key, item in value.items()}
+    if isinstance(value, bool | int):
+        return value
+    raise ConfigError(
+        f"a {type(value).__name__} cannot be a setting",
+        where,
+        "use texts, whole numbers, true, false, lists, tables",
+    )
+
+
+def _address(text: str, where: str, book: AddressBook) -> Address:
+    """An address, or `@name` of the chain's address book."""
+    _refuse_variable(text, where)
+    try:
+        return book.address(text[1:]) if text.startswith("@") else address_from_text(text)
+    except (InputError, NativeError) as error:
+        raise ConfigError(error.what, where, error.fix) from None
+
+
+def _refuse_variable(text: str, where: str) -> None:
+    if _VARIABLE.search(text):
+        raise ConfigError(
+            "variables are only for addresses of endpoints and of the database",
+            where,
+            "write the value itself",
+        )
+
+
+LIMIT_KEYS: Final = (
+    "slippage_bps",
+    "max_fee_per_gas_gwei",
+    "oracle_age_s",
+    "key_balance_min",
+    "reduce_loss_bps",
+    "validity_blocks",
+    "validity_s",
+    "positions",
+)
+_POSITION_KEYS: Final = ("chain_id", "token", "cap", "decimals")
+
+
+def read_limits(table: Table, books: Mapping[int, AddressBook]) -> Mapping[int, RiskLimits]:
+    caps: dict[int, dict[Address, int]] = {chain_id: {} for chain_id in books}
+    for position in table.tables("positions", _POSITION_KEYS):
+        chain_id = position.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX)
+        if chain_id not in books:
+            raise ConfigError(
+                f"chain {chain_id} is not configured", position.key("chain_id"), f"one of: {_listed(books)}"
+            )
+        token = _address(position.text("token"), position.key("token"), books[chain_id])
+        if token in caps[chain_id]:
+            raise ConfigError("this token has a cap already", position.key("token"), "give one cap a token")
+        caps[chain_id][token] = position.amount("cap", _decimals(position, token, books[chain_id]))
+    return {
+        chain_id: RiskLimits(
+            slippage_bps_max=table.integer("slippage_bps", 50, minimum=0, maximum=BPS),
+            max_fee_per_gas_wei=table.amount("max_fee_per_gas_gwei", _GWEI_DECIMALS, "500"),
+            oracle_age_s_max=table.integer("oracle_age_s", 3_600, minimum=1, maximum=30 * _DAY_S),
+            position_caps=caps[chain_id],
+            key_balance_min_wei=table.amount("key_balance_min", _NATIVE_DECIMALS, "0"),
+            reduce_loss_bps=table.integer("reduce_loss_bps", 100, minimum=0, maximum=BPS),
+            validity_blocks=table.integer("validity_blocks", 3, minimum=1, maximum=64),
+            validity_s=table.integer("validity_s", 30, minimum=1, maximum=3_600),
+        )
+        for chain_id in books
+    }
+
+
+def _decimals(position: Table, token: Address, book: AddressBook) -> int:
+    entry = book.find(token)
+    known = entry.decimals if entry is not None else None
+    if "decimals" not in position and known is None:
+        raise ConfigError(
+            "the token's decimals are not known",
+            position.key("decimals"),
+            "add them, or the token to the address book",
+        )
+    decimals = position.integer("decimals", known, minimum=0, maximum=_DECIMALS_MAX)
+    if known is not None and decimals != known:
+        raise ConfigError(
+            f"the address book says {known} decimals",
+            position.key("decimals"),
+            "correct one, or leave this key out",
+        )
+    return decimals
+
+
+def _listed(names: Mapping[int, AddressBook] | frozenset[str]) -> str:
+    return ", ".join(str(name) for name in sorted(names, key=str)) or "none"

@@ -1,0 +1,126 @@
+"""What the configuration says, as the kernel reads it: frozen, checked, paths absolute, amounts in their
+smallest unit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from seawall.chain.addresses import AddressBook
+from seawall.chain.endpoints import Endpoint
+from seawall.chain.fees import FeeSettings
+from seawall.chain.networks import Network
+from seawall.primitives.units import Address, address_text
+from seawall.risk.limits import RiskLimits
+from seawall.runtime.hosts.settings import HostSettings
+from seawall.signers.local import PasswordSource
+from seawall.telemetry.logs import LogSettings
+
+__all__ = [
+    "OWN_KEY",
+    "ChainSettings",
+    "Configuration",
+    "KernelSettings",
+    "Mode",
+    "SignerSettings",
+    "StrategySettings",
+]
+
+LATCH_NAME: Final = "latch.json"
+PID_NAME: Final = "kernel.pid"
+# Stands for the address of the signer in the settings of a strategy.
+OWN_KEY: Final = "@key"
+
+
+class Mode(StrEnum):
+    """What becomes of a strategy's plans. Both take the same path; a dry run ends at the verdict."""
+
+    LIVE = "live"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """Where the kernel keeps its things and how it is reached. The HTTP server is for this machine only."""
+
+    data: Path
+    ledger_url: str = field(repr=False)  # may hold a password
+    listen_host: str
+    listen_port: int  # 0: any free port
+    lease_ttl_s: int
+
+    @property
+    def latch_file(self) -> Path:
+        return self.data / LATCH_NAME
+
+    @property
+    def pid_file(self) -> Path:
+        return self.data / PID_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    network: Network
+    rpc: tuple[Endpoint, ...]
+    send: tuple[Endpoint, ...]
+    websocket: Endpoint | None
+    poll_interval_s: float
+    fees: FeeSettings
+    emergency_max_fee_per_gas_wei: int
+    book: AddressBook
+    executor: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignerSettings:
+    name: str
+    keystore: Path
+    password: PasswordSource = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySettings:
+    """`settings` holds what the file says, with names of the address book resolved; `@key` waits for its
+    key.
+    """
+
+    name: str
+    path: str  # "package.module:Class"
+    chain_id: int
+    signer: str
+    mode: Mode
+    host: str
+    settings: Mapping[str, object]
+
+    def settings_json(self, key: Address) -> str:
+        """What the strategy's class is given: its settings, its chain, and the address of its signer."""
+        address = address_text(key)
+        own = {name: _with_key(value, address) for name, value in self.settings.items()}
+        return json.dumps({**own, "chain_id": self.chain_id, "key": address})
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that one kernel runs with."""
+
+    file: Path
+    kernel: KernelSettings
+    logs: LogSettings
+    hosts: HostSettings
+    chains: tuple[ChainSettings, ...]
+    signers: tuple[SignerSettings, ...]
+    strategies: tuple[StrategySettings, ...]
+    limits: Mapping[int, RiskLimits]  # by chain id
+
+
+def _with_key(value: object, address: str) -> object:
+    if isinstance(value, list):
+        return [_with_key(item, address) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_key(item, address) for name, item in value.items()}
+    return address if value == OWN_KEY else value
