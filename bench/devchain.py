@@ -103,10 +103,11 @@ class DevChain:
         assert isinstance(accounts, list)
         self.accounts = [unhex(account) for account in accounts]
 
+    def close(self) -> None:
+        self._connection.close()
+
     def post(self, body: Json) -> Json:
-        self._connection.request(
-            "POST", "/", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
+        self._connection.request("POST", "/", json.dumps(body).encode(), {"Content-Type": "application/json"})
         answer: Json = json.loads(self._connection.getresponse().read())
         return answer
 
@@ -227,7 +228,11 @@ def run_devchain(*options: str, hardfork: str = HARDFORK) -> Iterator[DevChain]:
                 break
         if port == 0:
             raise RuntimeError("anvil ended before it listened")
-        yield DevChain(port)
+        chain = DevChain(port)
+        try:
+            yield chain
+        finally:
+            chain.close()
     finally:
         process.kill()
         process.communicate(timeout=START_TIMEOUT_S)
@@ -263,9 +268,7 @@ def deploy_venues(chain: DevChain) -> Venues:
     both = abi_encode(["address", "address"], [v3, weth])
     v3_router = chain.deploy(Contract.published(f"{periphery}/SwapRouter.sol/SwapRouter.json"), both)
     positions = chain.deploy(
-        Contract.published(
-            f"{periphery}/NonfungiblePositionManager.sol/NonfungiblePositionManager.json"
-        ),
+        Contract.published(f"{periphery}/NonfungiblePositionManager.sol/NonfungiblePositionManager.json"),
         abi_encode(["address", "address", "address"], [v3, weth, bytes(20)]),
     )
     chain.invoke(weth, encode_call("deposit()", []), 2_000 * ETHER)
