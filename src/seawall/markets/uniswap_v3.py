@@ -187,9 +187,9 @@ class V3Pool:
     def steps(self, zero_for_one: bool) -> Iterator[V3Step]:
         """Every step from the price to the end of the known ticks; ranges without liquidity are left out."""
         walk = _Walk(self, zero_for_one, _limit(zero_for_one))
-        for _ in range(STEPS_MAX):
+        while walk.sqrt_price_x96 != walk.sqrt_limit_x96:
             target = walk.next_target()
-            if target is None:
+            if target is None or walk.stops > STEPS_MAX:
                 return
             before = walk.sqrt_price_x96
             liquidity = walk.liquidity
@@ -198,7 +198,7 @@ class V3Pool:
                 yield V3Step(
                     before, target.sqrt_price_x96, liquidity, step.amount_in + step.fee, step.amount_out
                 )
-            if target.leaves_known or target.sqrt_price_x96 == walk.sqrt_limit_x96:
+            if target.leaves_known:
                 return
             walk.arrive(step.sqrt_price_x96, target)
 
@@ -216,10 +216,14 @@ class V3Pool:
         walk = _Walk(self, zero_for_one, limit)
         remaining = amount
         other = 0
-        for _ in range(STEPS_MAX):
+        while remaining and walk.sqrt_price_x96 != limit:
             target = walk.next_target()
             if target is None:
                 raise self._unknown(walk.tick)
+            if walk.stops > STEPS_MAX:
+                raise TooManyStepsError(
+                    what=f"the swap takes more than {STEPS_MAX} steps", where=self._where(), fix="swap less"
+                )
             step = swap_step(
                 walk.sqrt_price_x96, target.sqrt_price_x96, walk.liquidity, remaining, self.fee_pips, exact_in
             )
@@ -229,12 +233,6 @@ class V3Pool:
             remaining -= paid if exact_in else step.amount_out
             other += step.amount_out if exact_in else paid
             walk.arrive(step.sqrt_price_x96, target)
-            if remaining == 0 or walk.sqrt_price_x96 == limit:
-                break
-        else:
-            raise TooManyStepsError(
-                what=f"the swap takes more than {STEPS_MAX} steps", where=self._where(), fix="swap less"
-            )
         if remaining and sqrt_price_limit_x96 is None:
             raise InsufficientLiquidityError(
                 what=f"the pool fills {amount - remaining} of {amount}", where=self._where(), fix="swap less"
@@ -298,6 +296,7 @@ class _Walk:
         "liquidity",
         "sqrt_limit_x96",
         "sqrt_price_x96",
+        "stops",
         "tick",
         "ticks_crossed",
     )
@@ -309,6 +308,7 @@ class _Walk:
         self.sqrt_price_x96 = pool.sqrt_price_x96
         self.tick = pool.tick
         self.liquidity = pool.liquidity
+        self.stops = 0
         self.ticks_crossed = 0
 
     def next_target(self) -> _Target | None:
@@ -318,20 +318,20 @@ class _Walk:
         compressed = self.tick // spacing
         if self._zero_for_one:
             first = max(compressed * spacing, MIN_TICK)
-            edge = (compressed - compressed % TICKS_PER_WORD) * spacing
             found = table.at_or_below(first)
+            edge = self._edge(compressed, found) * spacing
             tick = max(edge if found is None or found < edge else found, MIN_TICK)
-            leaves_known = tick < table.known_low
             fence = table.known_low
+            leaves_known = tick < fence
             stands_in_known = first <= table.known_high and self.tick >= fence
         else:
             compressed += 1
             first = min(compressed * spacing, MAX_TICK)
-            edge = (compressed - compressed % TICKS_PER_WORD + TICKS_PER_WORD - 1) * spacing
             found = table.at_or_above(first)
+            edge = (self._edge(compressed, found) + TICKS_PER_WORD - 1) * spacing
             tick = min(edge if found is None or found > edge else found, MAX_TICK)
-            leaves_known = tick > table.known_high
             fence = table.known_high
+            leaves_known = tick > fence
             stands_in_known = first >= table.known_low and self.tick < fence
         if not stands_in_known:
             return None
@@ -343,6 +343,21 @@ class _Walk:
             # The limit stops the swap before the fence: what lies beyond does not matter.
             return _Target(self.sqrt_limit_x96, tick, sqrt_tick_x96, leaves_known=False)
         return _Target(sqrt_tick_x96, tick, sqrt_tick_x96, leaves_known)
+
+    def _edge(self, compressed: int, found: int | None) -> int:
+        """Where the word begins at whose edge the contract stops, counting the stops.
+
+        Without liquidity a stop moves no amount, so all of them up to the next tick or the limit are one.
+        """
+        word = compressed // TICKS_PER_WORD
+        last = word
+        if self.liquidity == 0:
+            end = tick_at_sqrt_ratio(self.sqrt_limit_x96)
+            if found is not None:
+                end = max(end, found) if self._zero_for_one else min(end, found)
+            last = end // self._pool.tick_spacing // TICKS_PER_WORD
+        self.stops += abs(last - word) + 1
+        return last * TICKS_PER_WORD
 
     def arrive(self, sqrt_price_x96: int, target: _Target) -> None:
         """Take the price a step ended at, crossing the tick if it was reached."""

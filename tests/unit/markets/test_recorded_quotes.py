@@ -8,6 +8,7 @@ from seawall.markets.errors import InsufficientLiquidityError, MarketError, TooM
 from seawall.markets.tick_math import MAX_SQRT_RATIO, MIN_SQRT_RATIO
 from seawall.markets.uniswap_v2 import V2Pool
 from seawall.markets.uniswap_v3 import V3Pool
+from seawall.primitives.units import address_from_text
 from tests.unit.markets import recorded
 from tests.unit.markets.recorded import RecordedPool, RecordedQuote
 
@@ -46,7 +47,7 @@ def test_mainnet_v2_pairs_price_both_ways() -> None:
         ]
         if min(reserves) < 1000:
             continue
-        pair = V2Pool(recorded.address_from_text(record["address"]), *recorded.PLACEHOLDERS, *reserves)
+        pair = V2Pool(address_from_text(record["address"]), *recorded.PLACEHOLDERS, *reserves)
         for zero_for_one in (True, False):
             wanted = max((reserves[1] if zero_for_one else reserves[0]) // 1000, 1)
             amount_in = pair.amount_in_up(zero_for_one, wanted)
@@ -57,7 +58,7 @@ def test_mainnet_v2_pairs_price_both_ways() -> None:
 
 
 def test_live_v3_pools_are_whole_and_price_both_ways() -> None:
-    """Pools with all their ticks: liquidity is the sum of what lies below, and what exact out asks is enough."""
+    """Liquidity is the sum of the ticks below, and what an exact output asks for is enough."""
     checked = 0
     for path in recorded.files("pools", "uniswap_v3_ticks.json.gz"):
         for record in recorded.load(path):
