@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from seawall.chain.heads import HeadChange, HeadFollower
@@ -27,7 +27,7 @@ from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.recovery import tend
 from seawall.transactions.writing import Outbox
 
-__all__ = ["ChainLoop", "HeadListener"]
+__all__ = ["ChainLoop", "HeadListener", "merged"]
 
 _CHAIN_TROUBLE: Final = (EndpointError, UnavailableError, UnknownBlockError, StaleError)
 _LEASE_RENEWALS_PER_TTL: Final = 3
@@ -55,6 +55,8 @@ class ChainLoop:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _lane_wakes: list[asyncio.Event] = field(default_factory=list)
     _retry: HeadChange | None = None
+    _unseen: list[HeadChange] = field(default_factory=list)  # handled, and not yet told to the listeners
+    _pin_due: bool = False
     _tend_due: bool = True
     _renewed_s: float = 0.0
 
@@ -97,18 +99,24 @@ class ChainLoop:
     async def turn(self) -> None:
         """One look at the chain."""
         try:
-            change = self._retry or await self.follower.poll()
+            change = merged(self._retry, await self.follower.poll())
             if change is not None:
                 self._retry = change
                 await self.confirmer.handle(change)
-                self._retry, self._tend_due = None, True
+                self._retry, self._tend_due, self._pin_due = None, True, True
+                self._unseen.append(change)
+            if self._pin_due and self.desk.head is not None:
+                async with self.desk.turn:
+                    await self.desk.stand_on_head()
+                self._pin_due = False
             if self._tend_due and self.desk.head is not None:
                 self._tend_due = False
                 await self._tend()
-            if change is not None:
+            for seen in self._unseen:
                 for listener in self.listeners:
-                    listener.on_head(change)
-                self.wake_lanes()
+                    listener.on_head(seen)
+            self._unseen.clear()
+            self.wake_lanes()
         except _CHAIN_TROUBLE as trouble:
             self._trouble(trouble)
         except IntegrityAlarm as alarm:
@@ -161,3 +169,19 @@ class ChainLoop:
     def _write_failed(self, error: BaseException) -> None:
         _log.error("write_failed", cause=str(error))
         self.tend_soon()
+
+
+def merged(earlier: HeadChange | None, later: HeadChange | None) -> HeadChange | None:
+    """Two changes as one. A block that the later one takes away again was never there to be handled: without this, a
+    head whose receipts a reorg removed would be tried for ever.
+    """
+    if earlier is None or later is None:
+        return later or earlier
+    gone = {block.hash for block in later.removed}
+    come = {block.hash for block in earlier.added}
+    return replace(
+        later,
+        added=tuple(block for block in earlier.added if block.hash not in gone) + later.added,
+        removed=earlier.removed + tuple(block for block in later.removed if block.hash not in come),
+        skipped=earlier.skipped + later.skipped,
+    )

@@ -62,7 +62,7 @@ class Confirmer:
         self.desk.included = {row.attempt_hash: row.block_hash for row in inclusions if row.canonical}
 
     async def handle(self, change: HeadChange) -> None:
-        """Take one head change into the ledger, then move the desk to the new head. Holds the desk's turn.
+        """Take one head change into the ledger and the desk. Holds the desk's turn.
 
         Raises `UnavailableError` or `EndpointError` when the chain could not be read; nothing is stored then.
         """
@@ -75,9 +75,6 @@ class Confirmer:
             settled = await desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
             await _AFTER_COMMIT.reach()
             self._note(change, found, settled)
-            if change.added:
-                await desk.parts.simulator.pin(change.added[-1])
-            await desk.rebuild_overlay()
 
     async def _find(self, block: Block) -> _Found:
         hashes = [

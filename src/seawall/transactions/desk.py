@@ -69,6 +69,7 @@ class Desk:
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
     # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
+    _is_ready: bool = False  # the simulator stands on the head with the whole overlay
     _quote: tuple[Hash, FeeQuote] | None = None
     _nonces: dict[Lane, tuple[Hash, int]] = field(default_factory=dict)
     _canonical: OrderedDict[Hash, int] = field(default_factory=OrderedDict)
@@ -120,10 +121,35 @@ class Desk:
             newest[(row.lane, row.nonce)] = row
         return sorted((r for key, r in newest.items() if key not in taken), key=lambda r: r.number)
 
+    async def stand_on_head(self) -> None:
+        """Pin the head and put the overlay on it. What fails here is tried again at the next turn."""
+        assert self.head is not None
+        self._is_ready = False
+        await self.parts.simulator.pin(self.head)
+        await self.rebuild_overlay()
+
     async def rebuild_overlay(self, before: AttemptRow | None = None) -> None:
         """Put what is committed and not landed on the pinned block, in commit order (up to `before`, exclusive)."""
+        self._is_ready = False
         rows = [row for row in self.unlanded() if before is None or row.number < before.number]
         await self.parts.simulator.rebuild([(r.payload, r.nonce, r.max_fee_per_gas_wei) for r in rows])
+        self._is_ready = before is None
+
+    async def push_overlay(self, attempt: AttemptRow) -> None:
+        """A commit appends; if it cannot be run now, nothing is judged until the overlay was rebuilt."""
+        self._is_ready = False
+        await self.parts.simulator.push(attempt.payload, attempt.nonce, attempt.max_fee_per_gas_wei)
+        self._is_ready = True
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether candidates may be judged: the simulator stands on the head with the whole overlay."""
+        return self._is_ready
+
+    def take_filler(self, attempt: AttemptRow) -> None:
+        """A filler takes its slot's place in the overlay, which must be rebuilt before anything is judged."""
+        self.unsettled[attempt.hash] = attempt
+        self._is_ready = False
 
     async def nonce_at_head(self, lane: Lane) -> int:
         """The chain's nonce for the lane's key at the pinned head; read once a head."""

@@ -86,6 +86,9 @@ class LaneRunner:
         if self.desk.authority is Authority.HALT or (self.signer is not None and not self.signer.ready):
             return False
         async with self.desk.turn:
+            self.desk.base()
+            if not self.desk.is_ready:
+                return False
             standing = await self.desk.parts.ledger.read(self._standing)
             if standing.unlanded >= LANE_UNLANDED_MAX:
                 return False

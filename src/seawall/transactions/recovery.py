@@ -65,7 +65,8 @@ async def tend(runner: LaneRunner) -> None:
         known = await desk.parts.client.transactions_known([s.attempts[-1].hash for s in pending])
         for slot, is_known in zip(pending, known, strict=True):
             await _tend_slot(runner, slot, is_known)
-        await desk.rebuild_overlay()
+        if not desk.is_ready:
+            await desk.rebuild_overlay()
 
 
 def _open_slots(tx: Transaction, runner: LaneRunner) -> list[OpenSlot]:
@@ -245,7 +246,7 @@ async def _fill(
         return
     await _AFTER_FILL_COMMIT.reach()
     _log.info("slot_filled", lane=str(runner.lane), nonce=nonce, hash=hex_text(attempt.hash), why=why)
-    desk.unsettled[attempt.hash] = attempt
+    desk.take_filler(attempt)
     runner.outbox.put(attempt)
 
 
