@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from seawall.ledger.schema import HEAD, REVISIONS
 from seawall.ledger.session import Prepared, Session
@@ -25,6 +25,7 @@ CONNECT_TIMEOUT_S: Final = 5
 WAL_AUTOCHECKPOINT_PAGES: Final = 20_000
 CACHE_KIB: Final = 16_384
 
+_SYNCHRONOUS: Final = "FULL"
 _STRONG_ENOUGH: Final = ("on", "remote_apply")
 _MIGRATE: Final = "run `seawall ledger migrate`"
 
@@ -75,12 +76,12 @@ class Database:
         engine = self._engine_of()
         try:
             connection = engine.raw_connection()
-        except DBAPIError as error:
-            reason = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
+        except engine.dialect.loaded_dbapi.Error as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise LedgerError(
                 f"the database cannot be opened: {reason}",
                 self.shown,
-                "check the path or that the server runs",
+                "check the path, or that the server runs",
             ) from None
         session = Session(connection, engine.dialect)
         try:
@@ -114,7 +115,7 @@ class Database:
     def _prepare_sqlite(self, session: Session, read_only: bool) -> None:
         if not self.is_memory and not read_only:
             session.setting("PRAGMA journal_mode = WAL")
-        session.setting("PRAGMA synchronous = FULL")
+        session.setting(f"PRAGMA synchronous = {_SYNCHRONOUS}")
         session.setting("PRAGMA foreign_keys = ON")
         session.setting(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}")
         session.setting(f"PRAGMA cache_size = -{CACHE_KIB}")

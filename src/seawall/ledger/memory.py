@@ -24,7 +24,7 @@ _DEFINITIONS: Final[tuple[sa.schema.ExecutableDDLElement, ...]] = (
     *(CreateIndex(index) for table in METADATA.sorted_tables for index in sorted(table.indexes, key=str)),
 )
 _STAMP: Final = Prepared(sa.insert(_VERSION_TABLE).values(version_num=HEAD))
-_EPOCH: Final = Prepared(sa.insert(meta), ["row", "epoch"])
+_EPOCH: Final = Prepared(sa.insert(meta), ["number", "epoch"])
 
 
 def create_in_memory(session: Session, entropy: Entropy) -> None:
@@ -35,7 +35,7 @@ def create_in_memory(session: Session, entropy: Entropy) -> None:
             for definition in _DEFINITIONS:
                 session.define(definition)
             session.run(_STAMP)
-            session.run(_EPOCH, {"row": 1, "epoch": entropy.token(EPOCH_BYTES)})
+            session.run(_EPOCH, {"number": 1, "epoch": entropy.token(EPOCH_BYTES)})
         session.commit()
     except BaseException:
         session.rollback()

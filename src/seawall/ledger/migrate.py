@@ -114,7 +114,7 @@ def _run(
 
 def _draw_epoch(connection: sa.Connection, entropy: Entropy) -> None:
     if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
-        connection.execute(sa.insert(meta).values(row=1, epoch=entropy.token(EPOCH_BYTES)))
+        connection.execute(sa.insert(meta).values(number=1, epoch=entropy.token(EPOCH_BYTES)))
 
 
 def _engine_of(database: Database) -> sa.Engine:
@@ -130,6 +130,9 @@ def _engine_of(database: Database) -> sa.Engine:
 
     def no_implicit_begin(connection: Any, _: object) -> None:
         connection.isolation_level = None
+        connection.execute(
+            "PRAGMA journal_mode = WAL"
+        )  # stays with the file: even its first reader finds it so
 
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")

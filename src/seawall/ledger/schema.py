@@ -62,14 +62,9 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.I
 meta = sa.Table(
     "meta",
     METADATA,
-    sa.Column(
-        "row",
-        sa.Integer,
-        sa.CheckConstraint("row = 1", name="one_row"),
-        primary_key=True,
-        autoincrement=False,
-    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     _required("epoch", sa.LargeBinary(EPOCH_BYTES)),
+    sa.CheckConstraint("number = 1", name="meta_has_one_row"),
 )
 
 # Next block of intent sequence numbers per (chain, executor); the zero address stands for direct plans.

@@ -67,6 +67,7 @@ class Committer:
         except Exception as error:  # noqa: BLE001  (whatever it is, the whole group has not happened)
             self._undo(mark)
             _fail(group, error)
+            self._session.require_connected()
             return
         except BaseException:
             self._undo(mark)
@@ -79,6 +80,7 @@ class Committer:
         except LedgerError as error:
             self._undo(mark)
             _fail(group, error)
+            self._session.require_connected()
             return
         _AFTER_COMMIT.hit()
 

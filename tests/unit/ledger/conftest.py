@@ -1,4 +1,4 @@
-"""Stores under test run on both databases, inside a transaction that is rolled back; ledgers on SQLite files."""
+"""Stores under test run on both databases, in a transaction that is rolled back; ledgers on SQLite files."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ OpenLedger = Callable[..., Ledger]
 @pytest.fixture
 def open_ledger() -> OpenLedger:
     def opened(url: str, *, kernel: bool = True, inline: bool = False) -> Ledger:
-        return Ledger.open(LedgerSettings(url, kernel), clock=FixedClock(), entropy=FixedEntropy(), inline=inline)
+        return Ledger.open(
+            LedgerSettings(url, kernel), clock=FixedClock(), entropy=FixedEntropy(), inline=inline
+        )
 
     return opened

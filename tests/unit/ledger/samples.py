@@ -54,7 +54,9 @@ def digest_of(*parts: object) -> Hash:
     return Hash(hashlib.sha256(repr(parts).encode()).digest())
 
 
-def plan(key: str = "one", *, strategy: str = "keeper", priority: Priority = Priority.NORMAL, value_wei: int = 1) -> Plan:
+def plan(
+    key: str = "one", *, strategy: str = "keeper", priority: Priority = Priority.NORMAL, value_wei: int = 1
+) -> Plan:
     body = DirectBody(TOKEN, b"\xd0\xe3\x0d\xb0", value_wei)
     return Plan(strategy, CHAIN_ID, KEY, body, NATIVE, key, NOW_S + 600, priority=priority)
 
@@ -69,21 +71,51 @@ def payload(nonce: int = 0) -> Payload:
 
 
 def verdict(
-    number: IntentNumber, *, admitted: bool = True, nonce: int = 0, max_total_fee_wei: int = 10**15, candidate: int = 1
+    number: IntentNumber,
+    *,
+    admitted: bool = True,
+    nonce: int = 0,
+    max_total_fee_wei: int = 10**15,
+    candidate: int = 1,
 ) -> Verdict:
     measured = None if not admitted else 12
-    measurement = Measurement("slippage", measured, 50, None, "bps", admitted, digest_of("block"), "the pool moved")
+    measurement = Measurement(
+        "slippage", measured, 50, None, "bps", admitted, digest_of("block"), "the pool moved"
+    )
     return Verdict(
-        number, candidate, digest_of("plan"), payload_digest(payload(nonce)), 100, digest_of("block"), digest_of("overlay"),
-        103, NOW_S + 60, max_total_fee_wei, 10**14, WriteKind.PLAN, admitted, (measurement,), 2**200, -(2**200), 21_000,
-    )  # fmt: skip
+        number,
+        candidate,
+        digest_of("plan"),
+        payload_digest(payload(nonce)),
+        100,
+        digest_of("block"),
+        digest_of("overlay"),
+        103,
+        NOW_S + 60,
+        max_total_fee_wei,
+        10**14,
+        WriteKind.PLAN,
+        admitted,
+        (measurement,),
+        2**200,
+        -(2**200),
+        21_000,
+    )
 
 
 def block(number: int, fork: str = "a", parent: Hash | None = None) -> Block:
     above = digest_of(number - 1, fork) if parent is None else parent
     return Block(
-        CHAIN_ID, number, digest_of(number, fork), above, NOW_S + number, 10**9, 30_000_000, ZERO_ADDRESS, digest_of("r")
-    )  # fmt: skip
+        CHAIN_ID,
+        number,
+        digest_of(number, fork),
+        above,
+        NOW_S + number,
+        10**9,
+        30_000_000,
+        ZERO_ADDRESS,
+        digest_of("r"),
+    )
 
 
 def accepted(tx: Transaction, key: str = "one") -> IntentRow:
@@ -91,15 +123,27 @@ def accepted(tx: Transaction, key: str = "one") -> IntentRow:
     return tx.intents.accept(wanted, plan_digest(wanted), "correlation", NOW_S).intent
 
 
-def committed(tx: Transaction, nonce: int = 0, key: str | None = None, attempt_hash: Hash | None = None) -> AttemptRow:
+def committed(
+    tx: Transaction, nonce: int = 0, key: str | None = None, attempt_hash: Hash | None = None
+) -> AttemptRow:
     """An intent all the way to its first attempt at `nonce`."""
     intent = accepted(tx, key or f"at-{nonce}")
     judged = tx.verdicts.insert(verdict(intent.number, nonce=nonce), NOW_S)
     slot = tx.slots.insert(LANE, nonce, "plan", intent.number)
     attempt = tx.attempts.insert(
-        slot, attempt_hash or digest_of("attempt", nonce), b"\x02raw", payload(nonce), payload_digest(payload(nonce)),
-        WriteKind.PLAN, 10**9, 10**8, "public", judged, [(intent.number, 0)], NOW_S,
-    )  # fmt: skip
+        slot,
+        attempt_hash or digest_of("attempt", nonce),
+        b"\x02raw",
+        payload(nonce),
+        payload_digest(payload(nonce)),
+        WriteKind.PLAN,
+        10**9,
+        10**8,
+        "public",
+        judged,
+        [(intent.number, 0)],
+        NOW_S,
+    )
     tx.intents.set_state(intent.number, IntentState.COMMITTED, "", None, NOW_S)
     return attempt
 

@@ -28,7 +28,18 @@ def test_batch_links_every_segment(tx: Transaction) -> None:
     judged = tx.verdicts.insert(verdict(numbers[0]), NOW_S)
     links = [(number, segment) for segment, number in enumerate(numbers)]
     attempt = tx.attempts.insert(
-        slot, digest_of("h"), b"raw", payload(), payload_digest(payload()), WriteKind.PLAN, 1, 1, "public", judged, links, NOW_S
+        slot,
+        digest_of("h"),
+        b"raw",
+        payload(),
+        payload_digest(payload()),
+        WriteKind.PLAN,
+        1,
+        1,
+        "public",
+        judged,
+        links,
+        NOW_S,
     )
     assert tx.attempts.unsettled(CHAIN_ID) == [attempt]
     assert tx.attempts.unsettled(CHAIN_ID)[0].intents == tuple(links)
@@ -53,7 +64,10 @@ def test_writes_are_counted_with_their_last_answer(tx: Transaction) -> None:
     tx.attempts.mark_written(rows, NOW_S + 1, "accepted")
     tx.attempts.mark_written(rows[:1], NOW_S + 2, "known")
     stored = [tx.attempts.get(row.number) for row in rows]
-    assert [(r.writes, r.written_at_s, r.answer) for r in stored] == [(2, NOW_S + 2, "known"), (1, NOW_S + 1, "accepted")]
+    assert [(r.writes, r.written_at_s, r.answer) for r in stored] == [
+        (2, NOW_S + 2, "known"),
+        (1, NOW_S + 1, "accepted"),
+    ]
 
 
 def test_plan_without_a_verdict_is_refused_and_housekeeping_is_not(tx: Transaction) -> None:
@@ -61,13 +75,19 @@ def test_plan_without_a_verdict_is_refused_and_housekeeping_is_not(tx: Transacti
     bytes_of = (b"raw", payload(), payload_digest(payload()))
     with pytest.raises(LedgerError, match="only housekeeping"):
         tx.attempts.insert(slot, digest_of("p"), *bytes_of, WriteKind.PLAN, 1, 1, "public", None, [], NOW_S)
-    kept = tx.attempts.insert(slot, digest_of("h"), *bytes_of, WriteKind.HOUSEKEEPING, 1, 1, "public", None, [], NOW_S)
+    kept = tx.attempts.insert(
+        slot, digest_of("h"), *bytes_of, WriteKind.HOUSEKEEPING, 1, 1, "public", None, [], NOW_S
+    )
     assert kept.verdict is None
 
 
 @pytest.mark.parametrize(
     ("admitted", "nonce", "fee_wei", "reason"),
-    [(False, 0, 10**15, "refused"), (True, 1, 10**15, "is about payload"), (True, 0, 99_999, "a fee of at most")],
+    [
+        (False, 0, 10**15, "refused"),
+        (True, 1, 10**15, "is about payload"),
+        (True, 0, 99_999, "a fee of at most"),
+    ],
 )
 def test_bytes_need_a_verdict_that_admits_exactly_them(
     tx: Transaction, admitted: bool, nonce: int, fee_wei: int, reason: str
@@ -94,7 +114,18 @@ def test_payload_of_another_lane_is_refused(tx: Transaction) -> None:
     foreign = replace(payload(), sender=Address(b"\x55" * 20))
     with pytest.raises(LedgerError, match="another lane"):
         tx.attempts.insert(
-            slot, digest_of("h"), b"", foreign, payload_digest(foreign), WriteKind.HOUSEKEEPING, 1, 1, "public", None, [], NOW_S
+            slot,
+            digest_of("h"),
+            b"",
+            foreign,
+            payload_digest(foreign),
+            WriteKind.HOUSEKEEPING,
+            1,
+            1,
+            "public",
+            None,
+            [],
+            NOW_S,
         )
 
 

@@ -71,7 +71,12 @@ def test_used_up_block_is_followed_by_a_fresh_one(session: Session) -> None:
 
 
 def test_queue_is_by_priority_then_number(tx: Transaction) -> None:
-    for key, priority in (("n", Priority.NORMAL), ("l", Priority.LOW), ("c", Priority.CRITICAL), ("m", Priority.NORMAL)):
+    for key, priority in (
+        ("n", Priority.NORMAL),
+        ("l", Priority.LOW),
+        ("c", Priority.CRITICAL),
+        ("m", Priority.NORMAL),
+    ):
         wanted = plan(key, priority=priority)
         tx.intents.accept(wanted, plan_digest(wanted), "c", NOW_S)
     assert [row.plan.idempotency_key for row in tx.intents.queued(LANE, 10)] == ["c", "n", "m", "l"]
@@ -100,11 +105,21 @@ def test_listing_pages_from_the_newest(tx: Transaction) -> None:
 def test_outcome_of_a_queued_intent_stays(tx: Transaction, outcome: tuple[IntentState, None]) -> None:
     row = accepted(tx)
     tx.intents.set_state(row.number, outcome[0], "why", None, NOW_S + 5)
-    for state, finality in ((S.QUEUED, None), (S.COMMITTED, None), (S.LANDED, Finality.FINAL), (S.CANCELLED, Finality.SAFE)):
+    for state, finality in (
+        (S.QUEUED, None),
+        (S.COMMITTED, None),
+        (S.LANDED, Finality.FINAL),
+        (S.CANCELLED, Finality.SAFE),
+    ):
         with pytest.raises(LedgerError, match="cannot become"):
             tx.intents.set_state(row.number, state, "", finality, NOW_S + 6)
     stored = tx.intents.get(row.number)
-    assert (stored.state, stored.reason, stored.ended_at_s, stored.is_settled) == (outcome[0], "why", NOW_S + 5, True)
+    assert (stored.state, stored.reason, stored.ended_at_s, stored.is_settled) == (
+        outcome[0],
+        "why",
+        NOW_S + 5,
+        True,
+    )
 
 
 def test_saying_an_outcome_again_changes_nothing(tx: Transaction) -> None:
@@ -141,7 +156,8 @@ def test_queued_intent_cannot_land(tx: Transaction) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "finality"), [(S.LANDED, None), (S.FAILED, None), (S.REFUSED, Finality.SAFE), (S.QUEUED, Finality.FINAL)]
+    ("state", "finality"),
+    [(S.LANDED, None), (S.FAILED, None), (S.REFUSED, Finality.SAFE), (S.QUEUED, Finality.FINAL)],
 )
 def test_finality_must_fit_the_state(tx: Transaction, state: IntentState, finality: Finality | None) -> None:
     with pytest.raises(LedgerError, match="carry the finality"):
@@ -159,7 +175,10 @@ def test_candidates_count_up_while_alive(tx: Transaction) -> None:
 def test_reason_is_explained_without_a_change_of_state(tx: Transaction) -> None:
     row = accepted(tx)
     tx.intents.explain(row.number, "its verdict lapsed")
-    assert (tx.intents.get(row.number).reason, tx.intents.get(row.number).state) == ("its verdict lapsed", S.QUEUED)
+    assert (tx.intents.get(row.number).reason, tx.intents.get(row.number).state) == (
+        "its verdict lapsed",
+        S.QUEUED,
+    )
     tx.intents.set_state(row.number, S.EXPIRED, "late", None, NOW_S)
     with pytest.raises(LedgerError, match="already"):
         tx.intents.explain(row.number, "again")

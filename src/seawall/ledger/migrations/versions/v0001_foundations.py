@@ -50,9 +50,10 @@ def downgrade() -> None:
 def _create_lanes_and_intents() -> None:
     op.create_table(
         "meta",
-        sa.Column("row", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.LargeBinary(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("row", name=op.f("pk_meta")),
+        sa.CheckConstraint("number = 1", name=op.f("meta_has_one_row")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_meta")),
     )
     op.create_table(
         "sequences",
