@@ -30,16 +30,6 @@ class Connection(Protocol):
 
     def cursor(self) -> DBAPICursor: ...
 
-    def require_connected(self) -> None:
-        """After a failure: raise `DoubtError` if the connection is of no more use."""
-        try:
-            self._cursor.execute("SELECT 1")
-            self._cursor.fetchall()
-        except self._dbapi.Error as error:
-            raise DoubtError(
-                "the connection to the database is lost", "ledger", "open the ledger again"
-            ) from error
-
     def close(self) -> None: ...
 
 
@@ -131,6 +121,16 @@ class Session:
     def rollback_to_savepoint(self) -> None:
         self._command(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
         self._command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+
+    def require_connected(self) -> None:
+        """After a failure: raise `DoubtError` if the connection is of no more use."""
+        try:
+            self._cursor.execute("SELECT 1")
+            self._cursor.fetchall()
+        except self._dbapi.Error as error:
+            raise DoubtError(
+                "the connection to the database is lost", "ledger", "open the ledger again"
+            ) from error
 
     def close(self) -> None:
         self._open = False
