@@ -17,7 +17,7 @@ import pytest
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import StrategyError
 from seawall.primitives.observations import Cause, Observation
-from seawall.primitives.ports import SystemClock
+from seawall.primitives.ports import Clock, SystemClock
 from seawall.primitives.units import Address, Hash
 from seawall.runtime.hosts.errors import StrategyInterruptedError, StrategyNotRunningError
 from seawall.runtime.hosts.settings import HostedStrategy, HostSettings
@@ -25,16 +25,16 @@ from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 
 TRIALS = Path(__file__).parent.parent / "fixtures" / "hosted"
 SETTINGS = HostSettings(
-    decide_deadline_s=1.5,
+    decide_deadline_s=2.5,
     load_deadline_s=10.0,
     heartbeat_interval_s=0.05,
-    heartbeat_deadline_s=1.5,
-    backoff_first_s=0.05,
+    heartbeat_deadline_s=2.5,
+    backoff_first_s=0.06,
     backoff_max_s=0.4,
     memory_bytes_max=600 * 1024**2,
     python_path=(str(TRIALS),),
 )
-WAIT_S = 20.0
+WAIT_S = 30.0
 BLOCK = Block(
     31337,
     9,
@@ -71,12 +71,31 @@ def trial(name: str, settings_json: str = "{}", host: str = "shared") -> HostedS
     return HostedStrategy(name, "trials:Trial", settings_json, host)
 
 
+class PauseClock:
+    """The system's, remembering the pauses between starts; they are longer than those of the watches."""
+
+    def __init__(self) -> None:
+        self._system = SystemClock()
+        self.now_s, self.monotonic_s = self._system.now_s, self._system.monotonic_s
+        self.pauses_s: list[float] = []
+
+    async def sleep_s(self, duration_s: float) -> None:
+        if duration_s >= SETTINGS.backoff_first_s:
+            self.pauses_s.append(duration_s)
+        await self._system.sleep_s(duration_s)
+
+
 class Rig:
     """A started supervisor and what it told."""
 
-    def __init__(self, *strategies: HostedStrategy, settings: HostSettings = SETTINGS) -> None:
+    def __init__(
+        self,
+        *strategies: HostedStrategy,
+        settings: HostSettings = SETTINGS,
+        clock: Clock = SystemClock(),  # noqa: B008  (it has no state)
+    ) -> None:
         self.events: list[HostEvent] = []
-        self.hosts = HostSupervisor(strategies, settings, SystemClock(), self.events.append)
+        self.hosts = HostSupervisor(strategies, settings, clock, self.events.append)
 
     def status(self, name: str) -> StrategyStatus:
         return next(status for status in self.hosts.status() if status.name == name)
@@ -225,6 +244,29 @@ async def test_strategy_that_eats_memory_meets_its_limit_and_all_recover(pair: R
     assert pair.status("good").resident_bytes < 200 * 1024**2
 
 
+async def test_observation_over_the_bound_stops_the_strategy_that_subscribed_to_it(pair: Rig) -> None:
+    reads: dict[str, bytes | None] = {f"read {i}": bytes(1_000_000) for i in range(68)}
+    with pytest.raises(StrategyError, match="subscribe to fewer"):
+        await pair.hosts.decide(replace(observe("bad"), reads=reads))
+    assert pair.status("bad").standing is Standing.STOPPED
+    assert (await pair.hosts.decide(observe("good"))).seq == 1
+
+
+async def test_pauses_between_starts_double_up_to_a_limit() -> None:
+    clock = PauseClock()
+    rig = Rig(trial("bad"), clock=clock)
+    await rig.hosts.start()
+    for failures in range(1, 6):
+        with pytest.raises(StrategyError, match="no idea"):
+            await rig.hosts.decide(observe("bad", failures, "raise"))
+        await rig.until_running("bad", starts=failures + 1)
+    assert clock.pauses_s == [0.06, 0.12, 0.24, 0.4, 0.4]
+    await rig.hosts.decide(observe("bad", 6))
+    assert rig.status("bad").failures == 0
+    assert [e.standing for e in rig.events[:4]] == ["starting", "running", "waiting", "starting"]
+    await rig.hosts.close()
+
+
 async def test_caller_that_gives_up_leaves_the_host_in_step(pair: Rig) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
@@ -254,7 +296,7 @@ async def test_strategy_that_cannot_load_is_stopped_and_the_others_run() -> None
 
 async def test_strategy_that_hangs_while_loading_does_not_hold_up_the_others_for_ever() -> None:
     rig = Rig(
-        trial("slow", '{"load": "hang"}'), trial("good"), settings=replace(SETTINGS, load_deadline_s=1.5)
+        trial("slow", '{"load": "hang"}'), trial("good"), settings=replace(SETTINGS, load_deadline_s=2.5)
     )
     try:
         async with asyncio.timeout(WAIT_S):

@@ -110,10 +110,9 @@ class Turn:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Host to kernel: the process runs, has finished so many turns, and holds so much memory."""
+    """Host to kernel, unasked: the process runs."""
 
-    turns: int
-    resident_bytes: int
+    resident_bytes: int  # memory that it holds
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ decisions = st.builds(
 from_host = (
     decisions
     | st.builds(Hello, small, names, rows(subscriptions))
-    | st.builds(Heartbeat, small, small)
+    | st.builds(Heartbeat, small)
     | st.builds(Failure, names, small, st.sampled_from(FailureKind), st.text(max_size=50))
 )
 from_kernel = (

@@ -142,6 +142,14 @@ def test_head_read_before_the_latest_window_was_heard_of_brings_no_plan_and_no_e
     assert run.taken(GAP).plans
 
 
+def test_subscriptions_that_were_lost_with_their_decision_are_told_again() -> None:
+    run = Run()
+    told, lost = run.head(LEVEL, stale_reads=True), run.head(LEVEL, stale_reads=True)
+    assert told.subscriptions == lost.subscriptions is not None
+    run.heads(3, LEVEL)
+    assert run.head(LEVEL).subscriptions is None
+
+
 @pytest.mark.parametrize(
     ("pools", "settings", "reason"),
     [

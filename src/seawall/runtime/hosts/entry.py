@@ -83,7 +83,6 @@ class Host:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._strategies: dict[str, Strategy] = {}
-        self._turns = 0
 
     def run(self) -> None:
         """Serve until the kernel says stop or goes away."""
@@ -102,7 +101,6 @@ class Host:
         while (frame := self._link.receive()) is not None and not isinstance(frame, Stop):
             if isinstance(frame, Turn):
                 self._link.send(self._decide(frame))
-                self._turns += 1
 
     def _load(self, spec: StrategySpec) -> list[bytes]:
         try:
@@ -137,7 +135,7 @@ class Host:
         pause = threading.Event()
         try:
             while True:
-                self._link.send(encode(Heartbeat(self._turns, _resident_bytes())))
+                self._link.send(encode(Heartbeat(_resident_bytes())))
                 pause.wait(interval_s)
         except OSError:
             # The decide loop may be busy for ever; nobody is left to kill this process.

@@ -17,6 +17,7 @@ from typing import Self
 
 from seawall.markets.two_venue import CycleQuote, Leg
 from seawall.markets.uniswap_v3 import V3Pool
+from seawall.primitives.blocks import Read
 from seawall.primitives.errors import MarketError, ProtocolError
 from seawall.primitives.observations import Decision, Observation, Subscription
 from seawall.primitives.plans import GuardSpec, Plan, TokenDelta
@@ -69,7 +70,7 @@ class TwoVenueArbitrage:
     def decide(self, observation: Observation, state: bytes) -> Decision:
         before = OwnIntents.from_state(state)
         own = before.after(observation, self._settings.cooldown_blocks)
-        subscribed = self._view.reads()
+        asked_before = self._view.reads()
         plans: tuple[Plan, ...] = ()
         if observation.reads:
             found = self._prospect(observation, own)
@@ -82,8 +83,16 @@ class TwoVenueArbitrage:
             observation,
             plans,
             state=own.to_state() if own != before else None,
-            subscriptions=self.subscriptions() if self._view.reads() != subscribed else None,
+            subscriptions=self._new_subscriptions(observation, asked_before),
         )
+
+    def _new_subscriptions(
+        self, observation: Observation, asked_before: tuple[Read, ...]
+    ) -> tuple[Subscription, ...] | None:
+        wanted = self._view.reads()
+        # A decision that was not committed took its subscriptions along: then they are told again.
+        lacks = bool(observation.reads) and any(read.label not in observation.reads for read in wanted)
+        return self.subscriptions() if lacks or wanted != asked_before else None
 
     def _prospect(self, observation: Observation, own: OwnIntents) -> CycleQuote | Drop:
         try:
