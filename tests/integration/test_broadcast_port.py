@@ -1,4 +1,4 @@
-"""The broadcast port on real sockets: whatever the moment of a stop, no signed byte is written after it returned."""
+"""The broadcast port on real sockets: no signed byte is written after a stop has returned."""
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ async def test_reduce_only_in_a_half_written_request_sends_the_rest_again(latch:
 
 
 def race_once(latch_path: Path, number: int, server: RawServer, sent: Sent, delay_s: float) -> WriteResult:
-    """One write on a fresh connection against one stop; asserts on what was written after the stop returned."""
+    """One write on a fresh connection against one stop, which must be the end of writing when it returned."""
     latch = Latch(latch_path)
 
     async def write() -> WriteResult:
@@ -388,8 +388,8 @@ async def test_answer_without_length_ends_with_the_connection(latch: Latch) -> N
         b"",
     ],
     ids=[
-        "giant", "giant-chunk", "negative-chunk", "negative", "endless-head", "truncated", "not-json", "unavailable",
-        "other-id", "other-hash", "not-http", "closed",
+        "giant", "giant-chunk", "negative-chunk", "negative", "endless-head", "truncated", "not-json",
+        "unavailable", "other-id", "other-hash", "not-http", "closed",
     ],
 )  # fmt: skip
 async def test_unusable_answer_is_unknown_never_an_exception(latch: Latch, answer: bytes) -> None:

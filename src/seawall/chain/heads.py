@@ -109,14 +109,14 @@ class HeadFollower:
         removed: tuple[Block, ...] = ()
         if not self._known:
             added = (head,)
-        elif not self.canonical(head.hash):
+        elif head.number >= self._known[0].number and not self.canonical(head.hash):
             added = tuple(await self._branch_to(head))
             fork = self._fork_of(added[0])
             if fork is not None:
                 removed = tuple(reversed(self._known[fork + 1 :]))
             else:
                 removed, skipped = await self._far_fork(added[0])
-            self._refuse_impossible(removed)
+            self._refuse_impossible(removed, added[0])
         moved = self._finality_moved(head, (safe, final), removed, added)
         if not added and not moved:
             return None
@@ -195,14 +195,19 @@ class HeadFollower:
             )
         return tuple(reversed(self._known)), max(oldest.number - self._known[0].number, 0)
 
-    def _refuse_impossible(self, removed: tuple[Block, ...]) -> None:
+    def _refuse_impossible(self, removed: tuple[Block, ...], oldest_added: Block) -> None:
         if len(removed) > REORG_DEPTH_MAX:
             raise IntegrityAlarm(
                 f"a reorg of {len(removed)} blocks", self._where, "compare the node with another one"
             )
-        if removed and removed[-1].number <= self._final_number:
+        if not removed:
+            return
+        first_number = removed[-1].number
+        if oldest_added.number == first_number and oldest_added.parent_hash != removed[-1].parent_hash:
+            first_number -= 1  # older blocks went too, further than this follower remembers
+        if first_number <= self._final_number:
             raise IntegrityAlarm(
-                f"a reorg removed block {removed[-1].number}, which was final up to {self._final_number}",
+                f"a reorg removed block {first_number}, and blocks were final up to {self._final_number}",
                 self._where,
                 "compare the node with another one",
             )

@@ -219,7 +219,11 @@ class Simulator:
             await self._prefetch(keys)
 
     async def _prefetch(self, keys: StateKeys) -> None:
-        wanted = self._loaded.missing_of(keys)
+        base = self._base
+        if base is None or not len(keys):
+            return
+        # The machine needs the beneficiary's account, which no read set names.
+        wanted = self._loaded.missing_of(keys.union(StateKeys((base.coinbase,))))
         if 0 < len(wanted) <= PREFETCH_KEYS_MAX:
             self.prefetches += 1
             await self._fetch(wanted)

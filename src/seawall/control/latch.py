@@ -226,6 +226,9 @@ class Latch:
             os.write(descriptor, text.encode())
             os.fsync(descriptor)
             self._seen = _identity_of(os.fstat(descriptor))
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         finally:
             os.close(descriptor)
         os.replace(draft, self._path)
