@@ -147,7 +147,9 @@ contract AtomicExecutor is Authority {
     /// @notice 256 intents a word: `executedBits[intentId >> 8]`, bit `intentId & 255`.
     mapping(uint256 word => uint256 bits) public executedBits;
 
-    constructor(address owner_, IPolicyRegistry registry_, address weth_, address beneficiary_) TwoStepOwner(owner_) {
+    constructor(address owner_, IPolicyRegistry registry_, address weth_, address beneficiary_)
+        TwoStepOwner(owner_)
+    {
         if (address(registry_) == address(0) || weth_ == address(0)) revert ZeroAddress();
         registry = registry_;
         weth = weth_;
@@ -156,6 +158,9 @@ contract AtomicExecutor is Authority {
 
     // ---------------------------------------------------- what an operator does
 
+    /// @notice Runs one plan; the only way to move anything here, but for `rescue`.
+    /// @param bounds one-sided checks on what this contract held before and holds once all loans are repaid
+    /// @param operations packed, see README.md
     function execute(Header calldata header, Bound[] calldata bounds, bytes calldata operations)
         external
         onlyRole(ROLE_OPERATOR)
@@ -205,7 +210,9 @@ contract AtomicExecutor is Authority {
         Scratch.enter(keccak256(userData));
         StreamLib.Stream memory stream = StreamLib.open(userData);
         uint256 count = stream.number(1);
-        if (tokens.length != count || amounts.length != count || fees.length != count) revert LoanDiffers(address(0));
+        if (tokens.length != count || amounts.length != count || fees.length != count) {
+            revert LoanDiffers(address(0));
+        }
         StreamLib.Stream memory loans = StreamLib.open(stream.slice(count * 84));
         _run(stream);
         for (uint256 i = 0; i < count; ++i) {
@@ -241,7 +248,9 @@ contract AtomicExecutor is Authority {
         Level current = level;
         if (current == Level.HALT) revert Halted();
         if (block.timestamp > header.deadline) revert Expired(header.deadline, block.timestamp);
-        if (tx.gasprice > header.maxGasPriceWei) revert GasPriceAboveMaximum(tx.gasprice, header.maxGasPriceWei);
+        if (tx.gasprice > header.maxGasPriceWei) {
+            revert GasPriceAboveMaximum(tx.gasprice, header.maxGasPriceWei);
+        }
         address token = header.accountingToken;
         if (token != weth && token != Tokens.NATIVE) revert AccountingTokenUnpriced(token);
         return current == Level.REDUCE_ONLY;
@@ -359,11 +368,17 @@ contract AtomicExecutor is Authority {
         while (stream.more()) {
             uint256 kind = stream.number(1);
             (bytes calldata measured, uint256[] memory before) = _startMeasuring(stream);
-            if (kind == OP_CALL || kind == OP_CALL_WITH_ALLOWANCE) _call(stream, kind == OP_CALL_WITH_ALLOWANCE);
-            else if (kind == OP_FLASH) _flash(stream);
-            else if (kind == OP_SWAP_V2) _swapV2(stream);
-            else if (kind == OP_SWAP_V3) _swapV3(stream);
-            else revert UnknownOperation(kind);
+            if (kind == OP_CALL || kind == OP_CALL_WITH_ALLOWANCE) {
+                _call(stream, kind == OP_CALL_WITH_ALLOWANCE);
+            } else if (kind == OP_FLASH) {
+                _flash(stream);
+            } else if (kind == OP_SWAP_V2) {
+                _swapV2(stream);
+            } else if (kind == OP_SWAP_V3) {
+                _swapV3(stream);
+            } else {
+                revert UnknownOperation(kind);
+            }
             _endMeasuring(measured, before);
         }
     }
@@ -455,7 +470,8 @@ contract AtomicExecutor is Authority {
         for (uint256 i = 0; i < count; ++i) {
             tokens[i] = stream.account();
             amounts[i] = stream.amount();
-            userData = bytes.concat(userData, abi.encodePacked(tokens[i], amounts[i], amounts[i] + stream.amount()));
+            userData =
+                bytes.concat(userData, abi.encodePacked(tokens[i], amounts[i], amounts[i] + stream.amount()));
         }
         userData = bytes.concat(userData, stream.slice(stream.number(3)));
 

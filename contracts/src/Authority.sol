@@ -64,7 +64,9 @@ abstract contract Authority is TwoStepOwner {
 
     function reduceOnly() external {
         uint8 stopping = ROLE_PAUSER | ROLE_GUARDIAN;
-        if (msg.sender != owner && rolesOf[msg.sender] & stopping == 0) revert MissingRole(msg.sender, ROLE_PAUSER);
+        if (msg.sender != owner && rolesOf[msg.sender] & stopping == 0) {
+            revert MissingRole(msg.sender, ROLE_PAUSER);
+        }
         _lower(Level.REDUCE_ONLY);
     }
 
@@ -93,7 +95,11 @@ abstract contract Authority is TwoStepOwner {
     // --------------------------------------------------------------- rescue
 
     /// @param salt tells apart rescues of the same calls
-    function proposeRescue(RescueCall[] calldata calls, bytes32 salt) external onlyOwner returns (bytes32 id) {
+    function proposeRescue(RescueCall[] calldata calls, bytes32 salt)
+        external
+        onlyOwner
+        returns (bytes32 id)
+    {
         id = rescueId(calls, salt);
         if (rescueReadyAt[id] != 0) revert RescueAlreadyProposed(id);
         uint256 readyAt = block.timestamp + RESCUE_DELAY_S;

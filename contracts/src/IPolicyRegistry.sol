@@ -7,9 +7,13 @@ interface IPolicyRegistry {
     /// @param data final calldata, splices included
     /// @param splicedWords bit i is set if head word i came from a measurement
     /// @param reducing only entries marked `reduce` pass
-    function checkCall(address target, uint256 value, bytes calldata data, uint256 splicedWords, bool reducing)
-        external
-        view;
+    function checkCall(
+        address target,
+        uint256 value,
+        bytes calldata data,
+        uint256 splicedWords,
+        bool reducing
+    ) external view;
 
     function checkAllowance(address target, bytes4 selector, address token, address spender) external view;
 

@@ -109,13 +109,24 @@ contract PolicyRegistry is IPolicyRegistry, TwoStepOwner {
 
     // --------------------------------------------------------------- events
 
-    event Listed(address indexed executor, address indexed target, bytes4 indexed selector, string signature, Entry entry);
+    event Listed(
+        address indexed executor,
+        address indexed target,
+        bytes4 indexed selector,
+        string signature,
+        Entry entry
+    );
     event Unlisted(address indexed executor, address indexed target, bytes4 indexed selector);
     event MembersChanged(uint256 indexed set, uint256[] members, bool included);
     event TokenChanged(address indexed executor, address indexed token, uint8 class, bool allowance);
     event LenderChanged(address indexed executor, address indexed lender, uint8 kind);
     event FactoryChanged(
-        address indexed executor, address indexed factory, uint8 kind, bytes32 initCodeHash, uint24 feePpm, bool reduce
+        address indexed executor,
+        address indexed factory,
+        uint8 kind,
+        bytes32 initCodeHash,
+        uint24 feePpm,
+        bool reduce
     );
 
     // -------------------------------------------------------------- storage
@@ -141,7 +152,9 @@ contract PolicyRegistry is IPolicyRegistry, TwoStepOwner {
         if (target.code.length == 0) revert NoCode(target);
         uint256 words = Signatures.staticWords(signature);
         Signatures.mustBeOrdinary(signature);
-        if (words != entry.rules.length || words > MAX_WORDS) revert WrongRuleCount(words, entry.rules.length);
+        if (words != entry.rules.length || words > MAX_WORDS) {
+            revert WrongRuleCount(words, entry.rules.length);
+        }
 
         bytes4 selector = bytes4(keccak256(bytes(signature)));
         Listing storage listing = _listings[_key(executor, target, selector)];
@@ -233,10 +246,13 @@ contract PolicyRegistry is IPolicyRegistry, TwoStepOwner {
     // ------------------------------------------------- what an executor asks
 
     /// @inheritdoc IPolicyRegistry
-    function checkCall(address target, uint256 value, bytes calldata data, uint256 splicedWords, bool reducing)
-        external
-        view
-    {
+    function checkCall(
+        address target,
+        uint256 value,
+        bytes calldata data,
+        uint256 splicedWords,
+        bool reducing
+    ) external view {
         if (data.length < 4) revert CalldataTooShort(data.length);
         if (target.code.length == 0) revert NoCode(target);
         bytes4 selector = bytes4(data);
@@ -289,7 +305,9 @@ contract PolicyRegistry is IPolicyRegistry, TwoStepOwner {
         bytes32 salt = kind == FACTORY_UNISWAP_V2
             ? keccak256(abi.encodePacked(token0, token1))
             : keccak256(abi.encode(token0, token1, fee));
-        pool = address(uint160(uint256(keccak256(abi.encodePacked(hex"ff", factory, salt, entry.initCodeHash)))));
+        pool = address(
+            uint160(uint256(keccak256(abi.encodePacked(hex"ff", factory, salt, entry.initCodeHash))))
+        );
         if (pool.code.length == 0) revert NoPool(pool);
         feePpm = entry.feePpm;
     }
@@ -308,7 +326,11 @@ contract PolicyRegistry is IPolicyRegistry, TwoStepOwner {
     // ----------------------------------------------------- what anyone reads
 
     /// @return entry the listing as it stands; `entry.version` is zero where there is none
-    function listingOf(address executor, address target, bytes4 selector) external view returns (Entry memory entry) {
+    function listingOf(address executor, address target, bytes4 selector)
+        external
+        view
+        returns (Entry memory entry)
+    {
         Listing storage listing = _listings[_key(executor, target, selector)];
         if (listing.version == 0) return entry;
         Rule[] memory rules = new Rule[](listing.words);

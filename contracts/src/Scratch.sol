@@ -74,7 +74,8 @@ library Scratch {
         uint256 count = _load(FRAME_COUNT);
         uint256 top = FRAMES + 2 * count - 2;
         if (
-            count == 0 || _load(top) != _frame(msg.sender, msg.sig, ARMED) || _load(top + 1) != uint256(dataHash)
+            count == 0 || _load(top) != _frame(msg.sender, msg.sig, ARMED)
+                || _load(top + 1) != uint256(dataHash)
         ) revert CallbackNotArmed(msg.sender, msg.sig);
         _store(top, _frame(msg.sender, msg.sig, ENTERED));
     }

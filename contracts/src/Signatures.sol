@@ -13,7 +13,9 @@ library Signatures {
     function staticWords(string memory signature) internal pure returns (uint256 words) {
         bytes memory text = bytes(signature);
         uint256 open = _nameLength(text);
-        if (open == 0 || open + 2 > text.length || text[text.length - 1] != ")") revert MalformedSignature(signature);
+        if (open == 0 || open + 2 > text.length || text[text.length - 1] != ")") {
+            revert MalformedSignature(signature);
+        }
         if (open + 2 == text.length) return 0;
         words = 1;
         uint256 depth = 0;
@@ -41,21 +43,25 @@ library Signatures {
             name[i] = text[i];
         }
         bytes32 hash = keccak256(name);
-        bool refused = hash == keccak256("approve") || hash == keccak256("transferFrom") || hash == keccak256("permit")
-            || hash == keccak256("increaseAllowance") || hash == keccak256("decreaseAllowance")
-            || hash == keccak256("increaseApproval") || hash == keccak256("decreaseApproval")
-            || hash == keccak256("setApprovalForAll") || hash == keccak256("safeTransferFrom")
-            || hash == keccak256("approveDelegation") || hash == keccak256("delegationWithSig")
-            || hash == keccak256("delegate") || hash == keccak256("delegateBySig")
-            || hash == keccak256("setRelayerApproval") || hash == keccak256("setAuthorization")
-            || hash == keccak256("setAuthorizationWithSig") || hash == keccak256("allow")
-            || hash == keccak256("allowBySig") || hash == keccak256("hope") || hash == keccak256("authorizeOperator")
-            || hash == keccak256("operatorSend") || hash == keccak256("setOperator") || hash == keccak256("setManager")
+        bool refused = hash == keccak256("approve") || hash == keccak256("transferFrom")
+            || hash == keccak256("permit") || hash == keccak256("increaseAllowance")
+            || hash == keccak256("decreaseAllowance") || hash == keccak256("increaseApproval")
+            || hash == keccak256("decreaseApproval") || hash == keccak256("setApprovalForAll")
+            || hash == keccak256("safeTransferFrom") || hash == keccak256("approveDelegation")
+            || hash == keccak256("delegationWithSig") || hash == keccak256("delegate")
+            || hash == keccak256("delegateBySig") || hash == keccak256("setRelayerApproval")
+            || hash == keccak256("setAuthorization") || hash == keccak256("setAuthorizationWithSig")
+            || hash == keccak256("allow") || hash == keccak256("allowBySig") || hash == keccak256("hope")
+            || hash == keccak256("authorizeOperator") || hash == keccak256("operatorSend")
+            || hash == keccak256("setOperator") || hash == keccak256("setManager")
             || hash == keccak256("setOwner") || hash == keccak256("setUserUseReserveAsCollateralOnBehalfOf");
         if (refused) revert NotAnOrdinaryCall(signature);
         // Another name with a forbidden selector is a forged signature.
         bytes4 selector = bytes4(keccak256(text));
-        if (selector == 0x095ea7b3 || selector == 0x23b872dd || selector == 0x39509351 || selector == 0xd505accf) {
+        if (
+            selector == 0x095ea7b3 || selector == 0x23b872dd || selector == 0x39509351
+                || selector == 0xd505accf
+        ) {
             revert NotAnOrdinaryCall(signature);
         }
     }

@@ -44,7 +44,9 @@ library Tokens {
 
     function _mustSucceed(address token, bytes memory data) private {
         (bool ok, bytes memory answer) = token.call(data);
-        bool accepted = answer.length == 0 ? token.code.length != 0 : answer.length >= 32 && uint256(bytes32(answer)) == 1;
+        bool accepted = answer.length == 0
+            ? token.code.length != 0
+            : answer.length >= 32 && uint256(bytes32(answer)) == 1;
         if (!ok || !accepted) revert TokenCallFailed(token, bytes4(data));
     }
 }

@@ -14,7 +14,8 @@ import {ITransferHook, TestToken} from "./support/TestToken.sol";
 import {IV2Pair, IVault, World} from "./support/World.sol";
 
 interface IFlashReceiver {
-    function receiveFlashLoan(address[] calldata, uint256[] calldata, uint256[] calldata, bytes calldata) external;
+    function receiveFlashLoan(address[] calldata, uint256[] calldata, uint256[] calldata, bytes calldata)
+        external;
 }
 
 /// @dev A listed lender gone bad: it lies about fees, amounts and data, stays silent, or calls twice.
@@ -37,7 +38,9 @@ contract HostileLender {
         otherToken = otherToken_;
     }
 
-    function flashLoan(address to, address[] memory tokens, uint256[] memory amounts, bytes memory data) external {
+    function flashLoan(address to, address[] memory tokens, uint256[] memory amounts, bytes memory data)
+        external
+    {
         if (mood == Mood.SILENT) return;
         TestToken(tokens[0]).transfer(to, amounts[0]);
         uint256[] memory fees = new uint256[](1);
@@ -90,17 +93,22 @@ contract AttacksTest is World {
 
     function test_balancer_names_us_as_receiver_from_outside() public {
         (address[] memory tokens, uint256[] memory amounts) = _one(address(weth), 1 ether);
-        bytes memory drain = Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), 0, "");
-        bytes memory data = bytes.concat(abi.encodePacked(uint8(1), weth, uint256(1 ether), uint256(1 ether)), drain);
+        bytes memory drain =
+            Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), 0, "");
+        bytes memory data =
+            bytes.concat(abi.encodePacked(uint8(1), weth, uint256(1 ether), uint256(1 ether)), drain);
         vm.prank(stranger);
         vm.expectRevert(
-            abi.encodeWithSelector(Scratch.CallbackNotArmed.selector, vault, executor.receiveFlashLoan.selector)
+            abi.encodeWithSelector(
+                Scratch.CallbackNotArmed.selector, vault, executor.receiveFlashLoan.selector
+            )
         );
         IVault(vault).flashLoan(address(executor), tokens, amounts, data);
     }
 
     function test_true_pair_names_us_as_receiver_from_outside() public {
-        (uint256 out0, uint256 out1) = address(weth) < address(usd) ? (uint256(1), uint256(0)) : (uint256(0), uint256(1));
+        (uint256 out0, uint256 out1) =
+            address(weth) < address(usd) ? (uint256(1), uint256(0)) : (uint256(0), uint256(1));
         vm.prank(stranger);
         vm.expectRevert(
             abi.encodeWithSelector(Scratch.CallbackNotArmed.selector, pair, executor.uniswapV2Call.selector)
@@ -127,17 +135,19 @@ contract AttacksTest is World {
 
     function test_fake_pool_is_not_the_factorys_pool() public {
         // The pool is derived from the listed factory: an operation has no field in which to name another one.
-        bytes memory operations = Ops.stream(
-            Ops.swapV3(Ops.none(), address(this), address(weth), address(usd), Ops.lit(1), 0, "")
-        );
+        bytes memory operations =
+            Ops.stream(Ops.swapV3(Ops.none(), address(this), address(weth), address(usd), Ops.lit(1), 0, ""));
         _executeRefused(
-            operations, abi.encodeWithSelector(PolicyRegistry.FactoryRefused.selector, address(this), FACTORY_UNISWAP_V3)
+            operations,
+            abi.encodeWithSelector(PolicyRegistry.FactoryRefused.selector, address(this), FACTORY_UNISWAP_V3)
         );
     }
 
     function test_fake_pool_calls_back_in_the_middle_of_a_swap() public {
         bytes memory data = abi.encodePacked(weth, type(uint256).max, true);
-        _intrude(address(executor), abi.encodeCall(executor.uniswapV3SwapCallback, (int256(1 ether), 0, data)));
+        _intrude(
+            address(executor), abi.encodeCall(executor.uniswapV3SwapCallback, (int256(1 ether), 0, data))
+        );
         _execute(_arbitrage(1 ether));
         _assertKeptOut(
             abi.encodeWithSelector(
@@ -233,7 +243,9 @@ contract AttacksTest is World {
         lender.set(HostileLender.Mood.SILENT, address(0));
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
-        try executor.execute(header, _noBounds(), Ops.stream(Ops.flash(address(lender), address(usd), 1, 0, ""))) {
+        try executor.execute(
+            header, _noBounds(), Ops.stream(Ops.flash(address(lender), address(usd), 1, 0, ""))
+        ) {
             fail();
         } catch {}
         assertTrue(_transientIsEmpty());
@@ -249,21 +261,36 @@ contract AttacksTest is World {
         _list("note(uint256,uint256)", PolicyRegistry.Rule(1, 7), PolicyRegistry.Rule(4, 7));
         vm.stopPrank();
         bytes memory earn = Ops.call(
-            Ops.measure(address(usd)), address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(usd), 7)), Ops.none()
+            Ops.measure(address(usd)),
+            address(target),
+            Ops.lit(0),
+            abi.encodeCall(Target.give, (address(usd), 7)),
+            Ops.none()
         );
         bytes memory data = abi.encodeCall(Target.note, (7, 7));
         // The spliced value equals the wanted one, and is refused all the same.
         bytes memory spliced = Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(0, 0));
         _executeRefused(
-            Ops.stream(bytes.concat(earn, spliced)), abi.encodeWithSelector(PolicyRegistry.SpliceRefused.selector, 0, 1)
+            Ops.stream(bytes.concat(earn, spliced)),
+            abi.encodeWithSelector(PolicyRegistry.SpliceRefused.selector, 0, 1)
         );
         // Into the LE word it goes, but the final value is what is checked.
-        _execute(Ops.stream(bytes.concat(earn, Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(1, 0)))));
+        _execute(
+            Ops.stream(
+                bytes.concat(earn, Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(1, 0)))
+            )
+        );
         earn = Ops.call(
-            Ops.measure(address(usd)), address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(usd), 8)), Ops.none()
+            Ops.measure(address(usd)),
+            address(target),
+            Ops.lit(0),
+            abi.encodeCall(Target.give, (address(usd), 8)),
+            Ops.none()
         );
         _executeRefused(
-            Ops.stream(bytes.concat(earn, Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(1, 0)))),
+            Ops.stream(
+                bytes.concat(earn, Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(1, 0)))
+            ),
             abi.encodeWithSelector(PolicyRegistry.WordRefused.selector, 1, 4, 8, 7)
         );
     }
@@ -280,8 +307,12 @@ contract AttacksTest is World {
         bytes memory data = abi.encodeCall(Target.pull, (address(usd), 1, 0));
         vm.startPrank(owner);
         PolicyRegistry.Rule[] memory rules = new PolicyRegistry.Rule[](3);
-        for (uint256 i = 0; i < 3; ++i) rules[i] = PolicyRegistry.Rule(5, 0);
-        registry.list(address(executor), address(target), "pull(address,uint256,uint256)", _entry(rules, 0, false));
+        for (uint256 i = 0; i < 3; ++i) {
+            rules[i] = PolicyRegistry.Rule(5, 0);
+        }
+        registry.list(
+            address(executor), address(target), "pull(address,uint256,uint256)", _entry(rules, 0, false)
+        );
         TestToken unlisted = new TestToken("X");
         vm.stopPrank();
         _executeRefused(
@@ -289,7 +320,9 @@ contract AttacksTest is World {
             abi.encodeWithSelector(PolicyRegistry.SpenderRefused.selector, stranger, address(target))
         );
         _executeRefused(
-            Ops.stream(Ops.callWithAllowance(address(target), address(unlisted), address(target), Ops.lit(1), data)),
+            Ops.stream(
+                Ops.callWithAllowance(address(target), address(unlisted), address(target), Ops.lit(1), data)
+            ),
             abi.encodeWithSelector(PolicyRegistry.AllowanceRefused.selector, address(unlisted))
         );
     }
@@ -326,7 +359,9 @@ contract AttacksTest is World {
         AtomicExecutor.Header memory header = _header(0);
         usd.mint(pair, 10_000_000 ether);
         bytes memory wrongWay = bytes.concat(
-            Ops.swapV3(Ops.measure(address(usd)), v3Factory, address(weth), address(usd), Ops.lit(1 ether), 0, ""),
+            Ops.swapV3(
+                Ops.measure(address(usd)), v3Factory, address(weth), address(usd), Ops.lit(1 ether), 0, ""
+            ),
             Ops.swapV2(Ops.none(), v2Factory, address(usd), address(weth), Ops.reg(0), 0, "")
         );
         bytes memory operations = Ops.stream(Ops.flash(vault, address(weth), 1 ether, 0, wrongWay));
@@ -338,7 +373,9 @@ contract AttacksTest is World {
     function test_exact_output_cannot_be_smuggled_in_as_a_negative_amount() public {
         uint256 negative = uint256(-int256(1 ether));
         _executeRefused(
-            Ops.stream(Ops.swapV3(Ops.none(), v3Factory, address(weth), address(usd), Ops.lit(negative), 0, "")),
+            Ops.stream(
+                Ops.swapV3(Ops.none(), v3Factory, address(weth), address(usd), Ops.lit(negative), 0, "")
+            ),
             abi.encodeWithSelector(AtomicExecutor.SwapOutOfRange.selector, negative, 0)
         );
     }
@@ -367,7 +404,11 @@ contract AttacksTest is World {
 
     // --------------------------------------------------------------------------- internal
 
-    function _one(address token, uint256 amount) private pure returns (address[] memory t, uint256[] memory a) {
+    function _one(address token, uint256 amount)
+        private
+        pure
+        returns (address[] memory t, uint256[] memory a)
+    {
         t = new address[](1);
         a = new uint256[](1);
         (t[0], a[0]) = (token, amount);
@@ -402,7 +443,9 @@ contract AttacksTest is World {
         );
     }
 
-    function _list(string memory signature, PolicyRegistry.Rule memory a, PolicyRegistry.Rule memory b) private {
+    function _list(string memory signature, PolicyRegistry.Rule memory a, PolicyRegistry.Rule memory b)
+        private
+    {
         PolicyRegistry.Rule[] memory rules = new PolicyRegistry.Rule[](2);
         (rules[0], rules[1]) = (a, b);
         registry.list(address(executor), address(target), signature, _entry(rules, 0, false));

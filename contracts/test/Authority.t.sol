@@ -69,7 +69,8 @@ contract AuthorityTest is World {
         vm.prank(pauser);
         executor.reduceOnly();
         _executeRefused(
-            _arbitrage(1 ether), abi.encodeWithSelector(PolicyRegistry.NotReducing.selector, v2Factory, bytes4(0))
+            _arbitrage(1 ether),
+            abi.encodeWithSelector(PolicyRegistry.NotReducing.selector, v2Factory, bytes4(0))
         );
         bytes memory unwrap = abi.encodeWithSignature("withdraw(uint256)", 0);
         _executeRefused(

@@ -81,12 +81,16 @@ contract ExecutorTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.startPrank(operator);
         vm.warp(header.deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.Expired.selector, header.deadline, header.deadline + 1));
+        vm.expectRevert(
+            abi.encodeWithSelector(AtomicExecutor.Expired.selector, header.deadline, header.deadline + 1)
+        );
         executor.execute(header, _noBounds(), hex"01");
 
         header.deadline = block.timestamp;
         vm.txGasPrice(501 gwei);
-        vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.GasPriceAboveMaximum.selector, 501 gwei, 500 gwei));
+        vm.expectRevert(
+            abi.encodeWithSelector(AtomicExecutor.GasPriceAboveMaximum.selector, 501 gwei, 500 gwei)
+        );
         executor.execute(header, _noBounds(), hex"01");
 
         vm.txGasPrice(500 gwei);
@@ -104,7 +108,9 @@ contract ExecutorTest is World {
         for (uint256 kind = 0; kind < 256; ++kind) {
             if (kind >= 1 && kind <= 5) continue;
             bytes memory operations = abi.encodePacked(uint8(1), uint8(kind), uint8(0));
-            _executeRefused(operations, abi.encodeWithSelector(AtomicExecutor.UnknownOperation.selector, kind));
+            _executeRefused(
+                operations, abi.encodeWithSelector(AtomicExecutor.UnknownOperation.selector, kind)
+            );
         }
     }
 
@@ -123,7 +129,9 @@ contract ExecutorTest is World {
         bytes memory whole = _arbitrage(1 ether);
         cut = bound(cut, 2, whole.length - 1);
         bytes memory part = new bytes(cut);
-        for (uint256 i = 0; i < cut; ++i) part[i] = whole[i];
+        for (uint256 i = 0; i < cut; ++i) {
+            part[i] = whole[i];
+        }
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
         vm.expectPartialRevert(StreamLib.Truncated.selector);
@@ -134,9 +142,8 @@ contract ExecutorTest is World {
     function testFuzz_noise_never_leaves_a_trace(bytes calldata noise) public {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
-        (bool ok,) = address(executor).call(
-            abi.encodeCall(executor.execute, (header, _noBounds(), bytes.concat(hex"01", noise)))
-        );
+        (bool ok,) = address(executor)
+            .call(abi.encodeCall(executor.execute, (header, _noBounds(), bytes.concat(hex"01", noise))));
         assertEq(ok, executor.isExecuted(header.intentId));
         assertEq(usd.allowance(address(executor), address(target)), 0);
         assertEq(weth.balanceOf(address(executor)), 0);
@@ -154,15 +161,25 @@ contract ExecutorTest is World {
         bytes memory reason = abi.encodeWithSelector(Target.Refused.selector, 9);
         _executeRefused(
             Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.refuse, (9)))),
-            abi.encodeWithSelector(AtomicExecutor.OperationFailed.selector, target, Target.refuse.selector, reason)
+            abi.encodeWithSelector(
+                AtomicExecutor.OperationFailed.selector, target, Target.refuse.selector, reason
+            )
         );
     }
 
     function test_measured_gains_are_spliced_into_later_calls_and_values() public {
         bytes memory measures = abi.encodePacked(uint8(2), address(usd), address(weth));
         bytes memory operations = bytes.concat(
-            Ops.call(measures, address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(usd), 77)), Ops.none()),
-            Ops.call(Ops.none(), address(target), Ops.lit(0), abi.encodeCall(Target.note, (1, 2)), Ops.splice(1, 0))
+            Ops.call(
+                measures,
+                address(target),
+                Ops.lit(0),
+                abi.encodeCall(Target.give, (address(usd), 77)),
+                Ops.none()
+            ),
+            Ops.call(
+                Ops.none(), address(target), Ops.lit(0), abi.encodeCall(Target.note, (1, 2)), Ops.splice(1, 0)
+            )
         );
         vm.expectEmit(address(target));
         emit Seen(1, 77, 0, 0);
@@ -173,8 +190,13 @@ contract ExecutorTest is World {
         usd.mint(address(executor), 10 ether);
         bytes memory data = abi.encodeCall(Target.pull, (address(usd), 4 ether, 0));
         bytes memory lossy = bytes.concat(
-            hex"02", Ops.measure(address(usd)), abi.encodePacked(target, uint8(0), address(usd), target), Ops.lit(4 ether),
-            abi.encodePacked(uint16(data.length)), data, hex"00"
+            hex"02",
+            Ops.measure(address(usd)),
+            abi.encodePacked(target, uint8(0), address(usd), target),
+            Ops.lit(4 ether),
+            abi.encodePacked(uint16(data.length)),
+            data,
+            hex"00"
         );
         _executeRefused(
             Ops.stream(lossy),
@@ -183,8 +205,13 @@ contract ExecutorTest is World {
     }
 
     function test_splices_outside_the_calldata_are_refused() public {
-        bytes memory earn =
-            Ops.call(Ops.measure(address(usd)), address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(usd), 7)), Ops.none());
+        bytes memory earn = Ops.call(
+            Ops.measure(address(usd)),
+            address(target),
+            Ops.lit(0),
+            abi.encodeCall(Target.give, (address(usd), 7)),
+            Ops.none()
+        );
         bytes memory data = abi.encodeCall(Target.note, (1, 2));
         bytes memory outside = Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(2, 0));
         _executeRefused(
@@ -198,8 +225,9 @@ contract ExecutorTest is World {
     function test_allowance_is_exact_during_the_call_and_gone_after() public {
         usd.mint(address(executor), 10 ether);
         bytes memory data = abi.encodeCall(Target.pull, (address(usd), 4 ether, 1 ether));
-        bytes memory operations =
-            Ops.stream(Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(4 ether), data));
+        bytes memory operations = Ops.stream(
+            Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(4 ether), data)
+        );
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.expectEmit(address(target));
         emit Seen(4 ether, 1 ether, 0, 4 ether);
@@ -214,7 +242,11 @@ contract ExecutorTest is World {
         vm.prank(address(executor));
         usd.approve(address(target), 1_000 ether);
         bytes memory data = abi.encodeCall(Target.pull, (address(usd), 4 ether, 4 ether));
-        _execute(Ops.stream(Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(4 ether), data)));
+        _execute(
+            Ops.stream(
+                Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(4 ether), data)
+            )
+        );
         assertEq(usd.allowance(address(executor), address(target)), 0);
     }
 
@@ -222,9 +254,14 @@ contract ExecutorTest is World {
 
     function test_native_legs_are_booked_by_events() public {
         bytes memory unwrap = Ops.call(
-            Ops.measure(Tokens.NATIVE), address(weth), Ops.lit(0), abi.encodeWithSignature("withdraw(uint256)", 1 ether), Ops.none()
+            Ops.measure(Tokens.NATIVE),
+            address(weth),
+            Ops.lit(0),
+            abi.encodeWithSignature("withdraw(uint256)", 1 ether),
+            Ops.none()
         );
-        bytes memory spend = Ops.call(address(target), Ops.lit(0.25 ether), abi.encodeCall(Target.note, (1, 2)));
+        bytes memory spend =
+            Ops.call(address(target), Ops.lit(0.25 ether), abi.encodeCall(Target.note, (1, 2)));
         weth.transfer(address(executor), 1 ether);
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.expectEmit(address(executor));
@@ -239,8 +276,13 @@ contract ExecutorTest is World {
     }
 
     function test_measured_native_coin_is_wrapped_again_and_counts_as_weth() public {
-        bytes memory unwrap =
-            Ops.call(Ops.measure(Tokens.NATIVE), address(target), Ops.lit(0), abi.encodeCall(Target.giveNative, (2 ether)), Ops.none());
+        bytes memory unwrap = Ops.call(
+            Ops.measure(Tokens.NATIVE),
+            address(target),
+            Ops.lit(0),
+            abi.encodeCall(Target.giveNative, (2 ether)),
+            Ops.none()
+        );
         bytes memory wrap = Ops.call(address(weth), Ops.reg(0), abi.encodeWithSignature("deposit()"));
         AtomicExecutor.Header memory header = _header(1.9 ether);
         vm.prank(operator);
@@ -251,7 +293,8 @@ contract ExecutorTest is World {
     function test_native_profit_is_paid_out_and_checked() public {
         AtomicExecutor.Header memory header = _header(2 ether - 0.001 ether);
         header.accountingToken = Tokens.NATIVE;
-        bytes memory operations = Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.giveNative, (2 ether))));
+        bytes memory operations =
+            Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.giveNative, (2 ether))));
         vm.startPrank(operator);
         executor.execute(header, _noBounds(), operations);
         assertEq(beneficiary.balance, 2 ether);
@@ -259,7 +302,9 @@ contract ExecutorTest is World {
         header.intentId += 1;
         header.minProfit += 1;
         vm.expectRevert(
-            abi.encodeWithSelector(AtomicExecutor.ProfitBelowMinimum.selector, Tokens.NATIVE, 2 ether, 2 ether + 1)
+            abi.encodeWithSelector(
+                AtomicExecutor.ProfitBelowMinimum.selector, Tokens.NATIVE, 2 ether, 2 ether + 1
+            )
         );
         executor.execute(header, _noBounds(), operations);
     }
@@ -285,15 +330,19 @@ contract ExecutorTest is World {
     function test_outflow_needs_a_bound_and_keeps_to_it() public {
         usd.mint(address(executor), 10 ether);
         bytes memory data = abi.encodeCall(Target.pull, (address(usd), 3 ether, 0));
-        bytes memory operations =
-            Ops.stream(Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(3 ether), data));
+        bytes memory operations = Ops.stream(
+            Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(3 ether), data)
+        );
         _executeRefused(
-            operations, abi.encodeWithSelector(AtomicExecutor.OutflowAboveBound.selector, address(usd), 3 ether, 0)
+            operations,
+            abi.encodeWithSelector(AtomicExecutor.OutflowAboveBound.selector, address(usd), 3 ether, 0)
         );
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.startPrank(operator);
         vm.expectRevert(
-            abi.encodeWithSelector(AtomicExecutor.OutflowAboveBound.selector, address(usd), 3 ether, 3 ether - 1)
+            abi.encodeWithSelector(
+                AtomicExecutor.OutflowAboveBound.selector, address(usd), 3 ether, 3 ether - 1
+            )
         );
         executor.execute(header, _bound(1, address(usd), 3 ether - 1), operations);
         executor.execute(header, _bound(1, address(usd), 3 ether), operations);
@@ -311,10 +360,12 @@ contract ExecutorTest is World {
 
     function test_debt_may_grow_only_as_listed() public {
         debt.mint(address(target), 100);
-        bytes memory operations =
-            Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(debt), 7))));
+        bytes memory operations = Ops.stream(
+            Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(debt), 7)))
+        );
         _executeRefused(
-            operations, abi.encodeWithSelector(AtomicExecutor.DebtIncreaseAboveBound.selector, address(debt), 7, 0)
+            operations,
+            abi.encodeWithSelector(AtomicExecutor.DebtIncreaseAboveBound.selector, address(debt), 7, 0)
         );
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.startPrank(operator);
@@ -386,7 +437,9 @@ contract ExecutorTest is World {
 
     function _listAny(string memory signature, uint256 words, uint128 maxNative) private {
         PolicyRegistry.Rule[] memory rules = new PolicyRegistry.Rule[](words);
-        for (uint256 i = 0; i < words; ++i) rules[i] = PolicyRegistry.Rule(5, 0);
+        for (uint256 i = 0; i < words; ++i) {
+            rules[i] = PolicyRegistry.Rule(5, 0);
+        }
         registry.list(address(executor), address(target), signature, _entry(rules, maxNative, false));
     }
 }

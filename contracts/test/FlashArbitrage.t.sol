@@ -45,10 +45,13 @@ contract FlashArbitrageTest is World {
     }
 
     function test_flash_swap_of_the_pair_needs_no_lender() public {
-        bytes memory back = Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.lit(2_080 ether), 0, "");
+        bytes memory back =
+            Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.lit(2_080 ether), 0, "");
         AtomicExecutor.Header memory header = _header(0.01 ether);
         bytes memory operations = Ops.stream(
-            Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), 2_000 ether, back)
+            Ops.swapV2(
+                Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), 2_000 ether, back
+            )
         );
         vm.prank(operator);
         executor.execute(header, _noBounds(), operations);
@@ -61,7 +64,9 @@ contract FlashArbitrageTest is World {
         bytes memory onPair =
             Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(0.97 ether), 0, "");
         bytes memory operations = Ops.stream(
-            Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.lit(2_000 ether), 0.98 ether, onPair)
+            Ops.swapV3(
+                Ops.none(), v3Factory, address(usd), address(weth), Ops.lit(2_000 ether), 0.98 ether, onPair
+            )
         );
         AtomicExecutor.Header memory header = _header(0.01 ether);
         vm.prank(operator);
@@ -72,9 +77,8 @@ contract FlashArbitrageTest is World {
     function test_two_executions_in_one_transaction_share_nothing() public {
         // One forge test is one transaction: registers of the first must not be seen by the second.
         _execute(_arbitrage(1 ether));
-        bytes memory stale = Ops.stream(
-            Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.reg(0), 0, "")
-        );
+        bytes memory stale =
+            Ops.stream(Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.reg(0), 0, ""));
         _executeRefused(stale, abi.encodeWithSignature("NoSuchRegister(uint256,uint256)", 0, 0));
         _execute(_arbitrage(1 ether));
         assertTrue(_transientIsEmpty());

@@ -26,9 +26,13 @@ contract Crowd is World {
         super.setUp();
         target = new Target();
         PolicyRegistry.Rule[] memory rules = new PolicyRegistry.Rule[](3);
-        for (uint256 i = 0; i < 3; ++i) rules[i] = PolicyRegistry.Rule(5, 0);
+        for (uint256 i = 0; i < 3; ++i) {
+            rules[i] = PolicyRegistry.Rule(5, 0);
+        }
         vm.prank(owner);
-        registry.list(address(executor), address(target), "pull(address,uint256,uint256)", _entry(rules, 0, true));
+        registry.list(
+            address(executor), address(target), "pull(address,uint256,uint256)", _entry(rules, 0, true)
+        );
     }
 
     function arbitrage(uint96 amountIn, uint64 minProfit) external {
@@ -39,8 +43,10 @@ contract Crowd is World {
 
     function pullWithAllowance(uint96 lent, uint96 left) external {
         uint256 amount = bound(lent, 1, 1_000 ether);
-        bytes memory data = abi.encodeCall(Target.pull, (address(usd), amount, bound(left, amount / 2, amount)));
-        bytes memory pull = Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(amount), data);
+        bytes memory data =
+            abi.encodeCall(Target.pull, (address(usd), amount, bound(left, amount / 2, amount)));
+        bytes memory pull =
+            Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(amount), data);
         _land(_nothingHeader(), Ops.stream(Ops.flash(vault, address(usd), amount, 0, pull)));
     }
 
@@ -83,9 +89,13 @@ contract Crowd is World {
         (tokens[0], amounts[0]) = (address(weth), bound(amount, 1, 100 ether));
         vm.startPrank(stranger);
         bool ok;
-        if (way % 3 == 0) (ok,) = vault.call(abi.encodeCall(IVault.flashLoan, (address(executor), tokens, amounts, data)));
-        else if (way % 3 == 1) (ok,) = address(executor).call(abi.encodeCall(executor.uniswapV2Call, (stranger, 1, 1, data)));
-        else (ok,) = address(executor).call(abi.encodeCall(executor.uniswapV3SwapCallback, (1, 1, data)));
+        if (way % 3 == 0) {
+            (ok,) = vault.call(abi.encodeCall(IVault.flashLoan, (address(executor), tokens, amounts, data)));
+        } else if (way % 3 == 1) {
+            (ok,) = address(executor).call(abi.encodeCall(executor.uniswapV2Call, (stranger, 1, 1, data)));
+        } else {
+            (ok,) = address(executor).call(abi.encodeCall(executor.uniswapV3SwapCallback, (1, 1, data)));
+        }
         vm.stopPrank();
         if (ok) ++strangersLetIn;
     }

@@ -23,18 +23,39 @@ contract RegistryTest is World {
 
     function test_dynamic_arguments_cannot_be_listed() public {
         string[6] memory signatures = [
-            "f(bytes)", "f(uint256,string)", "multicall(bytes[])", "f(uint256[])", "f((uint256,bytes))", "f(uint256[2])"
+            "f(bytes)",
+            "f(uint256,string)",
+            "multicall(bytes[])",
+            "f(uint256[])",
+            "f((uint256,bytes))",
+            "f(uint256[2])"
         ];
         for (uint256 i = 0; i < signatures.length; ++i) {
-            _listRefused(signatures[i], 1, abi.encodeWithSelector(Signatures.DynamicPart.selector, signatures[i]));
+            _listRefused(
+                signatures[i], 1, abi.encodeWithSelector(Signatures.DynamicPart.selector, signatures[i])
+            );
         }
     }
 
     function test_malformed_signatures_cannot_be_listed() public {
-        string[10] memory signatures =
-            ["", "f", "(uint256)", "f(uint256", "f(uint256,)", "f(,uint256)", "f(uint256))", "f(a)b)", "f((a)", "f(a)(b)"];
+        string[10] memory signatures = [
+            "",
+            "f",
+            "(uint256)",
+            "f(uint256",
+            "f(uint256,)",
+            "f(,uint256)",
+            "f(uint256))",
+            "f(a)b)",
+            "f((a)",
+            "f(a)(b)"
+        ];
         for (uint256 i = 0; i < signatures.length; ++i) {
-            _listRefused(signatures[i], 1, abi.encodeWithSelector(Signatures.MalformedSignature.selector, signatures[i]));
+            _listRefused(
+                signatures[i],
+                1,
+                abi.encodeWithSelector(Signatures.MalformedSignature.selector, signatures[i])
+            );
         }
     }
 
@@ -49,7 +70,9 @@ contract RegistryTest is World {
             "setAuthorization(address,bool)"
         ];
         for (uint256 i = 0; i < signatures.length; ++i) {
-            _listRefused(signatures[i], 2, abi.encodeWithSelector(Signatures.NotAnOrdinaryCall.selector, signatures[i]));
+            _listRefused(
+                signatures[i], 2, abi.encodeWithSelector(Signatures.NotAnOrdinaryCall.selector, signatures[i])
+            );
         }
     }
 
@@ -57,7 +80,11 @@ contract RegistryTest is World {
         _list("f(bytes32,bytes4)", 2);
         _list("f((address,uint256),bool)", 3);
         _list("f()", 0);
-        _listRefused("f((address,uint256),bool)", 2, abi.encodeWithSelector(PolicyRegistry.WrongRuleCount.selector, 3, 2));
+        _listRefused(
+            "f((address,uint256),bool)",
+            2,
+            abi.encodeWithSelector(PolicyRegistry.WrongRuleCount.selector, 3, 2)
+        );
     }
 
     function test_codeless_and_our_own_targets_cannot_be_listed() public {
@@ -135,7 +162,9 @@ contract RegistryTest is World {
         _listNote(5, 0);
         length = uint16(bound(length, 4, 200));
         bytes memory data = new bytes(length);
-        for (uint256 i = 0; i < 4; ++i) data[i] = NOTE[i];
+        for (uint256 i = 0; i < 4; ++i) {
+            data[i] = NOTE[i];
+        }
         assertEq(_admitted(data, 0), length == 68);
     }
 
@@ -231,7 +260,9 @@ contract RegistryTest is World {
         returns (PolicyRegistry.Rule[] memory rules)
     {
         rules = new PolicyRegistry.Rule[](count);
-        for (uint256 i = 0; i < count; ++i) rules[i] = PolicyRegistry.Rule(kind, operand);
+        for (uint256 i = 0; i < count; ++i) {
+            rules[i] = PolicyRegistry.Rule(kind, operand);
+        }
     }
 
     function _list(string memory signature, uint256 words) private {
@@ -242,7 +273,10 @@ contract RegistryTest is World {
     function _listNote(uint8 kind, uint256 operand) private {
         vm.prank(owner);
         registry.list(
-            address(executor), address(target), "note(uint256,uint256)", _entry(_rules(2, kind, operand), 0, false)
+            address(executor),
+            address(target),
+            "note(uint256,uint256)",
+            _entry(_rules(2, kind, operand), 0, false)
         );
     }
 

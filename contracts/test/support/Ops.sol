@@ -9,7 +9,9 @@ library Ops {
 
     function lit(uint256 value) internal pure returns (bytes memory) {
         uint256 length = 0;
-        for (uint256 rest = value; rest != 0; rest >>= 8) ++length;
+        for (uint256 rest = value; rest != 0; rest >>= 8) {
+            ++length;
+        }
         bytes memory digits = new bytes(length);
         for (uint256 i = 0; i < length; ++i) {
             digits[length - 1 - i] = bytes1(uint8(value >> (8 * i)));
@@ -33,7 +35,11 @@ library Ops {
         return abi.encodePacked(uint8(1), word, register);
     }
 
-    function call(address target, bytes memory value, bytes memory data) internal pure returns (bytes memory) {
+    function call(address target, bytes memory value, bytes memory data)
+        internal
+        pure
+        returns (bytes memory)
+    {
         return call(none(), target, value, data, none());
     }
 
@@ -44,7 +50,15 @@ library Ops {
         bytes memory data,
         bytes memory splices
     ) internal pure returns (bytes memory) {
-        return bytes.concat(hex"01", measures, abi.encodePacked(target), value, abi.encodePacked(uint16(data.length)), data, splices);
+        return bytes.concat(
+            hex"01",
+            measures,
+            abi.encodePacked(target),
+            value,
+            abi.encodePacked(uint16(data.length)),
+            data,
+            splices
+        );
     }
 
     function callWithAllowance(
@@ -89,8 +103,10 @@ library Ops {
         uint256 minOut,
         bytes memory nested
     ) internal pure returns (bytes memory) {
-        bytes memory head =
-            bytes.concat(hex"05", measures, abi.encodePacked(uint24(3000), factory, tokenIn, tokenOut));
-        return bytes.concat(head, amountIn, lit(minOut), lit(0), abi.encodePacked(uint24(nested.length)), nested);
+        bytes memory head = bytes.concat(
+            hex"05", measures, abi.encodePacked(uint24(3000), factory, tokenIn, tokenOut)
+        );
+        return
+            bytes.concat(head, amountIn, lit(minOut), lit(0), abi.encodePacked(uint24(nested.length)), nested);
     }
 }

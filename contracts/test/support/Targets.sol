@@ -18,8 +18,9 @@ contract Target {
     function pull(address token, uint256 amount, uint256 leave) external {
         uint256 allowed = IERC20(token).allowance(msg.sender, address(this));
         emit Seen(amount, leave, 0, allowed);
-        (bool ok,) =
-            token.call(abi.encodeWithSignature("transferFrom(address,address,uint256)", msg.sender, this, amount - leave));
+        (bool ok,) = token.call(
+            abi.encodeWithSignature("transferFrom(address,address,uint256)", msg.sender, this, amount - leave)
+        );
         require(ok, "pull failed");
     }
 

@@ -48,8 +48,12 @@ interface IV3Pool {
 }
 
 interface IVault {
-    function flashLoan(address recipient, address[] calldata tokens, uint256[] calldata amounts, bytes calldata data)
-        external;
+    function flashLoan(
+        address recipient,
+        address[] calldata tokens,
+        uint256[] calldata amounts,
+        bytes calldata data
+    ) external;
 }
 
 /// @dev True WETH, Uniswap V2 and V3 and Balancer V2 from their published bytecode, our executor over them, and a
@@ -92,7 +96,8 @@ abstract contract World is Test {
 
     function _deployVault() private {
         address authorizer = _deploy(
-            "@balancer-labs/v2-deployments/dist/tasks/20210418-authorizer/artifact/Authorizer.json", abi.encode(owner)
+            "@balancer-labs/v2-deployments/dist/tasks/20210418-authorizer/artifact/Authorizer.json",
+            abi.encode(owner)
         );
         vault = _deploy(
             "@balancer-labs/v2-deployments/dist/tasks/20210418-vault/artifact/Vault.json",
@@ -111,10 +116,12 @@ abstract contract World is Test {
     }
 
     function _deployV3() private {
-        v3Factory = _deploy("@uniswap/v3-core/artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory.json", "");
+        v3Factory =
+            _deploy("@uniswap/v3-core/artifacts/contracts/UniswapV3Factory.sol/UniswapV3Factory.json", "");
         pool = IV3Factory(v3Factory).createPool(address(weth), address(usd), 3000);
         bool wethFirst = address(weth) < address(usd);
-        uint256 sqrtPrice = wethFirst ? 3_543_191_142_285_914_205_922_034_323_214 : 1_771_595_571_142_957_102_961_017_161;
+        uint256 sqrtPrice =
+            wethFirst ? 3_543_191_142_285_914_205_922_034_323_214 : 1_771_595_571_142_957_102_961_017_161;
         IV3Pool(pool).initialize(uint160(sqrtPrice));
         IV3Pool(pool).mint(address(this), -887_220, 887_220, 4.47e22, "");
     }
@@ -138,14 +145,17 @@ abstract contract World is Test {
         registry.setToken(address(executor), address(usd), TOKEN_PAID_OUT, true);
         registry.setLender(address(executor), vault, LENDER_BALANCER_V2);
         bytes32 v2Hash = keccak256(_code("@uniswap/v2-core/build/UniswapV2Pair.json"));
-        bytes32 v3Hash = keccak256(_code("@uniswap/v3-core/artifacts/contracts/UniswapV3Pool.sol/UniswapV3Pool.json"));
+        bytes32 v3Hash =
+            keccak256(_code("@uniswap/v3-core/artifacts/contracts/UniswapV3Pool.sol/UniswapV3Pool.json"));
         registry.setFactory(address(executor), v2Factory, FACTORY_UNISWAP_V2, v2Hash, 3000, false);
         registry.setFactory(address(executor), v3Factory, FACTORY_UNISWAP_V3, v3Hash, 0, false);
         PolicyRegistry.Rule[] memory any = new PolicyRegistry.Rule[](1);
         any[0] = PolicyRegistry.Rule(registry.RULE_ANY(), 0);
         registry.list(address(executor), address(weth), "withdraw(uint256)", _entry(any, 0, false));
         PolicyRegistry.Rule[] memory nothing = new PolicyRegistry.Rule[](0);
-        registry.list(address(executor), address(weth), "deposit()", _entry(nothing, type(uint128).max, false));
+        registry.list(
+            address(executor), address(weth), "deposit()", _entry(nothing, type(uint128).max, false)
+        );
         vm.stopPrank();
     }
 
@@ -192,7 +202,9 @@ abstract contract World is Test {
     /// @dev WETH to USD on V2, all of that USD to WETH on V3.
     function _bothLegs(uint256 amountIn) internal view returns (bytes memory) {
         return bytes.concat(
-            Ops.swapV2(Ops.measure(address(usd)), v2Factory, address(weth), address(usd), Ops.lit(amountIn), 0, ""),
+            Ops.swapV2(
+                Ops.measure(address(usd)), v2Factory, address(weth), address(usd), Ops.lit(amountIn), 0, ""
+            ),
             Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.reg(0), 0, "")
         );
     }
