@@ -36,9 +36,14 @@ from seawall.runtime.sections import (
 from seawall.runtime.settings import Configuration
 from seawall.runtime.tables import Table
 
-__all__ = ["CONFIGURATION_BYTES_MAX", "CONFIGURATION_NAME", "load_configuration", "render_template"]
+__all__ = [
+    "CONFIGURATION_BYTES_MAX",
+    "CONFIGURATION_NAME",
+    "data_directory",
+    "load_configuration",
+    "render_template",
+]
 
-CONFIGURATION_NAME: Final = "seawall.toml"
 CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
 _TEMPLATE_NAME: Final = "template.toml"
 _SECTIONS: Final = ("kernel", "logs", "hosts", "networks", "chains", "signers", "strategies", "limits")

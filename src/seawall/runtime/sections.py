@@ -22,6 +22,7 @@ from seawall.primitives.errors import ConfigError, InputError, NativeError
 from seawall.primitives.units import BPS, Address, address_from_text, address_text
 from seawall.risk.limits import RiskLimits
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
+from seawall.runtime.places import DATA_NAME
 from seawall.runtime.settings import (
     OWN_KEY,
     ChainSettings,
@@ -65,7 +66,7 @@ KERNEL_KEYS: Final = ("data", "ledger", "listen", "lease_ttl_s")
 
 
 def read_kernel(table: Table, folder: Path, environment: Mapping[str, str]) -> KernelSettings:
-    data = folder / table.text("data", "data")
+    data = folder / table.text("data", DATA_NAME)
     ledger = _expanded(
         table.text("ledger", f"{_SQLITE}{data / 'ledger.db'}"), table.key("ledger"), environment
     )

@@ -18,6 +18,7 @@ from seawall.chain.networks import Network
 from seawall.primitives.units import Address, address_text
 from seawall.risk.limits import RiskLimits
 from seawall.runtime.hosts.settings import HostSettings
+from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LogSettings
 
@@ -31,8 +32,6 @@ __all__ = [
     "StrategySettings",
 ]
 
-LATCH_NAME: Final = "latch.json"
-PID_NAME: Final = "kernel.pid"
 # Stands for the address of the signer in the settings of a strategy.
 OWN_KEY: Final = "@key"
 
@@ -61,6 +60,10 @@ class KernelSettings:
     @property
     def pid_file(self) -> Path:
         return self.data / PID_NAME
+
+    @property
+    def socket_file(self) -> Path:
+        return self.data / SOCKET_NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,161 @@
+"""The kernel's local socket: the way in which the command line changes a running kernel.
+
+Flow: `ask` connects to the socket in the data directory, sends one JSON line, and gets one back. `resume`
+raises authority (a file never can, see `control.latch`); `status` answers with the health report. Going down
+needs none of this: `seawall halt` writes the latch file and signals.
+
+Assumes that the data directory belongs to this user: whoever may open the socket may command. No other
+command exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from seawall.control.latch import Latch
+from seawall.primitives.errors import AuthorityError, InputError, SeawallError, WireError
+from seawall.primitives.levels import Authority
+from seawall.runtime.http import HealthReport
+
+__all__ = ["ANSWER_TIMEOUT_S", "LINE_BYTES_MAX", "Command", "CommandServer", "ask"]
+
+LINE_BYTES_MAX: Final = 64 * 1024
+REQUEST_TIMEOUT_S: Final = 2.0
+ANSWER_TIMEOUT_S: Final = 10.0
+# The operating system's bound on the path of a socket.
+_PATH_BYTES_MAX: Final = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`resume` to an authority, for a reason; or `status`, which needs neither."""
+
+    name: str
+    to: str = ""
+    reason: str = ""
+    who: str = ""
+
+
+class CommandServer:
+    """One request a connection, each within its deadline."""
+
+    def __init__(self, path: Path, latch: Latch, report: Callable[[], HealthReport]) -> None:
+        self._path = path
+        self._latch = latch
+        self._report = report
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Only one kernel uses a data directory, so a socket that is there already is a dead
+        one's.
+        """
+        _require_short(self._path)
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LINE_BYTES_MAX)
+        self._path.chmod(0o600)
+
+    async def stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                line = await reader.readline()
+            answer = await self._answer(line)
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass  # whoever asked is gone, silent, or endless
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, line: bytes) -> dict[str, object]:
+        try:
+            return await self._obey(_parsed(line))
+        except SeawallError as error:
+            return {"error": {"what": error.what, "where": error.where, "fix": error.fix}}
+
+    async def _obey(self, command: Command) -> dict[str, object]:
+        if command.name == "resume":
+            to = Authority.__members__.get(command.to)
+            if to is None:
+                raise InputError(f"{command.to[:40]!r} is no authority", "resume", "use RUN or REDUCE_ONLY")
+            # The latch syncs its file: off the loop.
+            await asyncio.to_thread(self._latch.raise_to, to, command.reason, command.who)
+        elif command.name != "status":
+            raise InputError(f"{command.name[:40]!r} is no command", "socket", "use resume or status")
+        report = self._report()
+        return {
+            "authority": self._latch.authority.name,
+            "reason": self._latch.reason,
+            "who": self._latch.who,
+            "started": report.started,
+            "healthy": report.healthy,
+            "reasons": list(report.reasons),
+            "checks": [asdict(check) for check in report.checks],
+            "facts": dict(report.facts),
+        }
+
+
+def ask(path: Path, command: Command) -> Mapping[str, object] | None:
+    """The running kernel's answer, or None where none listens. Raises what the kernel refused."""
+    _require_short(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            connection.connect(os.fspath(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        try:
+            connection.sendall(json.dumps(asdict(command)).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                line = stream.readline(LINE_BYTES_MAX)
+            answer: object = json.loads(line)
+        except (OSError, ValueError):
+            raise WireError(
+                "the kernel did not answer", str(path), "look at its log; is it starting?"
+            ) from None
+    if not isinstance(answer, dict):
+        raise WireError("the kernel's answer is no object", str(path), "run one version of seawall")
+    refused = answer.get("error")
+    if isinstance(refused, dict):
+        raise AuthorityError(*(str(refused.get(part, "")) for part in ("what", "where", "fix")))
+    return answer
+
+
+def _parsed(line: bytes) -> Command:
+    try:
+        content: object = json.loads(line)
+    except (ValueError, RecursionError):
+        content = None
+    known = {"name", "to", "reason", "who"}
+    if (
+        not isinstance(content, dict)
+        or not content.keys() <= known
+        or not all(isinstance(value, str) for value in content.values())
+        or "name" not in content
+    ):
+        raise WireError("this is not a command", "socket", "run one version of seawall")
+    return Command(**content)
+
+
+def _require_short(path: Path) -> None:
+    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
+        raise InputError(
+            f"the path of the kernel's socket is longer than {_PATH_BYTES_MAX} bytes",
+            str(path),
+            "use a shorter data directory",
+        )

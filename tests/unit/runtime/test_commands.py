@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import stat
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from seawall.control.latch import Latch
+from seawall.primitives.errors import AuthorityError, InputError, WireError
+from seawall.primitives.levels import Authority
+from seawall.runtime.commands import LINE_BYTES_MAX, Command, CommandServer, ask
+from seawall.runtime.http import Check, HealthReport
+
+REPORT = HealthReport(True, (Check("database", True, "answers"),), {"head:devnet": 17})
+
+
+@pytest.fixture
+def latch(tmp_path: Path) -> Latch:
+    return Latch(tmp_path / "latch.json")
+
+
+@pytest.fixture
+async def path(tmp_path: Path, latch: Latch) -> AsyncIterator[Path]:
+    server = CommandServer(tmp_path / "k.sock", latch, lambda: REPORT)
+    await server.start()
+    yield tmp_path / "k.sock"
+    await server.stop()
+    assert not (tmp_path / "k.sock").exists()
+
+
+async def test_status_gives_authority_and_health(path: Path) -> None:
+    answer = await asyncio.to_thread(ask, path, Command("status"))
+    assert answer is not None
+    assert (answer["authority"], answer["started"], answer["reasons"]) == ("RUN", True, [])
+    assert answer["facts"] == {"head:devnet": 17}
+
+
+async def test_resume_raises_the_authority_of_the_running_kernel(path: Path, latch: Latch) -> None:
+    latch.lower(Authority.HALT, "test", "test")
+    answer = await asyncio.to_thread(ask, path, Command("resume", "RUN", "all is well", "me"))
+    assert answer is not None
+    assert answer["authority"] == "RUN"
+    assert latch.authority is Authority.RUN
+
+
+async def test_resume_without_a_reason_is_refused_and_changes_nothing(path: Path, latch: Latch) -> None:
+    latch.lower(Authority.HALT, "test", "test")
+    with pytest.raises(AuthorityError, match="reason"):
+        await asyncio.to_thread(ask, path, Command("resume", "RUN", " ", "me"))
+    assert latch.authority is Authority.HALT
+
+
+@pytest.mark.parametrize("command", [Command("sell"), Command("resume", "MORE", "reason", "me")])
+async def test_unknown_command_and_authority_are_refused(path: Path, command: Command) -> None:
+    with pytest.raises(AuthorityError, match="is no"):
+        await asyncio.to_thread(ask, path, command)
+
+
+@pytest.mark.parametrize(
+    "line", [b"\n", b"{\n", b"[]\n", b'{"name": 7}\n', b'{"nam": "status"}\n', b"[" * 10_000 + b"\n"]
+)
+async def test_malformed_line_is_refused_and_the_server_goes_on(path: Path, line: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(line)
+    assert b"not a command" in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert await asyncio.to_thread(ask, path, Command("status")) is not None
+
+
+async def test_endless_line_is_cut_off_and_the_server_goes_on(path: Path) -> None:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"x" * (4 * LINE_BYTES_MAX))
+    with contextlib.suppress(ConnectionError):  # cut off with bytes unread
+        assert await reader.read() == b""
+    writer.close()
+    assert await asyncio.to_thread(ask, path, Command("status")) is not None
+
+
+async def test_socket_is_its_owners_and_a_dead_one_is_replaced(tmp_path: Path, latch: Latch) -> None:
+    path = tmp_path / "k.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert ask(path, Command("status")) is None
+    server = CommandServer(path, latch, lambda: REPORT)
+    await server.start()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    await server.stop()
+    await server.stop()
+
+
+def test_no_kernel_is_no_answer(tmp_path: Path) -> None:
+    assert ask(tmp_path / "k.sock", Command("status")) is None
+
+
+def test_kernel_that_hangs_up_is_an_error(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "k.sock"))
+        listener.listen(1)
+        listener.settimeout(5)
+
+        def hang_up() -> None:
+            listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(WireError, match="did not answer"):
+            ask(tmp_path / "k.sock", Command("status"))
+        thread.join()
+
+
+def test_path_too_long_for_a_socket_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="longer"):
+        ask(tmp_path / ("x" * 120), Command("status"))
