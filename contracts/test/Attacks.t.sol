@@ -239,6 +239,36 @@ contract AttacksTest is World {
         );
     }
 
+    function test_eight_loans_deep_and_no_deeper() public {
+        bytes memory nested = "";
+        for (uint256 i = 0; i < 8; ++i) {
+            nested = Ops.flash(address(lender), address(usd), 1 ether, 0, nested);
+        }
+        _execute(Ops.stream(nested));
+        assertTrue(_transientIsEmpty());
+        nested = Ops.flash(address(lender), address(usd), 1 ether, 0, nested);
+        _executeRefused(Ops.stream(nested), abi.encodeWithSelector(Scratch.TooDeep.selector, 8));
+    }
+
+    function test_sixty_four_measurements_and_no_more() public {
+        bytes memory wrap = Ops.call(
+            Ops.measure(address(usd)),
+            address(weth),
+            Ops.lit(0),
+            abi.encodeWithSignature("deposit()"),
+            Ops.none()
+        );
+        bytes memory operations = hex"01";
+        for (uint256 i = 0; i < 64; ++i) {
+            operations = bytes.concat(operations, wrap);
+        }
+        _execute(operations);
+        assertTrue(_transientIsEmpty());
+        _executeRefused(
+            bytes.concat(operations, wrap), abi.encodeWithSelector(Scratch.TooManyRegisters.selector, 64)
+        );
+    }
+
     function test_nothing_stays_armed_after_a_caught_refusal() public {
         lender.set(HostileLender.Mood.SILENT, address(0));
         AtomicExecutor.Header memory header = _nothingHeader();

@@ -84,6 +84,31 @@ contract FlashArbitrageTest is World {
         assertTrue(_transientIsEmpty());
     }
 
+    function test_several_tokens_in_one_loan_are_all_repaid() public {
+        (address first, address second) =
+            address(weth) < address(usd) ? (address(weth), address(usd)) : (address(usd), address(weth));
+        bytes memory loans =
+            abi.encodePacked(first, uint8(1), uint8(7), uint8(0), second, uint8(1), uint8(9), uint8(0));
+        bytes memory operations =
+            bytes.concat(hex"01", hex"0300", hex"01", abi.encodePacked(vault), hex"02", loans, hex"000000");
+        _execute(operations);
+        assertEq(weth.balanceOf(vault), 5_000 ether);
+        assertEq(usd.balanceOf(vault), 5_000_000 ether);
+    }
+
+    function test_loan_swap_and_flash_swap_nest_and_are_paid_from_the_inside_out() public {
+        bytes memory wrap = Ops.call(address(weth), Ops.lit(0), abi.encodeWithSignature("deposit()"));
+        bytes memory onPair =
+            Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(0.97 ether), 0, wrap);
+        bytes memory onPool =
+            Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.lit(2_000 ether), 0, onPair);
+        AtomicExecutor.Header memory header = _header(0.01 ether);
+        vm.prank(operator);
+        executor.execute(header, _noBounds(), Ops.stream(Ops.flash(vault, address(weth), 3 ether, 0, onPool)));
+        assertGt(weth.balanceOf(beneficiary), 0.01 ether);
+        assertTrue(_transientIsEmpty());
+    }
+
     function testFuzz_any_size_pays_or_reverts_whole(uint96 amountIn) public {
         amountIn = uint96(bound(amountIn, 1, 6_000 ether));
         uint256 lent = weth.balanceOf(vault);
