@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from seawall.primitives.codec import pack, unpack
+from seawall.primitives.errors import StrategyError, WireError
 from seawall.primitives.levels import IntentState
 from seawall.primitives.observations import Observation
 from seawall.primitives.plans import Plan
@@ -28,7 +29,11 @@ class OwnIntents:
     @classmethod
     def from_state(cls, state: bytes) -> Self:
         """What `to_state` gave; empty bytes are the beginning."""
-        return unpack(cls, state) if state else cls()
+        try:
+            return unpack(cls, state) if state else cls()
+        except WireError as error:
+            what = f"the stored state is not this strategy's: {error.what}"
+            raise StrategyError(what, "strategy state", "give the strategy another name") from None
 
     def to_state(self) -> bytes:
         return pack(self)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import pytest
 
+from seawall.primitives.errors import StrategyError
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, IntentEvent, Observation
 from seawall.strategies.own_intents import OwnIntents
@@ -34,4 +35,8 @@ def test_state_comes_back_as_it_was() -> None:
     own = OwnIntents(("a", "b"), 17)
     assert OwnIntents.from_state(own.to_state()) == own
     assert OwnIntents.from_state(b"") == OwnIntents()
-    assert replace(own, alive=()) != own
+
+
+def test_state_of_another_strategy_is_refused() -> None:
+    with pytest.raises(StrategyError, match="not this strategy's"):
+        OwnIntents.from_state(b"\x93\x01\x02\x03")

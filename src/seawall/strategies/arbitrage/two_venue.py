@@ -6,7 +6,7 @@ beneficiary.
 
 One plan at a time. A gap stays visible until the plan that closes it has landed, so while an own intent
 lives, or shortly after one failed, nothing new is wanted. Not done here: judging the plan (the gate does),
-bidding for a place in the block, and more than two pools.
+bidding for a place in the block, an L1 data fee, and more than two pools.
 """
 
 from __future__ import annotations
