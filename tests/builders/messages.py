@@ -28,12 +28,24 @@ ETHER = 10**18
 
 def block(number: int = 100, gas_limit: int = 30_000_000, timestamp_s: int = NOW_S) -> Block:
     return Block(
-        CHAIN_ID, number, BASE_HASH, Hash(b"\xab" * 32), timestamp_s, GWEI, gas_limit, Address(bytes(20)), Hash(bytes(32))
+        CHAIN_ID,
+        number,
+        BASE_HASH,
+        Hash(b"\xab" * 32),
+        timestamp_s,
+        GWEI,
+        gas_limit,
+        Address(bytes(20)),
+        Hash(bytes(32)),
     )
 
 
 def direct_plan(
-    *, guards: tuple[GuardSpec, ...] = (), expected: tuple[TokenDelta, ...] = (), value_wei: int = 0, key: str = "k"
+    *,
+    guards: tuple[GuardSpec, ...] = (),
+    expected: tuple[TokenDelta, ...] = (),
+    value_wei: int = 0,
+    key: str = "k",
 ) -> Plan:
     body = DirectBody(WETH, b"\xd0\xe3\x0d\xb0", value_wei)
     return Plan("keeper", CHAIN_ID, KEY, body, WETH, key, NOW_S + 600, guards=guards, expected=expected)
@@ -47,10 +59,14 @@ def executor_plan(
     accounting_token: Address = WETH,
 ) -> Plan:
     body = ExecutorBody(EXECUTOR, TREASURY, b"\x01", (), min_profit_wei)
-    return Plan("arbitrage", CHAIN_ID, KEY, body, accounting_token, "k", NOW_S + 600, guards=guards, expected=expected)
+    return Plan(
+        "arbitrage", CHAIN_ID, KEY, body, accounting_token, "k", NOW_S + 600, guards=guards, expected=expected
+    )
 
 
-def candidate(plan: Plan, *, max_fee_per_gas_wei: int = 2 * GWEI, gas_limit: int = 100_000, base: Block | None = None) -> Candidate:
+def candidate(
+    plan: Plan, *, max_fee_per_gas_wei: int = 2 * GWEI, gas_limit: int = 100_000, base: Block | None = None
+) -> Candidate:
     value_wei = plan.body.value_wei if isinstance(plan.body, DirectBody) else 0
     return Candidate(
         number=IntentNumber(1),
@@ -79,5 +95,14 @@ def simulation(
     sender_balance_wei: int | None = ETHER,
 ) -> Simulation:
     return Simulation(
-        success, gas_used, reason, flows, allowances, probes or {}, BASE_HASH, OVERLAY, sender_balance_wei, before or {}
+        success,
+        gas_used,
+        reason,
+        flows,
+        allowances,
+        probes or {},
+        BASE_HASH,
+        OVERLAY,
+        sender_balance_wei,
+        before or {},
     )

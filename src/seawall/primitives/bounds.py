@@ -32,7 +32,8 @@ __all__ = [
 
 UINT256_MAX: Final = 2**256 - 1
 
-# Socket between kernel and host. A frame larger than this is split into parts (observations) or refused (decisions).
+# Socket between kernel and host. A frame larger than this is split into parts (observations) or refused
+# (decisions).
 FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 OBSERVATION_BYTES_MAX: Final = 64 * 1024 * 1024
 DECISION_FRAME_BYTES_MAX: Final = 1024 * 1024
@@ -44,7 +45,8 @@ LOGS_PENDING_MAX: Final = 10_000
 
 # What common nodes promise to keep executable for one account.
 LANE_UNLANDED_MAX: Final = 16
-# A candidate that became stale or met an unavailable endpoint is rebuilt this often before its intent expires.
+# A candidate that became stale or met an unavailable endpoint is rebuilt this often before its intent
+# expires.
 REBUILDS_MAX: Final = 16
 # One word of the executor's bitmap: kernels take intent ids in blocks of this size.
 INTENT_ID_BLOCK: Final = 256

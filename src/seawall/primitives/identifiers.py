@@ -38,6 +38,8 @@ class Slot:
 
 
 def intent_id_of(epoch: int, sequence: int) -> int:
-    """The uint256 that the executor records: a random 128-bit epoch of the ledger, then a 128-bit sequence."""
-    assert 0 <= epoch < 2**128 and 0 <= sequence < 2**128
+    """The uint256 that the executor records: a random 128-bit epoch of the ledger, then a 128-bit
+    sequence."""
+    assert 0 <= epoch < 2**128
+    assert 0 <= sequence < 2**128
     return (epoch << 128) | sequence

@@ -1,4 +1,5 @@
-"""The three ordered scales, never called a bare *level*: finality, authority, priority; and the kind of a write."""
+"""The three ordered scales, never called a bare *level*: finality, authority, priority; and the kind of a
+write."""
 
 from __future__ import annotations
 

@@ -64,9 +64,8 @@ class LogGap:
 class Observation:
     """What a strategy sees. Everything in it is of the one block named.
 
-    `reads` maps labels to returned bytes, None where the call reverted. `removed` are block hashes that a reorg took
-    away since the last observation: views undo what they learned from them.
-    """
+    `reads` maps labels to returned bytes, None where the call reverted. `removed` are block hashes that a
+    reorg took away since the last observation: views undo what they learned from them."""
 
     strategy: str
     seq: int
@@ -86,9 +85,9 @@ class Observation:
 class Decision:
     """The answer to one observation: plans and the new state are committed together, or not at all.
 
-    `state` of None leaves it as it is. `state_version` is the version the decision stands on (compare-and-set).
-    `timers` and `subscriptions` of None leave them as they are; a tuple replaces all of them.
-    """
+    `state` of None leaves it as it is. `state_version` is the version the decision stands on
+    (compare-and-set). `timers` and `subscriptions` of None leave them as they are; a tuple replaces all of
+    them."""
 
     strategy: str
     seq: int

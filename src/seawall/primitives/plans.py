@@ -1,8 +1,8 @@
 """A plan: what a strategy wants. Immutable, self-contained, digestible.
 
-An *executor plan* carries operations for our on-chain executor, already packed by `protocols.executor`; a *direct
-plan* is one call from the lane's key. Neither has a nonce, a fee or a signature: those belong to later steps.
-"""
+An *executor plan* carries operations for our on-chain executor, already packed by `protocols.executor`; a
+*direct plan* is one call from the lane's key. Neither has a nonce, a fee or a signature: those belong to
+later steps."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class DirectBody:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorBody:
-    """One execution of our executor contract, without what only the candidate knows (intent id, maximum fee)."""
+    """One execution of our executor contract, without what only the candidate knows (intent id, maximum
+    fee)."""
 
     executor: Address
     beneficiary: Address
@@ -70,10 +71,9 @@ class ExecutorBody:
 class Plan:
     """What a strategy wants.
 
-    `key` is the address whose lane sends it. `deadline_s` is UTC seconds: past it the intent expires. `gas_limit` of
-    None means: measured by simulation, with a margin. `note` tells a human why, in one line. `depends_on` names
-    idempotency keys that must have reached `depends_finality` first.
-    """
+    `key` is the address whose lane sends it. `deadline_s` is UTC seconds: past it the intent expires.
+    `gas_limit` of None means: measured by simulation, with a margin. `note` tells a human why, in one line.
+    `depends_on` names idempotency keys that must have reached `depends_finality` first."""
 
     strategy: str
     chain_id: int
@@ -93,7 +93,11 @@ class Plan:
     def __post_init__(self) -> None:
         problem = _problem_of(self)
         if problem is not None:
-            raise PlanError(problem, f"plan {self.idempotency_key!r} of {self.strategy!r}", "correct the strategy that made it")
+            raise PlanError(
+                problem,
+                f"plan {self.idempotency_key!r} of {self.strategy!r}",
+                "correct the strategy that made it",
+            )
 
     @property
     def target(self) -> Address:

@@ -1,4 +1,5 @@
-"""What a simulation found, as plain values that guards judge. The native `Execution` is read into this once."""
+"""What a simulation found, as plain values that guards judge. The native `Execution` is read into this
+once."""
 
 from __future__ import annotations
 
@@ -40,10 +41,9 @@ class AllowanceChange:
 class Simulation:
     """Result of running one payload on a pinned block plus our overlay.
 
-    `probes` holds returned bytes on the state after, None where the view failed; `probes_before` the same calls on the
-    state before, asked for only by rules that compare. `sender_balance_wei` is the sender's native balance after
-    paying the ceiling fee.
-    """
+    `probes` holds returned bytes on the state after, None where the view failed; `probes_before` the same
+    calls on the state before, asked for only by rules that compare. `sender_balance_wei` is the sender's
+    native balance after paying the ceiling fee."""
 
     success: bool
     gas_used: int

@@ -1,7 +1,8 @@
-"""Scalars that every room shares: addresses, hashes, money, and integer arithmetic with a named rounding direction.
+"""Scalars that every room shares: addresses, hashes, money, and integer arithmetic with a named rounding
+direction.
 
-Money is always `int` in the smallest unit of its token; a ratio is always an integer in basis points (1/10,000).
-"""
+Money is always `int` in the smallest unit of its token; a ratio is always an integer in basis points
+(1/10,000)."""
 
 from __future__ import annotations
 
@@ -65,13 +66,17 @@ def hash_from_text(text: str) -> Hash:
 
 def mul_div_down(a: int, b: int, divisor: int) -> int:
     """floor(a * b / divisor) for a, b >= 0 and divisor > 0."""
-    assert a >= 0 and b >= 0 and divisor > 0
+    assert a >= 0
+    assert b >= 0
+    assert divisor > 0
     return a * b // divisor
 
 
 def mul_div_up(a: int, b: int, divisor: int) -> int:
     """ceil(a * b / divisor) for a, b >= 0 and divisor > 0."""
-    assert a >= 0 and b >= 0 and divisor > 0
+    assert a >= 0
+    assert b >= 0
+    assert divisor > 0
     return -(-a * b // divisor)
 
 
@@ -82,15 +87,26 @@ def ceil_div(a: int, divisor: int) -> int:
 
 
 def token_amount(text: str, decimals: int) -> int:
-    """Parse a decimal amount such as `1.5` into the smallest unit; refuses signs, exponents and lost precision."""
+    """Parse a decimal amount such as `1.5` into the smallest unit; refuses signs, exponents and lost
+    precision."""
     whole, dot, fraction = text.strip().partition(".")
     if not (whole.isascii() and whole.isdigit() and (not dot or (fraction.isascii() and fraction.isdigit()))):
-        raise InputError(f"{text[:80]!r} is not a decimal amount", "amount", "write digits such as 1.5, no sign, no exponent")
+        raise InputError(
+            f"{text[:80]!r} is not a decimal amount",
+            "amount",
+            "write digits such as 1.5, no sign, no exponent",
+        )
     if len(fraction.rstrip("0")) > decimals:
         raise InputError(
-            f"{text[:80]!r} has more than {decimals} decimals", "amount", "the token cannot express it; shorten the fraction"
+            f"{text[:80]!r} has more than {decimals} decimals",
+            "amount",
+            "the token cannot express it; shorten the fraction",
         )
-    value = int(whole) * 10**decimals + int((fraction.rstrip("0") or "0").ljust(decimals, "0") if decimals else 0)
+    value = int(whole) * 10**decimals + int(
+        (fraction.rstrip("0") or "0").ljust(decimals, "0") if decimals else 0
+    )
     if value >= 2**256:
-        raise InputError(f"{text[:80]!r} does not fit 256 bits", "amount", "check the amount and its decimals")
+        raise InputError(
+            f"{text[:80]!r} does not fit 256 bits", "amount", "check the amount and its decimals"
+        )
     return value

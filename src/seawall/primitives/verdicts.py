@@ -15,7 +15,8 @@ __all__ = ["Candidate", "Measurement", "Payload", "Verdict"]
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The part of a transaction that a verdict binds. Fees and nonce are outside: a replacement may change the fee."""
+    """The part of a transaction that a verdict binds. Fees and nonce are outside: a replacement may change
+    the fee."""
 
     chain_id: int
     sender: Address

@@ -44,8 +44,8 @@ class Evidence:
         return token == NATIVE or (self.ours.wrapped_native is not None and token == self.ours.wrapped_native)
 
     def inflow(self) -> int | None:
-        """Net inflow before fees in the accounting token: to the beneficiary of an executor plan, to our addresses of a
-        direct plan. None where the accounting token cannot be compared with the fee."""
+        """Net inflow before fees in the accounting token: to the beneficiary of an executor plan, to our
+        addresses of a direct plan. None where the accounting token cannot be compared with the fee."""
         token = self.candidate.plan.accounting_token
         if not self.is_native_like(token):
             return None
@@ -56,8 +56,8 @@ class Evidence:
     def outflows(self) -> dict[Address, int]:
         """Per token, what left our addresses and did not come back from the same counterparty.
 
-        A flash loan that is repaid is no outflow; what was paid into a pool is, whatever came out in another token.
-        """
+        A flash loan that is repaid is no outflow; what was paid into a pool is, whatever came out in another
+        token."""
         net: dict[tuple[Address, Address], int] = defaultdict(int)
         for flow in self.simulation.flows:
             if flow.sender in self.holders and flow.receiver not in self.holders:

@@ -1,8 +1,8 @@
 """The gate: evidence in, verdict out. Pure; never signs, reads or writes.
 
-A verdict lists every guard with its measured value, limit and margin. The first finding is always the simulation
-itself: what reverts is refused with its reason, whatever the guards say. Under REDUCE_ONLY the rule of CT-4 is judged
-as well, and an admitted verdict is of the reducing kind, which the latch lets pass.
+A verdict lists every guard with its measured value, limit and margin. The first finding is always the
+simulation itself: what reverts is refused with its reason, whatever the guards say. Under REDUCE_ONLY the
+rule of CT-4 is judged as well, and an admitted verdict is of the reducing kind, which the latch lets pass.
 """
 
 from __future__ import annotations

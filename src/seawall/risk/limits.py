@@ -1,7 +1,7 @@
 """Limits of risk: configuration of what may be lost or used. Engineering bounds are in `primitives.bounds`.
 
-Layers combine by taking the tighter side: a plan may ask for less than the configuration allows, never for more.
-"""
+Layers combine by taking the tighter side: a plan may ask for less than the configuration allows, never for
+more."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """REDUCE_ONLY: whether a simulated result strictly lowers debt or exposure at bounded loss (SPEC CT-4).
 
 Judged over all our addresses, with tokens classed in the address book as settlement, asset, receipt or debt:
-(a) no debt token rises and no asset or receipt token rises; only settlement tokens may; (b) at least one debt, asset or
-receipt token strictly falls; (c) no health factor of ours falls while debt remains, and where none can be read no
-receipt token of an address with debt may fall; (d) no allowance is left wider; (e) the value lost, by pinned oracle,
-stays under `reduce_loss_bps` of the value that moved. What cannot be measured is refused.
-"""
+(a) no debt token rises and no asset or receipt token rises; only settlement tokens may; (b) at least one
+debt, asset or receipt token strictly falls; (c) no health factor of ours falls while debt remains, and where
+none can be read no receipt token of an address with debt may fall; (d) no allowance is left wider; (e) the
+value lost, by pinned oracle, stays under `reduce_loss_bps` of the value that moved. What cannot be measured
+is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class TokenClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthReader:
-    """How to read one of our addresses' health factor: a call that returns one uint256 (uint256 max: no debt)."""
+    """How to read one of our addresses' health factor: a call that returns one uint256 (uint256 max: no
+    debt)."""
 
     holder: Address
     target: Address
@@ -70,7 +71,8 @@ class ReduceRule:
     feeds: tuple[PriceFeed, ...]
 
     def probes(self, holders: frozenset[Address]) -> tuple[Probe, ...]:
-        """Asked for both before and after: health factors, prices, and what debt each of our addresses has."""
+        """Asked for both before and after: health factors, prices, and what debt each of our addresses
+        has."""
         probes = [Probe(h.label, h.target, h.calldata) for h in self.health]
         probes += [Probe(f.label, f.feed, encode_call("latestRoundData()", ())) for f in self.feeds]
         for token in self.debt_tokens:
@@ -176,8 +178,8 @@ class ReduceRule:
         return any(evidence.simulation.net(frozenset({holder}), t) < 0 for t in receipts)
 
     def _no_allowance_wider(self, evidence: Evidence) -> Measurement:
-        # The last Approval of each (token, owner, spender) is what is left; anything left above zero is refused, since
-        # what stood before is not known to be as wide.
+        # The last Approval of each (token, owner, spender) is what is left; anything left above zero is
+        # refused, since what stood before is not known to be as wide.
         left = {
             (a.token, a.owner, a.spender): a.amount
             for a in evidence.simulation.allowances
@@ -216,11 +218,13 @@ class ReduceRule:
         if len(values) != 5:
             return None
         answer, updated_at = values[1], values[3]
-        assert isinstance(answer, int) and isinstance(updated_at, int)
+        assert isinstance(answer, int)
+        assert isinstance(updated_at, int)
         age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at
         if answer <= 0 or age_s > evidence.limits.oracle_age_s_max:
             return None
-        return amount * answer * _VALUE_SCALE // 10 ** (feed.token_decimals + feed.feed_decimals)
+        scale: int = 10 ** (feed.token_decimals + feed.feed_decimals)
+        return amount * answer * _VALUE_SCALE // scale
 
 
 def native_and_wrapped(wrapped: Address | None) -> dict[Address, TokenClass]:

@@ -1,8 +1,8 @@
 """One chain's loop: follow the head, confirm, tend what is open, let strategies see it, move the lanes.
 
-The order within a head is fixed: confirmation (so that the ledger is at the head), recovery (so that what is committed
-comes first), then observations and lanes. Kernel, dry run and the world simulator run this same class.
-"""
+The order within a head is fixed: confirmation (so that the ledger is at the head), recovery (so that what is
+committed comes first), then observations and lanes. Kernel, dry run and the world simulator run this same
+class."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from seawall.chain.heads import HeadChange, HeadFollower
+from seawall.chain.subscriptions import HeadWake
 from seawall.primitives.errors import (
     EndpointError,
     FenceLostError,
@@ -42,7 +43,7 @@ class HeadListener(Protocol):
 
 @dataclass(slots=True)
 class ChainLoop:
-    """`poll_interval_s` bounds how long a head goes unnoticed when nothing wakes the loop earlier."""
+    """`head_wake` rings for a new head, and at the latest after its interval."""
 
     desk: Desk
     follower: HeadFollower
@@ -50,9 +51,8 @@ class ChainLoop:
     outbox: Outbox
     runners: Sequence[LaneRunner]
     listeners: list[HeadListener]
-    poll_interval_s: float
+    head_wake: HeadWake
     on_integrity_alarm: Callable[[IntegrityAlarm], None]
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _lane_wakes: list[asyncio.Event] = field(default_factory=list)
     _retry: HeadChange | None = None
     _unseen: list[HeadChange] = field(default_factory=list)  # handled, and not yet told to the listeners
@@ -68,10 +68,6 @@ class ChainLoop:
         await self.confirmer.load()
         self._renewed_s = self.desk.parts.clock.monotonic_s()
 
-    def wake(self) -> None:
-        """A new head may be there: look now."""
-        self._wake.set()
-
     def wake_lanes(self) -> None:
         """Intents were accepted, a signer was unlocked, or authority was raised."""
         for event in self._lane_wakes:
@@ -80,10 +76,11 @@ class ChainLoop:
     def tend_soon(self) -> None:
         """Authority was raised, or a write was not made: look after open slots at the next turn."""
         self._tend_due = True
-        self._wake.set()
+        self.head_wake.ring()
 
     async def run(self) -> None:
-        """For ever: heads, lanes, writes. Ends only by cancellation or a failure that nothing here can mend."""
+        """For ever: heads, lanes, writes. Ends only by cancellation or a failure that nothing here can
+        mend."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(self._write_failed))
             for runner, event in zip(self.runners, self._lane_wakes, strict=True):
@@ -93,8 +90,7 @@ class ChainLoop:
     async def _run_heads(self) -> None:
         while True:
             await self.turn()
-            self._wake.clear()
-            await self._wait()
+            await self.head_wake.wait()
 
     async def turn(self) -> None:
         """One look at the chain."""
@@ -153,15 +149,6 @@ class ChainLoop:
                 _log.error("lane_lost", lane=str(runner.lane))
                 raise
 
-    async def _wait(self) -> None:
-        sleeper = asyncio.ensure_future(self.desk.parts.clock.sleep_s(self.poll_interval_s))
-        waker = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
-
     def _trouble(self, trouble: Exception) -> None:
         _log.warning("chain_trouble", chain=self.desk.parts.network.name, cause=str(trouble))
         self.desk.parts.metrics.chain_trouble(self.desk.parts.network.name)
@@ -172,9 +159,8 @@ class ChainLoop:
 
 
 def merged(earlier: HeadChange | None, later: HeadChange | None) -> HeadChange | None:
-    """Two changes as one. A block that the later one takes away again was never there to be handled: without this, a
-    head whose receipts a reorg removed would be tried for ever.
-    """
+    """Two changes as one. A block that the later one takes away again was never there to be handled: without
+    this, a head whose receipts a reorg removed would be tried for ever."""
     if earlier is None or later is None:
         return later or earlier
     gone = {block.hash for block in later.removed}

@@ -1,9 +1,8 @@
 """Feeds: what each strategy gets to see, one observation at a time.
 
-While an observation is out, heads coalesce (only the newest matters), logs and intent events gather. Everything in an
-observation is of one block hash. A decision is committed by intake before the next observation is built, so that a
-strategy never sees a state that its last decision did not survive.
-"""
+While an observation is out, heads coalesce (only the newest matters), logs and intent events gather.
+Everything in an observation is of one block hash. A decision is committed by intake before the next
+observation is built, so that a strategy never sees a state that its last decision did not survive."""
 
 from __future__ import annotations
 
@@ -62,14 +61,15 @@ class Feed:
     """One strategy on one chain."""
 
     strategy: str
-    subscription: Subscription
     port: StrategyPort
     desk: Desk
     intake: Intake
     ledger: Ledger
     on_accepted: Callable[[], None]
+    declared: Callable[[str], tuple[Subscription, ...]]  # what the strategy asked for when it was last loaded
     seq: int = 0
     failures: int = 0
+    _replaced: tuple[Subscription, ...] | None = None  # by a decision
     _due: asyncio.Event = field(default_factory=asyncio.Event)
     _logs: list[Log] = field(default_factory=list)
     _dropped: int = 0
@@ -82,7 +82,7 @@ class Feed:
         """Called with the desk at the new head."""
         self._removed += [block.hash for block in change.removed]
         self._heads += len(change.added)
-        if change.removed or self._heads >= self.subscription.every_heads:
+        if change.removed or self._heads >= self._subscription().every_heads:
             self._heads, self._head_due = 0, True
         self._due.set()
 
@@ -174,7 +174,7 @@ class Feed:
         return Cause.HEAD if self._head_due else None
 
     async def _reads(self, block: Block) -> dict[str, bytes | None]:
-        reads: tuple[Read, ...] = self.subscription.reads
+        reads: tuple[Read, ...] = self._subscription().reads
         return await self.desk.parts.client.call_at(reads, block) if reads else {}
 
     async def _intent_events(self, events: list[EventRow]) -> tuple[IntentEvent, ...]:
@@ -211,7 +211,7 @@ class Feed:
             )
             raise StrategyError(what, self.strategy, "a decision must name the observation that it answers")
         if decision.subscriptions is not None:
-            self._resubscribe(decision.subscriptions)
+            self._replaced = decision.subscriptions
 
         def advance(tx: Transaction) -> None:
             tx.events.advance(self._cursor("events"), cursor)
@@ -219,16 +219,18 @@ class Feed:
             tx.timers.remove(self.strategy, observation.timers)
 
         says_something = decision.plans or decision.state is not None or decision.timers is not None
-        # A decision that says nothing about nothing costs no commit: its number may be used again after a restart.
+        # A decision that says nothing about nothing costs no commit: its number may be used again after a
+        # restart.
         if says_something or observation.intents or observation.timers:
             await self.intake.accept(decision, correlation_id, advance)
         if decision.plans:
             self.on_accepted()
 
-    def _resubscribe(self, subscriptions: tuple[Subscription, ...]) -> None:
-        for subscription in subscriptions:
-            if subscription.chain_id == self.desk.parts.network.chain_id:
-                self.subscription = subscription
+    def _subscription(self) -> Subscription:
+        """What is wanted of this chain now: the last decision's word, or what was declared at loading."""
+        chain_id = self.desk.parts.network.chain_id
+        wanted = self.declared(self.strategy) if self._replaced is None else self._replaced
+        return next((one for one in wanted if one.chain_id == chain_id), Subscription(chain_id))
 
     def add_logs(self, logs: list[Log]) -> None:
         room = LOGS_PENDING_MAX - len(self._logs)

@@ -19,8 +19,9 @@ from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import FinalityRule, L2Kind, Network, network_of
 from seawall.primitives.errors import ConfigError, InputError, NativeError
-from seawall.primitives.units import BPS, Address, address_from_text, address_text
+from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
 from seawall.risk.limits import RiskLimits
+from seawall.risk.reduce import PriceFeed
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
 from seawall.runtime.places import DATA_NAME
 from seawall.runtime.settings import (
@@ -192,7 +193,14 @@ CHAIN_KEYS: Final = (
     "address_book",
     "executor",
     "fees",
+    "prices",
+    "health",
 )
+_PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
+_HEALTH_KEYS: Final = ("target",)
+_FEED_DECIMALS: Final = 8
+# How a token's place names the chain's own token.
+_NATIVE_NAME: Final = "native"
 
 
 def read_chain(
@@ -224,7 +232,27 @@ def read_chain(
         executor=_address(table.text("executor"), table.key("executor"), book)
         if "executor" in table
         else None,
+        prices=tuple(_price(price, book) for price in table.tables("prices", _PRICE_KEYS)),
+        health=tuple(
+            _address(health.text("target"), health.key("target"), book)
+            for health in table.tables("health", _HEALTH_KEYS)
+        ),
     )
+
+
+def _price(table: Table, book: AddressBook) -> PriceFeed:
+    token = _token(table.text("token"), table.key("token"), book)
+    return PriceFeed(
+        token=token,
+        feed=_address(table.text("feed"), table.key("feed"), book),
+        token_decimals=_decimals(table, token, book),
+        feed_decimals=table.integer("feed_decimals", _FEED_DECIMALS, minimum=0, maximum=_DECIMALS_MAX),
+    )
+
+
+def _token(text: str, where: str, book: AddressBook) -> Address:
+    """A token's address, its name in the book, or `native`."""
+    return NATIVE if text == _NATIVE_NAME else _address(text, where, book)
 
 
 def _fees(table: Table) -> FeeSettings:
@@ -406,7 +434,7 @@ def read_limits(table: Table, books: Mapping[int, AddressBook]) -> Mapping[int, 
             raise ConfigError(
                 f"chain {chain_id} is not configured", position.key("chain_id"), f"one of: {_listed(books)}"
             )
-        token = _address(position.text("token"), position.key("token"), books[chain_id])
+        token = _token(position.text("token"), position.key("token"), books[chain_id])
         if token in caps[chain_id]:
             raise ConfigError("this token has a cap already", position.key("token"), "give one cap a token")
         caps[chain_id][token] = position.amount("cap", _decimals(position, token, books[chain_id]))
@@ -427,7 +455,7 @@ def read_limits(table: Table, books: Mapping[int, AddressBook]) -> Mapping[int, 
 
 def _decimals(position: Table, token: Address, book: AddressBook) -> int:
     entry = book.find(token)
-    known = entry.decimals if entry is not None else None
+    known = _NATIVE_DECIMALS if token == NATIVE else entry.decimals if entry is not None else None
     if "decimals" not in position and known is None:
         raise ConfigError(
             "the token's decimals are not known",

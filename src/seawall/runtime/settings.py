@@ -17,6 +17,7 @@ from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
 from seawall.primitives.units import Address, address_text
 from seawall.risk.limits import RiskLimits
+from seawall.risk.reduce import PriceFeed
 from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.signers.local import PasswordSource
@@ -77,6 +78,8 @@ class ChainSettings:
     emergency_max_fee_per_gas_wei: int
     book: AddressBook
     executor: Address | None
+    prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves
+    health: tuple[Address, ...] = ()  # protocols that answer healthFactor(address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""The one place where a chain's parts are put together. The kernel and the world simulator both build through here."""
+"""The one place where a chain's parts are put together. The kernel and the world simulator both build
+through here."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from seawall.chain.heads import HeadFollower
 from seawall.chain.networks import Network
 from seawall.chain.rpc import RpcPool, RpcTransport
 from seawall.chain.simulation import Simulator
+from seawall.chain.subscriptions import HeadWake
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
 from seawall.primitives.bounds import HEADS_KEPT
@@ -106,7 +108,7 @@ async def build_chain(
         outbox=outbox,
         runners=runners,
         listeners=[],
-        poll_interval_s=spec.poll_interval_s,
+        head_wake=HeadWake(services.clock, spec.poll_interval_s),
         on_integrity_alarm=on_integrity_alarm,
     )
     intake = Intake(services.ledger, services.clock, services.entropy, frozenset(lanes.values()))

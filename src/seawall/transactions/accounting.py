@@ -1,10 +1,10 @@
 """Accounting: what an inclusion did to our balances, as postings, and the proof that they say all of it.
 
-Double entry: the legs of an entry sum to zero per token. Token legs come from the receipt's logs, the fee leg from the
-receipt (an L2's data fee included), native legs from the transaction's value, from wrapped-native withdrawals, and from
-the executor's own event. Proof, per inclusion block and per (address, token) of ours: the postings equal the balance at
-that block less the balance at its parent, both read by hash. A difference is posted to `unexplained` and alarms.
-"""
+Double entry: the legs of an entry sum to zero per token. Token legs come from the receipt's logs, the fee
+leg from the receipt (an L2's data fee included), native legs from the transaction's value, from
+wrapped-native withdrawals, and from the executor's own event. Proof, per inclusion block and per (address,
+token) of ours: the postings equal the balance at that block less the balance at its parent, both read by
+hash. A difference is posted to `unexplained` and alarms."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class BlockAccount:
-    """The entries of one block, and what its balances show beyond them (an entry of its own, against `unexplained`)."""
+    """The entries of one block, and what its balances show beyond them (an entry of its own, against
+    `unexplained`)."""
 
     entries: tuple[Entry, ...]
     unexplained: tuple[Leg, ...]
@@ -63,7 +64,8 @@ class Accountant:
     ours: OurAddresses
 
     async def account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
-        """Entries for our inclusions of one block. Raises `UnavailableError` if a balance cannot be read now."""
+        """Entries for our inclusions of one block. Raises `UnavailableError` if a balance cannot be read
+        now."""
         holders = self.ours.holders.union(*(i.holders | {i.attempt.payload.sender} for i in included))
         entries = [self._entry(i, holders) for i in included]
         found = await self._prove(block, entries, holders)
@@ -92,7 +94,8 @@ class Accountant:
                 return _move(holders, log.address, log.address, holder, amount)
             if topic == _WITHDRAWAL:
                 out = _move(holders, log.address, holder, log.address, amount)
-                # A plain key is paid by the call itself; an executor reports its native legs by its own event.
+                # A plain key is paid by the call itself; an executor reports its native legs by its own
+                # event.
                 return out if holder == target else out + _move(holders, NATIVE, log.address, holder, amount)
         moved = decode_event(log, target)
         if isinstance(moved, NativeMoved):

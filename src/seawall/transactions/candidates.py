@@ -1,9 +1,8 @@
 """Candidates: an intent with its exact payload. Pure; the nonce and fees come from outside.
 
-The gas limit is measured: a first run with all the room there is gives the gas used, and the limit is that plus the
-most a refund can hide (EIP-3529: a fifth of what was used) and a margin. The exact payload is then run again, because
-only what will be signed may be judged.
-"""
+The gas limit is measured: a first run with all the room there is gives the gas used, and the limit is that
+plus the most a refund can hide (EIP-3529: a fifth of what was used) and a margin. The exact payload is then
+run again, because only what will be signed may be judged."""
 
 from __future__ import annotations
 
@@ -21,7 +20,8 @@ from seawall.protocols.executor.encoding import execution_calldata
 
 __all__ = ["NO_FEES", "build_candidate", "gas_limit_for", "gas_limit_room"]
 
-# What a candidate promises while only its gas is measured: no fee, so that no profit check depends on the room given.
+# What a candidate promises while only its gas is measured: no fee, so that no profit check depends on the
+# room given.
 NO_FEES: Final = FeeQuote(0, 0, 0, 0)
 _REFUND_NUMERATOR: Final = 5
 _REFUND_DENOMINATOR: Final = 4

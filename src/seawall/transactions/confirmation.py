@@ -1,9 +1,8 @@
 """Confirmation: inclusions are provisional, reorgs flip them, finality makes outcomes (invariant 5).
 
-One head change is one ledger transaction: heads, flipped and new inclusions, postings, settled slots, outcomes and the
-events that others follow. Everything is read from the chain before it, so a failure leaves nothing half done and the
-same change is handled again.
-"""
+One head change is one ledger transaction: heads, flipped and new inclusions, postings, settled slots,
+outcomes and the events that others follow. Everything is read from the chain before it, so a failure leaves
+nothing half done and the same change is handled again."""
 
 from __future__ import annotations
 
@@ -101,8 +100,8 @@ class Confirmer:
     async def _overtaken(self, change: HeadChange) -> tuple[list[_Found], list[AttemptRow]]:
         """Slots whose nonce is used at the final block though no block that we followed explains it.
 
-        Either a block was passed over while we were away (its receipt tells), or the key was used by somebody else.
-        """
+        Either a block was passed over while we were away (its receipt tells), or the key was used by
+        somebody else."""
         suspects = self.desk.unlanded()
         if not suspects or change.final_number <= self.desk.final_number:
             return [], []
@@ -214,7 +213,8 @@ class Confirmer:
                 tx.events.append("unexplained", chain_id, hex_text(found.block.hash), None, data, now_s)
 
     def _settle(self, tx: Transaction, row: InclusionRow, now_s: int) -> None:
-        """A final inclusion consumes its slot: its own intents landed or failed, others of the slot are cancelled."""
+        """A final inclusion consumes its slot: its own intents landed or failed, others of the slot are
+        cancelled."""
         tx.slots.settle(row.lane, row.nonce, row.attempt_hash)
         winner = tx.attempts.by_hash(row.attempt_hash)
         assert winner is not None

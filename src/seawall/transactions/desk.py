@@ -1,7 +1,7 @@
 """One chain's desk: what is shared by everything that handles transactions on it.
 
-The desk's `turn` is the one lock of a chain: a candidate from simulation to commit, the handling of a head, and
-recovery take turns, because the overlay, the nonces and the pinned block must not move under a verdict.
+The desk's `turn` is the one lock of a chain: a candidate from simulation to commit, the handling of a head,
+and recovery take turns, because the overlay, the nonces and the pinned block must not move under a verdict.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class DeskParts:
 
 @dataclass(slots=True)
 class Desk:
-    """The moving state of one chain. Everything here is derived from ledger and chain, and rebuilt at start."""
+    """The moving state of one chain. Everything here is derived from ledger and chain, and rebuilt at
+    start."""
 
     parts: DeskParts
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -67,7 +68,8 @@ class Desk:
     # Attempts of slots that are not final, in commit order, by hash.
     unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
-    # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew (invariant 3a).
+    # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew
+    # (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
     _is_ready: bool = False  # the simulator stands on the head with the whole overlay
     _quote: tuple[Hash, FeeQuote] | None = None
@@ -129,7 +131,8 @@ class Desk:
         await self.rebuild_overlay()
 
     async def rebuild_overlay(self, before: AttemptRow | None = None) -> None:
-        """Put what is committed and not landed on the pinned block, in commit order (up to `before`, exclusive)."""
+        """Put what is committed and not landed on the pinned block, in commit order (up to `before`,
+        exclusive)."""
         self._is_ready = False
         rows = [row for row in self.unlanded() if before is None or row.number < before.number]
         await self.parts.simulator.rebuild([(r.payload, r.nonce, r.max_fee_per_gas_wei) for r in rows])

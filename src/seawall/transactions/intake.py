@@ -36,9 +36,9 @@ class Intake:
     ) -> list[IntentRow]:
         """Commit the decision, and `also` with it, and return its intents, new and already known alike.
 
-        Raises `PlanError` for a plan no lane of ours can carry, `IdempotencyConflictError` for a key used before for
-        another plan, `StateVersionError` if the state moved meanwhile. After an error nothing of it is stored.
-        """
+        Raises `PlanError` for a plan no lane of ours can carry, `IdempotencyConflictError` for a key used
+        before for another plan, `StateVersionError` if the state moved meanwhile. After an error nothing of
+        it is stored."""
         self._check(decision)
         correlation_id = correlation_id or self.entropy.token(_CORRELATION_BYTES).hex()
         digests = [plan_digest(plan) for plan in decision.plans]

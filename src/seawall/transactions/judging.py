@@ -24,7 +24,8 @@ _BALANCE_LABEL: Final = "sender_balance"
 _BALANCE_READER: Final = Address(b"seawall balance read")
 _BALANCE_CODE: Final = bytes.fromhex("5f35315f5260205ff3")
 _READER: Final = StateOverride(_BALANCE_READER, code=_BALANCE_CODE)
-# What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must have.
+# What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must
+# have.
 _MEASURING_BALANCE_WEI: Final = 2**128
 
 

@@ -1,7 +1,8 @@
-"""A lane takes its best ready intent to a verdict, signs in memory, and makes the one fenced commit (invariant 3).
+"""A lane takes its best ready intent to a verdict, signs in memory, and makes the one fenced commit
+(invariant 3).
 
-Failing before that commit consumes nothing and leaves no gap. A refusal is final. *Stale* and *unavailable* are not
-refusals: the candidate is built again, a bounded number of times, until the intent's deadline.
+Failing before that commit consumes nothing and leaves no gap. A refusal is final. *Stale* and *unavailable*
+are not refusals: the candidate is built again, a bounded number of times, until the intent's deadline.
 
 A dry-run lane is the same code with no signer: the intent ends at its verdict.
 """

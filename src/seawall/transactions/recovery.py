@@ -1,7 +1,8 @@
-"""What was committed and is not on chain: one path for restart, resume after HALT, reorg, and what a node forgot.
+"""What was committed and is not on chain: one path for restart, resume after HALT, reorg, and what a node
+forgot.
 
-An attempt once committed counts as possibly sent, for ever (invariant 3a). Ascending by nonce, each open slot that no
-canonical inclusion explains is tended:
+An attempt once committed counts as possibly sent, for ever (invariant 3a). Ascending by nonce, each open
+slot that no canonical inclusion explains is tended:
 
     known to the node      wait; past its deadline, fill the nonce with a dearer transfer to ourselves
     verdict in force       write the same bytes
@@ -51,8 +52,8 @@ class OpenSlot:
 async def tend(runner: LaneRunner) -> None:
     """Look after every open slot of the lane once. Holds the desk's turn; call it at each head and at resume.
 
-    Raises `UnavailableError` or `StaleError` when chain or head moved; the next call goes on where this one stopped.
-    """
+    Raises `UnavailableError` or `StaleError` when chain or head moved; the next call goes on where this one
+    stopped."""
     desk = runner.desk
     if runner.signer is None or not runner.signer.ready:
         return
@@ -83,7 +84,8 @@ def _landed(runner: LaneRunner, slot: OpenSlot) -> bool:
 
 
 async def _fill_gaps(runner: LaneRunner, slots: list[OpenSlot], at_head: int) -> None:
-    """A nonce below our highest that has no slot (a foreign transaction that a reorg took away) blocks all behind it."""
+    """A nonce below our highest that has no slot (a foreign transaction that a reorg took away) blocks all
+    behind it."""
     have = {slot.slot.nonce for slot in slots}
     for nonce in range(at_head, max(have, default=at_head - 1)):
         if nonce not in have:
@@ -124,7 +126,8 @@ async def _tend_fill(runner: LaneRunner, slot: OpenSlot, is_known: bool) -> None
 
 
 async def _renew(runner: LaneRunner, slot: OpenSlot, attempt: AttemptRow, intent: IntentRow) -> None:
-    """Judge the same payload anew on today's head. The renewal is recorded before the bytes are written again."""
+    """Judge the same payload anew on today's head. The renewal is recorded before the bytes are written
+    again."""
     desk = runner.desk
     if desk.authority is Authority.HALT:
         return
@@ -194,7 +197,8 @@ async def _record_renewal(
 async def _fill(
     runner: LaneRunner, nonce: int, earlier: tuple[AttemptRow, ...], intent: IntentRow | None, why: str
 ) -> None:
-    """Use up a nonce by a transfer of nothing to ourselves: housekeeping, of fixed shape, under its own fee ceiling."""
+    """Use up a nonce by a transfer of nothing to ourselves: housekeeping, of fixed shape, under its own fee
+    ceiling."""
     desk = runner.desk
     if not desk.parts.latch.admits(WriteKind.HOUSEKEEPING):
         return
@@ -251,7 +255,8 @@ async def _fill(
 
 
 async def _fill_fees(runner: LaneRunner, earlier: tuple[AttemptRow, ...]) -> tuple[int, int] | None:
-    """(max fee, max priority fee) per gas: above every earlier attempt by the clients' rule, under our ceiling."""
+    """(max fee, max priority fee) per gas: above every earlier attempt by the clients' rule, under our
+    ceiling."""
     quote = await runner.desk.fee_quote()
     max_fee, priority = quote.max_fee_per_gas_wei, quote.max_priority_fee_per_gas_wei
     for attempt in earlier:

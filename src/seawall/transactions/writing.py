@@ -1,8 +1,7 @@
 """Writing: committed bytes go to the port, in commit order, under a verdict in force.
 
-A write that the port did not make (latched, unsent, unknown, rejected) is nobody's loss: the attempt is committed, and
-recovery takes it up at the next head, at resume, or after a restart.
-"""
+A write that the port did not make (latched, unsent, unknown, rejected) is nobody's loss: the attempt is
+committed, and recovery takes it up at the next head, at resume, or after a restart."""
 
 from __future__ import annotations
 

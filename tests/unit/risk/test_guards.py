@@ -13,7 +13,16 @@ from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
-from seawall.risk.guards.catalogue import Balance, GasPrice, GasUse, MinProfit, OracleStaleness, PositionSize, Slippage, guards_of
+from seawall.risk.guards.catalogue import (
+    Balance,
+    GasPrice,
+    GasUse,
+    MinProfit,
+    OracleStaleness,
+    PositionSize,
+    Slippage,
+    guards_of,
+)
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
 from tests.builders.messages import (
@@ -72,7 +81,9 @@ def test_gas_use_is_judged_against_the_lower_of_block_and_transaction_limit(
     assert GasUse().measure(evidence(who, simulation())).passed is passes
 
 
-@pytest.mark.parametrize(("got", "bps", "passes"), [(10_000, 0, True), (9_950, 50, True), (9_949, 51, False), (10_100, 0, True)])
+@pytest.mark.parametrize(
+    ("got", "bps", "passes"), [(10_000, 0, True), (9_950, 50, True), (9_949, 51, False), (10_100, 0, True)]
+)
 def test_slippage_is_the_shortfall_against_the_expected_change(got: int, bps: int, passes: bool) -> None:
     who = candidate(executor_plan(expected=(TokenDelta(TREASURY, WETH, 10_000),)))
     found = Slippage(50).measure(evidence(who, simulation(Flow(WETH, POOL, TREASURY, got))))
@@ -119,13 +130,23 @@ def test_minimum_profit_refuses_a_token_that_nothing_compares_with_the_fee() -> 
 def test_oracle_staleness_is_the_age_of_the_answer_on_the_state_after(age_s: int, passes: bool) -> None:
     guard = OracleStaleness(FEED, 60)
     (probe,) = guard.probes()
-    found = guard.measure(evidence(candidate(direct_plan()), simulation(probes={probe.label: feed_answer(1, NOW_S - age_s)})))
+    found = guard.measure(
+        evidence(candidate(direct_plan()), simulation(probes={probe.label: feed_answer(1, NOW_S - age_s)}))
+    )
     assert (found.measured, found.passed) == (age_s, passes)
 
 
 @pytest.mark.parametrize(
     "answer",
-    [None, b"", b"\x00" * 31, feed_answer(0, NOW_S), feed_answer(-5, NOW_S), feed_answer(1, 0), feed_answer(1, NOW_S, 8, 7)],
+    [
+        None,
+        b"",
+        b"\x00" * 31,
+        feed_answer(0, NOW_S),
+        feed_answer(-5, NOW_S),
+        feed_answer(1, 0),
+        feed_answer(1, NOW_S, 8, 7),
+    ],
     ids=["reverted", "empty", "short", "zero", "negative", "never updated", "carried over"],
 )
 def test_oracle_without_a_complete_positive_answer_cannot_be_measured(answer: bytes | None) -> None:
@@ -145,31 +166,42 @@ def test_position_size_ignores_a_loan_that_is_repaid_but_not_what_goes_into_a_po
     caps = tuple(LIMITS.position_caps.items())
     found = PositionSize(caps).measure(evidence(candidate(executor_plan()), simulation(*flows)))
     assert (found.measured, found.passed) == (90 * ETHER, True)
-    tight = PositionSize(((WETH, 89 * ETHER),)).measure(evidence(candidate(executor_plan()), simulation(*flows)))
+    tight = PositionSize(((WETH, 89 * ETHER),)).measure(
+        evidence(candidate(executor_plan()), simulation(*flows))
+    )
     assert not tight.passed
 
 
 def test_position_size_refuses_a_token_without_a_cap() -> None:
     strange = Address(b"\x77" * 20)
-    found = PositionSize(()).measure(evidence(candidate(executor_plan()), simulation(Flow(strange, EXECUTOR, POOL, 1))))
+    found = PositionSize(()).measure(
+        evidence(candidate(executor_plan()), simulation(Flow(strange, EXECUTOR, POOL, 1)))
+    )
     assert (found.measured, found.passed) == (None, False)
 
 
 @pytest.mark.parametrize(("balance", "passes"), [(10, True), (9, False), (None, False)])
-def test_balance_is_judged_after_the_transaction_and_refuses_the_unknown(balance: int | None, passes: bool) -> None:
+def test_balance_is_judged_after_the_transaction_and_refuses_the_unknown(
+    balance: int | None, passes: bool
+) -> None:
     found = Balance(10).measure(evidence(candidate(direct_plan()), simulation(sender_balance_wei=balance)))
     assert found.passed is passes
 
 
 def test_plan_may_tighten_a_limit_but_never_loosen_it() -> None:
-    loose = direct_plan(guards=(GuardSpec("slippage", (("limit_bps", 500),)), GuardSpec("gas_price", (("max_fee_per_gas_wei", 1),))))
+    loose = direct_plan(
+        guards=(
+            GuardSpec("slippage", (("limit_bps", 500),)),
+            GuardSpec("gas_price", (("max_fee_per_gas_wei", 1),)),
+        )
+    )
     by_name = {guard.name: guard for guard in guards_of(loose, LIMITS)}
     assert by_name["slippage"] == Slippage(LIMITS.slippage_bps_max)
     assert by_name["gas_price"] == GasPrice(1)
 
 
 def test_unknown_guard_is_a_plan_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(PlanError, match="unknown guard 'hope'.*min_profit"):
+    with pytest.raises(PlanError, match=r"unknown guard .hope..*min_profit"):
         guards_of(direct_plan(guards=(GuardSpec("hope"),)), LIMITS)
 
 
@@ -180,7 +212,14 @@ def judge(found: Simulation, authority: Authority = Authority.RUN) -> Verdict:
 
 def test_verdict_lists_every_guard_and_admits_only_if_all_pass() -> None:
     verdict = judge(simulation(Flow(NATIVE, KEY, WETH, 1), Flow(WETH, WETH, KEY, 1)))
-    assert [m.guard for m in verdict.measurements] == ["simulation", "gas_price", "gas_use", "slippage", "position_size", "balance"]
+    assert [m.guard for m in verdict.measurements] == [
+        "simulation",
+        "gas_price",
+        "gas_use",
+        "slippage",
+        "position_size",
+        "balance",
+    ]
     assert verdict.admitted
     assert verdict.explanation == ""
 

@@ -15,7 +15,18 @@ from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import HealthReader, PriceFeed, ReduceRule, TokenClass
-from tests.builders.messages import ETHER, FEED, KEY, NOW_S, POOL, USD, WETH, candidate, direct_plan, simulation
+from tests.builders.messages import (
+    ETHER,
+    FEED,
+    KEY,
+    NOW_S,
+    POOL,
+    USD,
+    WETH,
+    candidate,
+    direct_plan,
+    simulation,
+)
 
 DEBT = Address(b"\x11" * 20)
 RECEIPT = Address(b"\x12" * 20)
@@ -33,7 +44,7 @@ CLASSES = {
 HEALTH = HealthReader(KEY, DESK, encode_call("healthFactor(address)", (KEY,)))
 FEEDS = tuple(PriceFeed(token, FEED, 18, 8) for token in (WETH, NATIVE, USD, DEBT, RECEIPT, ASSET))
 RULE = ReduceRule(CLASSES, (DEBT,), (HEALTH,), FEEDS)
-LIMITS = RiskLimits(position_caps={t: 10**30 for t in CLASSES})
+LIMITS = RiskLimits(position_caps=dict.fromkeys(CLASSES, 10**30))
 OURS = OurAddresses(frozenset({KEY}), WETH)
 DEBT_LABEL = next(p.label for p in RULE.probes(frozenset({KEY})) if p.target == DEBT)
 
@@ -43,7 +54,9 @@ def word(value: int) -> bytes:
 
 
 def price(updated_at_s: int = NOW_S) -> bytes:
-    return abi_encode(("uint80", "int256", "uint256", "uint256", "uint80"), (1, 10**8, updated_at_s, updated_at_s, 1))
+    return abi_encode(
+        ("uint80", "int256", "uint256", "uint256", "uint80"), (1, 10**8, updated_at_s, updated_at_s, 1)
+    )
 
 
 def state(debt: int, health: int, price_at_s: int = NOW_S) -> dict[str, bytes | None]:
@@ -52,7 +65,9 @@ def state(debt: int, health: int, price_at_s: int = NOW_S) -> dict[str, bytes | 
 
 def repayment(paid: int = 100, debt_after: int = 0, health_after: int = 3 * WAD) -> Simulation:
     """100 of debt at health 2; pay some WETH to the desk."""
-    return simulation(Flow(WETH, KEY, DESK, paid), probes=state(debt_after, health_after), before=state(100, 2 * WAD))
+    return simulation(
+        Flow(WETH, KEY, DESK, paid), probes=state(debt_after, health_after), before=state(100, 2 * WAD)
+    )
 
 
 def judge(found: Simulation, rule: ReduceRule = RULE) -> Verdict:
@@ -72,16 +87,28 @@ def test_repaying_debt_is_admitted_as_a_reducing_write() -> None:
 
 def test_borrowing_more_is_refused() -> None:
     borrowed = simulation(Flow(WETH, DESK, KEY, 50), probes=state(150, WAD), before=state(100, 2 * WAD))
-    assert {"reduce_only.nothing_rises", "reduce_only.something_falls", "reduce_only.health"} <= failed(judge(borrowed))
+    assert {"reduce_only.nothing_rises", "reduce_only.something_falls", "reduce_only.health"} <= failed(
+        judge(borrowed)
+    )
 
 
 def test_moving_settlement_tokens_alone_reduces_nothing() -> None:
-    idle = simulation(Flow(WETH, KEY, POOL, 5), Flow(NATIVE, POOL, KEY, 5), probes=state(100, 2 * WAD), before=state(100, 2 * WAD))
+    idle = simulation(
+        Flow(WETH, KEY, POOL, 5),
+        Flow(NATIVE, POOL, KEY, 5),
+        probes=state(100, 2 * WAD),
+        before=state(100, 2 * WAD),
+    )
     assert failed(judge(idle)) == {"reduce_only.something_falls"}
 
 
 def test_buying_an_asset_is_refused() -> None:
-    buys = simulation(Flow(WETH, KEY, POOL, 5), Flow(ASSET, POOL, KEY, 5), probes=state(0, 2**256 - 1), before=state(0, 2**256 - 1))
+    buys = simulation(
+        Flow(WETH, KEY, POOL, 5),
+        Flow(ASSET, POOL, KEY, 5),
+        probes=state(0, 2**256 - 1),
+        before=state(0, 2**256 - 1),
+    )
     assert "reduce_only.nothing_rises" in failed(judge(buys))
 
 
@@ -100,11 +127,15 @@ def test_falling_health_is_refused_even_if_debt_falls() -> None:
 def test_allowance_left_behind_is_refused() -> None:
     found = replace(repayment(), allowances=(AllowanceChange(WETH, KEY, DESK, 1),))
     assert failed(judge(found)) == {"reduce_only.allowance"}
-    cleared = replace(found, allowances=(AllowanceChange(WETH, KEY, DESK, 1), AllowanceChange(WETH, KEY, DESK, 0)))
+    cleared = replace(
+        found, allowances=(AllowanceChange(WETH, KEY, DESK, 1), AllowanceChange(WETH, KEY, DESK, 0))
+    )
     assert judge(cleared).admitted
 
 
-@pytest.mark.parametrize("missing", ["class", "price", "stale price", "debt", "health of a debtor that gives up a receipt"])
+@pytest.mark.parametrize(
+    "missing", ["class", "price", "stale price", "debt", "health of a debtor that gives up a receipt"]
+)
 def test_what_cannot_be_measured_is_refused(missing: str) -> None:
     found, rule = repayment(), RULE
     if missing == "class":
@@ -112,12 +143,16 @@ def test_what_cannot_be_measured_is_refused(missing: str) -> None:
     elif missing == "price":
         found = replace(found, probes={**found.probes, FEEDS[0].label: None})
     elif missing == "stale price":
-        found = replace(found, probes={**found.probes, FEEDS[0].label: price(NOW_S - LIMITS.oracle_age_s_max - 1)})
+        found = replace(
+            found, probes={**found.probes, FEEDS[0].label: price(NOW_S - LIMITS.oracle_age_s_max - 1)}
+        )
     elif missing == "debt":
         found = replace(found, probes={**found.probes, DEBT_LABEL: None})
     else:
         rule = replace(RULE, health=())
-        found = simulation(Flow(RECEIPT, KEY, DESK, 5), Flow(WETH, DESK, KEY, 5), probes=state(100, 0), before=state(100, 0))
+        found = simulation(
+            Flow(RECEIPT, KEY, DESK, 5), Flow(WETH, DESK, KEY, 5), probes=state(100, 0), before=state(100, 0)
+        )
     verdict = judge(found, rule)
     assert not verdict.admitted
     assert any(m.measured is None for m in verdict.refusals)

@@ -1,8 +1,8 @@
 """The guards of this release and the names by which plans ask for them.
 
-Always on, asked for or not: gas price, gas use, slippage against the plan's expected changes, position size, the
-key's native balance, minimum profit of executor plans. Asked for: oracle staleness, and tighter values of the others.
-"""
+Always on, asked for or not: gas price, gas use, slippage against the plan's expected changes, position size,
+the key's native balance, minimum profit of executor plans. Asked for: oracle staleness, and tighter values
+of the others."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class GasUse:
 
 @dataclass(frozen=True, slots=True)
 class Slippage:
-    """How far the simulated change of each expected token falls short of what the plan expected, worst one."""
+    """How far the simulated change of each expected token falls short of what the plan expected, worst
+    one."""
 
     limit_bps: int
     name: str = "slippage"
@@ -95,7 +96,8 @@ class Slippage:
 
 @dataclass(frozen=True, slots=True)
 class MinProfit:
-    """Profit at the maximum fee, in the accounting token. Judged at the ceiling, so that no replacement can lose."""
+    """Profit at the maximum fee, in the accounting token. Judged at the ceiling, so that no replacement can
+    lose."""
 
     min_wei: int
     name: str = "min_profit"
@@ -143,7 +145,8 @@ class OracleStaleness:
             return cannot_measure(
                 self.name, evidence, limit, "s", f"feed {feed} answered {len(raw)} malformed bytes"
             )
-        assert isinstance(answer, int) and isinstance(updated_at, int)
+        assert isinstance(answer, int)
+        assert isinstance(updated_at, int)
         if answer <= 0 or updated_at == 0 or round_id != answered_in:
             return cannot_measure(
                 self.name, evidence, limit, "s", f"feed {feed} holds no complete positive answer"
@@ -215,7 +218,8 @@ GUARD_NAMES = (
 
 
 def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
-    """Every guard that judges this plan: the standing ones at the tighter of limit and request, then those asked for."""
+    """Every guard that judges this plan: the standing ones at the tighter of limit and request, then those
+    asked for."""
     asked = {spec.name: spec for spec in plan.guards if spec.name != "oracle_staleness"}
     for name in asked:
         if name not in GUARD_NAMES:

@@ -1,0 +1,381 @@
+"""The kernel process: everything put together, started in order, and stopped in order.
+
+Start-up, which is also crash recovery: the latch is read before anything else; signals get their thread
+before any other thread exists; then ledger, keys (unlocked on their own threads meanwhile), hosts, chains,
+health. A dry-run strategy gets a ledger of its own, named by mode and strategy, and a chain whose lanes have
+no signer and whose port refuses to write; all else is the same code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from seawall.chain.broadcast import BroadcastPort, SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
+from seawall.chain.rpc import HttpTransport
+from seawall.chain.subscriptions import HeadSocket
+from seawall.control.latch import Latch
+from seawall.control.signals import SignalWatch
+from seawall.ledger import Ledger, LedgerSettings
+from seawall.primitives.errors import SeawallError
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import Authority
+from seawall.primitives.ports import SystemClock, SystemEntropy, ThreadOffload
+from seawall.primitives.units import Address, address_text
+from seawall.risk.gate import Gate
+from seawall.risk.guards.catalogue import GUARD_NAMES
+from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.runtime.authority import AuthorityKeeper
+from seawall.runtime.configuration import load_configuration
+from seawall.runtime.feeds import Feed
+from seawall.runtime.hosts.settings import HostedStrategy
+from seawall.runtime.hosts.supervisor import HostSupervisor, Standing
+from seawall.runtime.http import Check, HealthReport, HealthServer
+from seawall.runtime.reducing import reduce_rule_of
+from seawall.runtime.settings import ChainSettings, Configuration, Mode, StrategySettings
+from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
+from seawall.signers.base import Signer
+from seawall.signers.local import LocalSigner
+from seawall.telemetry import failpoints, logs
+from seawall.telemetry.metrics import MetricLabels, Metrics
+from seawall.transactions.desk import HEAD_AGE_S_MAX
+
+__all__ = ["Kernel", "dry_run_ledger", "main"]
+
+STOP_WAIT_S: Final = 5.0
+_log = logs.get_logger(__name__)
+
+
+def main(file: Path) -> int:
+    """Run the kernel that `file` describes until it is told to stop. Returns the process's exit code."""
+    configuration = load_configuration(file, os.environ)
+    configuration.kernel.data.mkdir(parents=True, exist_ok=True)
+    latch = Latch(configuration.kernel.latch_file)
+    stop = _Stop()
+    watch = SignalWatch(latch, stop.ask)
+    watch.start()
+    try:
+        logs.configure(configuration.logs)
+        failpoints.arm_from_environment()
+        with _pid_file(configuration.kernel.pid_file):
+            asyncio.run(_run(configuration, latch, stop))
+    finally:
+        watch.stop()
+    return 0
+
+
+async def _run(configuration: Configuration, latch: Latch, stop: _Stop) -> None:
+    stopping = stop.attach(asyncio.get_running_loop())
+    kernel = Kernel(configuration, latch)
+    work = asyncio.create_task(kernel.run())
+    waiter = asyncio.create_task(stopping.wait())
+    await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+    if not work.done():
+        _log.info("stopping")
+        work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+class _Stop:
+    """An orderly stop, asked for from the signal thread, maybe before there is a loop."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._event: asyncio.Event | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+        self._event, self._loop = asyncio.Event(), loop
+        if self._asked:
+            self._event.set()
+        return self._event
+
+    def ask(self) -> None:
+        self._asked = True
+        if self._loop is not None and self._event is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._event.set)
+
+
+@contextlib.contextmanager
+def _pid_file(path: Path) -> Iterator[None]:
+    path.write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class _NoPort:
+    """The port of a dry run: there is nothing to write, and whatever comes is left unsent."""
+
+    async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
+        return [WriteResult(write.hash, WriteAnswer.UNSENT, "a dry run sends nothing") for write in writes]
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass(slots=True)
+class _Book:
+    """One ledger with the chains and strategies that live in it."""
+
+    ledger: Ledger
+    chains: dict[int, Chain]
+    feeds: list[Feed] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Kernel:
+    """One life of the process. `run` ends by cancellation, or by a failure that nothing here can mend."""
+
+    configuration: Configuration
+    latch: Latch
+    clock: SystemClock = field(default_factory=SystemClock)
+    _signers: dict[str, LocalSigner] = field(default_factory=dict)
+    _unlock_failures: dict[str, str] = field(default_factory=dict)
+    _books: list[_Book] = field(default_factory=list)
+    _hosts: HostSupervisor | None = None
+    _started: bool = False
+
+    async def run(self) -> None:
+        async with AsyncExitStack() as stack:
+            metrics = Metrics(self._labels(), clock=self.clock)
+            self._open_signers(stack)
+            server = HealthServer(
+                self.configuration.kernel.listen_host,
+                self.configuration.kernel.listen_port,
+                self.report,
+                metrics,
+            )
+            await server.start()
+            stack.push_async_callback(server.stop)
+            await self._build(stack, metrics)
+            await self._start_strategies(stack)
+            self._started = True
+            _log.info("started", health_port=server.port, authority=self.latch.authority.name)
+            await self._work()
+
+    # ------------------------------------------------------------------ start-up
+
+    def _labels(self) -> MetricLabels:
+        config = self.configuration
+        lanes = tuple(
+            Lane(chain.network.chain_id, signer.address)
+            for chain in config.chains
+            for signer in (LocalSigner.open(s.name, s.keystore, s.password) for s in config.signers)
+        )
+        return MetricLabels(
+            chains={chain.network.chain_id: chain.network.name for chain in config.chains},
+            lanes=lanes,
+            strategies=tuple(strategy.name for strategy in config.strategies),
+            guards=("simulation", *GUARD_NAMES),
+        )
+
+    def _open_signers(self, stack: AsyncExitStack) -> None:
+        for settings in self.configuration.signers:
+            signer = LocalSigner.open(settings.name, settings.keystore, settings.password)
+            self._signers[settings.name] = signer
+            stack.callback(signer.close)
+
+    async def _build(self, stack: AsyncExitStack, metrics: Metrics) -> None:
+        live = await self._open_book(stack, metrics, self.configuration.kernel.ledger_url, None)
+        self._books.append(live)
+        for strategy in self.configuration.strategies:
+            if strategy.mode is Mode.DRY_RUN:
+                path = dry_run_ledger(self.configuration, strategy.name)
+                if not path.exists():
+                    await self._found_dry_run(live.ledger, path, strategy.name)
+                self._books.append(await self._open_book(stack, metrics, f"sqlite:///{path}", strategy))
+
+    async def _open_book(
+        self, stack: AsyncExitStack, metrics: Metrics, url: str, dry_run: StrategySettings | None
+    ) -> _Book:
+        ledger = Ledger.open(LedgerSettings(url), clock=self.clock, entropy=SystemEntropy())
+        stack.push_async_callback(ledger.close)
+        services = Services(
+            ledger=ledger,
+            latch=self.latch,
+            clock=self.clock,
+            entropy=SystemEntropy(),
+            offload=ThreadOffload(),
+            metrics=metrics,
+            holder=f"{os.uname().nodename}:{os.getpid()}",
+            lease_ttl_s=self.configuration.kernel.lease_ttl_s,
+        )
+        chains = {}
+        for settings in self.configuration.chains:
+            if dry_run is None or dry_run.chain_id == settings.network.chain_id:
+                chain = await build_chain(
+                    self._spec(stack, settings, dry_run), services, self._on_integrity_alarm
+                )
+                stack.push_async_callback(chain.pool.close)
+                chains[settings.network.chain_id] = chain
+        return _Book(ledger, chains)
+
+    def _spec(
+        self, stack: AsyncExitStack, settings: ChainSettings, dry_run: StrategySettings | None
+    ) -> ChainSpec:
+        keys: dict[Address, Signer | None] = {}
+        for name, signer in self._signers.items():
+            if dry_run is None:
+                keys[signer.address] = signer
+            elif dry_run.signer == name:
+                keys[signer.address] = None
+        port: BroadcastPort = _NoPort()
+        if dry_run is None:
+            port = SocketBroadcastPort(
+                [endpoint.url for endpoint in settings.send], self.latch, clock=self.clock
+            )
+            stack.push_async_callback(port.close)
+        return ChainSpec(
+            network=settings.network,
+            transports=[HttpTransport(endpoint.url) for endpoint in settings.rpc],
+            port=port,
+            signers=keys,
+            gate=self._gate(settings, frozenset(signer.address for signer in self._signers.values())),
+            fees=settings.fees,
+            emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
+            poll_interval_s=settings.poll_interval_s,
+        )
+
+    def _gate(self, settings: ChainSettings, keys: frozenset[Address]) -> Gate:
+        chain_id = settings.network.chain_id
+        holders = keys | ({settings.executor} if settings.executor is not None else set())
+        wrapped = settings.network.wrapped_native or _wrapped_in(settings)
+        limits = self.configuration.limits.get(chain_id, RiskLimits())
+        rule = reduce_rule_of(settings, wrapped, holders)
+        return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule)
+
+    async def _found_dry_run(self, live: Ledger, path: Path, strategy: str) -> None:
+        """A dry run's own ledger begins with what the strategy knows in the live one; nothing ever flows
+        back."""
+        from seawall.ledger.migrate import create
+
+        create(f"sqlite:///{path}")
+        version, state = await live.read(lambda tx: tx.states.get(strategy))
+        if version == 0:
+            return
+        ledger = Ledger.open(LedgerSettings(f"sqlite:///{path}"), clock=self.clock, entropy=SystemEntropy())
+        try:
+            await ledger.write(lambda tx: tx.states.compare_and_set(strategy, 0, state))
+        finally:
+            await ledger.close()
+
+    async def _start_strategies(self, stack: AsyncExitStack) -> None:
+        config = self.configuration
+        hosted = [
+            HostedStrategy(s.name, s.path, s.settings_json(self._signers[s.signer].address), s.host)
+            for s in config.strategies
+        ]
+        self._hosts = hosts = HostSupervisor(hosted, config.hosts, self.clock)
+        stack.push_async_callback(hosts.close)
+        await hosts.start()
+        dry_runs = iter(self._books[1:])
+        for strategy in config.strategies:
+            book = self._books[0] if strategy.mode is Mode.LIVE else next(dry_runs)
+            chain = book.chains[strategy.chain_id]
+            feed = Feed(
+                strategy.name,
+                hosts,
+                chain.desk,
+                chain.intake,
+                book.ledger,
+                chain.loop.wake_lanes,
+                hosts.subscriptions,
+            )
+            book.feeds.append(feed)
+            chain.loop.listeners.append(feed)
+
+    # ------------------------------------------------------------------ work
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            for signer in self._signers.values():
+                tasks.create_task(self._unlock(signer))
+            for book in self._books:
+                desks = [chain.desk for chain in book.chains.values()]
+                keeper = AuthorityKeeper(self.latch, book.ledger, self.clock, desks, self._on_raised)
+                keeper.attach(loop)
+                await keeper.start()
+                tasks.create_task(keeper.run())
+                for chain in book.chains.values():
+                    await chain.loop.start()
+                    tasks.create_task(chain.loop.run())
+                for feed in book.feeds:
+                    await feed.start()
+                    tasks.create_task(feed.run())
+            for settings in self.configuration.chains:
+                if settings.websocket is not None:
+                    wake = self._books[0].chains[settings.network.chain_id].loop.head_wake
+                    tasks.create_task(HeadSocket(settings.websocket.url, wake, self.clock).run())
+
+    async def _unlock(self, signer: LocalSigner) -> None:
+        try:
+            await signer.unlock()
+        except SeawallError as error:
+            self._unlock_failures[signer.name] = str(error)
+            _log.error("signer_locked", signer=signer.name, cause=str(error))
+            return
+        _log.info("signer_unlocked", signer=signer.name, address=address_text(signer.address))
+        self._on_raised()
+
+    def _on_raised(self) -> None:
+        """Authority was raised or a key opened: look after open slots, and let the lanes go on."""
+        for book in self._books:
+            for chain in book.chains.values():
+                chain.loop.tend_soon()
+                chain.loop.wake_lanes()
+
+    def _on_integrity_alarm(self, alarm: SeawallError) -> None:
+        self.latch.lower(Authority.HALT, f"integrity alarm: {alarm}", "seawall")
+
+    # ------------------------------------------------------------------ health
+
+    def report(self) -> HealthReport:
+        """How the kernel stands; called for each probe, never blocks."""
+        checks = [self._authority_check()]
+        for name, signer in self._signers.items():
+            finding = self._unlock_failures.get(
+                name, "unlocked" if signer.ready else "the key is being unlocked"
+            )
+            checks.append(Check(f"signer:{name}", signer.ready, finding))
+        for book in self._books[:1]:
+            failure = book.ledger.failure
+            checks.append(Check("database", failure is None, "writes" if failure is None else str(failure)))
+            checks += [self._head_check(chain) for chain in book.chains.values()]
+        if self._hosts is not None:
+            for status in self._hosts.status():
+                running = status.standing is Standing.RUNNING
+                finding = str(status.standing) + (f": {status.reason}" if status.reason else "")
+                checks.append(Check(f"strategy:{status.name}", running, finding, is_needed=False))
+        return HealthReport(self._started, tuple(checks), {"authority": self.latch.authority.name})
+
+    def _authority_check(self) -> Check:
+        authority = self.latch.authority
+        finding = authority.name + (f": {self.latch.reason}" if self.latch.reason else "")
+        return Check("authority", authority is Authority.RUN, finding)
+
+    def _head_check(self, chain: Chain) -> Check:
+        name, head = f"rpc:{chain.desk.parts.network.name}", chain.desk.head
+        if head is None:
+            return Check(name, False, "no head is known yet")
+        age_s = self.clock.now_s() - head.timestamp_s
+        return Check(name, age_s <= HEAD_AGE_S_MAX, f"head {head.number} is {age_s} s old")
+
+
+def dry_run_ledger(configuration: Configuration, strategy: str) -> Path:
+    """Where the ledger of a dry run is: named by mode and strategy, beside everything else of the kernel."""
+    return configuration.kernel.data / f"dry_run-{strategy}.db"
+
+
+def _wrapped_in(settings: ChainSettings) -> Address | None:
+    return settings.book.address("weth") if "weth" in settings.book else None
