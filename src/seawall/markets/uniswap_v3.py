@@ -103,6 +103,8 @@ class V3Quote:
     liquidity_after: int
     ticks_crossed: int
     """Initialised ticks that the price went through."""
+    stops: int
+    """Steps of the contract's loop; with the crossings they make the gas."""
     complete: bool
 
 
@@ -246,6 +248,7 @@ class V3Pool:
             tick_after=walk.tick,
             liquidity_after=walk.liquidity,
             ticks_crossed=walk.ticks_crossed,
+            stops=walk.stops,
             complete=remaining == 0,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seawall.markets.errors import (
@@ -21,6 +21,7 @@ _AMOUNTS = st.integers(1, 10**24)
 _NOT_FILLED = (InsufficientLiquidityError, TooManyStepsError)
 
 
+@settings(deadline=None)
 @given(pairs(), st.booleans(), _AMOUNTS)
 def test_v2_input_asked_for_an_output_buys_it_and_is_least_but_for_one(
     pool: V2Pool, zero_for_one: bool, amount: int
@@ -33,6 +34,7 @@ def test_v2_input_asked_for_an_output_buys_it_and_is_least_but_for_one(
         assert pool.amount_out_down(zero_for_one, amount_in - 2) < amount_out
 
 
+@settings(deadline=None)
 @given(pairs(), st.booleans(), _AMOUNTS)
 def test_v2_swap_never_shrinks_the_product(pool: V2Pool, zero_for_one: bool, amount_in: int) -> None:
     assume(pool.amount_out_down(zero_for_one, amount_in) > 0)
@@ -40,6 +42,7 @@ def test_v2_swap_never_shrinks_the_product(pool: V2Pool, zero_for_one: bool, amo
     assert after.reserve0 * after.reserve1 >= pool.reserve0 * pool.reserve1
 
 
+@settings(deadline=None)
 @given(v3_pools(), st.booleans(), _AMOUNTS)
 def test_v3_input_asked_for_an_output_buys_it(pool: V3Pool, zero_for_one: bool, amount_out: int) -> None:
     try:
@@ -50,6 +53,7 @@ def test_v3_input_asked_for_an_output_buys_it(pool: V3Pool, zero_for_one: bool, 
     assert pool.quote_exact_in(zero_for_one, asked.amount_in).amount_out >= amount_out
 
 
+@settings(deadline=None)
 @given(v3_pools(), st.booleans(), _AMOUNTS)
 def test_v3_round_trip_never_gains(pool: V3Pool, zero_for_one: bool, amount_in: int) -> None:
     limit = _last_price(zero_for_one)
@@ -59,6 +63,7 @@ def test_v3_round_trip_never_gains(pool: V3Pool, zero_for_one: bool, amount_in: 
     assert back.amount_out <= there.amount_in
 
 
+@settings(deadline=None)
 @given(v3_pools(), st.booleans(), _AMOUNTS, _AMOUNTS)
 def test_v3_two_swaps_give_no_more_than_one_of_the_sum(
     pool: V3Pool, zero_for_one: bool, amount_a: int, amount_b: int
@@ -72,6 +77,7 @@ def test_v3_two_swaps_give_no_more_than_one_of_the_sum(
     assert first.amount_out + second.amount_out <= whole.amount_out + 1
 
 
+@settings(deadline=None)
 @given(v3_pools(), st.booleans(), _AMOUNTS)
 def test_v3_partial_fill_at_a_limit_is_what_a_swap_of_that_input_gives(
     pool: V3Pool, zero_for_one: bool, amount_in: int
@@ -83,6 +89,7 @@ def test_v3_partial_fill_at_a_limit_is_what_a_swap_of_that_input_gives(
         assert pool.quote_exact_in(zero_for_one, quote.amount_in) == quote
 
 
+@settings(deadline=None)
 @given(v3_pools(), st.booleans(), st.booleans(), _AMOUNTS, st.integers(0, 3000), st.integers(0, 3000))
 def test_v3_narrow_knowledge_gives_the_same_answer_or_none(
     pool: V3Pool, zero_for_one: bool, exact_in: bool, amount: int, below: int, above: int
@@ -101,6 +108,7 @@ def test_v3_narrow_knowledge_gives_the_same_answer_or_none(
     assert answer == (pool.quote_exact_in if exact_in else pool.quote_exact_out)(zero_for_one, amount)
 
 
+@settings(deadline=None)
 @given(v3_pools(), st.booleans())
 def test_v3_steps_are_a_swap_taken_apart(pool: V3Pool, zero_for_one: bool) -> None:
     steps = list(pool.steps(zero_for_one))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.markets.tick_math import (
@@ -15,6 +15,7 @@ from seawall.markets.tick_math import (
 )
 
 
+@settings(deadline=None)
 @given(st.integers(MIN_TICK, MAX_TICK - 1))
 def test_tick_of_a_ticks_price_is_the_tick(tick: int) -> None:
     price = sqrt_ratio_at_tick(tick)
@@ -24,6 +25,7 @@ def test_tick_of_a_ticks_price_is_the_tick(tick: int) -> None:
         assert tick_at_sqrt_ratio(price - 1) == tick - 1
 
 
+@settings(deadline=None)
 @given(st.integers(MIN_SQRT_RATIO, MAX_SQRT_RATIO - 1))
 def test_tick_is_the_greatest_whose_price_is_not_above(price: int) -> None:
     tick = tick_at_sqrt_ratio(price)

@@ -168,10 +168,8 @@ def test_calls_have_the_contracts_selectors() -> None:
     )
     quote = quote_exact_in_call(_MARKET, False, 7)
     assert quote[:4] == selector("quoteExactInputSingle((address,address,uint256,uint24,uint160))")
-    ((token_in, token_out, amount, fee, limit),) = abi_decode(
-        ("(address,address,uint256,uint24,uint160)",), quote[4:]
-    )
-    assert (token_in, token_out, amount, fee, limit) == (TOKEN1, TOKEN0, 7, 3000, 0)
+    (asked,) = abi_decode(("(address,address,uint256,uint24,uint160)",), quote[4:])
+    assert asked == (TOKEN1, TOKEN0, 7, 3000, 0)
 
 
 def _recorded_answers(
