@@ -1,6 +1,6 @@
 """The ledger: the one place where state is kept, and the only way to it.
 
-    async with-less, on purpose: `Ledger.open` at start, `await ledger.close()` at the end.
+    Ledger.open ... await close()   once each, by whoever owns the process
     write(work) ── queue ──▶ writer thread: group commit ──▶ future resolved after the commit
     read(work)  ──────────▶ reader threads: one read-only snapshot each
 

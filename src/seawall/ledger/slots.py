@@ -20,7 +20,7 @@ from seawall.primitives.errors import LedgerError, NonceTakenError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.units import Hash, hex_text
 
-__all__ = ["Slots"]
+__all__ = ["Slots", "foreign_slots_of"]
 
 _COLUMNS: Final = (
     slots.c.number,
@@ -146,23 +146,9 @@ class Slots:
         )
 
     def forget_foreign(self, block_hashes: Sequence[Hash]) -> list[SlotRow]:
-        """A reorg removed these blocks.
-
-        Provisional foreign slots seen in them, with no attempt of ours, are free again.
-        """
-        statement = (
-            sa.delete(slots)
-            .where(
-                slots.c.block_hash.in_(block_hashes),
-                _OPEN,
-                slots.c.purpose == "foreign",
-                ~sa.exists().where(attempts.c.slot == slots.c.number),
-            )
-            .returning(*_COLUMNS)
-        )
-        return sorted(
-            (_row_of(record) for record in self._session.once(statement)), key=lambda s: (s.lane, s.nonce)
-        )
+        """A reorg removed these blocks: foreign slots in them, with no attempt of ours, are free again."""
+        freed = [_row_of(record) for record in self._session.once(foreign_slots_of(block_hashes))]
+        return sorted(freed, key=lambda slot: (slot.lane, slot.nonce))
 
     def listing(self, limit: int, before: int | None = None, lane: Lane | None = None) -> list[SlotRow]:
         """Newest first, for people; `before` is a row number, or with a lane a nonce."""
@@ -173,6 +159,20 @@ class Slots:
             else self._session.rows(_LISTING_OF, page | _named(lane))
         )
         return [_row_of(record) for record in records]
+
+
+def foreign_slots_of(block_hashes: Sequence[Hash]) -> sa.Executable:
+    """Take away the provisional foreign slots that were seen in these blocks and carry nothing of ours."""
+    return (
+        sa.delete(slots)
+        .where(
+            slots.c.block_hash.in_(block_hashes),
+            _OPEN,
+            slots.c.purpose == "foreign",
+            ~sa.exists().where(attempts.c.slot == slots.c.number),
+        )
+        .returning(*_COLUMNS)
+    )
 
 
 def _named(lane: Lane) -> dict[str, object]:

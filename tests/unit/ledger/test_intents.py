@@ -88,8 +88,13 @@ def test_states_are_listed_by_lane(tx: Transaction) -> None:
     tx.intents.set_state(rows[0].number, S.COMMITTED, "", None, NOW_S)
     tx.intents.set_state(rows[1].number, S.REFUSED, "slippage", None, NOW_S)
     assert [r.number for r in tx.intents.in_state(LANE, S.COMMITTED)] == [rows[0].number]
-    assert [r.number for r in tx.intents.in_state(LANE, S.REFUSED)] == [rows[1].number]
+    assert [r.number for r in tx.intents.in_state(LANE, S.QUEUED)] == [rows[2].number]
     assert [r.number for r in tx.intents.alive(10)] == [rows[0].number, rows[2].number]
+
+
+def test_outcomes_are_not_collected(tx: Transaction) -> None:
+    with pytest.raises(AssertionError, match="listed, not collected"):
+        tx.intents.in_state(LANE, S.LANDED)
 
 
 def test_listing_pages_from_the_newest(tx: Transaction) -> None:
