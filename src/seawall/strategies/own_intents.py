@@ -12,8 +12,8 @@ from typing import Self
 
 from seawall.primitives.codec import pack, unpack
 from seawall.primitives.errors import StrategyError, WireError
-from seawall.primitives.levels import IntentState
-from seawall.primitives.observations import Observation
+from seawall.primitives.levels import Finality, IntentState
+from seawall.primitives.observations import IntentEvent, Observation
 from seawall.primitives.plans import Plan
 
 __all__ = ["OwnIntents"]
@@ -43,11 +43,11 @@ class OwnIntents:
         alive = dict.fromkeys(self.alive)
         quiet_until_block = self.quiet_until_block
         for event in observation.intents:
-            if not event.state.is_outcome:
+            if not event.state.is_outcome and event.finality is None:
                 alive[event.idempotency_key] = None
                 continue
             alive.pop(event.idempotency_key, None)
-            if event.state is not IntentState.LANDED:
+            if _counts_as_failed(event):
                 quiet_until_block = max(quiet_until_block, observation.block.number + cooldown_blocks)
         return OwnIntents(tuple(alive), quiet_until_block)
 
@@ -59,3 +59,10 @@ class OwnIntents:
     def is_quiet(self, block_number: int) -> bool:
         """Nothing is under way and no cooldown runs."""
         return not self.alive and block_number > self.quiet_until_block
+
+
+def _counts_as_failed(event: IntentEvent) -> bool:
+    """It did not land, or it was just included and whether it did is not said yet."""
+    if event.state is IntentState.COMMITTED:
+        return event.finality is Finality.INCLUDED
+    return event.state is not IntentState.LANDED
