@@ -8,16 +8,17 @@
 //! - the fee to the block's beneficiary counts neither as a read nor as a write, unless the bundle itself looked at
 //!   that account. Otherwise every block would make every simulation stale.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
-use revm::context::{BlockEnv, CfgEnv, Context, ContextTr, JournalEntry, JournalTr, TxEnv};
+use revm::context::{BlockEnv, CfgEnv, ContextTr, Evm, FrameStack, JournalEntry, JournalTr, TxEnv};
 use revm::context_interface::Block;
 use revm::handler::evm::FrameTr;
+use revm::handler::instructions::EthInstructions;
 use revm::handler::{
-    EthFrame, EvmTr, FrameResult, Handler, MainBuilder, MainContext, MainnetContext, MainnetEvm,
+    EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, MainnetContext, MainnetEvm,
     post_execution,
 };
 use revm::inspector::{Inspector, InspectorHandler};
@@ -32,6 +33,9 @@ use crate::evm::inputs::Probe;
 use crate::evm::reasons::RevertReason;
 use crate::evm::state::{AccountFacts, LayeredState, MissingKeys, Reads};
 use crate::evm::trace::{CallFrame, Tracer};
+
+/// Frames allocated at once: calls rarely nest deeper.
+const FRAMES_KEPT: usize = 8;
 
 type Ctx<'a> = MainnetContext<LayeredState<'a>>;
 type Machine<'a, INSP> = MainnetEvm<Ctx<'a>, INSP>;
@@ -111,21 +115,33 @@ pub fn run(
     traced: bool,
     overlay_digest: B256,
 ) -> Result<(Answer, EvmState), Fault> {
-    let context: Ctx<'_> = Context::mainnet()
-        .with_db(state)
-        .with_cfg(environment.cfg.clone())
-        .with_block(environment.block.clone());
+    let spec = environment.cfg.spec;
+    let mut context: Ctx<'_> = MainnetContext::new(state, spec);
+    context.cfg = environment.cfg.clone();
+    context.block = environment.block.clone();
     if traced {
-        let machine = context.build_mainnet_with_inspector(Tracer::default());
+        let machine = assembled(context, spec, Tracer::default());
         run_on(environment, machine, orders, probes, overlay_digest)
     } else {
-        run_on(
-            environment,
-            context.build_mainnet(),
-            orders,
-            probes,
-            overlay_digest,
-        )
+        let machine = assembled(context, spec, ());
+        run_on(environment, machine, orders, probes, overlay_digest)
+    }
+}
+
+thread_local! {
+    /// Call frames outlive the machine: each holds a 32 KiB stack, and allocating eight of them for every run costs
+    /// a third of a swap.
+    static FRAMES: RefCell<Option<FrameStack<EthFrame<EthInterpreter>>>> = const { RefCell::new(None) };
+}
+
+fn assembled<INSP>(context: Ctx<'_>, spec: SpecId, inspector: INSP) -> Machine<'_, INSP> {
+    let frames = FRAMES.with_borrow_mut(Option::take);
+    Evm {
+        ctx: context,
+        inspector,
+        instruction: EthInstructions::new_mainnet_with_spec(spec),
+        precompiles: EthPrecompiles::new(spec),
+        frame_stack: frames.unwrap_or_else(|| FrameStack::new_prealloc(FRAMES_KEPT)),
     }
 }
 
@@ -194,6 +210,8 @@ fn run_on<INSP: Watch>(
     }
     let answers = run_probes(&mut handler, &mut machine, probes)?;
     let after = machine.ctx.journaled_state.finalize();
+    machine.frame_stack.clear();
+    FRAMES.set(Some(machine.frame_stack));
     let state = machine.ctx.journaled_state.database;
     if !state.missing.is_empty() {
         return Ok((Answer::Missing(state.missing), after));

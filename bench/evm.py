@@ -1,0 +1,228 @@
+"""Simulations per second, with logs, token flows, read set and overlay on.
+
+Limit: revm's own handler and database in a bare Rust loop on the same state, with nothing of ours. Peers: pyrevm, and
+the node's `eth_call` one by one and in batches of 100. Everything in one run, interleaved.
+
+A scenario is a transaction on a chain; `scenarios` is the place to add one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyrevm
+
+from bench.devchain import (
+    ETHER,
+    DevChain,
+    Header,
+    Json,
+    Venues,
+    deploy_venues,
+    environment_of,
+    load_missing,
+    run_devchain,
+    simulate,
+    unhex,
+)
+from bench.rows import Row, best_rate
+from seawall.native import Evm, EvmTransaction, Execution, Missing, encode_call
+from seawall.native.limits import bench_bare_loop
+
+RUNS = 200  # a slice of some 10 ms: short enough that some slices run undisturbed
+NODE_RUNS = 100
+ROUNDS = 40
+DEADLINE = 2**40
+GAS_PRICE_WEI = 3 * 10**9
+GAS_LIMIT = 500_000
+V2_SWAP = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
+V3_SWAP = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One transaction, simulated on the head's state and an overlay of itself."""
+
+    name: str
+    order: EvmTransaction
+
+
+def scenarios(chain: DevChain, venues: Venues) -> list[Scenario]:
+    owner = chain.accounts[0]
+
+    def order(to: bytes, data: bytes) -> EvmTransaction:
+        return EvmTransaction(owner, to, data, 0, GAS_LIMIT, GAS_PRICE_WEI)
+
+    path = [venues.weth, venues.token]
+    single = (venues.weth, venues.token, 3000, owner, DEADLINE, ETHER, 0, 0)
+    return [
+        Scenario(
+            "V2 router swap",
+            order(venues.v2_router, encode_call(V2_SWAP, [ETHER, 0, path, owner, DEADLINE])),
+        ),
+        Scenario("V3 router swap", order(venues.v3_router, encode_call(V3_SWAP, [single]))),
+    ]
+
+
+def measure() -> list[Row]:
+    rows: list[Row] = []
+    with run_devchain() as chain:
+        venues = deploy_venues(chain)
+        for scenario in scenarios(chain, venues):
+            rows += measure_scenario(chain, scenario)
+    return rows
+
+
+def measure_scenario(chain: DevChain, scenario: Scenario) -> list[Row]:
+    head, order = chain.head(), scenario.order
+    evm = Evm(chain.chain_id)
+    evm.pin(environment_of(head), head.hash)
+    while isinstance(pushed := evm.push_overlay(order), Missing):
+        load_missing(chain, evm, pushed, head.number)
+    execution = simulate(chain, evm, head.number, [order])
+    assert execution.success, execution.transactions[0].failure
+
+    def ours() -> int:
+        for _ in range(RUNS):
+            evm.run([order])
+        return RUNS
+
+    def ours_read() -> int:
+        for _ in range(RUNS):
+            read_everything(evm, order)
+        return RUNS
+
+    by_pyrevm = pyrevm_runner(chain, head, order, execution)
+    contenders: dict[str, Callable[[], int]] = {
+        "ours": ours,
+        "read": ours_read,
+        "pyrevm": by_pyrevm,
+        "one": lambda: node_calls(chain, order, 1),
+        "batch": lambda: node_calls(chain, order, 100),
+    }
+    best = dict.fromkeys([*contenders, "limit"], 0.0)
+    for _ in range(ROUNDS):
+        for name, contender in contenders.items():
+            best[name] = max(best[name], best_rate(contender, 1))
+        best["limit"] = max(best["limit"], RUNS / bench_bare_loop(evm, order, RUNS))
+    peers = {
+        "pyrevm": best["pyrevm"],
+        "anvil eth_call one by one": best["one"],
+        "anvil eth_call in batches of 100": best["batch"],
+    }
+    name, unit = scenario.name, "simulations/s"
+    return [
+        Row(f"{name}: run", unit, best["ours"], peers, best["limit"]),
+        Row(f"{name}: run, every result read into Python", unit, best["read"], peers, best["limit"]),
+        Row(f"{name}: two threads against one", "x", two_threads(evm, order), {}, 2.0),
+    ]
+
+
+def read_everything(evm: Evm, order: EvmTransaction) -> None:
+    execution = evm.run([order])
+    assert isinstance(execution, Execution)
+    for result in execution.transactions:
+        assert result.success
+        assert result.logs
+        assert result.flows
+    assert execution.read_set.slots
+    assert execution.write_set.slots
+
+
+def two_threads(evm: Evm, order: EvmTransaction) -> float:
+    """The best rate of two Python threads together over the best rate of one."""
+    gate = threading.Barrier(3)
+
+    def work() -> None:
+        for _ in range(RUNS):
+            evm.run([order])
+
+    def helper() -> None:
+        for _ in range(ROUNDS):
+            gate.wait()
+            work()
+            gate.wait()
+
+    threads = [threading.Thread(target=helper) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    alone, together = 0.0, 0.0
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        work()
+        alone = max(alone, RUNS / (time.perf_counter() - begin))
+        gate.wait()
+        begin = time.perf_counter()
+        gate.wait()
+        together = max(together, 2 * RUNS / (time.perf_counter() - begin))
+    for thread in threads:
+        thread.join()
+    return together / alone
+
+
+def node_calls(chain: DevChain, order: EvmTransaction, batch: int) -> int:
+    assert order.to is not None
+    fields: dict[str, Json] = {
+        "from": "0x" + order.sender.hex(),
+        "to": "0x" + order.to.hex(),
+        "data": "0x" + order.data.hex(),
+        "gas": hex(order.gas_limit),
+    }
+    for _ in range(NODE_RUNS // batch):
+        chain.batch([("eth_call", [fields, "latest"])] * batch)
+    return NODE_RUNS
+
+
+def pyrevm_runner(
+    chain: DevChain, head: Header, order: EvmTransaction, execution: Execution
+) -> Callable[[], int]:
+    """The same call on the same state, by pyrevm as its documentation uses it."""
+    assert order.to is not None
+    engine = pyrevm.EVM(spec_id="CANCUN")
+    tag = hex(head.number)
+    for address in {*execution.read_set.accounts, head.coinbase}:
+        text = "0x" + address.hex()
+        balance, nonce, code = chain.batch(
+            [
+                (method, [text, tag])
+                for method in ("eth_getBalance", "eth_getTransactionCount", "eth_getCode")
+            ]
+        )
+        assert isinstance(balance, str)
+        assert isinstance(nonce, str)
+        info = pyrevm.AccountInfo(balance=int(balance, 16), nonce=int(nonce, 16), code=unhex(code))
+        engine.insert_account_info(text, info)
+    for address, slot in execution.read_set.slots:
+        text = "0x" + address.hex()
+        value = chain.request("eth_getStorageAt", text, "0x" + slot.hex(), tag)
+        engine.insert_account_storage(text, int.from_bytes(slot, "big"), int.from_bytes(unhex(value), "big"))
+    engine.set_block_env(
+        pyrevm.BlockEnv(
+            number=head.number,
+            timestamp=head.timestamp_s,
+            basefee=head.base_fee_wei,
+            gas_limit=head.gas_limit,
+            coinbase="0x" + head.coinbase.hex(),
+            prevrandao=head.prevrandao,
+        )
+    )
+    sender, to, data = "0x" + order.sender.hex(), "0x" + order.to.hex(), order.data
+
+    def call() -> bytes:
+        checkpoint = engine.snapshot()
+        answer: bytes = engine.message_call(sender, to, data, gas=order.gas_limit)
+        engine.revert(checkpoint)
+        return answer
+
+    assert call() != b""
+    assert call() == call()
+
+    def work() -> int:
+        for _ in range(RUNS):
+            call()
+        return RUNS
+
+    return work
