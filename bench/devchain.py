@@ -14,7 +14,9 @@ import http.client
 import json
 import re
 import subprocess
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +54,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 PACKAGES = Path(__file__).resolve().parent.parent / "devnet" / "node_modules"
 HARDFORK = "cancun"
-START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 20.0
 RECEIPT_TRIES = 2_000
 RECEIPT_PAUSE_S = 0.002
 LOAD_ROUNDS_MAX = 40
@@ -219,8 +221,9 @@ def run_devchain(*options: str, hardfork: str = HARDFORK) -> Iterator[DevChain]:
     binary = next(PACKAGES.glob("@foundry-rs/anvil-*/bin/anvil"))
     command = [str(binary), "--port", "0", "--hardfork", hardfork, *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    drain: threading.Thread | None = None
     try:
-        assert process.stdout is not None
         port = 0
         for line in process.stdout:
             if found := re.search(r"Listening on 127\.0\.0\.1:(\d+)", line):
@@ -228,6 +231,9 @@ def run_devchain(*options: str, hardfork: str = HARDFORK) -> Iterator[DevChain]:
                 break
         if port == 0:
             raise RuntimeError("anvil ended before it listened")
+        # anvil names every request on its output, and stops when nobody reads it.
+        drain = threading.Thread(target=deque, args=(process.stdout, 0), daemon=True)
+        drain.start()
         chain = DevChain(port)
         try:
             yield chain
@@ -235,7 +241,10 @@ def run_devchain(*options: str, hardfork: str = HARDFORK) -> Iterator[DevChain]:
             chain.close()
     finally:
         process.kill()
-        process.communicate(timeout=START_TIMEOUT_S)
+        process.wait(STOP_TIMEOUT_S)
+        if drain is not None:
+            drain.join(STOP_TIMEOUT_S)
+        process.stdout.close()
 
 
 @dataclass(frozen=True, slots=True)
