@@ -318,6 +318,32 @@ def test_halt_racing_with_writes_on_fresh_connections_never_leaks(tmp_path: Path
     assert seen.get("accepted", 0) > 0, f"the race was never won by the write: {seen}"
 
 
+async def test_stop_returns_after_the_send_that_it_met(latch: Latch, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, order = threading.Event(), []
+    plain_send = Connection.send
+
+    def slow_send(connection: Connection, piece: memoryview) -> int:
+        inside.set()
+        time.sleep(0.05)
+        order.append("sent")
+        return plain_send(connection, piece)
+
+    monkeypatch.setattr(Connection, "send", slow_send)
+
+    def stop() -> None:
+        inside.wait(10)
+        latch.lower(Authority.HALT, "in the middle of a call", "tester")
+        order.append("stopped")
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    with raw_server(accept_all) as server:
+        async with port_to(latch, server.url) as port:
+            assert answers(await port.write([write_of(1)])) == ["accepted"]
+    stopping.join()
+    assert order == ["sent", "stopped"]
+
+
 @pytest.fixture
 def busy_loop() -> Iterator[None]:
     """A thread that keeps the interpreter busy."""

@@ -1,0 +1,263 @@
+"""Heads against a model chain: whatever it does, what the follower tells adds up to it, or is an alarm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from seawall.chain.client import ChainClient
+from seawall.chain.heads import CONTRADICTIONS_MAX, UNSETTLED_POLLS_MAX, HeadChange, HeadFollower
+from seawall.chain.networks import NETWORKS, FinalityRule
+from seawall.chain.rpc import Request, RpcError, RpcPool
+from seawall.native import keccak256
+from seawall.primitives.blocks import Block
+from seawall.primitives.bounds import HEADS_KEPT, REORG_DEPTH_MAX
+from seawall.primitives.errors import IntegrityAlarm, UnavailableError
+from seawall.primitives.ports import SystemClock
+from seawall.primitives.units import Hash, hex_text
+
+NETWORK = replace(NETWORKS[31337], finality=FinalityRule(REORG_DEPTH_MAX, REORG_DEPTH_MAX))
+
+
+@dataclass(slots=True)
+class ModelChain:
+    """Fulfils `RpcTransport`: a chain of headers that forgets what a reorg removes."""
+
+    branch: int = 0
+    hashes: list[bytes] = field(default_factory=lambda: [bytes(32)])
+    final_hash: str | None = None  # overrides the final block's hash
+    shown: int | None = None  # a lagging endpoint shows only so many blocks
+    label: str = "model"
+    connects: int = 1
+
+    def grow(self, blocks: int) -> None:
+        for _ in range(blocks):
+            seed = self.hashes[-1] + self.branch.to_bytes(4, "big")
+            self.hashes.append(keccak256(seed))
+
+    def reorg(self, depth: int, growth: int) -> None:
+        self.branch += 1
+        del self.hashes[len(self.hashes) - depth :]
+        self.grow(growth)
+
+    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
+        return [self._one(request) for request in requests]
+
+    async def close(self) -> None:
+        return
+
+    def _one(self, request: Request) -> object:
+        if request.method == "eth_chainId":
+            return "0x7a69"
+        wanted, height = request.params[0], (self.shown or len(self.hashes)) - 1
+        assert isinstance(wanted, str)
+        if request.method == "eth_getBlockByHash":
+            index = (
+                self.hashes.index(bytes.fromhex(wanted[2:]))
+                if bytes.fromhex(wanted[2:]) in self.hashes
+                else -1
+            )
+            return self._header(index) if 0 <= index <= height else None
+        number = {"latest": height, "safe": max(height - 2, 0), "finalized": max(height - 4, 0)}.get(wanted)
+        index = int(wanted, 16) if number is None else number
+        header = self._header(index) if index <= height else None
+        if wanted == "finalized" and header is not None and self.final_hash is not None:
+            header["hash"] = self.final_hash
+        return header
+
+    def _header(self, number: int) -> dict[str, object]:
+        parent = self.hashes[number - 1] if number else bytes(31) + b"\x01"
+        return {
+            "number": hex(number), "hash": hex_text(self.hashes[number]), "parentHash": hex_text(parent),
+            "timestamp": hex(1_000 + number), "baseFeePerGas": "0x1", "gasLimit": "0x1c9c380",
+            "miner": "0x" + "00" * 20, "mixHash": "0x" + "00" * 32,
+        }  # fmt: skip
+
+
+def follower_of(chain: ModelChain, recent: Sequence[Block] = (), *, tags: bool = False) -> HeadFollower:
+    network = NETWORKS[31337] if tags else NETWORK
+    pool = RpcPool([chain], chain_id=31337, clock=SystemClock())
+    return HeadFollower(ChainClient(pool, network), SystemClock(), recent)
+
+
+def apply(known: list[Block], change: HeadChange) -> None:
+    for block in change.removed:
+        assert known.pop() == block
+    if change.skipped:
+        known.clear()
+    for block in change.added:
+        assert not known or (block.parent_hash, block.number) == (known[-1].hash, known[-1].number + 1)
+        known.append(block)
+
+
+STEP = st.one_of(
+    st.tuples(st.just("grow"), st.integers(1, 40), st.just(0)),
+    st.tuples(st.just("grow"), st.integers(HEADS_KEPT, HEADS_KEPT + 60), st.just(0)),
+    st.tuples(st.just("reorg"), st.integers(1, 60), st.integers(0, 70)),
+    st.tuples(st.just("poll"), st.just(0), st.just(0)),
+    st.tuples(st.just("restart"), st.just(0), st.just(0)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STEP, min_size=1, max_size=14))
+def test_changes_add_up_to_the_chain(steps: list[tuple[str, int, int]]) -> None:
+    async def run() -> None:
+        chain = ModelChain()
+        chain.grow(150)
+        follower = follower_of(chain)
+        known: list[Block] = []
+        first = await follower.poll()
+        assert first is not None
+        apply(known, first)
+        unpolled = 0  # blocks removed since the last poll: two reorgs may add up
+        for kind, count, growth in [*steps, ("grow", 200, 0), ("poll", 0, 0), ("poll", 0, 0)]:
+            if kind == "grow":
+                chain.grow(count)
+            elif kind == "reorg" and unpolled + count < REORG_DEPTH_MAX:
+                unpolled += count
+                chain.reorg(count, growth)
+            elif kind == "restart":
+                follower = follower_of(chain, known)
+            elif kind == "poll":
+                change = await follower.poll()
+                if change is not None:
+                    apply(known, change)
+                    unpolled = 0
+        tip = known[-1]
+        assert (tip.number, tip.hash) == (len(chain.hashes) - 1, chain.hashes[-1])
+        assert [block.hash for block in known] == chain.hashes[known[0].number :]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("depth", [1, 5, 100, REORG_DEPTH_MAX])
+async def test_reorg_of_any_depth_in_bounds_is_followed(depth: int) -> None:
+    chain = ModelChain()
+    chain.grow(20)
+    follower = follower_of(chain)
+    await follower.poll()
+    chain.grow(200)
+    await follower.poll()
+    removed = [Hash(h) for h in reversed(chain.hashes[-depth:])]
+    chain.reorg(depth, depth + 1)
+    change = await follower.poll()
+    assert change is not None
+    assert [block.hash for block in change.removed] == removed
+    assert len(change.added) == depth + 1
+
+
+async def test_reorg_beyond_the_bound_is_an_integrity_alarm() -> None:
+    chain = ModelChain()
+    chain.grow(20)
+    follower = follower_of(chain)
+    await follower.poll()
+    chain.grow(200)
+    await follower.poll()
+    chain.reorg(REORG_DEPTH_MAX + 1, REORG_DEPTH_MAX + 2)
+    with pytest.raises(IntegrityAlarm):
+        await follower.poll()
+
+
+async def test_reorg_behind_a_long_gap_removes_what_left() -> None:
+    chain = ModelChain()
+    chain.grow(20)
+    follower = follower_of(chain)
+    await follower.poll()
+    chain.grow(30)
+    await follower.poll()
+    chain.reorg(7, HEADS_KEPT + 100)
+    change = await follower.poll()
+    assert change is not None
+    assert len(change.removed) == 7
+    assert len(change.added) == HEADS_KEPT
+    assert change.added[0].number - change.skipped == change.removed[-1].number
+
+
+async def test_lagging_endpoint_changes_nothing() -> None:
+    chain = ModelChain()
+    chain.grow(100)
+    follower = follower_of(chain, tags=True)
+    await follower.poll()
+    chain.grow(20)
+    await follower.poll()
+    for shown in (50, 99, 100, 101, 110, 120):
+        chain.shown = shown
+        assert await follower.poll() is None
+    assert (follower.safe_number, follower.final_number) == (118, 116)
+
+
+async def test_reorg_of_a_final_block_is_an_integrity_alarm() -> None:
+    chain = ModelChain()
+    chain.grow(100)
+    follower = follower_of(chain, tags=True)
+    await follower.poll()
+    chain.grow(20)
+    await follower.poll()
+    chain.reorg(6, 10)
+    with pytest.raises(IntegrityAlarm, match="final"):
+        await follower.poll()
+
+
+async def test_reorg_of_a_final_block_before_the_first_known_is_an_integrity_alarm() -> None:
+    chain = ModelChain()
+    chain.grow(100)
+    follower = follower_of(chain, tags=True)
+    await follower.poll()
+    chain.grow(3)
+    await follower.poll()
+    chain.reorg(8, 10)
+    with pytest.raises(IntegrityAlarm, match="final"):
+        await follower.poll()
+
+
+async def test_final_block_off_the_branch_is_a_race_at_first_and_then_an_alarm() -> None:
+    chain = ModelChain()
+    chain.grow(100)
+    follower = follower_of(chain, tags=True)
+    await follower.poll()
+    chain.grow(20)
+    await follower.poll()
+    chain.final_hash = "0x" + "99" * 32
+    for _ in range(CONTRADICTIONS_MAX - 1):
+        chain.grow(1)
+        change = await follower.poll()
+        assert change is not None
+        assert change.final_number == 116
+    chain.grow(1)
+    with pytest.raises(IntegrityAlarm, match="not on the branch"):
+        await follower.poll()
+
+
+async def test_stored_heads_that_do_not_link_are_an_integrity_alarm() -> None:
+    chain = ModelChain()
+    chain.grow(10)
+    follower = follower_of(chain)
+    change = await follower.poll()
+    assert change is not None
+    (head,) = change.added
+    with pytest.raises(IntegrityAlarm, match="do not link"):
+        follower_of(chain, [head, head])
+
+
+async def test_endpoint_that_never_agrees_with_itself_is_unavailable() -> None:
+    class Torn(ModelChain):
+        @override
+        def _one(self, request: Request) -> object:
+            return None if request.method == "eth_getBlockByHash" else super()._one(request)
+
+    chain = Torn()
+    chain.grow(30)
+    follower = follower_of(chain)
+    await follower.poll()
+    chain.reorg(3, 5)
+    for _ in range(UNSETTLED_POLLS_MAX - 1):
+        assert await follower.poll() is None
+    with pytest.raises(UnavailableError, match="no consistent chain"):
+        await follower.poll()

@@ -1,0 +1,275 @@
+"""The HTTP transport against misbehaving servers, and the pool over scripted endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from seawall.chain.rpc import (
+    COOL_DOWN_FIRST_S,
+    COOL_DOWN_MAX_S,
+    HttpTransport,
+    Request,
+    RpcError,
+    RpcPool,
+    is_block_unknown,
+    is_execution_failure,
+)
+from seawall.primitives.errors import (
+    ChainIdMismatchError,
+    ConfigError,
+    EndpointError,
+    UnavailableError,
+    UnknownBlockError,
+)
+from tests.fixtures.raw_server import Peer, raw_server
+
+TWO = [Request("eth_blockNumber"), Request("eth_gasPrice")]
+BUSY = RpcError(-32005, "too many requests")
+GONE = RpcError(-32000, "header not found")
+
+
+# The transport
+
+
+async def sent_to(
+    behaviour: Callable[[Peer], None], requests: Sequence[Request] = TWO
+) -> list[object | RpcError]:
+    with raw_server(behaviour) as server:
+        transport = HttpTransport(f"{server.url}/v3/SECRETKEY123")
+        try:
+            return await transport.send(requests)
+        finally:
+            await transport.close()
+
+
+def answering(make: Callable[[list[int]], object]) -> Callable[[Peer], None]:
+    """A server whose answer is made from the ids asked."""
+
+    def behave(peer: Peer) -> None:
+        while (body := peer.request()) is not None:
+            calls = json.loads(body)
+            peer.answer(make([call["id"] for call in (calls if isinstance(calls, list) else [calls])]))
+
+    return behave
+
+
+async def test_batch_answered_in_another_order_is_put_right() -> None:
+    answers = await sent_to(answering(lambda ids: [{"id": i, "result": f"0x{i}"} for i in reversed(ids)]))
+    assert answers == ["0x1", "0x2"]
+
+
+async def test_single_request_goes_alone_and_an_error_is_an_answer() -> None:
+    error = {"code": 3, "message": "execution reverted", "data": "0x08c379a0"}
+    answers = await sent_to(answering(lambda ids: {"id": ids[0], "error": error}), TWO[:1])
+    assert answers == [RpcError(3, "execution reverted", "0x08c379a0")]
+
+
+async def test_null_result_is_an_answer() -> None:
+    assert await sent_to(answering(lambda ids: {"id": ids[0], "result": None}), TWO[:1]) == [None]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ids: [{"id": ids[0], "result": "0x1"}],
+        lambda ids: [{"id": ids[0], "result": "0x1"}, {"id": ids[0], "result": "0x1"}],
+        lambda ids: [{"id": ids[0], "result": "0x1"}, {"id": 99, "result": "0x1"}],
+        lambda ids: [{"id": ids[0], "result": "0x1"}, {"id": str(ids[1]), "result": "0x1"}],
+        lambda ids: [{"id": ids[0], "result": "0x1"}, {"id": True, "result": "0x1"}],
+        lambda ids: [{"id": ids[0], "result": "0x1"}, {"id": ids[1]}],
+        lambda ids: [{"id": ids[0], "result": "0x1"}, None],
+        lambda ids: {"id": None, "error": {"code": -32600, "message": "batches are not allowed"}},
+        lambda ids: [],
+        lambda ids: "null",
+        lambda ids: None,
+    ],
+    ids=[
+        "short",
+        "twice",
+        "other-id",
+        "text-id",
+        "bool-id",
+        "empty",
+        "null-item",
+        "refused",
+        "none",
+        "text",
+        "null",
+    ],
+)
+async def test_answer_that_does_not_fit_the_batch_is_an_endpoint_error(
+    make: Callable[[list[int]], object],
+) -> None:
+    with pytest.raises(EndpointError):
+        await sent_to(answering(make))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"id":',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n<html/> ",
+        b"HTTP/1.1 429 Slow Down\r\nContent-Length: 12\r\n\r\nSECRETKEY123",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"",
+        b"nonsense\r\n\r\n",
+    ],
+    ids=["truncated", "not-json", "status", "redirect", "closed", "not-http"],
+)
+async def test_broken_http_is_an_endpoint_error_without_secrets(raw: bytes) -> None:
+    def behave(peer: Peer) -> None:
+        peer.request()
+        peer.send(raw)
+
+    with pytest.raises(EndpointError) as caught:
+        await sent_to(behave)
+    assert "SECRETKEY123" not in str(caught.value)
+    assert "127.0.0.1" in caught.value.where
+
+
+async def test_huge_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seawall.chain.rpc.RESPONSE_BYTES_MAX", 1_000)
+    with pytest.raises(EndpointError, match="over 1000 bytes"):
+        await sent_to(answering(lambda ids: {"id": ids[0], "result": "x" * 5_000}), TWO[:1])
+
+
+# The pool
+
+
+@dataclass(slots=True)
+class Clock:
+    """Fulfils the port; time moves when the test says so."""
+
+    time_s: float = 0.0
+
+    def now_s(self) -> int:
+        return int(self.time_s)
+
+    def monotonic_s(self) -> float:
+        return self.time_s
+
+    async def sleep_s(self, duration_s: float) -> None:
+        self.time_s += duration_s
+
+
+@dataclass(slots=True)
+class Scripted:
+    """An endpoint that answers every request with `answer`, or fails with it."""
+
+    label: str
+    answer: object = "0x1"
+    chain_id: str = "0x1"
+    connects: int = 1
+    asked: list[str] = field(default_factory=list)
+
+    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
+        self.asked += [request.method for request in requests]
+        if isinstance(self.answer, EndpointError):
+            raise self.answer
+        return [self.chain_id if r.method == "eth_chainId" else self.answer for r in requests]
+
+    async def close(self) -> None:
+        return
+
+
+DEAD = EndpointError("dead", "there", "")
+
+
+async def test_failing_endpoint_is_left_for_the_next_and_rests() -> None:
+    clock, one, two = Clock(), Scripted("one", DEAD), Scripted("two", "0x2")
+    pool = RpcPool([one, two], chain_id=1, clock=clock)
+    assert await pool.call("eth_gasPrice") == "0x2"
+    asked = len(one.asked)
+    assert await pool.call("eth_gasPrice") == "0x2"
+    assert len(one.asked) == asked, "it rests"
+    one.answer = "0x1"
+    clock.time_s += COOL_DOWN_FIRST_S
+    assert await pool.call("eth_gasPrice") == "0x1"
+
+
+async def test_rest_doubles_up_to_its_bound() -> None:
+    clock, one, two = Clock(), Scripted("one", DEAD), Scripted("two", "0x2")
+    pool = RpcPool([one, two], chain_id=1, clock=clock)
+    for _ in range(12):
+        await pool.call("eth_gasPrice")
+        asked = len(one.asked)
+        clock.time_s += COOL_DOWN_MAX_S
+        await pool.call("eth_gasPrice")
+        assert len(one.asked) > asked
+
+
+async def test_all_endpoints_failing_is_unavailable() -> None:
+    pool = RpcPool([Scripted("one", DEAD), Scripted("two", DEAD)], chain_id=1, clock=Clock())
+    with pytest.raises(UnavailableError, match="dead"):
+        await pool.call("eth_gasPrice")
+
+
+async def test_busy_endpoint_is_left_for_the_next() -> None:
+    pool = RpcPool([Scripted("one", BUSY), Scripted("two", "0x2")], chain_id=1, clock=Clock())
+    assert await pool.call("eth_gasPrice") == "0x2"
+
+
+async def test_block_unknown_to_one_is_asked_of_another() -> None:
+    pool = RpcPool([Scripted("one", GONE), Scripted("two", "0x2")], chain_id=1, clock=Clock())
+    assert await pool.batch([Request("eth_getBalance")], pinned=True) == ["0x2"]
+
+
+async def test_block_unknown_to_all_is_an_unknown_block_and_no_fault_of_theirs() -> None:
+    one = Scripted("one", GONE)
+    pool = RpcPool([one], chain_id=1, clock=Clock())
+    with pytest.raises(UnknownBlockError):
+        await pool.batch([Request("eth_getBalance")], pinned=True)
+    assert await pool.batch([Request("eth_getBalance")]) == [GONE]
+
+
+async def test_other_chain_is_never_asked_anything_else() -> None:
+    other, right = Scripted("other", chain_id="0x5"), Scripted("right", "0x2")
+    pool = RpcPool([other, right], chain_id=1, clock=Clock())
+    with pytest.raises(ChainIdMismatchError, match="chain 5"):
+        await pool.check()
+    assert await pool.call("eth_gasPrice") == "0x2"
+    assert set(other.asked) == {"eth_chainId"}
+
+
+async def test_chain_id_is_checked_once_a_connection() -> None:
+    one = Scripted("one")
+    pool = RpcPool([one], chain_id=1, clock=Clock())
+    for _ in range(3):
+        await pool.call("eth_gasPrice")
+    assert one.asked.count("eth_chainId") == 1
+    one.connects += 1
+    one.chain_id = "0x5"
+    with pytest.raises(ChainIdMismatchError):
+        await pool.call("eth_gasPrice")
+    assert one.asked[-1] == "eth_chainId"
+
+
+async def test_error_answer_of_a_call_is_an_endpoint_error_with_its_words() -> None:
+    pool = RpcPool([Scripted("one", RpcError(-32601, "no such method"))], chain_id=1, clock=Clock())
+    with pytest.raises(EndpointError, match="no such method"):
+        await pool.call("eth_nonsense")
+
+
+def test_pool_without_endpoints_is_a_config_error() -> None:
+    with pytest.raises(ConfigError):
+        RpcPool([], chain_id=1, clock=Clock())
+
+
+@pytest.mark.parametrize(
+    "text", ["header not found", "Unknown block", "missing trie node abc", "BlockNotFound"]
+)
+def test_missing_block_is_recognised(text: str) -> None:
+    assert is_block_unknown(RpcError(-32000, text))
+    assert not is_execution_failure(RpcError(-32000, text))
+
+
+@pytest.mark.parametrize(
+    "text", ["execution reverted: no", "out of gas", "EVM error InvalidJump", "invalid opcode: PUSH0"]
+)
+def test_failed_execution_is_recognised(text: str) -> None:
+    assert is_execution_failure(RpcError(-32000, text))
+    assert not is_block_unknown(RpcError(-32000, text))
