@@ -30,12 +30,16 @@ SOCKET_NAME: Final = "kernel.sock"
 
 
 def data_directory(path: Path) -> Path:
-    """Where the kernel of the configuration at `path` keeps its latch, even if its other keys are
-    unusable.
-    """
+    """The data directory that the configuration at `path` names, even if its other keys are unusable."""
     try:
         content: object = tomllib.loads(path.read_text()).get("kernel", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(
+            f"the configuration cannot be read: {error.strerror}",
+            str(path),
+            "name it with --config, or the data directory with --data",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(
             f"the data directory is not known: {error}", str(path), "name it with --data, or correct the file"
         ) from None
