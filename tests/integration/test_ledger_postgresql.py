@@ -95,6 +95,7 @@ async def test_ids_of_two_kernels_never_meet(url: str) -> None:
 async def test_lost_connection_is_typed_and_ends_the_writer(url: str) -> None:
     ledger = opened(url)
     await ledger.write(partial(fill, nonce=0))
+    await ledger.read(lambda tx: tx.slots.highest(LANE))
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(
@@ -105,6 +106,9 @@ async def test_lost_connection_is_typed_and_ends_the_writer(url: str) -> None:
         with pytest.raises(LedgerError):
             await asyncio.wait_for(ledger.write(partial(fill, nonce=nonce)), 30)
     assert ledger.failure is not None
+    with pytest.raises(LedgerError):
+        await ledger.read(lambda tx: tx.slots.highest(LANE))
+    assert await ledger.read(lambda tx: tx.slots.highest(LANE)) == 0
     await ledger.close()
     again = opened(url)
     assert await again.read(lambda tx: tx.slots.highest(LANE)) == 0

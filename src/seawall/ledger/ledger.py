@@ -211,13 +211,21 @@ class Ledger:
                 session.setting("PRAGMA query_only = OFF")
 
     def _read_here(self, work: Callable[[Transaction], T]) -> T:
+        """On a reader thread, whose connection is its own; a lost one is replaced at the next read."""
         session: Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._database.session(read_only=True)
             self._sessions.append(session)
             self._local.session = session
             self._local.transaction = Transaction(session, self._ids)
-        return _snapshot(session, self._local.transaction, work)
+        try:
+            return _snapshot(session, self._local.transaction, work)
+        except LedgerError:
+            if not session.is_connected():
+                self._local.session = None
+                self._sessions.remove(session)
+                session.close()
+            raise
 
 
 def _snapshot(session: Session, transaction: Transaction, work: Callable[[Transaction], T]) -> T:

@@ -65,9 +65,7 @@ class Committer:
                 self._perform(job)
             _BEFORE_COMMIT.hit()
         except Exception as error:  # noqa: BLE001  (whatever it is, the whole group has not happened)
-            self._undo(mark)
-            _fail(group, error)
-            self._session.require_connected()
+            self._refuse(group, error, mark)
             return
         except BaseException:
             self._undo(mark)
@@ -78,9 +76,7 @@ class Committer:
             self._undo(mark)
             raise
         except LedgerError as error:
-            self._undo(mark)
-            _fail(group, error)
-            self._session.require_connected()
+            self._refuse(group, error, mark)
             return
         _AFTER_COMMIT.hit()
 
@@ -99,6 +95,12 @@ class Committer:
                 raise error from None
         else:
             self._session.release()
+
+    def _refuse(self, group: list[Job], error: Exception, mark: dict[Any, Any]) -> None:
+        self._undo(mark)
+        _fail(group, error)
+        if not self._session.is_connected():
+            raise DoubtError("the connection to the database is lost", "ledger", "open the ledger again")
 
     def _undo(self, mark: dict[Any, Any]) -> None:
         self._session.rollback()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from seawall.ledger import attempts, inclusions, intents, postings, slots
 from seawall.ledger.session import Prepared
@@ -32,6 +33,7 @@ def plan_of(url: str, statement: sa.Executable) -> str:
     assert isinstance(statement, sa.ClauseElement)
     compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
     connection = sqlite3.connect(Path(url.removeprefix("sqlite:///")))
+    assert isinstance(compiled, SQLCompiler)
     names = compiled.positiontup or []
     rows = connection.execute(f"EXPLAIN QUERY PLAN {compiled.string}", [None] * len(names)).fetchall()
     connection.close()
