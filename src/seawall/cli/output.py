@@ -36,6 +36,7 @@ __all__ = [
 
 EXIT_FAILED: Final = 1
 EXIT_INPUT: Final = 2
+_WIDTH_UNBOUNDED: Final = 4_096
 
 # What a JSON document is made of here: no floats, so nothing is rounded.
 Json: TypeAlias = "bool | int | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -110,5 +111,5 @@ def progress(text: str, *, quiet: bool) -> Iterator[None]:
 def _print_rich(renderable: RenderableType) -> None:
     from rich.console import Console
 
-    console = Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
-    console.print(renderable)
+    # A reader that is not a terminal has no width to fit into: nothing may be cut for it.
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH_UNBOUNDED).print(renderable)
