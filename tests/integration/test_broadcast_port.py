@@ -21,6 +21,7 @@ from seawall.native import keccak256
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, Hash
+from seawall.telemetry import failpoints
 from tests.fixtures.anvil import Anvil, anvil, transaction
 from tests.fixtures.loopback_tls import client_context, server_context
 from tests.fixtures.raw_server import Peer, RawServer, accept_all, answers_to, raw_server
@@ -175,6 +176,23 @@ async def test_restart_while_halted_reads_the_file(latch: Latch, tmp_path: Path)
 
 
 # Stops in the middle
+
+
+async def test_halt_between_the_commit_and_the_first_write_writes_nothing(latch: Latch) -> None:
+    def halt(name: str) -> None:
+        assert name == "broadcast.before_write"
+        latch.lower(Authority.HALT, "held at the point", "tester")
+
+    with raw_server(accept_all) as server:
+        async with port_to(latch, server.url) as port:
+            assert answers(await port.write([write_of(1)])) == ["accepted"]
+            before = len(server.everything)
+            failpoints.install(halt)
+            try:
+                assert answers(await port.write([write_of(2)])) == ["latched"]
+            finally:
+                failpoints.install(None)
+        assert len(server.everything) == before
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])

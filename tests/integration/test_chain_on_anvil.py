@@ -20,7 +20,7 @@ from seawall.chain.state import StateKeys
 from seawall.chain.subscriptions import HeadSocket, HeadWake
 from seawall.native import LocalKey
 from seawall.primitives.blocks import Block, LogFilter, Read
-from seawall.primitives.bounds import HEADS_KEPT
+from seawall.primitives.bounds import HEADS_KEPT, MISSING_ROUNDS_MAX
 from seawall.primitives.errors import (
     ChainIdMismatchError,
     IntegrityAlarm,
@@ -365,6 +365,22 @@ async def test_dependent_reads_take_a_round_each_and_none_the_next_time(coded: A
         assert execution.transactions[0].return_data == word(4321)
         assert simulator.rounds == first_rounds, "the last read set was fetched with the pin"
         assert simulator.prefetches == prefetches == 1
+
+
+async def test_state_that_takes_too_many_rounds_is_unavailable_and_goes_on_from_there(coded: Anvil) -> None:
+    length = MISSING_ROUNDS_MAX + 4
+    coded.set_code(TARGET, "5f" + "54" * length + "5f5260205ff3")
+    for slot in range(length):
+        coded.set_slot(TARGET, slot, slot + 1)
+    key = coded.funded_key()
+    coded.mine()
+    async with client_of(coded) as client:
+        simulator = Simulator(client, DEVNET, InlineOffload())
+        await simulator.pin(await client.head())
+        with pytest.raises(UnavailableError, match="rounds"):
+            await simulator.run(payload(key, TARGET, gas_limit=200_000), 0, 20 * GWEI)
+        execution = await simulator.run(payload(key, TARGET, gas_limit=200_000), 0, 20 * GWEI)
+        assert execution.transactions[0].return_data == word(length)
 
 
 async def test_overlay_is_kept_in_commit_order_and_rebuilt_after_a_pin(coded: Anvil) -> None:

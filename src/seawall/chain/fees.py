@@ -17,7 +17,7 @@ from typing import Final
 
 from seawall.chain.client import ChainClient
 from seawall.primitives.blocks import Block
-from seawall.primitives.errors import ConfigError
+from seawall.primitives.errors import ConfigError, EndpointError, UnavailableError
 from seawall.primitives.units import ceil_div
 
 __all__ = ["FeeEstimator", "FeeQuote", "FeeSettings", "highest_base_fee_after"]
@@ -76,9 +76,14 @@ class FeeEstimator:
         self._settings = settings
 
     async def quote(self, block: Block) -> FeeQuote:
-        """Fees for the block after `block`."""
+        """Fees for the block after `block`, or `UnavailableError`."""
         settings = self._settings
-        history = await self._client.fee_history(block.number, HISTORY_BLOCKS, settings.priority_percentile)
+        try:
+            history = await self._client.fee_history(
+                block.number, HISTORY_BLOCKS, settings.priority_percentile
+            )
+        except EndpointError as error:
+            raise UnavailableError(f"no fee history: {error.what}", error.where, error.fix) from None
         newest_number = history.oldest_number + len(history.base_fees_wei) - 2
         is_ours = newest_number == block.number and history.base_fees_wei[-2] == block.base_fee_wei
         highest_next_wei = highest_base_fee_after(block.base_fee_wei, 1)

@@ -41,7 +41,7 @@ from seawall.native.evm import (
 )
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import MISSING_ROUNDS_MAX
-from seawall.primitives.errors import StaleError, UnavailableError, UnknownBlockError
+from seawall.primitives.errors import EndpointError, StaleError, UnavailableError, UnknownBlockError
 from seawall.primitives.ports import Offload
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
@@ -204,6 +204,8 @@ class Simulator:
             raise StaleError(
                 f"the pinned block is gone: {error.what}", hex_text(base.hash), "pin a newer head"
             ) from None
+        except EndpointError as error:
+            raise UnavailableError(f"state cannot be read: {error.what}", error.where, error.fix) from None
         self._evm.load(
             [AccountState(a.address, a.balance_wei, a.nonce) for a in state.accounts],
             list(state.slots),

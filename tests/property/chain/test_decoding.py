@@ -1,4 +1,4 @@
-"""Strict decoding: what is well-formed comes back exactly, all else is an `EndpointError` and nothing worse."""
+"""Strict decoding: what is well-formed comes back exactly; all else is an `EndpointError`, nothing worse."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ GOOD = {
     "number": "0x1", "hash": WORD, "parentHash": WORD, "timestamp": "0x5",
     "baseFeePerGas": "0x7", "gasLimit": "0x9",
     "miner": "0x" + "11" * 20, "mixHash": WORD,
-    "transactionHash": WORD, "blockHash": WORD, "blockNumber": "0x1", "transactionIndex": "0x0", "status": "0x1",
+    "transactionHash": WORD, "blockHash": WORD, "blockNumber": "0x1",
+    "transactionIndex": "0x0", "status": "0x1",
     "gasUsed": "0x5208", "effectiveGasPrice": "0x3",
     "logs": [], "address": "0x" + "22" * 20, "topics": [WORD], "data": "0x", "logIndex": "0x0",
 }  # fmt: skip

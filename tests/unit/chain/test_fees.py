@@ -11,7 +11,7 @@ from seawall.chain.client import ChainClient
 from seawall.chain.fees import FeeEstimator, FeeQuote, FeeSettings, highest_base_fee_after
 from seawall.chain.networks import NETWORKS
 from seawall.chain.rpc import Request, RpcError, RpcPool
-from seawall.primitives.errors import ConfigError
+from seawall.primitives.errors import ConfigError, UnavailableError
 from seawall.primitives.ports import SystemClock
 from tests.builders.messages import GWEI, block
 
@@ -83,6 +83,11 @@ async def test_no_figure_passes_the_ceiling() -> None:
         result.expected_fee_per_gas_wei,
     )
     assert figures == (GWEI, GWEI, GWEI)
+
+
+async def test_history_that_cannot_be_had_is_unavailable() -> None:
+    with pytest.raises(UnavailableError, match="fee history"):
+        await quote(History((GWEI,)))
 
 
 def test_base_fee_rises_by_an_eighth_a_block_at_most() -> None:
