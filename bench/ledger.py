@@ -305,8 +305,8 @@ def _fill(path: Path) -> None:
     connection.execute(
         f"{series} INSERT INTO intents (strategy, idempotency_key, chain_id, key, executor, intent_id, plan,"
         " plan_digest, priority, deadline_s, state, reason, finality, correlation_id, accepted_at_s,"
-        f" ended_at_s, candidates) SELECT 'old', 'old-' || i, 1, {other}, {other}, i, zeroblob(64), randomblob(32),"
-        " 2, 1, 'landed', '', 2, 'c', 1, 1, 1 FROM n"
+        f" ended_at_s, candidates) SELECT 'old', 'old-' || i, 1, {other}, {other}, i, zeroblob(64),"
+        " randomblob(32), 2, 1, 'landed', '', 2, 'c', 1, 1, 1 FROM n"
     )
     connection.execute(
         f"{series} INSERT INTO slots (chain_id, key, nonce, purpose, intent, final)"
