@@ -53,6 +53,21 @@ contract HostileLender {
     }
 }
 
+/// @dev A pool of a listed factory that asks for more than the swap was for.
+contract GreedyPool {
+    function swap(address to, bool zeroForOne, int256 amount, uint160, bytes calldata data)
+        external
+        returns (int256 delta0, int256 delta1)
+    {
+        (delta0, delta1) = zeroForOne ? (amount + 1, int256(0)) : (int256(0), amount + 1);
+        ISwapReceiver(to).uniswapV3SwapCallback(delta0, delta1, data);
+    }
+}
+
+interface ISwapReceiver {
+    function uniswapV3SwapCallback(int256, int256, bytes calldata) external;
+}
+
 /// @dev A token's hook that makes one call in the middle of an execution and remembers the answer.
 contract Intruder is ITransferHook {
     address public target;
@@ -160,6 +175,33 @@ contract AttacksTest is World {
         TestToken fake = new TestToken("FAKE");
         _executeRefused(
             Ops.stream(Ops.swapV2(Ops.none(), v2Factory, address(weth), address(fake), Ops.lit(1), 0, "")),
+            abi.encodeWithSelector(PolicyRegistry.TokenUntracked.selector, address(fake))
+        );
+    }
+
+    function test_pool_that_asks_for_more_than_the_swap_was_for() public {
+        (address token0, address token1) =
+            address(weth) < address(usd) ? (address(weth), address(usd)) : (address(usd), address(weth));
+        new GreedyPool{salt: keccak256(abi.encode(token0, token1, uint24(3000)))}();
+        vm.startPrank(owner);
+        bytes32 codeHash = keccak256(type(GreedyPool).creationCode);
+        registry.setFactory(address(executor), address(this), FACTORY_UNISWAP_V3, codeHash, 0, false);
+        vm.stopPrank();
+        weth.transfer(address(executor), 2 ether);
+        _executeRefused(
+            Ops.stream(
+                Ops.swapV3(Ops.none(), address(this), address(weth), address(usd), Ops.lit(1 ether), 0, "")
+            ),
+            abi.encodeWithSelector(
+                AtomicExecutor.RepaymentAboveMaximum.selector, address(weth), 1 ether + 1, 1 ether
+            )
+        );
+    }
+
+    function test_loan_of_an_untracked_token_is_refused() public {
+        TestToken fake = new TestToken("FAKE");
+        _executeRefused(
+            Ops.stream(Ops.flash(address(lender), address(fake), 1, 0, "")),
             abi.encodeWithSelector(PolicyRegistry.TokenUntracked.selector, address(fake))
         );
     }

@@ -408,6 +408,12 @@ contract ExecutorTest is World {
         assertEq(usd.balanceOf(beneficiary), 50);
     }
 
+    function test_the_accounting_token_is_always_one_of_the_plans() public {
+        weth.transfer(address(executor), 3);
+        _execute(hex"01");
+        assertEq(weth.balanceOf(beneficiary), 3);
+    }
+
     function test_coins_that_lay_here_before_are_paid_out_but_are_no_profit() public {
         weth.transfer(address(executor), 10 ether);
         AtomicExecutor.Header memory header = _header(1 ether);

@@ -84,6 +84,40 @@ contract FlashArbitrageTest is World {
         assertTrue(_transientIsEmpty());
     }
 
+    function test_swaps_below_their_minimum_are_refused() public {
+        weth.transfer(address(executor), 1 ether);
+        uint256 tooMuch = 2_100 ether;
+        AtomicExecutor.Header memory header = _nothingHeader();
+        vm.startPrank(operator);
+        vm.expectPartialRevert(AtomicExecutor.OutputBelowMinimum.selector);
+        executor.execute(
+            header,
+            _bound(1, address(weth), 1 ether),
+            Ops.stream(
+                Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), tooMuch, "")
+            )
+        );
+        vm.expectPartialRevert(AtomicExecutor.OutputBelowMinimum.selector);
+        executor.execute(
+            header,
+            _bound(1, address(weth), 1 ether),
+            Ops.stream(
+                Ops.swapV3(Ops.none(), v3Factory, address(weth), address(usd), Ops.lit(1 ether), tooMuch, "")
+            )
+        );
+    }
+
+    function test_v2_output_is_the_most_that_the_pair_gives() public {
+        bytes memory leg =
+            Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), 0, "");
+        weth.transfer(address(executor), 1 ether);
+        AtomicExecutor.Header memory header = _nothingHeader();
+        vm.prank(operator);
+        executor.execute(header, _bound(1, address(weth), 1 ether), Ops.stream(leg));
+        uint256 taxed = uint256(1 ether) * 997;
+        assertEq(usd.balanceOf(beneficiary), taxed * 2_100_000 ether / (1_000 ether * 1000 + taxed));
+    }
+
     function test_several_tokens_in_one_loan_are_all_repaid() public {
         (address first, address second) =
             address(weth) < address(usd) ? (address(weth), address(usd)) : (address(usd), address(weth));
