@@ -114,8 +114,10 @@ class Kernel:
             tasks.create_task(chain.loop.run())
 
     def _feed(self, asker: Asker, chain: Chain, ledger: Ledger) -> Feed:
-        subscription = Subscription(CHAIN_ID)
-        return Feed(asker.name, subscription, asker, chain.desk, chain.intake, ledger, chain.loop.wake_lanes)
+        wanted = (Subscription(CHAIN_ID),)
+        return Feed(
+            asker.name, asker, chain.desk, chain.intake, ledger, chain.loop.wake_lanes, lambda _name: wanted
+        )
 
     def _on_raised(self) -> None:
         if self.chain is not None:

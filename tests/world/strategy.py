@@ -39,7 +39,7 @@ class Asker:
     def _plan(self, rng: random.Random, observation: Observation, key: str, count: int) -> Plan:
         kind = rng.random()
         value_wei = _HUGE_WEI if kind < 0.08 else _VALUE_WEI * rng.randint(1, 50)
-        target = COIN if 0.08 <= kind < 0.25 else Address(bytes([0xA0 + rng.randint(0, 7)]) * 20)
+        target = Address(COIN) if 0.08 <= kind < 0.25 else Address(bytes([0xA0 + rng.randint(0, 7)]) * 20)
         guards = (GuardSpec("balance", (("min_wei", 10**30),)),) if 0.25 <= kind < 0.3 else ()
         previous = f"{self.name}-{observation.seq - 1}-0"
         return Plan(

@@ -188,11 +188,9 @@ class LaneRunner:
         await _AFTER_COMMIT.reach()
         self.desk.unsettled[attempt.hash] = attempt
         self.desk.verdicts[attempt.number] = verdict
-        await self.desk.parts.simulator.push(
-            candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei
-        )
         self.outbox.put(attempt)
         _log.info("intent_committed", intent=row.number, nonce=candidate.nonce, hash=hex_text(attempt.hash))
+        await self.desk.push_overlay(attempt)
         return True
 
     def _insert(
