@@ -1,0 +1,21 @@
+"""What all tests share: the devnet's fixtures and the place of recorded chain data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.fixtures.devnet"]
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """Recorded chain data with known answers; it is not part of the repository."""
+    folder = Path(os.environ.get("SEAWALL_DATA") or _ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"recorded data is not there: set SEAWALL_DATA (looked at {folder})")
+    return folder
