@@ -31,17 +31,19 @@ from seawall.risk.gate import Gate
 from seawall.risk.guards.catalogue import GUARD_NAMES
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.runtime.authority import AuthorityKeeper
+from seawall.runtime.commands import CommandServer
 from seawall.runtime.configuration import load_configuration
 from seawall.runtime.feeds import Feed
 from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
+from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.settings import ChainSettings, Configuration, Mode, StrategySettings
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.signers.base import Signer
 from seawall.signers.local import LocalSigner
-from seawall.telemetry import failpoints, logs
+from seawall.telemetry import logs
 from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
 
@@ -61,7 +63,6 @@ def main(file: Path) -> int:
     watch.start()
     try:
         logs.configure(configuration.logs)
-        failpoints.arm_from_environment()
         with _pid_file(configuration.kernel.pid_file):
             asyncio.run(_run(configuration, latch, stop))
     finally:
@@ -157,6 +158,9 @@ class Kernel:
             )
             await server.start()
             stack.push_async_callback(server.stop)
+            commands = CommandServer(self.configuration.kernel.data / SOCKET_NAME, self.latch, self.report)
+            await commands.start()
+            stack.push_async_callback(commands.stop)
             await self._build(stack, metrics)
             await self._start_strategies(stack)
             self._started = True

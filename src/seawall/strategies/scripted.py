@@ -1,9 +1,8 @@
 """Calls written down in the configuration, one after the other: for smoke tests, drills and demonstrations.
 
-Each step is a direct call with what it is expected to change and the guards that shall judge it. One step is proposed
-every `every_heads` heads; its idempotency key is its place in the list, so a step is wanted once in the strategy's life,
-whatever restarts in between.
-"""
+Each step is a direct call with what it is expected to change and the guards that shall judge it. One step is
+proposed every `every_heads` heads; its idempotency key is its place in the list, so a step is wanted once in
+the strategy's life, whatever restarts in between."""
 
 from __future__ import annotations
 

@@ -1,0 +1,326 @@
+"""The demo's stage: a devnet, a key, a configuration, and the kernel as a process of its own.
+
+The demo looks at all of it from outside, as an operator would: through the command line, the health
+endpoint, the ledger opened read-only, and the chain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from seawall.ledger.migrate import create
+from seawall.native import LocalKey, encode_call
+from seawall.primitives.errors import RolloutError
+from seawall.primitives.units import Address, address_text, hex_text
+from seawall.rollout.devnet import Devnet
+from seawall.rollout.devnet.steering import authorise, fund, mine
+
+__all__ = ["HOLD_POINT", "KernelProcess", "Stage", "wait_until"]
+
+KEY_START_WEI: Final = 20 * 10**18
+HOLD_POINT: Final = "transactions.before_first_write"
+READY_WAIT_S: Final = 20.0
+STOP_WAIT_S: Final = 10.0
+_POLL_S: Final = 0.02
+_FOREVER_S: Final = 2**40
+_TEMPLATE: Final = """\
+[kernel]
+listen = "127.0.0.1:{port}"
+
+[[chains]]
+chain_id = 31337
+rpc = ["{rpc}"]
+websocket = "{ws}"
+poll_interval_s = 0.2
+address_book = "{book}"
+executor = "@atomic_executor"
+
+[[chains.prices]]
+token = "native"
+feed = "@feed_eth_usd"
+
+[[chains.prices]]
+token = "@weth"
+feed = "@feed_eth_usd"
+
+[[signers]]
+name = "main"
+keystore = "keys/main.json"
+password_file = "keys/main.password"
+
+[limits]
+slippage_bps = 50
+validity_blocks = 3
+key_balance_min = "0.5"
+
+[[limits.positions]]
+chain_id = 31337
+token = "native"
+cap = "8.5"
+
+[[limits.positions]]
+chain_id = 31337
+token = "@weth"
+cap = "1000"
+
+[[limits.positions]]
+chain_id = 31337
+token = "@usdx"
+cap = "5000000"
+
+[[strategies]]
+name = "arbitrage"
+class = "seawall.strategies.arbitrage.two_venue:TwoVenueArbitrage"
+chain_id = 31337
+signer = "main"
+mode = "live"
+[strategies.settings]
+executor = "@atomic_executor"
+beneficiary = "{treasury}"
+vault = "@balancer_vault"
+v2_factory = "@uniswap_v2_factory"
+v3_factory = "@uniswap_v3_factory"
+v3_fee_pips = 3000
+token = "@weth"
+other_token = "@usdx"
+min_profit_wei = "1000000000000000"
+ttl_s = 900
+
+[[strategies]]
+name = "keeper"
+class = "seawall.strategies.native_range:NativeRange"
+chain_id = 31337
+signer = "main"
+mode = "live"
+[strategies.settings]
+wrapped_native = "@weth"
+multicall = "@multicall3"
+low_wei = "2000000000000000000"
+target_wei = "12000000000000000000"
+high_wei = "15000000000000000000"
+
+[[strategies]]
+name = "hopeful"
+class = "seawall.strategies.scripted:Scripted"
+chain_id = 31337
+signer = "main"
+mode = "live"
+[strategies.settings]
+accounting_token = "@weth"
+
+{scripted}"""
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything on disk and on the chain that the demo plays on."""
+
+    directory: Path
+    devnet: Devnet
+    treasury: Address = field(init=False)
+    key: Address = field(init=False)
+    start_number: int = field(init=False)
+    health_port: int = field(init=False)
+
+    @property
+    def configuration(self) -> Path:
+        return self.directory / "seawall.toml"
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    @property
+    def ledger_url(self) -> str:
+        return f"sqlite:///{self.data / 'ledger.db'}"
+
+    def prepare(self) -> None:
+        """A throw-away key (scrypt at n = 4096, so that it opens at once), an executor that knows it, a
+        configuration."""
+        seawall("init", str(self.directory), "--insecure-fast-keystore")
+        keystore = json.loads((self.directory / "keys" / "main.json").read_text())
+        self.key = Address(bytes.fromhex(str(keystore["address"]).removeprefix("0x")))
+        stranger = LocalKey.generate()
+        self.treasury = Address(stranger.address)
+        stranger.wipe()
+        self.health_port = _free_port()
+        self.configuration.write_text(self._configuration())
+        self.data.mkdir(exist_ok=True)
+        if not (self.data / "ledger.db").exists():
+            create(self.ledger_url)
+        fund(self.devnet, self.key, KEY_START_WEI)
+        authorise(self.devnet, self.key, self.treasury)
+        # The oldest round of this feed is what one of the plans will be refused for.
+        mine(self.devnet, 2)
+        self.start_number = self.devnet.rpc.integer("eth_blockNumber")
+
+    def _configuration(self) -> str:
+        book = self.devnet.book
+        weth, usdx = book.address("weth"), book.address("usdx")
+        return _TEMPLATE.format(
+            port=self.health_port,
+            rpc=self.devnet.info.rpc_url,
+            ws=self.devnet.info.ws_url,
+            book=self.devnet.info.addresses,
+            treasury=address_text(self.treasury),
+            scripted=_scripted(self.key, weth, usdx),
+        )
+
+
+@dataclass(slots=True)
+class KernelProcess:
+    """`seawall run` as a process."""
+
+    stage: Stage
+    hold: bool = False
+    started_in_s: float = 0.0
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def reached(self) -> Path:
+        return self.stage.directory / "held"
+
+    @property
+    def release(self) -> Path:
+        return self.stage.directory / "release"
+
+    def __enter__(self) -> KernelProcess:
+        environment = dict(os.environ)
+        if self.hold:
+            environment |= {
+                "SEAWALL_FAILPOINT": f"{HOLD_POINT}:hold",
+                "SEAWALL_FAILPOINT_REACHED": str(self.reached),
+                "SEAWALL_FAILPOINT_RELEASE": str(self.release),
+            }
+        log = (self.stage.directory / "kernel.log").open("ab")
+        begun = time.monotonic()
+        with log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "seawall.cli", "run", "--config", str(self.stage.configuration)],
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        wait_until(self._is_ready, READY_WAIT_S, "the kernel to be ready", self._died)
+        self.started_in_s = time.monotonic() - begun
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process = self._process
+        assert process is not None
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_WAIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _is_ready(self) -> bool:
+        url = f"http://127.0.0.1:{self.stage.health_port}/ready"
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                return bool(answer.status == 200)
+        return False
+
+    def _died(self) -> str | None:
+        assert self._process is not None
+        if self._process.poll() is None:
+            return None
+        return f"the kernel ended with {self._process.returncode}; see {self.stage.directory / 'kernel.log'}"
+
+
+def seawall(*arguments: str) -> None:
+    """Run one command of the program and insist that it succeeds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "seawall.cli", *arguments], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        what = f"`seawall {arguments[0]}` ended with {done.returncode}: {done.stderr.decode(errors='replace')[-400:]}"
+        raise RolloutError(what, "demo", "see the message")
+
+
+def wait_until(
+    holds: Callable[[], bool], wait_s: float, what: str, failed: Callable[[], str | None] = lambda: None
+) -> None:
+    """Look again and again, for at most `wait_s`."""
+    until_s = time.monotonic() + wait_s
+    while not holds():
+        failure = failed()
+        if failure is not None:
+            raise RolloutError(failure, "demo", "read the log")
+        if time.monotonic() > until_s:
+            raise RolloutError(
+                f"waited {wait_s:.0f} s for {what}", "demo", "read kernel.log in the demo's folder"
+            )
+        time.sleep(_POLL_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _scripted(key: Address, weth: Address, usdx: Address) -> str:
+    """Calls that must be refused, each by another guard."""
+    one_eth = 10**18
+    deposit = hex_text(encode_call("deposit()", ()))
+    swap = encode_call(
+        "swapExactETHForTokens(uint256,address[],address,uint256)", (0, [weth, usdx], key, _FOREVER_S)
+    )
+    steps: list[Mapping[str, object]] = [
+        {
+            "note": "wrap 9 ETH, more than one plan may pay out",
+            "target": "@weth", "calldata": deposit, "value_wei": str(9 * one_eth),
+        },
+        {
+            "note": "buy USDX at a price that the pool does not give, with no minimum",
+            "target": "@uniswap_v2_router",
+            "calldata": hex_text(swap),
+            "value_wei": str(one_eth),
+            "expected": [{"holder": "@key", "token": "@usdx", "change": str(3_000 * 10**6)}],
+        },
+        {
+            "note": "wrap 0.1 ETH, but only if the ETH price is younger than a second",
+            "target": "@weth", "calldata": deposit, "value_wei": str(one_eth // 10),
+            "oracle_feed": "@feed_eth_usd", "oracle_age_max_s": 1,
+        },
+        {
+            "note": "wrap 0.1 ETH, but only for a profit",
+            "target": "@weth", "calldata": deposit, "value_wei": str(one_eth // 10), "min_profit_wei": "1",
+        },
+        {
+            "note": "unwrap 100 WETH that the key does not have",
+            "target": "@weth",
+            "calldata": hex_text(encode_call("withdraw(uint256)", (100 * one_eth,))),
+        },
+    ]  # fmt: skip
+    return "".join(_toml_step(step) for step in steps)
+
+
+def _toml_step(step: Mapping[str, object]) -> str:
+    lines = ["[[strategies.settings.steps]]"]
+    for name, value in step.items():
+        if isinstance(value, list):
+            tables = (", ".join(f"{k} = {json.dumps(v)}" for k, v in table.items()) for table in value)
+            lines.append(f"{name} = [{', '.join(f'{{ {table} }}' for table in tables)}]")
+        else:
+            lines.append(f"{name} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n\n"
