@@ -55,7 +55,9 @@ def missing_tools() -> list[str]:
         )
     node = output_of("node", "--version")
     if node is None or int(node.lstrip("v").split(".")[0]) < NODE_MAJOR_MIN:
-        missing.append(f"Node.js {NODE_MAJOR_MIN} or newer: apt install nodejs, brew install node or nvm install --lts")
+        missing.append(
+            f"Node.js {NODE_MAJOR_MIN} or newer: apt install nodejs, brew install node or nvm install --lts"
+        )
     if output_of("npm", "--version") is None:
         missing.append("npm, which comes with Node.js: apt install npm")
     if output_of("cargo", "--version") is None or output_of("rustc", "--version") is None:
@@ -92,7 +94,16 @@ def install_packages() -> None:
     if is_fresh("packages", inputs):
         return
     say("Python packages")
-    pip = (str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "-c", str(constraints))
+    pip = (
+        str(PYTHON),
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+        "install",
+        "-c",
+        str(constraints),
+    )
     run(*pip, "--upgrade", "pip")
     run(*pip, "--group", "dev", *wanted)
     mark("packages", inputs)
@@ -108,7 +119,14 @@ def place_native_core() -> None:
     if not kept.exists():
         say("native core: building, a minute or two the first time")
         cargo_target = os.environ.get("CARGO_TARGET_DIR") or str(CACHE / "cargo")
-        maturin = (str(VENV / "bin" / "maturin"), "develop", "--quiet", "--release", "--skip-install", "--locked")
+        maturin = (
+            str(VENV / "bin" / "maturin"),
+            "develop",
+            "--quiet",
+            "--release",
+            "--skip-install",
+            "--locked",
+        )
         environment = {**os.environ, "CARGO_TARGET_DIR": cargo_target, "VIRTUAL_ENV": str(VENV)}
         run(*maturin, environment=environment)
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +175,9 @@ def install_project() -> None:
 
 def install_devnet_packages() -> None:
     devnet = ROOT / "devnet"
-    inputs = digest(devnet / "package.json", devnet / "package-lock.json", output_of("node", "--version") or "")
+    inputs = digest(
+        devnet / "package.json", devnet / "package-lock.json", output_of("node", "--version") or ""
+    )
     if (devnet / "node_modules").is_dir() and is_fresh("devnet", inputs):
         return
     say("devnet packages: anvil, forge, solc and the published contracts")
@@ -199,7 +219,9 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def run(*command: str, where: Path = ROOT, environment: dict[str, str] | None = None, quiet: bool = False) -> None:
+def run(
+    *command: str, where: Path = ROOT, environment: dict[str, str] | None = None, quiet: bool = False
+) -> None:
     sink = subprocess.DEVNULL if quiet else None
     done = subprocess.run(command, cwd=where, env=environment, stdout=sink, check=False)
     if done.returncode != 0:
