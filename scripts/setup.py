@@ -3,12 +3,13 @@
 
     python3 scripts/setup.py
 
-Every step keeps a stamp with the digest of what it was made from, so that a step runs again only when its inputs
-changed: the second run does nothing. The built native core is kept outside the clone as well, named by the digest of
-its sources and the compiler; another clone copies it. `SEAWALL_CACHE` moves that place (default ~/.cache/seawall).
+Every step keeps a stamp with the digest of what it was made from, so that a step runs again only when its
+inputs changed: the second run does nothing. The built native core is kept outside the clone as well, named by
+the digest of its sources and the compiler; another clone copies it. `SEAWALL_CACHE` moves that place (default
+~/.cache/seawall).
 
-Needs the standard library only, and starts on any Python 3, to be able to say that it is too old. Downloads come from
-wherever pip, npm and cargo are configured to look.
+Needs the standard library only, and starts on any Python 3, to be able to say that it is too old. Downloads
+come from wherever pip, npm and cargo are configured to look.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -50,8 +52,8 @@ def missing_tools() -> list[str]:
     missing = []
     if sys.version_info < PYTHON_MIN:
         missing.append(
-            f"Python 3.11 or newer (this is {sys.version.split()[0]}): apt install python3.11 python3.11-venv, "
-            "brew install python@3.11 or pyenv install 3.11; then make PYTHON=python3.11"
+            f"Python 3.11 or newer (this is {sys.version.split()[0]}): apt install python3.11 "
+            "python3.11-venv, brew install python@3.11 or pyenv install 3.11; then make PYTHON=python3.11"
         )
     node = output_of("node", "--version")
     if node is None or int(node.lstrip("v").split(".")[0]) < NODE_MAJOR_MIN:
@@ -83,14 +85,12 @@ def make_venv() -> None:
 
 def install_packages() -> None:
     """Runtime, extras and development packages, at the versions of constraints.txt."""
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = list(project["project"]["dependencies"])
-    for extra in project["project"].get("optional-dependencies", {}).values():
+    settings = project()
+    wanted = list(settings["project"]["dependencies"])
+    for extra in settings["project"].get("optional-dependencies", {}).values():
         wanted += extra
     constraints = ROOT / "constraints.txt"
-    inputs = digest(repr(sorted(wanted)), repr(project["dependency-groups"]), constraints)
+    inputs = digest(repr(sorted(wanted)), repr(settings["dependency-groups"]), constraints)
     if is_fresh("packages", inputs):
         return
     say("Python packages")
@@ -112,7 +112,7 @@ def install_packages() -> None:
 def place_native_core() -> None:
     """Copy the native core from the cache, or build it there first."""
     sources = [p for p in sorted((ROOT / "native").rglob("*")) if p.is_file() and "target" not in p.parts]
-    inputs = digest(output_of("rustc", "-vV") or "", *sources)
+    inputs = digest(output_of("rustc", "-vV") or "", repr(project()["tool"]["maturin"]), *sources)
     if EXTENSION.exists() and is_fresh("native", inputs):
         return
     kept = CACHE / "native" / f"{inputs}.so"
@@ -143,7 +143,8 @@ def place_native_core() -> None:
 def install_project() -> None:
     """Install the clone in editable form, with its command, without compiling anything.
 
-    maturin writes the metadata; a wheel of that metadata and a path file is what an editable build would yield.
+    maturin writes the metadata; a wheel of that metadata and a path file is what an editable build would
+    yield.
     """
     inputs = digest(ROOT / "pyproject.toml", str(ROOT))
     if is_fresh("project", inputs):
@@ -186,6 +187,12 @@ def install_devnet_packages() -> None:
     mark("devnet", inputs)
 
 
+def project() -> dict[str, Any]:
+    import tomllib  # not before the version of Python was looked at
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
 def digest(*inputs: str | Path) -> str:
     """Hex digest of texts, and of files with their names."""
     hasher = hashlib.sha256()
@@ -222,9 +229,9 @@ def say(text: str) -> None:
 def run(
     *command: str, where: Path = ROOT, environment: dict[str, str] | None = None, quiet: bool = False
 ) -> None:
-    sink = subprocess.DEVNULL if quiet else None
-    done = subprocess.run(command, cwd=where, env=environment, stdout=sink, check=False)
+    done = subprocess.run(command, cwd=where, env=environment, capture_output=quiet, text=True, check=False)
     if done.returncode != 0:
+        print(done.stderr or "", file=sys.stderr)
         sys.exit(f"setup: failed with {done.returncode}: {' '.join(command)}")
 
 
