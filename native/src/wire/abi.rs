@@ -12,6 +12,12 @@ use pyo3::types::{PyBool, PyBytes, PyInt, PyList, PyString, PyTuple};
 use crate::convert::{Address20, Data, Word, amount_of, bytes_to_int, number_to_python};
 use crate::errors::Fault;
 
+/// Longest type text: it bounds how deep a type can nest, and with it the stack that reading it takes.
+const TYPE_CHARS_MAX: usize = 1024;
+
+/// How much of a refused type is quoted [characters].
+const TYPE_CHARS_SHOWN: usize = 80;
+
 /// `types` of `values`, head and tail, as the arguments of a call.
 #[pyfunction]
 pub fn abi_encode(types: Vec<String>, values: &Bound<'_, PyAny>) -> PyResult<Data> {
@@ -68,19 +74,32 @@ fn parse_types(types: &[String]) -> Result<Vec<DynSolType>, Fault> {
 }
 
 fn parse_type(text: &str) -> Result<DynSolType, Fault> {
-    let parsed = DynSolType::parse(text).map_err(|error| {
+    if text.len() > TYPE_CHARS_MAX {
+        return Err(Fault::encoding(
+            format!("a type of {} characters", text.len()),
+            "",
+            format!("give at most {TYPE_CHARS_MAX}; deeper types cannot be read safely"),
+        ));
+    }
+    let refused = || {
+        let shown: String = text.chars().take(TYPE_CHARS_SHOWN).collect();
         Fault::encoding(
-            format!("{text:?} is not an ABI type: {error}"),
-            text,
+            format!("{shown:?} is not an ABI type"),
+            "",
             "write canonical Solidity types, such as uint256, address[] or (address,bytes)",
         )
-    })?;
+    };
+    // An empty tuple is no Solidity type, and an array of them would claim any length in no bytes.
+    if text.contains("()") {
+        return Err(refused());
+    }
+    let parsed = DynSolType::parse(text).map_err(|_| refused())?;
     // The crate writes one-element tuples in the Rust way.
     let canonical = parsed.sol_type_name().replace(",)", ")");
     if canonical != text {
         return Err(Fault::encoding(
             format!("{text:?} is not canonical"),
-            text,
+            "",
             format!("write {canonical}"),
         ));
     }

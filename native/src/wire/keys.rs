@@ -200,13 +200,9 @@ impl LocalKey {
     #[staticmethod]
     fn generate() -> Result<Self, Fault> {
         let mut secret = Secret::default();
-        loop {
-            random(secret.as_mut())?;
-            // One draw in 2^128 is no valid key.
-            if SecretKey::from_byte_array(*secret).is_ok() {
-                return Self::hold(&secret);
-            }
-        }
+        random(secret.as_mut())?;
+        // One draw in 2^128 is no valid key, and is refused like any other.
+        Self::hold(&secret)
     }
 
     /// Decrypts a version 3 keystore, without the GIL.

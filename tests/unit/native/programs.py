@@ -13,23 +13,23 @@ COINBASE = b"\xcb" * 20
 BASE_HASH = b"\xb1" * 32
 GAS_PRICE_WEI = 2 * 10**9
 
-# SSTORE(calldata[0], calldata[32])
+# writes its second word to the slot that its first word names
 STORE = bytes.fromhex("60203560003555" + "00")
-# return SLOAD(calldata[0])
+# returns the slot that its first word names
 LOAD = bytes.fromhex("6000355460005260206000f3")
-# return TLOAD(0) after which TSTORE(0, 1)
+# returns transient slot 0 as it was, then sets it to 1
 TRANSIENT = bytes.fromhex("5f5c5f5260015f5d60205ff3")
-# return BLOCKHASH(calldata[0])
+# returns the hash of the block that its first word names
 BLOCK_HASH = bytes.fromhex("600035405f5260205ff3")
-# for ever
+# never ends
 LOOP = bytes.fromhex("5b600056")
-# revert with the calldata
+# reverts with its calldata
 ECHO_REVERT = bytes.fromhex("365f5f37365ffd")
-# pass the value on to calldata[0]
+# passes its value on to the address in its first word
 FORWARD = bytes.fromhex("5f5f5f5f345f355af15000")
-# self-destruct to calldata[0]
+# destroys itself in favour of the address in its first word
 DESTROY = bytes.fromhex("5f35ff")
-# balance of the block's beneficiary
+# returns the balance of the block's beneficiary
 COINBASE_BALANCE = bytes.fromhex("41315f5260205ff3")
 
 

@@ -47,7 +47,7 @@ def compare(
     sender: bytes | None = None,
     hardfork: str = "cancun",
 ) -> CallResult:
-    """Sends it to anvil, then simulates it on the parent's state in the environment of the block it landed in."""
+    """Sends it, then simulates it on the parent's state in the environment of the block it landed in."""
     sender = sender or chain.accounts[0]
     nonce = chain.integer("eth_getTransactionCount", "0x" + sender.hex(), "latest")
     receipt = chain.send(sender, to, data, value_wei, gas_limit, GAS_PRICE_WEI)
