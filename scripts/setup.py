@@ -128,7 +128,7 @@ def place_native_core() -> None:
             "--locked",
         )
         environment = {**os.environ, "CARGO_TARGET_DIR": cargo_target, "VIRTUAL_ENV": str(VENV)}
-        run(*maturin, environment=environment)
+        run(*maturin, environment=environment, quiet=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         replace(EXTENSION, kept)
         by_age = sorted(kept.parent.glob("*.so"), key=lambda path: path.stat().st_mtime, reverse=True)
