@@ -6,14 +6,14 @@ VENV := .venv/bin
 CACHE := $(or $(SEAWALL_CACHE),$(HOME)/.cache/seawall)
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo
 FORGE := ../devnet/node_modules/.bin/forge
-CARGO_FLAGS := --manifest-path native/Cargo.toml --locked
 
-.PHONY: help setup demo test test-python test-contracts check bench clean
+.PHONY: help setup demo test test-python test-contracts bench clean
+.PHONY: check check-lint check-types check-imports check-native check-contracts
 
 help:
 	@echo "make demo            the main job on a local chain, with an account of what happened and why"
 	@echo "make test            all tests: Python, native core, contracts"
-	@echo "make check           linters, types, import direction, contract artifacts"
+	@echo "make check           linters, types, import direction, contract artifacts (make -k check: all of them)"
 	@echo "make bench           benchmarks"
 	@echo "make setup           only what the others do first"
 	@echo "make clean           remove what was made in this clone"
@@ -33,13 +33,23 @@ test-python: setup
 test-contracts: setup
 	cd contracts && $(FORGE) test
 
-check: setup
-	$(VENV)/ruff check
+check: check-lint check-types check-imports check-native check-contracts
+
+check-lint: setup
+	$(VENV)/ruff check --output-format concise
 	$(VENV)/ruff format --check
+
+check-types: setup
 	$(VENV)/mypy
+
+check-imports: setup
 	$(VENV)/lint-imports
+
+check-native: setup
 	cargo fmt --manifest-path native/Cargo.toml --check
-	cargo clippy --quiet $(CARGO_FLAGS) -- -D warnings
+	cargo clippy --quiet --manifest-path native/Cargo.toml --locked -- -D warnings
+
+check-contracts: setup
 	$(VENV)/python contracts/build.py --check
 
 bench: setup
