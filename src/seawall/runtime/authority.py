@@ -1,8 +1,8 @@
 """Authority inside a kernel: the latch decides, the ledger remembers, everybody is told.
 
-The latch (file, then flag) is what guards writes and needs nothing else. This module carries its changes into the
-ledger's controls, whose epoch fences commits: a candidate judged under another authority cannot commit.
-"""
+The latch (file, then flag) is what guards writes and needs nothing else. This module carries its changes
+into the ledger's controls, whose epoch fences commits: a candidate judged under another authority cannot
+commit."""
 
 from __future__ import annotations
 
@@ -55,17 +55,32 @@ class AuthorityKeeper:
             await self._record()
 
     def halt_for(self, alarm: IntegrityAlarm) -> None:
-        """Automation halts for one reason only: our ledger, our signed bytes and the chain contradict each other."""
+        """Automation halts for one reason only: our ledger, our signed bytes and the chain contradict each
+        other."""
         self.latch.lower(Authority.HALT, f"integrity alarm: {alarm}", "seawall")
 
     async def _record(self) -> None:
-        authority, reason, who, now_s = self.latch.authority, self.latch.reason, self.latch.who, self.clock.now_s()
+        authority, reason, who, now_s = (
+            self.latch.authority,
+            self.latch.reason,
+            self.latch.who,
+            self.clock.now_s(),
+        )
         current = await self.ledger.read(lambda tx: tx.controls.current(_SCOPE))
         epoch = current.epoch
         if current.authority is not authority or epoch == 0:
-            epoch = await self.ledger.write(lambda tx: tx.controls.set(_SCOPE, authority, reason or "start", who or "seawall", now_s))
+            epoch = await self.ledger.write(
+                lambda tx: tx.controls.set(_SCOPE, authority, reason or "start", who or "seawall", now_s)
+            )
             await self.ledger.write(
-                lambda tx: tx.events.append("authority", 0, _SCOPE, None, {"authority": authority.name, "reason": reason, "who": who}, now_s)
+                lambda tx: tx.events.append(
+                    "authority",
+                    0,
+                    _SCOPE,
+                    None,
+                    {"authority": authority.name, "reason": reason, "who": who},
+                    now_s,
+                )
             )
             _log.warning("authority", authority=authority.name, reason=reason, who=who)
         for desk in self.desks:

@@ -56,7 +56,7 @@ class ChainLoop:
     _lane_wakes: list[asyncio.Event] = field(default_factory=list)
     _retry: HeadChange | None = None
     _unseen: list[HeadChange] = field(default_factory=list)  # handled, and not yet told to the listeners
-    _pin_due: bool = False
+    _pin_due: bool = True
     _tend_due: bool = True
     _renewed_s: float = 0.0
 

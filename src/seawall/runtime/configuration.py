@@ -36,13 +36,7 @@ from seawall.runtime.sections import (
 from seawall.runtime.settings import Configuration
 from seawall.runtime.tables import Table
 
-__all__ = [
-    "CONFIGURATION_BYTES_MAX",
-    "CONFIGURATION_NAME",
-    "data_directory",
-    "load_configuration",
-    "render_template",
-]
+__all__ = ["CONFIGURATION_BYTES_MAX", "load_configuration", "render_template"]
 
 CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
 _TEMPLATE_NAME: Final = "template.toml"

@@ -80,8 +80,19 @@ async def _run(configuration: Configuration, latch: Latch, stop: _Stop) -> None:
     if not work.done():
         _log.info("stopping")
         work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    except BaseExceptionGroup as group:
+        error = _first_of(group)
+        _log.critical("kernel_failed", cause=str(error), exc_info=error)
+        raise error from None
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What broke first; its neighbours were only cancelled."""
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 class _Stop:
@@ -211,7 +222,7 @@ class Kernel:
             entropy=SystemEntropy(),
             offload=ThreadOffload(),
             metrics=metrics,
-            holder=f"{os.uname().nodename}:{os.getpid()}",
+            holder=self._holder(url),
             lease_ttl_s=self.configuration.kernel.lease_ttl_s,
         )
         chains = {}
@@ -249,6 +260,14 @@ class Kernel:
             emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
             poll_interval_s=settings.poll_interval_s,
         )
+
+    def _holder(self, url: str) -> str:
+        """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one is
+        the same holder and need not wait for a dead one's lease; on a shared database each process is its own.
+        """
+        machine = os.uname().nodename
+        own = self.configuration.kernel.data if url.startswith("sqlite") else os.getpid()
+        return f"{machine}:{own}"
 
     def _gate(self, settings: ChainSettings, keys: frozenset[Address]) -> Gate:
         chain_id = settings.network.chain_id

@@ -14,6 +14,7 @@ from seawall.chain.heads import HeadChange
 from seawall.ledger.rows import AttemptRow, EventData, InclusionRow, IntentRow, Leg, PostingEntry
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
+from seawall.primitives.bounds import HEADS_KEPT
 from seawall.primitives.errors import UnavailableError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
@@ -50,15 +51,18 @@ class Confirmer:
     accountant: Accountant
 
     async def load(self) -> None:
-        """Start-up: what is not settled, and which canonical block has it, as far as the ledger knows."""
+        """Start-up: the head that the ledger stands at, what is not settled, and which canonical block has it."""
         chain_id = self.desk.parts.network.chain_id
 
-        def read(tx: Transaction) -> tuple[list[AttemptRow], list[InclusionRow]]:
-            return tx.attempts.unsettled(chain_id), tx.inclusions.unsettled(chain_id)
+        def read(tx: Transaction) -> tuple[list[AttemptRow], list[InclusionRow], list[Block]]:
+            heads = tx.heads.recent(chain_id, HEADS_KEPT)
+            return tx.attempts.unsettled(chain_id), tx.inclusions.unsettled(chain_id), heads
 
-        attempts, inclusions = await self.desk.parts.ledger.read(read)
+        attempts, inclusions, heads = await self.desk.parts.ledger.read(read)
         self.desk.unsettled = {row.hash: row for row in attempts}
         self.desk.included = {row.attempt_hash: row.block_hash for row in inclusions if row.canonical}
+        self.desk.note_canonical(tuple(heads), ())
+        self.desk.head = heads[-1] if heads else None
 
     async def handle(self, change: HeadChange) -> None:
         """Take one head change into the ledger and the desk. Holds the desk's turn.
