@@ -3,16 +3,18 @@
 Limit: revm's own handler and database in a bare Rust loop on the same state, with nothing of ours. Peers: pyrevm, and
 the node's `eth_call` one by one and in batches of 100. Everything in one run, interleaved.
 
-A scenario is a transaction on a chain; `scenarios` is the place to add one.
+Router swaps run on a bare chain; the executor's call on the devnet, with everything that it will meet in production.
 """
 
 from __future__ import annotations
 
 import math
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyrevm
 
@@ -32,6 +34,12 @@ from bench.devchain import (
 from bench.rows import Row, best_rate
 from seawall.native import Evm, EvmTransaction, Execution, Missing, encode_call
 from seawall.native.limits import bench_bare_loop
+from seawall.primitives.units import Address
+from seawall.protocols.executor.encoding import Execution as PlanOfExecutor
+from seawall.protocols.executor.encoding import encode_operations
+from seawall.protocols.executor.operations import Flash, Loan, Measure, Measured, SwapV2, SwapV3
+from seawall.rollout.devnet import TRADERS, Devnet, DevnetSettings, Trader, running
+from seawall.rollout.devnet.steering import authorise
 
 RUNS = 200  # a slice of some 10 ms: short enough that some slices run undisturbed
 THREAD_RUNS = 1_000  # long enough that waking two threads does not count
@@ -40,19 +48,34 @@ ROUNDS = 40
 DEADLINE = 2**40
 GAS_PRICE_WEI = 3 * 10**9
 GAS_LIMIT = 500_000
+EXECUTOR_GAS_LIMIT = 3_000_000
 V2_SWAP = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
 V3_SWAP = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One transaction, simulated on the head's state and an overlay of itself."""
+    """One transaction, simulated on the head's state and an overlay of one other."""
 
     name: str
     order: EvmTransaction
+    overlay: EvmTransaction
 
 
-def scenarios(chain: DevChain, venues: Venues) -> list[Scenario]:
+def measure() -> list[Row]:
+    rows: list[Row] = []
+    with run_devchain() as chain:
+        for scenario in router_swaps(chain, deploy_venues(chain)):
+            rows += measure_scenario(chain, scenario)
+    with tempfile.TemporaryDirectory() as folder, running(DevnetSettings(Path(folder))) as devnet:
+        scenario = flash_arbitrage(devnet)
+        chain = DevChain(int(devnet.info.rpc_url.rpartition(":")[2]))
+        rows += measure_scenario(chain, scenario)
+        chain.close()
+    return rows
+
+
+def router_swaps(chain: DevChain, venues: Venues) -> list[Scenario]:
     owner = chain.accounts[0]
 
     def order(to: bytes, data: bytes) -> EvmTransaction:
@@ -60,29 +83,43 @@ def scenarios(chain: DevChain, venues: Venues) -> list[Scenario]:
 
     path = [venues.weth, venues.token]
     single = (venues.weth, venues.token, 3000, owner, DEADLINE, ETHER, 0, 0)
-    return [
-        Scenario(
-            "V2 router swap",
-            order(venues.v2_router, encode_call(V2_SWAP, [ETHER, 0, path, owner, DEADLINE])),
+    v2 = order(venues.v2_router, encode_call(V2_SWAP, [ETHER, 0, path, owner, DEADLINE]))
+    v3 = order(venues.v3_router, encode_call(V3_SWAP, [single]))
+    return [Scenario("V2 router swap", v2, overlay=v2), Scenario("V3 router swap", v3, overlay=v3)]
+
+
+def flash_arbitrage(devnet: Devnet) -> Scenario:
+    """A whole executor call: flash loan, V2 and V3 swaps, repayment and payment, across a 3 % gap."""
+    operator, book = TRADERS[2], devnet.book
+    authorise(devnet, operator, Address(b"\x77" * 20))
+    Trader(devnet).open_gap_v2("weth", "usdx", 300)
+    weth, usdx = book.address("weth"), book.address("usdx")
+    swaps = (
+        SwapV2(
+            book.address("uniswap_v2_factory"),
+            weth,
+            usdx,
+            10 * ETHER,
+            measure=(Measure("dollars", usdx),),
         ),
-        Scenario("V3 router swap", order(venues.v3_router, encode_call(V3_SWAP, [single]))),
-    ]
-
-
-def measure() -> list[Row]:
-    rows: list[Row] = []
-    with run_devchain() as chain:
-        venues = deploy_venues(chain)
-        for scenario in scenarios(chain, venues):
-            rows += measure_scenario(chain, scenario)
-    return rows
+        SwapV3(book.address("uniswap_v3_factory"), usdx, weth, 500, Measured("dollars")),
+    )
+    loan = Flash(book.address("balancer_vault"), (Loan(weth, 10 * ETHER),), swaps)
+    plan = PlanOfExecutor(encode_operations((loan,)), (), DEADLINE, 0, weth)
+    data = plan.calldata(intent_id=7, plan_digest=b"\x11" * 32, max_fee_wei=10**15)
+    executor = book.address("atomic_executor")
+    order = EvmTransaction(operator, executor, data, 0, EXECUTOR_GAS_LIMIT, GAS_PRICE_WEI)
+    # Not the plan itself: once it has landed, it cannot land again.
+    wrap = EvmTransaction(TRADERS[0], weth, encode_call("deposit()", ()), ETHER, GAS_LIMIT, GAS_PRICE_WEI)
+    return Scenario("flash arbitrage through the executor", order, overlay=wrap)
 
 
 def measure_scenario(chain: DevChain, scenario: Scenario) -> list[Row]:
     head, order = chain.head(), scenario.order
     evm = Evm(chain.chain_id)
     evm.pin(environment_of(head), head.hash)
-    while isinstance(pushed := evm.push_overlay(order), Missing):
+    without_overlay = simulate(chain, evm, head.number, [order])
+    while isinstance(pushed := evm.push_overlay(scenario.overlay), Missing):
         load_missing(chain, evm, pushed, head.number)
     execution = simulate(chain, evm, head.number, [order])
     assert execution.success, execution.transactions[0].failure
@@ -97,7 +134,7 @@ def measure_scenario(chain: DevChain, scenario: Scenario) -> list[Row]:
             read_everything(evm, order)
         return RUNS
 
-    by_pyrevm = pyrevm_runner(chain, head, order, execution)
+    by_pyrevm = pyrevm_runner(chain, head, order, without_overlay)
     contenders: dict[str, Callable[[], int]] = {
         "ours": ours,
         "read": ours_read,
@@ -121,11 +158,11 @@ def measure_scenario(chain: DevChain, scenario: Scenario) -> list[Row]:
         for _ in range(THREAD_RUNS):
             evm.run([order])
 
-    def bare() -> None:
+    def limit() -> None:
         bench_bare_loop(evm, order, THREAD_RUNS)
 
     # What this machine gives to two threads that share nothing, beside whatever else it does.
-    free = two_threads(bare)
+    free = two_threads(limit)
     return [
         Row(f"{name}: run", unit, best["ours"], peers, best["limit"]),
         Row(f"{name}: run, every result read into Python", unit, best["read"], peers, best["limit"]),
@@ -225,8 +262,7 @@ def pyrevm_runner(
         engine.revert(checkpoint)
         return answer
 
-    assert call() != b""
-    assert call() == call()
+    assert call() == execution.transactions[0].return_data
 
     def work() -> int:
         for _ in range(RUNS):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Literal, NoReturn, Protocol, TypeAlias, final
 
-AbiValue: TypeAlias = int | bool | bytes | str | list[AbiValue] | tuple[AbiValue, ...]
+AbiValue: TypeAlias = int | bool | bytes | str | Sequence[AbiValue]
 _AccessList: TypeAlias = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 
 class _DynamicFee(Protocol):

@@ -1,4 +1,7 @@
-"""Virtual time: an event loop whose clock jumps to the next timer as soon as nothing else is ready."""
+"""Virtual time: an event loop whose clock jumps to the next timer as soon as nothing else is ready.
+
+On it, machines: what a kernel knows of time, and what stops when a machine stops.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import asyncio
 import random
 import selectors
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
 
-__all__ = ["Stuck", "VirtualClock", "VirtualEntropy", "VirtualLoop"]
+__all__ = ["EPOCH_S", "Machine", "Stuck", "VirtualEntropy", "VirtualLoop", "Wall"]
 
 EPOCH_S = 1_800_000_000
 
@@ -60,20 +64,51 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.now_s
 
 
-class VirtualClock:
-    """The injected clock, on the loop's virtual time."""
+@dataclass(slots=True)
+class Wall:
+    """What clocks on walls show: virtual time, and by how much they are wrong at the moment."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
+    loop: VirtualLoop
+    skew_s: int = 0
+    stands_at_s: int | None = None  # a clock that has stopped shows this
 
     def now_s(self) -> int:
-        return EPOCH_S + int(self._loop.time())
+        if self.stands_at_s is not None:
+            return self.stands_at_s
+        return EPOCH_S + int(self.loop.time()) + self.skew_s
+
+
+class Machine:
+    """The computer that one kernel runs on. Fulfils `Clock`; while it is frozen, nothing on it goes on.
+
+    A frozen kernel is a process that was stopped (a long pause, a suspended machine), and does not know it.
+    Everything that leaves or enters a kernel waits here, so a freeze takes effect at any of its awaits.
+    """
+
+    def __init__(self, loop: VirtualLoop, wall: Wall, rng: random.Random) -> None:
+        self._loop, self._wall, self._rng = loop, wall, rng
+        self._running = asyncio.Event()
+        self._running.set()
+
+    def now_s(self) -> int:
+        return self._wall.now_s()
 
     def monotonic_s(self) -> float:
         return self._loop.time()
 
     async def sleep_s(self, duration_s: float) -> None:
         await asyncio.sleep(duration_s)
+        await self._running.wait()
+
+    async def delay(self, most_s: float) -> None:
+        """Something takes up to `most_s`."""
+        await self.sleep_s(self._rng.random() * most_s)
+
+    def freeze(self) -> None:
+        self._running.clear()
+
+    def thaw(self) -> None:
+        self._running.set()
 
 
 class VirtualEntropy:

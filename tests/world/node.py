@@ -1,8 +1,9 @@
 """A model of a node: a chain, a pool, and the ways in which both misbehave.
 
-The chain knows plain transfers and one kind of contract, the *coin*: an account whose code reverts in odd blocks, so that
-what simulated well may still fail. Blocks carry full copies of the small state, so that every pinned question has its
-exact answer and a reorg is a cut of the list. What leaves the pool is lost unless somebody sends it again.
+The chain knows plain transfers and one kind of contract, the *coin*: an account whose code reverts in odd
+blocks, so that what simulated well may still fail. Blocks carry full copies of the small state, so that every
+pinned question has its exact answer and a reorg is a cut of the list. What leaves the pool comes back if
+somebody sends it again: we, or whoever else still had it.
 
 Deliberately not here: gas markets beyond a base fee, uncles, logs.
 """
@@ -16,15 +17,17 @@ from typing import Any
 
 from seawall.native import DynamicFeeTransaction, decode_transaction, keccak256
 from seawall.primitives.errors import EndpointError
+from tests.world.faults import Faults
 from tests.world.loop import EPOCH_S, VirtualLoop
 
 __all__ = [
     "BLOCK_S",
+    "CHAIN_ID",
     "COIN",
     "COIN_CODE",
     "FINAL_DEPTH",
     "SAFE_DEPTH",
-    "Faults",
+    "Mined",
     "MinedBlock",
     "NodeModel",
     "Transaction",
@@ -78,31 +81,22 @@ class MinedBlock:
 
 
 @dataclass(slots=True)
-class Faults:
-    """Chances per occasion. `calm()` is a node that only does its work."""
-
-    answer_lost: float = 0.0
-    drop: float = 0.0
-    reorg: float = 0.0
-    reorg_forgets: float = 0.5
-    empty_block: float = 0.0
-    latency_s_max: float = 0.05
-
-    @staticmethod
-    def calm() -> Faults:
-        return Faults()
-
-
-@dataclass(slots=True)
 class NodeModel:
     loop: VirtualLoop
     rng: random.Random
     faults: Faults
     blocks: list[MinedBlock] = field(default_factory=list)
     pool: dict[bytes, Transaction] = field(default_factory=dict)
-    arrivals: list[tuple[float, Transaction]] = field(default_factory=list)
+    # What left the pool unmined, or was cut off with its block: others may still have it.
+    gone: dict[bytes, Transaction] = field(default_factory=dict)
+    # Calldata of what succeeded in a block that was canonical at that depth, at some time.
+    reached: tuple[set[bytes], set[bytes], set[bytes]] = field(default_factory=lambda: (set(), set(), set()))
+    landed_twice: list[bytes] = field(default_factory=list)
     reorgs: int = 0
+    _landed: set[bytes] = field(default_factory=set)  # calldata that succeeded on the canonical chain
     _by_hash: dict[bytes, MinedBlock] = field(default_factory=dict)
+    _places: dict[bytes, tuple[MinedBlock, int, Mined]] = field(default_factory=dict)
+    _decoded: dict[bytes, Transaction] = field(default_factory=dict)
 
     def start(self, balances: dict[bytes, int]) -> None:
         genesis = MinedBlock(0, keccak256(b"genesis"), bytes(32), EPOCH_S, _GWEI, (), dict(balances), {})
@@ -133,7 +127,9 @@ class NodeModel:
                 if one is not None:
                     mined.append(one)
                     del self.pool[transaction.hash]
-        self.pool = {h: t for h, t in self.pool.items() if t.fields.nonce >= nonces.get(t.sender, 0)}
+        for transaction in list(self.pool.values()):
+            if transaction.fields.nonce < nonces.get(transaction.sender, 0):
+                self._drop(transaction)
         timestamp_s = max(parent.timestamp_s + 1, EPOCH_S + int(self.loop.time()))
         seal = self.rng.randbytes(8) + b"".join(m.transaction.hash for m in mined)
         block_hash = keccak256(parent.hash + number.to_bytes(8, "big") + seal)
@@ -144,10 +140,13 @@ class NodeModel:
         )
 
     def misbehave(self) -> None:
-        """Between blocks: drop from the pool, or cut off the newest blocks and mine others."""
-        for tx_hash in list(self.pool):
+        """Between blocks: drop from the pool, hear of what was dropped, or cut off the newest blocks."""
+        for transaction in list(self.pool.values()):
             if self.rng.random() < self.faults.drop:
-                del self.pool[tx_hash]
+                self._drop(transaction)
+        for transaction in list(self.gone.values()):
+            if self.rng.random() < self.faults.gossip:
+                self.receive(transaction.raw)
         if self.rng.random() < self.faults.reorg and self.head.number > FINAL_DEPTH + 3:
             self.reorg(self.rng.randint(1, 3))
 
@@ -158,7 +157,12 @@ class NodeModel:
         forgets = self.rng.random() < self.faults.reorg_forgets
         for block in cut:
             for mined in block.transactions:
-                if not forgets:
+                del self._places[mined.transaction.hash]
+                if mined.status:
+                    self._landed.discard(mined.transaction.fields.data)
+                if forgets:
+                    self.gone[mined.transaction.hash] = mined.transaction
+                else:
                     self.pool.setdefault(mined.transaction.hash, mined.transaction)
         late = [] if self.rng.random() < 0.5 else list(self.pool.values())
         if late:
@@ -166,19 +170,14 @@ class NodeModel:
         for _ in range(depth):
             self.mine()
         for transaction in late:
-            self.receive(transaction.raw, record=False)
+            self.receive(transaction.raw)
         self.mine()
 
-    def receive(self, raw: bytes, *, record: bool = True) -> str | None:
+    def receive(self, raw: bytes) -> str | None:
         """Take signed bytes as a node would; answers an error text, or None."""
-        decoded = decode_transaction(raw)
-        fields, sender, tx_hash = decoded.fields, decoded.sender, decoded.hash
-        transaction = Transaction(tx_hash, raw, sender, fields)
-        if record:
-            self.arrivals.append((self.loop.time(), transaction))
-        if tx_hash in self.pool or any(
-            m.transaction.hash == tx_hash for b in self.blocks for m in b.transactions
-        ):
+        transaction = self._read(raw)
+        fields, sender = transaction.fields, transaction.sender
+        if transaction.hash in self.pool or transaction.hash in self._places:
             return "already known"
         if fields.nonce < self.head.nonces.get(sender, 0):
             return "nonce too low"
@@ -187,21 +186,12 @@ class NodeModel:
             return "insufficient funds for gas * price + value"
         for other in list(self.pool.values()):
             if (other.sender, other.fields.nonce) == (sender, fields.nonce):
-                needed = other.fields.max_fee_per_gas_wei * _REPLACEMENT_NUMERATOR // _REPLACEMENT_DENOMINATOR
-                tip = (
-                    other.fields.max_priority_fee_per_gas_wei
-                    * _REPLACEMENT_NUMERATOR
-                    // _REPLACEMENT_DENOMINATOR
-                )
-                if fields.max_fee_per_gas_wei < needed or fields.max_priority_fee_per_gas_wei < tip:
+                if not _may_replace(fields, other.fields):
                     return "replacement transaction underpriced"
-                del self.pool[other.hash]
-        self.pool[tx_hash] = transaction
+                self._drop(other)
+        self.pool[transaction.hash] = transaction
+        self.gone.pop(transaction.hash, None)
         return None
-
-    def _append(self, block: MinedBlock) -> None:
-        self.blocks.append(block)
-        self._by_hash[block.hash] = block
 
     def canonical(self, block_hash: bytes) -> bool:
         block = self._by_hash.get(block_hash)
@@ -211,10 +201,53 @@ class NodeModel:
             and self.blocks[block.number].hash == block_hash
         )
 
+    def block(self, block_hash: bytes) -> MinedBlock:
+        """Canonical or not."""
+        return self._by_hash[block_hash]
+
+    def find(self, tx_hash: bytes) -> tuple[MinedBlock, int, Mined] | None:
+        """The canonical block that has it, and where in it."""
+        return self._places.get(tx_hash)
+
+    def _read(self, raw: bytes) -> Transaction:
+        known = self._decoded.get(raw)
+        if known is None:
+            decoded = decode_transaction(raw)
+            known = self._decoded[raw] = Transaction(decoded.hash, raw, decoded.sender, decoded.fields)
+        return known
+
+    def _drop(self, transaction: Transaction) -> None:
+        del self.pool[transaction.hash]
+        self.gone[transaction.hash] = transaction
+
+    def _append(self, block: MinedBlock) -> None:
+        self.blocks.append(block)
+        self._by_hash[block.hash] = block
+        for index, mined in enumerate(block.transactions):
+            self._places[mined.transaction.hash] = (block, index, mined)
+            self.gone.pop(mined.transaction.hash, None)
+            data = mined.transaction.fields.data
+            if mined.status and data:
+                if data in self._landed:
+                    self.landed_twice.append(data)
+                self._landed.add(data)
+        for depth, reached in zip((0, SAFE_DEPTH, FINAL_DEPTH), self.reached, strict=True):
+            if depth < len(self.blocks):
+                older = self.blocks[-1 - depth].transactions
+                reached.update(m.transaction.fields.data for m in older if m.status)
+        if len(self.blocks) > FINAL_DEPTH:
+            self._forget_spent(self.blocks[-1 - FINAL_DEPTH].nonces)
+
+    def _forget_spent(self, nonces: dict[bytes, int]) -> None:
+        """What a final nonce has made impossible is of no interest to anybody."""
+        for tx_hash, transaction in list(self.gone.items()):
+            if transaction.fields.nonce < nonces.get(transaction.sender, 0):
+                del self.gone[tx_hash]
+
     # ------------------------------------------------------------------ JSON-RPC
 
     def answer(self, method: str, params: Sequence[Any]) -> object:
-        """The result of one call, as JSON would carry it. Raises `LookupError` for a block that is not canonical."""
+        """The result of one call, as JSON would carry it. `LookupError` for a block that is not canonical."""
         match method:
             case "eth_chainId":
                 return hex(CHAIN_ID)
@@ -279,14 +312,6 @@ class NodeModel:
             "blockHash": None if mined is None else "0x" + mined[0].hash.hex(),
         }
 
-    def find(self, tx_hash: bytes) -> tuple[MinedBlock, int, Mined] | None:
-        """The canonical block that has it."""
-        for block in reversed(self.blocks):
-            for index, mined in enumerate(block.transactions):
-                if mined.transaction.hash == tx_hash:
-                    return block, index, mined
-        return None
-
     def _receipt(self, tx_hash: bytes) -> object:
         found = self.find(tx_hash)
         if found is None:
@@ -313,6 +338,18 @@ class NodeModel:
             "gasUsedRatio": [0.5] * len(fees),
             "reward": [[hex(_GWEI // 100)]] * len(fees),
         }
+
+
+def _may_replace(new: DynamicFeeTransaction, old: DynamicFeeTransaction) -> bool:
+    """The clients' rule: a tenth more on both fee fields."""
+    pairs = (
+        (new.max_fee_per_gas_wei, old.max_fee_per_gas_wei),
+        (new.max_priority_fee_per_gas_wei, old.max_priority_fee_per_gas_wei),
+    )
+    return all(
+        offered_wei >= paid_wei * _REPLACEMENT_NUMERATOR // _REPLACEMENT_DENOMINATOR
+        for offered_wei, paid_wei in pairs
+    )
 
 
 def _execute(

@@ -1,57 +1,106 @@
-"""A strategy that asks for what the checker can recognise on chain: transfers whose calldata is their idempotency key."""
+"""A strategy that asks for what the checker can recognise on chain: transfers whose calldata is their idempotency key.
+
+Its state is the number of plans that it asked for, so that the checker sees whether plans and state were kept together.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from seawall.primitives.errors import StrategyError
 from seawall.primitives.levels import Finality, Priority
 from seawall.primitives.observations import Cause, Decision, Observation
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan
+from seawall.primitives.ports import Clock
 from seawall.primitives.units import NATIVE, Address
+from tests.world.faults import Faults
 from tests.world.node import CHAIN_ID, COIN
 
-__all__ = ["Asker"]
+__all__ = ["Asker", "Host"]
 
 _VALUE_WEI = 10**15
-_HUGE_WEI = 10**21
+_BIG_WEI = 10**18  # a few of these are more than a key has
+_HUGE_WEI = 10**21  # more than a key ever has
+_DEADLINES_S = (4, 20, 60, 120)
+_ANSWER_S_MAX = 2.0
 
 
 @dataclass(slots=True)
 class Asker:
-    """Fulfils `StrategyPort`. Pure but for `asking`, which the world turns off when chaos ends."""
+    """Pure but for `asking`, which the world turns off when chaos ends, and what it remembers for the checker."""
 
     name: str
     seed: int
     keys: tuple[Address, ...]
     asking: bool = True
+    told: set[tuple[str, str]] = field(default_factory=set)  # (key of a plan, state) of events that it was given
+    _plans: dict[str, list[Plan]] = field(default_factory=dict)  # what it ever proposed under a key
 
-    async def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
+    def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
+        for event in observation.intents:
+            self.told.add((event.idempotency_key, event.state.value))
         rng = random.Random(f"{self.seed}:{self.name}:{observation.seq}:{observation.block.hash.hex()}")
         if not self.asking or observation.cause is not Cause.HEAD or rng.random() < 0.4:
             return Decision(self.name, observation.seq, state_version)
         count = int.from_bytes(state, "big")
-        plans = tuple(
-            self._plan(rng, observation, f"{self.name}-{observation.seq}-{index}", count) for index in range(rng.randint(1, 3))
-        )
-        return Decision(self.name, observation.seq, state_version, plans, (count + len(plans)).to_bytes(8, "big"))
+        plans = [self._plan(rng, observation, index, count) for index in range(rng.randint(1, 3))]
+        count += len(plans)
+        if rng.random() < 0.15:
+            plans += self._accepted_before(rng)
+        return Decision(self.name, observation.seq, state_version, tuple(plans), count.to_bytes(8, "big"))
 
-    def _plan(self, rng: random.Random, observation: Observation, key: str, count: int) -> Plan:
-        kind = rng.random()
-        value_wei = _HUGE_WEI if kind < 0.08 else _VALUE_WEI * rng.randint(1, 50)
-        target = Address(COIN) if 0.08 <= kind < 0.25 else Address(bytes([0xA0 + rng.randint(0, 7)]) * 20)
-        guards = (GuardSpec("balance", (("min_wei", 10**30),)),) if 0.25 <= kind < 0.3 else ()
-        previous = f"{self.name}-{observation.seq - 1}-0"
-        return Plan(
+    def _accepted_before(self, rng: random.Random) -> list[Plan]:
+        """A plan that is known to have been accepted, asked for again: it must not count twice."""
+        known = sorted(
+            key for key, _ in self.told if len(self._plans[key]) == 1
+        )
+        return self._plans[rng.choice(known)] if known else []
+
+    def _plan(self, rng: random.Random, observation: Observation, index: int, count: int) -> Plan:
+        key = f"{self.name}-{observation.seq}-{index}"
+        kind, sender = rng.random(), rng.choice(self.keys)
+        value_wei = _VALUE_WEI * rng.randint(1, 50)
+        target = Address(bytes([0xA0 + rng.randint(0, 7)]) * 20)
+        guards: tuple[GuardSpec, ...] = ()
+        if kind < 0.08:
+            value_wei = _HUGE_WEI
+        elif kind < 0.25:
+            target = Address(COIN)
+        elif kind < 0.3:
+            guards = (GuardSpec("balance", (("min_wei", 10**30),)),)
+        elif kind < 0.5:  # between ourselves, so that the money stays and the next ones collide too
+            value_wei, target = _BIG_WEI * rng.randint(3, 9), rng.choice(self.keys)
+        plan = Plan(
             strategy=self.name,
             chain_id=CHAIN_ID,
-            key=rng.choice(self.keys),
+            key=sender,
             body=DirectBody(target, key.encode(), value_wei),
             accounting_token=NATIVE,
             idempotency_key=key,
-            deadline_s=observation.now_s + rng.choice((4, 20, 60, 120)),
+            deadline_s=observation.now_s + rng.choice(_DEADLINES_S),
             guards=guards,
             priority=rng.choice(list(Priority)),
-            depends_on=(previous,) if kind > 0.92 and count else (),
+            depends_on=(f"{self.name}-{observation.seq - 1}-0",) if kind > 0.88 and count else (),
             depends_finality=rng.choice(list(Finality)),
         )
+        proposed = self._plans.setdefault(key, [])
+        if plan not in proposed:
+            proposed.append(plan)
+        return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Fulfils `StrategyPort` for one kernel: the strategy answers after a while, or its process dies."""
+
+    asker: Asker
+    clock: Clock
+    faults: Faults
+    rng: random.Random
+
+    async def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
+        await self.clock.sleep_s(self.rng.random() * min(_ANSWER_S_MAX, 10 * self.faults.latency_s_max))
+        if self.rng.random() < self.faults.strategy_fails:
+            raise StrategyError("the host died", self.asker.name, "it is started again")
+        return self.asker.decide(observation, state, state_version)

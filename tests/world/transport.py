@@ -1,32 +1,37 @@
-"""JSON-RPC to the model, with latency and lost answers."""
+"""JSON-RPC to the model, with latency and lost answers; and an endpoint that at times serves another chain."""
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seawall.chain.rpc import Request, RpcError
 from seawall.primitives.errors import EndpointError
-from tests.world.node import NodeModel
+from tests.world.loop import Machine
+from tests.world.node import CHAIN_ID, NodeModel
 
-__all__ = ["ModelTransport"]
+__all__ = ["Impostor", "ModelTransport"]
 
 _NOT_FOUND = -32000
+_TURNS = 0.05  # chance per request that an impostor changes sides
 
 
 @dataclass(slots=True)
 class ModelTransport:
-    """Fulfils `RpcTransport`."""
+    """Fulfils `RpcTransport`. `before_await` is where the world may crash the kernel."""
 
     node: NodeModel
+    machine: Machine
     rng: random.Random
+    before_await: Callable[[str], None]
     label: str = "model"
     connects: int = 1
 
     async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
-        await asyncio.sleep(self.rng.random() * self.node.faults.latency_s_max)
+        self.before_await("world.rpc")
+        await self.machine.delay(self.node.faults.latency_s_max)
         if self.rng.random() < self.node.faults.answer_lost:
             raise EndpointError("the answer was lost", self.label, "ask again")
         return [self._one(request) for request in requests]
@@ -39,3 +44,40 @@ class ModelTransport:
             return self.node.answer(request.method, request.params)
         except LookupError as error:
             return RpcError(_NOT_FOUND, str(error), None)
+
+
+@dataclass(slots=True)
+class Impostor:
+    """Fulfils `RpcTransport`. On our chain it is a good endpoint; reconnected, it may be on another one."""
+
+    honest: ModelTransport
+    label: str = "impostor"
+    connects: int = 1
+    lies: bool = False
+
+    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
+        if self.honest.rng.random() < _TURNS:
+            self.connects += 1
+            self.lies = self.honest.node.faults.impostor and not self.lies
+        answers = await self.honest.send(requests)
+        return [_elsewhere(r, a) for r, a in zip(requests, answers, strict=True)] if self.lies else answers
+
+    async def close(self) -> None:
+        return
+
+
+def _elsewhere(request: Request, answer: object) -> object:
+    """What another chain would say: of the right form, and wrong."""
+    match request.method:
+        case "eth_chainId":
+            return hex(CHAIN_ID + 1)
+        case "eth_getTransactionCount":
+            return hex(7_777)
+        case "eth_getBalance":
+            return hex(10**30)
+        case "eth_getTransactionByHash" | "eth_getTransactionReceipt":
+            return None
+        case "eth_getBlockByNumber" | "eth_getBlockByHash" if isinstance(answer, dict):
+            block: dict[str, Any] = answer
+            return block | {"hash": "0x" + "ee" * 32, "transactions": []}
+    return answer

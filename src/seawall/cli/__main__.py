@@ -1,4 +1,4 @@
-"""`python -m seawall.cli`: the same as `seawall`, for whoever has the interpreter but not the script on the path."""
+"""`python -m seawall.cli`: the same as `seawall`, where the script is not on the path."""
 
 from __future__ import annotations
 

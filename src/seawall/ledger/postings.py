@@ -153,7 +153,7 @@ class Postings:
         return sum(record[0] for record in self._session.rows(_CHANGES, named))
 
     def booked(self, address: Account, token: Address) -> int:
-        """Everything canonical that was ever booked on it [smallest unit of token]. For reports: reads it all."""
+        """Everything canonical ever booked on it [smallest unit of token]. For reports: reads it all."""
         named = {"of": _stored(address), "in_token": token}
         return sum(record[0] for record in self._session.rows(_BOOKED, named))
 

@@ -1,7 +1,7 @@
 """Typed face of the Rust core, and the only importer of `seawall._native`.
 
-`errors` is the root of the error tree, `wire` signs and encodes, `evm` simulates; `limits` serves the benchmarks.
-Every call releases the GIL while it works and does no I/O, save reading or writing a password file when told to.
+`errors` is the root of the error tree, `wire` signs and encodes, `evm` simulates; `limits` serves the
+benchmarks. Long work runs without the GIL. Nothing does I/O, save reading or writing a password when told to.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from seawall.native.evm import (
     payload_digest,
 )
 from seawall.native.wire import (
+    AbiValue,
     AccessList,
     DecodedTransaction,
     DynamicFeeTransaction,
@@ -58,6 +59,7 @@ from seawall.native.wire import (
 
 __all__ = [
     "HARDFORKS",
+    "AbiValue",
     "AccessList",
     "AccountState",
     "AddressError",

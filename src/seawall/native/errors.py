@@ -1,8 +1,8 @@
 """Root of the error tree and the leaves that the native core raises.
 
-Every error carries three sentences: *what* was wrong, *where*, and what to do about it (*fix*). The whole tree is
-drawn in `seawall.primitives.errors`; only the root and the native leaves live here, because the native core is the
-lowest row of the house and raises them itself.
+Every error carries three sentences: *what* was wrong, *where*, and what to do about it (*fix*). The whole tree
+is drawn in `seawall.primitives.errors`; only the root and the native leaves live here, because the native core is
+the lowest row of the house and raises them itself.
 """
 
 from __future__ import annotations
@@ -26,15 +26,12 @@ class SeawallError(Exception):
     fix: str
 
     def __init__(self, what: str, where: str = "", fix: str = "") -> None:
-        super().__init__(what, where, fix)
+        place = f" (at {where})" if where else ""
+        remedy = f"; {fix}" if fix else ""
+        super().__init__(f"{what}{place}{remedy}")
         self.what = what
         self.where = where
         self.fix = fix
-
-    def __str__(self) -> str:
-        place = f" (at {self.where})" if self.where else ""
-        remedy = f"; {self.fix}" if self.fix else ""
-        return f"{self.what}{place}{remedy}"
 
 
 class NativeError(SeawallError):

@@ -1,13 +1,13 @@
 """Simulation on a pinned block: state in, answers out.
 
-Flow: `Evm.pin` a block, `load` what was fetched at its hash, `push_overlay` our unlanded attempts in commit order,
-`run` bundles. A run answers `Execution`, or `Missing` keys to fetch in one batch, load, and run again:
+Flow: `Evm.pin` a block, `load` what was fetched at its hash, `push_overlay` our unlanded attempts in commit
+order, `run` bundles. A run answers `Execution`, or `Missing` keys to fetch in one batch, load, and run again:
 
     while isinstance(answer := evm.run(transactions, probes), Missing):
         evm.load(*fetch(answer))          # the caller bounds the rounds
 
-Assumptions: what is loaded was read at the pinned hash; an account comes with its code hash, or its code, or b"" for
-none; an account that does not exist is loaded with zeros. The chain's EVM is the mainnet's of the named hardfork.
+Assumptions: what is loaded was read at the pinned hash; an account comes with its code hash, or its code, or b""
+for none; one that does not exist is loaded with zeros. The chain's EVM is the mainnet's of the named hardfork.
 
 Absent on purpose: fetching (no I/O here), fee estimates, and any default hardfork.
 """

@@ -1,16 +1,18 @@
 """The wire: hashing, ABI, local keys, and EIP-1559 transactions.
 
-Flow: `encode_call` makes calldata; `DynamicFeeTransaction` holds the fields; `LocalKey.sign_transactions` encodes,
-signs and hashes a batch without the GIL; `decode_transaction` reads raw bytes back and recovers the sender.
+Flow: `encode_call` makes calldata; `DynamicFeeTransaction` holds the fields; `LocalKey.sign_transactions`
+encodes, signs and hashes a batch without the GIL; `decode_transaction` reads raw bytes back and recovers the
+sender.
 
-Assumptions: addresses are `bytes` of 20, hashes `bytes` of 32, amounts `int` in wei. Texts become addresses once, at
-the edge, by `parse_address`. Only type-2 transactions exist here.
+Assumptions: addresses are `bytes` of 20, hashes `bytes` of 32, amounts `int` in wei. Texts become addresses once,
+at the edge, by `parse_address`. Only type-2 transactions exist here.
 
 Absent on purpose: a key or a password as Python bytes or text; nonces, fees and sending.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,6 +34,7 @@ from seawall._native import (
 )
 
 __all__ = [
+    "AbiValue",
     "AccessList",
     "DecodedTransaction",
     "DynamicFeeTransaction",
@@ -50,6 +53,9 @@ __all__ = [
     "signing_digest",
     "to_checksum",
 ]
+
+AbiValue: TypeAlias = "int | bool | bytes | str | Sequence[AbiValue]"
+"""What ABI types are made from: addresses are bytes of 20, arrays and tuples are lists or tuples."""
 
 AccessList: TypeAlias = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 """Pairs of (address, slots)."""

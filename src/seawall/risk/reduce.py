@@ -164,7 +164,8 @@ class ReduceRule:
             worst = max(worst, before - after)
         for holder in sorted(evidence.holders - read):
             if self._has_debt(evidence, holder) and self._receipt_falls(evidence, holder, changes):
-                why = f"{address_text(holder)} has debt, gives up a receipt token, and its health factor cannot be read"
+                who = address_text(holder)
+                why = f"{who} has debt and gives up a receipt token, and its health factor cannot be read"
                 return cannot_measure(name, evidence, 0, "wad", why)
         return below(name, evidence, worst, 0, "wad", "fall of a health factor of ours of")
 

@@ -51,7 +51,7 @@ class Confirmer:
     accountant: Accountant
 
     async def load(self) -> None:
-        """Start-up: the head that the ledger stands at, what is not settled, and which canonical block has it."""
+        """Start-up: the head of the ledger, what is not settled, and which canonical block has it."""
         chain_id = self.desk.parts.network.chain_id
 
         def read(tx: Transaction) -> tuple[list[AttemptRow], list[InclusionRow], list[Block]]:

@@ -7,7 +7,8 @@ slot that no canonical inclusion explains is tended:
     known to the node      wait; past its deadline, fill the nonce with a dearer transfer to ourselves
     verdict in force       write the same bytes
     verdict lapsed         judge the same payload anew; admitted: record the renewal and write the same bytes;
-                           refused or past its deadline: fill the nonce, and the intent ends cancelled when that is final
+                           refused or past its deadline: fill the nonce, and when that is final the intent
+                           ends cancelled
 
 Every older hash of a slot stays watched until the slot is final. Nothing here gives a nonce to an intent.
 """

@@ -39,7 +39,7 @@ acts = st.builds(
 
 def order_of(act: Act, chain: DevChain, venues: Venues) -> EvmTransaction:
     owner = chain.accounts[0]
-    path = [venues.weth, venues.token] if act.forward else [venues.token, venues.weth]
+    path = (venues.weth, venues.token) if act.forward else (venues.token, venues.weth)
     value = 0
     if act.kind == "v2":
         target, data = venues.v2_router, encode_call(SWAP, [act.amount, act.minimum, path, owner, 2**40])

@@ -6,13 +6,14 @@ import json
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import coincurve
-import eth_abi
-import eth_keyfile
 import pytest
+from eth_abi.abi import encode
 from eth_account import Account
-from eth_utils import to_checksum_address
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
+from eth_utils.address import to_checksum_address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,7 +50,7 @@ def password_of(text: bytes) -> Password:
 
 
 def key_of(secret: bytes) -> LocalKey:
-    sealed = eth_keyfile.create_keyfile_json(secret, b"pw", version=3, kdf="pbkdf2", iterations=1)
+    sealed = create_keyfile_json(secret, b"pw", version=3, kdf="pbkdf2", iterations=1)
     return LocalKey.from_keystore(json.dumps(sealed).encode(), password_of(b"pw"))
 
 
@@ -121,12 +122,12 @@ def test_checksum_is_that_of_eth_utils_and_reads_back(address: bytes) -> None:
     secret=secrets, password=st.binary(min_size=1, max_size=40).filter(lambda raw: not raw.endswith(b"\n"))
 )
 @pytest.mark.parametrize("kdf", ["scrypt", "pbkdf2"])
-def test_keystores_open_both_ways(kdf: str, secret: bytes, password: bytes) -> None:
-    theirs = eth_keyfile.create_keyfile_json(secret, password, version=3, kdf=kdf, iterations=16)
+def test_keystores_open_both_ways(kdf: Literal["scrypt", "pbkdf2"], secret: bytes, password: bytes) -> None:
+    theirs = create_keyfile_json(secret, password, version=3, kdf=kdf, iterations=16)
     key = LocalKey.from_keystore(json.dumps(theirs).encode(), password_of(password))
     assert to_checksum(key.address) == Account.from_key(secret).address
     ours = json.loads(key.to_keystore(password_of(password), **CHEAP))
-    assert eth_keyfile.decode_keyfile_json(ours, password) == secret
+    assert decode_keyfile_json(ours, password) == secret
     with pytest.raises(KeystoreError, match="does not open"):
         LocalKey.from_keystore(json.dumps(theirs).encode(), password_of(password + b"x"))
 
@@ -168,7 +169,7 @@ def nested(inner: st.SearchStrategy[tuple[str, object]]) -> st.SearchStrategy[tu
 def test_encoding_is_that_of_eth_abi_and_reads_back(pairs: list[tuple[str, object]]) -> None:
     types, values = [kind for kind, _ in pairs], [value for _, value in pairs]
     encoded = abi_encode(types, values)  # type: ignore[arg-type]
-    assert encoded == eth_abi.encode(types, values)
+    assert encoded == encode(types, values)
     assert abi_decode(types, encoded) == tuple(values)
 
 

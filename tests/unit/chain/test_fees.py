@@ -99,7 +99,8 @@ def test_base_fee_rises_by_an_eighth_a_block_at_most() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"priority_fee_floor_wei": -1}, {"priority_fee_floor_wei": 10**12}, {"max_fee_per_gas_ceiling_wei": 1},
+        {"priority_fee_floor_wei": -1}, {"priority_fee_floor_wei": 10**12},
+        {"max_fee_per_gas_ceiling_wei": 1},
         {"priority_percentile": 101}, {"validity_blocks": 0}, {"validity_blocks": 65},
     ],
 )  # fmt: skip
