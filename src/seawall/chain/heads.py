@@ -53,16 +53,9 @@ class HeadFollower:
     def __init__(self, client: ChainClient, clock: Clock, recent: Sequence[Block] = ()) -> None:
         """`recent` are the canonical heads known before, oldest first, as the ledger kept them."""
         self._where = f"chain {client.network.chain_id}"
-        for older, newer in pairwise(recent):
-            if newer.parent_hash != older.hash or newer.number != older.number + 1:
-                raise IntegrityAlarm(
-                    f"stored heads {older.number} and {newer.number} do not link",
-                    f"chain {client.network.chain_id}",
-                    "restore the ledger",
-                )
         self._client = client
         self._clock = clock
-        self._known: list[Block] = list(recent[-HEADS_KEPT:])
+        self._known: list[Block] = self._unbroken(recent)[-HEADS_KEPT:]
         self._safe_number = _UNKNOWN
         self._final_number = _UNKNOWN
         self._contradictions = 0
@@ -124,6 +117,20 @@ class HeadFollower:
         self._known = [*kept, *added][-HEADS_KEPT:]
         self._safe_number, self._final_number = moved or (self._safe_number, self._final_number)
         return HeadChange(added, removed, self._safe_number, self._final_number, skipped, self._clock.now_s())
+
+    def _unbroken(self, recent: Sequence[Block]) -> list[Block]:
+        """The newest stored heads without a gap between them; a gap is what was skipped before a stop."""
+        first = 0
+        for index, (older, newer) in enumerate(pairwise(recent), start=1):
+            if newer.number > older.number + 1:
+                first = index
+            elif newer.number <= older.number or newer.parent_hash != older.hash:
+                raise IntegrityAlarm(
+                    f"stored heads {older.number} and {newer.number} do not link",
+                    self._where,
+                    "restore the ledger",
+                )
+        return list(recent[first:])
 
     async def _newest(self) -> tuple[Block, Block | int | None, Block | int | None]:
         rule = self._client.network.finality

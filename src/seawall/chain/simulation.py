@@ -11,6 +11,7 @@ takes no round at all.
 Environment: number + 1, timestamp + block time, coinbase and gas limit of the base, its prevrandao in place
 of the unknown one, and by default the highest base fee that the next block can have.
 
+An overlay that could not be completed is never run on: until it is rebuilt, every run is stale.
 `UnavailableError` and `StaleError` are not refusals. Chains whose EVM is not modelled are refused when the
 simulator is made. One operation at a time: a lock keeps pin, overlay and runs apart. No result is cached.
 """
@@ -76,6 +77,7 @@ class Simulator:
         self._lock = asyncio.Lock()
         self._base: Block | None = None
         self._base_fee_wei = 0
+        self._complete = False  # the overlay holds all that was asked for
         self._loaded = _Loaded()
         self._used: set[_Call] = set()
         self._read_sets: OrderedDict[_Call, StateKeys] = OrderedDict()
@@ -93,6 +95,7 @@ class Simulator:
     async def pin(self, block: Block, next_base_fee_wei: int | None = None) -> None:
         """Make `block` the base: the overlay is empty afterwards. `StaleError` if the block is gone."""
         async with self._lock:
+            self._complete = False
             timestamp_s = block.timestamp_s + self._network.block_time_s
             self._base_fee_wei = (
                 highest_base_fee_after(block.base_fee_wei, 1)
@@ -113,19 +116,28 @@ class Simulator:
             used, self._used, self._loaded = self._used, set(), _Loaded()
             read_sets = [keys for call in used if (keys := self._read_sets.get(call)) is not None]
             await self._prefetch(reduce(StateKeys.union, read_sets, StateKeys()))
+            self._complete = True
 
     async def rebuild(self, entries: Sequence[Entry]) -> list[Execution]:
         """Make the overlay exactly `entries`, in the order given (commit order; nonce order inside a
         lane).
         """
+        assert len(entries) <= OVERLAY_MAX
         async with self._lock:
+            self._complete = False
             self._evm.reset_overlay()
-            return [await self._push(*entry) for entry in entries]
+            executions = [await self._push(*entry) for entry in entries]
+            self._complete = True
+            return executions
 
     async def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution:
         """Append one committed attempt. What it did is returned: one that fails still uses its nonce."""
         async with self._lock:
-            return await self._push(payload, nonce, fee_per_gas_wei)
+            self._require_complete()
+            self._complete = False
+            execution = await self._push(payload, nonce, fee_per_gas_wei)
+            self._complete = True
+            return execution
 
     async def run(
         self,
@@ -141,6 +153,7 @@ class Simulator:
         nothing.
         """
         async with self._lock:
+            self._require_complete()
             call = _call_of(payload)
             await self._prefetch_for(call)
             transaction = _transaction(payload, nonce, fee_per_gas_wei)
@@ -156,6 +169,7 @@ class Simulator:
         if not probes:
             return {}
         async with self._lock:
+            self._require_complete()
             await self._prefetch_for(_VIEWS)
             native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
             execution = await self._settled(lambda: self._evm.run([], native_probes, [], False))
@@ -172,10 +186,16 @@ class Simulator:
         self._remember(call, execution)
         return execution
 
-    async def _settled(self, work: Callable[[], Execution | Missing]) -> Execution:
-        """Run, fetch what was missed, run again."""
+    def _require_complete(self) -> None:
         if self._base is None:
             raise StaleError("no block is pinned", "simulation", "pin a head first")
+        if not self._complete:
+            raise StaleError(
+                "the overlay lacks attempts that could not be simulated", "simulation", "pin and rebuild"
+            )
+
+    async def _settled(self, work: Callable[[], Execution | Missing]) -> Execution:
+        """Run, fetch what was missed, run again."""
         for _ in range(MISSING_ROUNDS_MAX + 1):
             answer = await self._offload(work)
             if isinstance(answer, Execution):

@@ -235,6 +235,22 @@ async def test_final_block_off_the_branch_is_a_race_at_first_and_then_an_alarm()
         await follower.poll()
 
 
+async def test_stored_heads_before_a_gap_are_left_aside() -> None:
+    chain = ModelChain()
+    chain.grow(20)
+    follower = follower_of(chain)
+    early = await follower.poll()
+    chain.grow(HEADS_KEPT + 50)
+    late = await follower.poll()
+    assert early is not None
+    assert late is not None
+    reborn = follower_of(chain, [*early.added, *late.added])
+    chain.reorg(3, 4)
+    change = await reborn.poll()
+    assert change is not None
+    assert change.removed == tuple(reversed(late.added[-3:]))
+
+
 async def test_stored_heads_that_do_not_link_are_an_integrity_alarm() -> None:
     chain = ModelChain()
     chain.grow(10)

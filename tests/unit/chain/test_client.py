@@ -13,11 +13,12 @@ from seawall.chain.rpc import Request, RpcError, RpcPool
 from seawall.chain.simulation import Simulator
 from seawall.chain.state import StateKeys
 from seawall.primitives.blocks import LogFilter, Read
-from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBlockError
+from seawall.primitives.errors import EndpointError, StaleError, UnavailableError, UnknownBlockError
 from seawall.primitives.ports import InlineOffload, SystemClock
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import Address, Hash, hex_text
-from tests.builders.messages import block
+from seawall.primitives.verdicts import Payload
+from tests.builders.messages import ETHER, GWEI, KEY, block
 
 TARGET = Address(b"\x11" * 20)
 WORD = "0x" + "ab" * 32
@@ -146,6 +147,31 @@ async def test_simulation_over_an_endpoint_without_state_is_unavailable() -> Non
     await simulator.pin(block(100))
     with pytest.raises(UnavailableError, match="internal error"):
         await simulator.view([Probe("a", TARGET, b"")])
+
+
+async def test_overlay_that_could_not_be_completed_is_not_run_on() -> None:
+    dead = False
+
+    def answer(method: str, params: tuple[object, ...]) -> object:
+        if dead:
+            return RpcError(-32603, "internal error")
+        return {"eth_getBalance": hex(ETHER), "eth_getTransactionCount": "0x0"}.get(method, "0x")
+
+    client, _ = client_of(answer)
+    simulator = Simulator(client, NETWORKS[31_337], InlineOffload())
+    payload = Payload(31_337, KEY, TARGET, b"", 1, 21_000)
+    await simulator.pin(block(100))
+    dead = True
+    with pytest.raises(UnavailableError):
+        await simulator.rebuild([(payload, 0, 10 * GWEI)])
+    dead = False
+    for attempt in (simulator.run(payload, 1, 10 * GWEI), simulator.push(payload, 1, 10 * GWEI)):
+        with pytest.raises(StaleError, match="overlay"):
+            await attempt
+    with pytest.raises(StaleError, match="overlay"):
+        await simulator.view([Probe("a", TARGET, b"")])
+    await simulator.rebuild([(payload, 0, 10 * GWEI)])
+    assert (await simulator.run(payload, 1, 10 * GWEI)).success
 
 
 @pytest.mark.parametrize("chain_id", [10, 137, 138, 8_453, 42_161, 651_940])
