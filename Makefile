@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv/bin
 CACHE := $(or $(SEAWALL_CACHE),$(HOME)/.cache/seawall)
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo
+# make bench BENCH=wire measures one part.
+BENCH ?= evm ledger wire
 FORGE := ../devnet/node_modules/.bin/forge
 
 .PHONY: help setup demo test test-python test-contracts bench clean
@@ -53,7 +55,7 @@ check-contracts: setup
 	$(VENV)/python contracts/build.py --check
 
 bench: setup
-	$(VENV)/python -m bench
+	@for name in $(BENCH); do $(VENV)/python -m bench $$name || exit 1; done
 
 clean:
 	rm -rf .venv devnet/node_modules devnet/build contracts/out contracts/cache dist

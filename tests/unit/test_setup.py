@@ -1,0 +1,83 @@
+"""The set-up script, without installing anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "setup.py"
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module, whose clone is an empty folder."""
+    spec = importlib.util.spec_from_file_location("seawall_setup", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "STAMPS", tmp_path / "stamps")
+    return module
+
+
+def test_missing_tools_are_all_named_with_the_way_to_get_them(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    command = [sys.executable, str(SCRIPT)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for tool, way in (("Node.js", "apt install nodejs"), ("npm", "apt install npm"), ("Rust", "rustup")):
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith(f"  - {tool}")]
+        assert way in line
+
+
+def test_old_python_is_named(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "PYTHON_MIN", (4, 0))
+    assert any(line.startswith("Python 3.11 or newer (this is ") for line in setup.missing_tools())
+
+
+def test_step_is_fresh_until_its_inputs_change(setup: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "inputs.txt"
+    file.write_text("one")
+    first = setup.digest("compiler 1", file)
+    assert not setup.is_fresh("step", first)
+    setup.mark("step", first)
+    assert setup.is_fresh("step", first)
+    file.write_text("two")
+    assert not setup.is_fresh("step", setup.digest("compiler 1", file))
+    file.write_text("one")
+    assert setup.is_fresh("step", setup.digest("compiler 1", file))
+    assert not setup.is_fresh("step", setup.digest("compiler 2", file))
+
+
+def test_moved_bytes_between_files_change_the_digest(setup: ModuleType, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("ab")
+    two.write_text("c")
+    before = setup.digest(one, two)
+    one.write_text("a")
+    two.write_text("bc")
+    assert setup.digest(one, two) != before
+
+
+def test_replaced_file_stays_whole_for_whoever_has_it_open(setup: ModuleType, tmp_path: Path) -> None:
+    old, new = tmp_path / "core.so", tmp_path / "new.so"
+    old.write_bytes(b"old")
+    new.write_bytes(b"new")
+    with old.open("rb") as held:
+        setup.replace(new, old)
+        assert held.read() == b"old"
+    assert old.read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["core.so", "new.so"]
+
+
+def test_failing_command_ends_set_up_with_its_name(setup: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="failed with 3"):
+        setup.run(sys.executable, "-c", "raise SystemExit(3)")
