@@ -1,11 +1,11 @@
-"""A bare anvil with the true Uniswap contracts, and state for `Evm`: for benchmarks and the native core's tests.
+"""A bare anvil with the true Uniswap contracts, and state for `Evm`: for benchmarks and native tests.
 
-Flow: `run_devchain` runs the pinned anvil on a free loopback port; `deploy_venues` puts WETH, a token, and funded
-pools of both on Uniswap V2 and V3 there, from the published npm artifacts; `simulate` runs a bundle in an `Evm`,
-loading what is missing from the node at one block, until it is an execution.
+Flow: `run_devchain` runs the pinned anvil on a free loopback port; `deploy_venues` puts WETH, a token,
+and funded pools of both on Uniswap V2 and V3 there, from the published npm artifacts; `simulate` runs a
+bundle in an `Evm`, loading what is missing from the node at one block, until it is an execution.
 
-Assumptions: `npm ci` ran in devnet/. Nothing of the product's own chain access is used, so that the native core
-is tested and measured alone.
+Assumptions: `npm ci` ran in devnet/. Nothing of the product's own chain access is used, so that the
+native core is tested and measured alone.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ class Venues:
 
 
 def deploy_venues(chain: DevChain) -> Venues:
-    """WETH, one token, and a funded pool of both on Uniswap V2 and on V3; account 0 has approved everything."""
+    """WETH, one token, a funded pool of both on Uniswap V2 and on V3; account 0 has approved everything."""
     owner = chain.accounts[0]
     weth = chain.deploy(Contract.published("canonical-weth/build/contracts/WETH9.json"))
     supply = abi_encode(["uint256"], [10**30])

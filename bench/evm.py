@@ -1,9 +1,10 @@
 """Simulations per second, with logs, token flows, read set and overlay on.
 
-Limit: revm's own handler and database in a bare Rust loop on the same state, with nothing of ours. Peers: pyrevm, and
-the node's `eth_call` one by one and in batches of 100. Everything in one run, interleaved.
+Limit: revm's own handler and database in a bare Rust loop on the same state, with nothing of ours. Peers:
+pyrevm, and the node's `eth_call` one by one and in batches of 100. Everything in one run, interleaved.
 
-Router swaps run on a bare chain; the executor's call on the devnet, with everything that it will meet in production.
+Router swaps run on a bare chain; the executor's call on the devnet, with everything that it will meet in
+production.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from bench.devchain import (
     unhex,
 )
 from bench.rows import Row, best_rate
-from seawall.native import Evm, EvmTransaction, Execution, Missing, encode_call
+from seawall.native import Bundle, Evm, EvmTransaction, Execution, Missing, encode_call
 from seawall.native.limits import bench_bare_loop
 from seawall.primitives.units import Address
 from seawall.protocols.executor.encoding import Execution as PlanOfExecutor
@@ -134,10 +135,12 @@ def measure_scenario(chain: DevChain, scenario: Scenario) -> list[Row]:
             read_everything(evm, order)
         return RUNS
 
+    bundles = [Bundle([order])] * RUNS
     by_pyrevm = pyrevm_runner(chain, head, order, without_overlay)
     contenders: dict[str, Callable[[], int]] = {
         "ours": ours,
         "read": ours_read,
+        "many": lambda: len(evm.run_many(bundles)),
         "pyrevm": by_pyrevm,
         "one": lambda: node_calls(chain, order, 1),
         "batch": lambda: node_calls(chain, order, 100),
@@ -166,6 +169,12 @@ def measure_scenario(chain: DevChain, scenario: Scenario) -> list[Row]:
     return [
         Row(f"{name}: run", unit, best["ours"], peers, best["limit"]),
         Row(f"{name}: run, every result read into Python", unit, best["read"], peers, best["limit"]),
+        Row(
+            f"{name}: run_many on all cores",
+            unit,
+            best["many"],
+            {"anvil eth_call in batches of 100": best["batch"]},
+        ),
         Row(f"{name}: two threads against one", "x", two_threads(many), {}, free),
     ]
 
@@ -231,15 +240,12 @@ def pyrevm_runner(
     for address in {*execution.read_set.accounts, head.coinbase}:
         text = "0x" + address.hex()
         balance, nonce, code = chain.batch(
-            [
-                (method, [text, tag])
-                for method in ("eth_getBalance", "eth_getTransactionCount", "eth_getCode")
-            ]
+            [(method, [text, tag]) for method in ("eth_getBalance", "eth_getTransactionCount", "eth_getCode")]
         )
         assert isinstance(balance, str)
         assert isinstance(nonce, str)
-        info = pyrevm.AccountInfo(balance=int(balance, 16), nonce=int(nonce, 16), code=unhex(code))
-        engine.insert_account_info(text, info)
+        engine.insert_account_info(text, pyrevm.AccountInfo(nonce=int(nonce, 16), code=unhex(code)))
+        engine.set_balance(text, int(balance, 16))
     for address, slot in execution.read_set.slots:
         text = "0x" + address.hex()
         value = chain.request("eth_getStorageAt", text, "0x" + slot.hex(), tag)

@@ -1,6 +1,7 @@
 """Encoding, signing and hashing EIP-1559 transactions, one thread.
 
-Limit: libsecp256k1 and one Keccak in a bare Rust loop. Peer: eth-account, which signs with coincurve when installed.
+Limit: libsecp256k1 and one Keccak in a bare Rust loop. Peer: eth-account, which signs with coincurve when
+installed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Root of the error tree and the leaves that the native core raises.
 
-Every error carries three sentences: *what* was wrong, *where*, and what to do about it (*fix*). The whole tree
-is drawn in `seawall.primitives.errors`; only the root and the native leaves live here, because the native core is
-the lowest row of the house and raises them itself.
+Every error carries three sentences: *what* was wrong, *where*, and what to do about it (*fix*). The whole
+tree is drawn in `seawall.primitives.errors`; only the root and the native leaves live here, because the
+native core is the lowest row of the house and raises them itself.
 """
 
 from __future__ import annotations

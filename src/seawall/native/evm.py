@@ -6,8 +6,9 @@ order, `run` bundles. A run answers `Execution`, or `Missing` keys to fetch in o
     while isinstance(answer := evm.run(transactions, probes), Missing):
         evm.load(*fetch(answer))          # the caller bounds the rounds
 
-Assumptions: what is loaded was read at the pinned hash; an account comes with its code hash, or its code, or b""
-for none; one that does not exist is loaded with zeros. The chain's EVM is the mainnet's of the named hardfork.
+Assumptions: what is loaded was read at the pinned hash; an account comes with its code hash, or its code,
+or b"" for none; one that does not exist is loaded with zeros. The chain's EVM is the mainnet's of the
+named hardfork.
 
 Absent on purpose: fetching (no I/O here), fee estimates, and any default hardfork.
 """

@@ -4,8 +4,8 @@ Flow: `encode_call` makes calldata; `DynamicFeeTransaction` holds the fields; `L
 encodes, signs and hashes a batch without the GIL; `decode_transaction` reads raw bytes back and recovers the
 sender.
 
-Assumptions: addresses are `bytes` of 20, hashes `bytes` of 32, amounts `int` in wei. Texts become addresses once,
-at the edge, by `parse_address`. Only type-2 transactions exist here.
+Assumptions: addresses are `bytes` of 20, hashes `bytes` of 32, amounts `int` in wei. Texts become
+addresses once, at the edge, by `parse_address`. Only type-2 transactions exist here.
 
 Absent on purpose: a key or a password as Python bytes or text; nonces, fees and sending.
 """

@@ -78,8 +78,10 @@ def test_signature_that_is_not_canonical_is_refused(signature: str) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["", "uint", "int", "uint7", "uint264", "bytes33", "bytes0", "()", "()[]", "(uint8,)", "uint256[0]", "word"]
-    + ["(" * 400 + ")" * 400, "(" * 50_000 + ")" * 50_000, "uint256" + "[]" * 50_000],
+    [
+        *("", "uint", "int", "uint7", "uint264", "bytes33", "bytes0", "()", "()[]", "(uint8,)", "uint256[0]"),
+        *("word", "(" * 400 + ")" * 400, "(" * 50_000 + ")" * 50_000, "uint256" + "[]" * 50_000),
+    ],
 )
 def test_type_that_is_none_is_refused_however_deep_it_claims_to_nest(kind: str) -> None:
     with pytest.raises(EncodingError):
@@ -88,7 +90,9 @@ def test_type_that_is_none_is_refused_however_deep_it_claims_to_nest(kind: str) 
         abi_encode([kind], [()])
 
 
-@pytest.mark.parametrize("kind", ["uint256[1000000000]", "uint256[99999][99999]", "bytes[18446744073709551615]"])
+@pytest.mark.parametrize(
+    "kind", ["uint256[1000000000]", "uint256[99999][99999]", "bytes[18446744073709551615]"]
+)
 def test_array_type_of_absurd_size_takes_no_memory(kind: str) -> None:
     with pytest.raises(EncodingError):
         abi_decode([kind], bytes(64))
