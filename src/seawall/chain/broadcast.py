@@ -249,9 +249,7 @@ class _Sender:
         return None
 
     def _send_request(self, entries: list[_Entry]) -> None:
-        """Write one request and take in its answers. Returns with entries open if a look refused one of
-        them.
-        """
+        """Write one request and take in its answers. Entries stay open if a look refused one of them."""
         connection, reused = self._connected()
         request = _request_of(self._endpoint, entries)
         _before_write.hit()
@@ -268,9 +266,7 @@ class _Sender:
         _take_in(entries, status, body, self._endpoint)
 
     def _send_pieces(self, connection: Connection, request: memoryview, entries: list[_Entry]) -> bool:
-        """Send all of `request`. False if a look refused an entry; then an unfinished request's connection
-        is gone.
-        """
+        """Send all of `request`. False if a look refused an entry; a request begun is then cut off."""
         deadline_s = self._clock.monotonic_s() + WRITE_TIMEOUT_S
         sent = 0
         while sent < len(request):

@@ -161,9 +161,7 @@ class ChainClient:
         ]
 
     async def receipts(self, hashes: Sequence[Hash]) -> list[Receipt | None]:
-        """Receipts in order; None for what is in no block. Their block may be reorged away: compare its
-        hash.
-        """
+        """Receipts in order; None for what is in no block. Their block may go again: compare its hash."""
         requests = [Request("eth_getTransactionReceipt", (hex_text(h),)) for h in hashes]
         answers = await self.pool.batch(requests) if requests else []
         receipts = [_receipt(_value("eth_getTransactionReceipt", answer)) for answer in answers]
@@ -195,9 +193,7 @@ class ChainClient:
         return found
 
     async def fee_history(self, newest_number: int, blocks: int, percentile: int) -> FeeHistory:
-        """Base fees up to and after `newest_number`, with the priority fee paid at `percentile` of each
-        block's gas.
-        """
+        """Base fees up to and after `newest_number`; priority fees at `percentile` of each block's gas."""
         assert 0 < blocks <= FEE_HISTORY_BLOCKS_MAX
         assert 0 <= percentile <= 100
         value = await self.pool.call("eth_feeHistory", hex(blocks), hex(newest_number), [percentile])
@@ -218,9 +214,7 @@ class ChainClient:
         return state_from(keys, await self.pool.batch(requests, pinned=True) if requests else [])
 
     async def block_hashes(self, numbers: Sequence[int], block: Block) -> list[tuple[int, Hash]]:
-        """Hashes of ancestors of `block`, found by number and checked to link to it; as BLOCKHASH would
-        answer.
-        """
+        """Hashes of ancestors of `block` as BLOCKHASH answers; by number, and checked to link to it."""
         wanted = sorted(n for n in set(numbers) if block.number - BLOCKHASH_DEPTH_MAX <= n <= block.number)
         if not wanted:
             return []

@@ -78,9 +78,7 @@ class HeadFollower:
         return any(block.hash == block_hash for block in self._known)
 
     async def poll(self) -> HeadChange | None:
-        """The next change, or None. None too while the chain moves as it is read; the next poll sees it
-        settled.
-        """
+        """The next change, or None; None too while the chain moves as it is read."""
         try:
             change = await self._poll()
         except StaleError as error:
@@ -146,9 +144,7 @@ class HeadFollower:
         return head, safe, final
 
     async def _branch_to(self, head: Block) -> list[Block]:
-        """Blocks up to `head`, oldest first, down to one whose parent is known, or as far as the bounds
-        allow.
-        """
+        """Blocks up to `head`, oldest first, from one whose parent is known, or as far as bounds allow."""
         tip = self._known[-1]
         branch = [head]
         first_wanted = max(tip.number + 1, head.number - HEADS_KEPT + 1)
@@ -244,9 +240,7 @@ class HeadFollower:
         added: tuple[Block, ...],
         head: Block,
     ) -> bool:
-        """False if the safe or final block reported is not on the branch of `head`; an alarm if that
-        lasts.
-        """
+        """False if the safe or final block is not on the branch of `head`; an alarm if that lasts."""
         gone = {block.hash for block in removed}
         canonical = {block.number: block.hash for block in (*self._known, *added) if block.hash not in gone}
         if all(not isinstance(b, Block) or canonical.get(b.number, b.hash) == b.hash for b in reported):

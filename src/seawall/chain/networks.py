@@ -43,9 +43,7 @@ class L2Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FinalityRule:
-    """How the node's view maps onto safe and final: a block tag to ask for, or a depth behind the head
-    [blocks].
-    """
+    """How safe and final are found: a block tag to ask for, or a depth behind the head [blocks]."""
 
     safe: str | int = "safe"
     final: str | int = "finalized"
@@ -250,9 +248,7 @@ def hardfork_at(network: Network, timestamp_s: int) -> str:
 
 
 def require_local_judge(network: Network) -> None:
-    """Raise unless the native EVM models this chain: a wrong gas rule or precompile would be judged as
-    truth.
-    """
+    """Raise unless the native EVM models this chain; a wrong gas rule would be judged as truth."""
     if network.l2_kind is not None:
         raise UnavailableError(
             f"the EVM of {network.name} ({network.l2_kind}) is not modelled, no remote judge is configured",

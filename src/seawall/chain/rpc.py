@@ -105,9 +105,7 @@ class RpcError:
 
 
 class RpcTransport(Protocol):
-    """One endpoint. `connects` counts the connections made so far: a change of it asks for a new chain-id
-    check.
-    """
+    """One endpoint. `connects` counts connections made: a change of it asks for a new chain-id check."""
 
     @property
     def label(self) -> str: ...
@@ -237,9 +235,7 @@ class RpcPool:
         return self._chain_id
 
     async def check(self) -> None:
-        """At start: a wrong chain on *any* endpoint is raised; dead endpoints are tolerated while one is
-        alive.
-        """
+        """At start: a wrong chain on *any* endpoint is raised; dead ones are tolerated while one is alive."""
         last: EndpointError | None = None
         alive = 0
         for member in self._members:
@@ -346,9 +342,7 @@ class RpcPool:
             )
 
     def _ranked(self) -> list[_Member]:
-        """In the order given; those that rest after them, soonest first; one of another chain last. One
-        alone: twice.
-        """
+        """As given; those that rest later, soonest first; one of another chain last. One alone: twice."""
         now_s = self._clock.monotonic_s()
         ranked = sorted(
             self._members, key=lambda member: (member.serves_other, max(member.rests_until_s - now_s, 0.0))

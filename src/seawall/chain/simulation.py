@@ -64,9 +64,7 @@ Entry = tuple[Payload, int, int]
 
 
 class Simulator:
-    """One chain's EVM. `rounds` counts the fetches that runs had to wait for, `prefetches` those made
-    ahead.
-    """
+    """One chain's EVM. `rounds` counts fetches that runs waited for, `prefetches` those made ahead."""
 
     def __init__(self, client: ChainClient, network: Network, offload: Offload) -> None:
         require_local_judge(network)
@@ -119,9 +117,7 @@ class Simulator:
             self._complete = True
 
     async def rebuild(self, entries: Sequence[Entry]) -> list[Execution]:
-        """Make the overlay exactly `entries`, in the order given (commit order; nonce order inside a
-        lane).
-        """
+        """Make the overlay exactly `entries`, in commit order (nonce order inside a lane)."""
         assert len(entries) <= OVERLAY_MAX
         async with self._lock:
             self._complete = False
@@ -149,9 +145,7 @@ class Simulator:
         *,
         trace: bool = False,
     ) -> Execution:
-        """Exactly this payload on base and overlay, paying `fee_per_gas_wei`, then the probes. Changes
-        nothing.
-        """
+        """Exactly this payload on base and overlay, paying `fee_per_gas_wei`, then the probes."""
         async with self._lock:
             self._require_complete()
             call = _call_of(payload)

@@ -55,9 +55,7 @@ def request_head(endpoint: Endpoint, body_bytes: int) -> bytes:
 
 
 class Connection:
-    """One connection to one endpoint. Every method but `send` may wait, up to its deadline; failures are
-    `EndpointError`.
-    """
+    """One connection. Every method but `send` may wait, up to its deadline, or raise `EndpointError`."""
 
     def __init__(self, endpoint: Endpoint, stream: socket.socket, clock: Clock) -> None:
         self._endpoint = endpoint
@@ -106,9 +104,7 @@ class Connection:
         self._wait(select.POLLOUT, deadline_s)
 
     def send(self, piece: memoryview) -> int:
-        """One call, never waiting. Bytes taken; 0 if there was no room after all, and then the same piece
-        is due.
-        """
+        """One call, never waiting. Bytes taken; after 0 (no room after all) the same piece is due."""
         try:
             return self._stream.send(piece)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):

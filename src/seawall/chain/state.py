@@ -23,9 +23,7 @@ BLOCKHASH_DEPTH_MAX: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class StateKeys:
-    """Keys wanted: whole accounts (balance, nonce, code), single slots, codes alone, numbers of block
-    hashes.
-    """
+    """Keys wanted: accounts (balance, nonce, code), slots, codes alone, numbers of block hashes."""
 
     accounts: tuple[Address, ...] = ()
     slots: tuple[tuple[Address, bytes], ...] = ()  # slot as a word of 32 bytes

@@ -95,16 +95,12 @@ class Latch:
         return self._quiescing
 
     def admits(self, kind: WriteKind) -> bool:
-        """True if a write of `kind` may leave now, by the flag; inside `passage()` the file has been
-        looked at too.
-        """
+        """True if a write of `kind` may leave, by the flag; inside `passage()`, by the file too."""
         return admits(self._record.authority, kind, quiescing=self._quiescing)
 
     @contextlib.contextmanager
     def passage(self) -> Iterator[None]:
-        """Hold this over `admits` and the one non-blocking `send()` that follows; `lower` returns only
-        outside it.
-        """
+        """Hold this over `admits` and the non-blocking `send()` after it; `lower` returns outside it."""
         with self._passage:
             self.look()
             yield
@@ -236,9 +232,7 @@ class Latch:
 
     @contextlib.contextmanager
     def _changing(self, *, patient: bool) -> Iterator[None]:
-        """One change at a time, here and across processes. A stop goes ahead without the locks after a
-        moment.
-        """
+        """One change at a time, here and across processes. A stop waits a moment, then goes ahead."""
         held = self._mutation.acquire(timeout=-1 if patient else MUTATION_WAIT_S)
         descriptor = -1
         try:

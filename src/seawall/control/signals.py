@@ -30,9 +30,7 @@ JOIN_WAIT_S: Final = 2.0
 
 
 class SignalWatch:
-    """`start()` in the main thread before any other thread; `on_stop` is called from the watch's own
-    thread.
-    """
+    """`start()` in the main thread, before any other; `on_stop` is called from the watch's thread."""
 
     def __init__(self, latch: Latch, on_stop: Callable[[], None]) -> None:
         self._latch = latch
