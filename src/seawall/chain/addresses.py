@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+import orjson
+
 from seawall.native import keccak256
 from seawall.primitives.errors import InputError, NativeError, RolloutError
 from seawall.primitives.units import Address, address_from_text, address_text, hash_from_text, hex_text
@@ -174,7 +176,7 @@ class AddressBook:
     def from_json(cls, text: str | bytes) -> AddressBook:
         """Inverse of `to_json`; InputError on anything malformed."""
         try:
-            document: object = json.loads(text)
+            document: object = orjson.loads(text)
             if not isinstance(document, dict) or document.get("format") != BOOK_FORMAT:
                 raise ValueError(f"not an address book of format {BOOK_FORMAT}")
             chain_id = _integer(document["chain_id"])

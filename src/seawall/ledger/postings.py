@@ -61,12 +61,6 @@ _CHANGES: Final = Prepared(
         postings.c.token == bindparam("in_token"),
     )
 )
-_BOOKED: Final = Prepared(
-    sa.select(postings.c.delta)
-    .join_from(posting_entries, postings, postings.c.entry == posting_entries.c.number)
-    .where(_CANONICAL, postings.c.account == bindparam("of"), postings.c.token == bindparam("in_token"))
-)
-
 _RESERVE: Final = Prepared(sa.insert(reservations), [c.name for c in reservations.c])
 _UNRESERVE: Final = Prepared(sa.delete(reservations).where(reservations.c.attempt == bindparam("of")))
 _RESERVED_BY_SLOT: Final = Prepared(
@@ -151,11 +145,6 @@ class Postings:
         """What the ledger says this block did to the balance [smallest unit of token]."""
         named = {"in_block": block_hash, "of": _stored(address), "in_token": token}
         return sum(record[0] for record in self._session.rows(_CHANGES, named))
-
-    def booked(self, address: Account, token: Address) -> int:
-        """Everything canonical ever booked on it [smallest unit of token]. For reports: reads it all."""
-        named = {"of": _stored(address), "in_token": token}
-        return sum(record[0] for record in self._session.rows(_BOOKED, named))
 
 
 class Reservations:

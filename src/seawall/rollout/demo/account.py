@@ -3,10 +3,11 @@ against the chain."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.ledger.rows import AttemptRow, InclusionRow, IntentRow, VerdictRow
+from seawall.ledger.rows import Account, AttemptRow, InclusionRow, IntentRow, VerdictRow
 from seawall.ledger.transaction import Transaction
 from seawall.native import encode_call
 from seawall.primitives.errors import IntegrityAlarm
@@ -16,6 +17,7 @@ from seawall.rollout.demo.acts import Play
 __all__ = ["Balance", "PlanAccount", "balances", "plan_accounts"]
 
 _PLANS_MAX: Final = 1_000
+_SLOTS_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,7 @@ def balances(play: Play) -> list[Balance]:
         ("executor", book.address("atomic_executor")),
     )
     tokens = (("ETH", NATIVE), ("WETH", book.address("weth")), ("USDX", book.address("usdx")))
-    booked = play.books.read(
-        lambda tx: {(h, t): tx.postings.booked(h, t) for _, h in holders for _, t in tokens}
-    )
+    booked = play.books.read(_booked)
     before, after = hex(stage.start_number), hex(play.number())
     found = [
         Balance(
@@ -96,6 +96,22 @@ def balances(play: Play) -> list[Balance]:
             )
             raise IntegrityAlarm(what, "demo account", "this is a bug: report it with kernel.log")
     return found
+
+
+def _booked(tx: Transaction) -> Counter[tuple[Account, Address]]:
+    """What the ledger booked in every canonical block that holds an attempt of ours, fillers included."""
+    blocks = {
+        inclusion.block_hash
+        for slot in tx.slots.listing(_SLOTS_MAX)
+        for attempt in tx.attempts.of_slot(slot.lane, slot.nonce)
+        if (inclusion := tx.inclusions.canonical_of(attempt.hash)) is not None
+    }
+    sums: Counter[tuple[Account, Address]] = Counter()
+    for block_hash in blocks:
+        for posting in tx.postings.in_block(block_hash):
+            for leg in posting.entry.legs:
+                sums[(leg.account, leg.token)] += leg.delta
+    return sums
 
 
 def _read(play: Play, holder: Address, token: Address, block: str) -> int:
