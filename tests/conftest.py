@@ -15,7 +15,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_runtest_setup() -> None:
-    """The interpreter's own limit, which py_ecc raises at import: with its 100,000, deep input ends a process."""
+    """The interpreter's own limit: py_ecc raises it to 100,000, with which deep input ends the process."""
     sys.setrecursionlimit(RECURSION_LIMIT)
 
 
