@@ -2,7 +2,12 @@
 
 While an observation is out, heads coalesce (only the newest matters), logs and intent events gather.
 Everything in an observation is of one block hash. A decision is committed by intake before the next
-observation is built, so that a strategy never sees a state that its last decision did not survive."""
+observation is built, so that a strategy never sees a state that its last decision did not survive.
+
+Logs are fetched block by block, by hash, before the observation that carries them. Logs that could not be
+had, that are too many, or that went out with an observation whose decision was lost become a `LogGap`: the
+strategy reads again what they would have told. Intent events and timers are never lost: they stand in the
+ledger until a decision that saw them is committed."""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from seawall.ledger import Ledger
 from seawall.ledger.rows import EventRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block, Log, Read
-from seawall.primitives.bounds import EVENT_BATCH_MAX, LOGS_PENDING_MAX
+from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_MAX
 from seawall.primitives.errors import (
     EndpointError,
     PlanError,
@@ -57,6 +62,40 @@ class StrategyPort(Protocol):
 
 
 @dataclass(slots=True)
+class _Gathered:
+    """What waits for the next observation and stands in no ledger."""
+
+    logs: list[Log] = field(default_factory=list)
+    dropped: int = 0  # logs, or blocks of them, that must be read again
+    removed: list[Hash] = field(default_factory=list)
+    is_head_due: bool = False
+
+    def forget_blocks(self, hashes: set[Hash]) -> None:
+        """A log of a block that is gone is no news any more."""
+        self.logs = [log for log in self.logs if log.block_hash not in hashes]
+
+    def add_removed(self, hashes: list[Hash]) -> None:
+        """Of a strategy that has not answered for long, the newest; the others' logs must be read again."""
+        self.removed += hashes
+        over = max(0, len(self.removed) - HEADS_KEPT)
+        del self.removed[:over]
+        self.dropped += over
+
+    def add_logs(self, logs: list[Log]) -> None:
+        room = LOGS_PENDING_MAX - len(self.logs)
+        self.logs += logs[:room]
+        self.dropped += max(0, len(logs) - room)
+
+    def put_before(self, later: _Gathered) -> None:
+        """Take up what gathered after it, as if this had never been taken out."""
+        self.forget_blocks(set(later.removed))
+        self.add_removed(later.removed)
+        self.dropped += later.dropped
+        self.add_logs(later.logs)
+        self.is_head_due = self.is_head_due or later.is_head_due
+
+
+@dataclass(slots=True)
 class Feed:
     """One strategy on one chain."""
 
@@ -71,19 +110,35 @@ class Feed:
     failures: int = 0
     _replaced: tuple[Subscription, ...] | None = None  # by a decision
     _due: asyncio.Event = field(default_factory=asyncio.Event)
-    _logs: list[Log] = field(default_factory=list)
-    _dropped: int = 0
-    _removed: list[Hash] = field(default_factory=list)
+    _gathered: _Gathered = field(default_factory=_Gathered)
+    _log_blocks: list[Block] = field(default_factory=list)  # whose logs are still to be fetched
     _heads: int = 0
     _commands: list[str] = field(default_factory=list)
-    _head_due: bool = False
+    _events_passed: int = 0  # events up to here were looked at, and none of them is ours
 
     def on_head(self, change: HeadChange) -> None:
         """Called with the desk at the new head."""
-        self._removed += [block.hash for block in change.removed]
+        wanted, gone = self._subscription(), {block.hash for block in change.removed}
+        self._gathered.add_removed([block.hash for block in change.removed])
+        self._gathered.forget_blocks(gone)
+        self._log_blocks = [block for block in self._log_blocks if block.hash not in gone]
+        if wanted.logs:
+            self._log_blocks += change.added
+            self._gathered.dropped += change.skipped
+        if len(self._log_blocks) > HEADS_KEPT:
+            self._gathered.dropped += len(self._log_blocks)
+            self._log_blocks.clear()
         self._heads += len(change.added)
-        if change.removed or self._heads >= self._subscription().every_heads:
-            self._heads, self._head_due = 0, True
+        if change.removed or self._heads >= wanted.every_heads:
+            self._heads, self._gathered.is_head_due = 0, True
+        self._due.set()
+
+    def on_restarted(self) -> None:
+        """The strategy was loaded again: its views are gone, and it wants what it declared."""
+        self._replaced = None
+        self._gathered.is_head_due = True
+        if self._subscription().logs:
+            self._gathered.dropped += 1
         self._due.set()
 
     def command(self, text: str) -> None:
@@ -103,6 +158,7 @@ class Feed:
 
     async def turn(self) -> None:
         """Build the observation that is due, if any, let the strategy decide, and commit the decision."""
+        observation = None
         try:
             observation, (version, state), cursor = await self._observation()
             if observation is None:
@@ -116,33 +172,51 @@ class Feed:
             _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
         except (StrategyError, PlanError, StateVersionError) as error:
             self.failures += 1
+            if isinstance(error, StrategyError):
+                self._replaced = None
+            if observation is not None:
+                self._lose(observation)
             self.desk.parts.metrics.strategy_failed(self.strategy)
             _log.error("decision_rejected", strategy=self.strategy, cause=str(error))
 
+    def _lose(self, observation: Observation) -> None:
+        """Nobody knows how much of it the strategy took in: reorgs are told again, logs must be read
+        again."""
+        dropped = len(observation.logs) + sum(gap.dropped for gap in observation.gaps)
+        lost = _Gathered(dropped=dropped)
+        lost.add_removed(list(observation.removed))
+        lost.put_before(self._gathered)
+        self._gathered = lost
+
     async def _observation(self) -> tuple[Observation | None, tuple[int, bytes], int]:
+        await self._fetch_logs()
+        # Nothing is awaited between these two: what gathered is what led to this block.
         block = self.desk.base()
-        cursor_name, now_s = self._cursor("events"), self.desk.parts.clock.now_s()
+        gathered, self._gathered = self._gathered, _Gathered()
+        try:
+            return await self._observation_of(block, gathered)
+        except BaseException:
+            gathered.put_before(self._gathered)
+            self._gathered = gathered
+            raise
 
-        def gather(tx: Transaction) -> tuple[list[EventRow], int, tuple[int, bytes], list[str]]:
-            after = tx.events.cursor(cursor_name)
-            events = tx.events.after(after, EVENT_BATCH_MAX, _INTENT_EVENTS)
-            state = tx.states.get(self.strategy)
-            due = [t.name for t in tx.timers.due(now_s) if t.strategy == self.strategy]
-            return events, after, state, due
-
-        events, cursor, state, timers = await self.ledger.read(gather)
+    async def _observation_of(
+        self, block: Block, gathered: _Gathered
+    ) -> tuple[Observation | None, tuple[int, bytes], int]:
+        now_s = self.desk.parts.clock.now_s()
+        events, timers, state, cursor = await self.ledger.read(lambda tx: self._due_in_ledger(tx, now_s))
+        if len(events) == EVENT_BATCH_MAX:
+            self._due.set()
         own = [event for event in events if event.subject == self.strategy]
-        cursor = events[-1].seq if events else cursor
-        cause = self._cause(bool(own), bool(timers))
+        cause = self._cause(gathered, bool(own), bool(timers))
         if cause is None:
+            self._gathered.dropped += gathered.dropped
+            self._events_passed = cursor
             return None, state, cursor
         reads = await self._reads(block)
         intents = await self._intent_events(own)
-        logs, self._logs = tuple(self._logs), []
-        gaps = (LogGap(block.chain_id, self._dropped),) if self._dropped else ()
-        removed, self._removed = tuple(self._removed), []
-        command = self._commands.pop(0) if self._commands else ""
-        self._dropped, self._head_due = 0, False
+        if not own:
+            self._events_passed = cursor
         self.seq += 1
         observation = Observation(
             self.strategy,
@@ -151,17 +225,26 @@ class Feed:
             now_s,
             block,
             reads,
-            logs,
-            gaps,
+            tuple(gathered.logs),
+            (LogGap(block.chain_id, gathered.dropped),) if gathered.dropped else (),
             intents,
             tuple(timers),
-            removed,
-            command,
+            tuple(gathered.removed),
+            self._commands.pop(0) if self._commands else "",
         )
         return observation, state, cursor
 
-    def _cause(self, has_intents: bool, has_timers: bool) -> Cause | None:
-        if self._removed:
+    def _due_in_ledger(
+        self, tx: Transaction, now_s: int
+    ) -> tuple[list[EventRow], list[str], tuple[int, bytes], int]:
+        """New events of intents, timers of ours that are due, our state, and how far the events were read."""
+        after = max(tx.events.cursor(self._cursor("events")), self._events_passed)
+        events = tx.events.after(after, EVENT_BATCH_MAX, _INTENT_EVENTS)
+        timers = [t.name for t in tx.timers.due(now_s) if t.strategy == self.strategy]
+        return events, timers, tx.states.get(self.strategy), events[-1].seq if events else after
+
+    def _cause(self, gathered: _Gathered, has_intents: bool, has_timers: bool) -> Cause | None:
+        if gathered.removed:
             return Cause.ROLLBACK
         if self._commands:
             return Cause.COMMAND
@@ -169,9 +252,25 @@ class Feed:
             return Cause.INTENT
         if has_timers:
             return Cause.TIMER
-        if self._logs:
+        if gathered.logs:
             return Cause.LOGS
-        return Cause.HEAD if self._head_due else None
+        return Cause.HEAD if gathered.is_head_due else None
+
+    async def _fetch_logs(self) -> None:
+        """Logs of every block since the last look. What cannot be had is told as a gap."""
+        while self._log_blocks:
+            block, filters = self._log_blocks[0], self._subscription().logs
+            try:
+                found = await self.desk.parts.client.logs_of(filters, block.hash) if filters else []
+            except (EndpointError, UnavailableError, UnknownBlockError) as trouble:
+                _log.warning("logs_missed", strategy=self.strategy, block=block.number, cause=str(trouble))
+                self._gathered.dropped += len(self._log_blocks)
+                self._log_blocks.clear()
+                return
+            if self._log_blocks and self._log_blocks[0] is block:  # else a reorg took it away meanwhile
+                del self._log_blocks[0]
+                by_index = {log.log_index: log for logs in found for log in logs}
+                self._gathered.add_logs([by_index[index] for index in sorted(by_index)])
 
     async def _reads(self, block: Block) -> dict[str, bytes | None]:
         reads: tuple[Read, ...] = self._subscription().reads
@@ -185,15 +284,10 @@ class Feed:
             if event.intent is None:
                 continue
             row = rows[event.intent]
-            state = (
-                IntentState(event.kind.removeprefix("intent."))
-                if event.kind.startswith("intent.")
-                else IntentState.COMMITTED
-            )
             found.append(
                 IntentEvent(
                     row.plan.idempotency_key,
-                    state,
+                    _state_of(event),
                     _finality_of(event.kind),
                     hash_from_text(str(event.data["block_hash"])) if "block_hash" in event.data else None,
                     str(event.data.get("reason") or event.kind),
@@ -210,8 +304,6 @@ class Feed:
                 f"answered observation {decision.seq} of {decision.strategy!r} instead of {observation.seq}"
             )
             raise StrategyError(what, self.strategy, "a decision must name the observation that it answers")
-        if decision.subscriptions is not None:
-            self._replaced = decision.subscriptions
 
         def advance(tx: Transaction) -> None:
             tx.events.advance(self._cursor("events"), cursor)
@@ -223,6 +315,8 @@ class Feed:
         # restart.
         if says_something or observation.intents or observation.timers:
             await self.intake.accept(decision, correlation_id, advance)
+        if decision.subscriptions is not None:
+            self._replaced = decision.subscriptions
         if decision.plans:
             self.on_accepted()
 
@@ -232,14 +326,17 @@ class Feed:
         wanted = self.declared(self.strategy) if self._replaced is None else self._replaced
         return next((one for one in wanted if one.chain_id == chain_id), Subscription(chain_id))
 
-    def add_logs(self, logs: list[Log]) -> None:
-        room = LOGS_PENDING_MAX - len(self._logs)
-        self._logs += logs[:room]
-        self._dropped += max(0, len(logs) - room)
-        self._due.set()
-
     def _cursor(self, what: str) -> str:
         return f"feed:{self.strategy}:{what}"
+
+
+def _state_of(event: EventRow) -> IntentState:
+    """Landed or failed as soon as a block says so; `finality` tells how firmly. A reorg takes it back."""
+    if event.kind.startswith("intent."):
+        return IntentState(event.kind.removeprefix("intent."))
+    if event.kind == "inclusion.removed":
+        return IntentState.COMMITTED
+    return IntentState.LANDED if event.data["status"] else IntentState.FAILED
 
 
 def _finality_of(kind: str) -> Finality | None:
