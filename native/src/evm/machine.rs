@@ -216,17 +216,23 @@ fn run_on<INSP: Watch>(
     if !state.missing.is_empty() {
         return Ok((Answer::Missing(state.missing), after));
     }
-    let beneficiary = environment.block.beneficiary;
-    let mut reads = state.reads;
+    let mut writes = writes_of(&state.reads, &after);
+    let mut reads = if state.has_overrides() {
+        state.facts()
+    } else {
+        state.reads
+    };
     if !handler.beneficiary_read.get() {
+        let beneficiary = environment.block.beneficiary;
         reads
             .accounts
             .retain(|(address, _)| *address != beneficiary);
+        writes.accounts.retain(|address| *address != beneficiary);
     }
     let execution = ExecutionData {
         transactions,
         probes: answers,
-        writes: writes_of(&reads, &after),
+        writes,
         reads,
         block_number: environment.block.number.saturating_to(),
         base_hash: environment.base_hash,

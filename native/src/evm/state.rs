@@ -262,6 +262,8 @@ pub struct LayeredState<'a> {
     base: &'a Base,
     overlay: &'a Layer,
     overrides: Layer,
+    /// Accounts of which an override assumes everything.
+    assumed: Vec<Address>,
     /// Whoever sends the current transaction: if unknown, it is lent funds, so that the run can go on collecting.
     pub sender: Option<Address>,
     pub reads: Reads,
@@ -274,6 +276,7 @@ impl<'a> LayeredState<'a> {
             base,
             overlay,
             overrides: Layer::default(),
+            assumed: Vec::new(),
             sender: None,
             reads: Reads::default(),
             missing: MissingKeys::default(),
@@ -287,6 +290,7 @@ impl<'a> LayeredState<'a> {
             change.balance_wei.is_some() && change.nonce.is_some() && change.code.is_some();
         // A complete override asks nothing of the base.
         let mut info = if complete {
+            self.assumed.push(address);
             AccountInfo::default()
         } else {
             self.lookup(address).unwrap_or_default()
@@ -307,6 +311,23 @@ impl<'a> LayeredState<'a> {
             entry.slots.insert(slot.number(), value.number());
         }
         Ok(())
+    }
+
+    /// The reads that base and overlay answered: what an override assumes is no fact of the chain.
+    pub fn facts(&self) -> Reads {
+        let mut reads = self.reads.clone();
+        reads
+            .accounts
+            .retain(|(address, _)| !self.assumed.contains(address));
+        reads.slots.retain(|(address, slot, _)| {
+            let entry = self.overrides.0.get(address);
+            !entry.is_some_and(|entry| entry.slots.contains_key(slot))
+        });
+        reads
+    }
+
+    pub fn has_overrides(&self) -> bool {
+        !self.overrides.0.is_empty()
     }
 
     /// Whether any layer tells of this account.

@@ -245,6 +245,19 @@ def test_override_replaces_what_it_names_for_one_run() -> None:
     assert executed(machine.run([call(word(1))])).transactions[0].return_data == b""
 
 
+def test_what_an_override_assumes_is_no_read_of_the_chain() -> None:
+    machine = evm(b"\x00")
+    machine.load(slots=[(CONTRACT, word(1), word(4))])
+    partial = StateOverride(CONTRACT, code=LOAD, slots=[(word(2), word(6))])
+    reads = executed(machine.run([call(word(1)), call(word(2))], overrides=[partial])).read_set
+    assert reads.slots == ((CONTRACT, word(1)),)
+    assert CONTRACT in reads.accounts
+    complete = StateOverride(CONTRACT, balance_wei=0, nonce=1, code=STORE, slots=[(word(2), word(6))])
+    answer = executed(machine.run([call(word(2) + word(7))], overrides=[complete]))
+    assert (answer.read_set.slots, CONTRACT in answer.read_set.accounts) == ((), False)
+    assert answer.write_set.slots == ((CONTRACT, word(2)),)
+
+
 def test_override_of_funds_lets_a_poor_sender_pay() -> None:
     machine = evm(b"\x00")
     assert not executed(machine.run([call(value_wei=11 * ETHER)])).success
