@@ -148,6 +148,7 @@ class Confirmer:
         self, tx: Transaction, change: HeadChange, found: Sequence[_Found], foreign: Sequence[AttemptRow]
     ) -> list[tuple[Lane, int]]:
         chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
+        self.desk.require_leases(tx)
         if change.removed:
             self._unwind(tx, change, now_s)
         for one in found:
@@ -164,6 +165,7 @@ class Confirmer:
             tx.slots.settle(attempt.lane, attempt.nonce, None)
             for number, _ in self._slot_intents(tx, attempt.lane, attempt.nonce):
                 self._outcome(tx, number, IntentState.CANCELLED, _FOREIGN, now_s)
+            self._release(tx, attempt.lane, attempt.nonce)
             settled.append((attempt.lane, attempt.nonce))
         return settled
 
@@ -231,7 +233,10 @@ class Confirmer:
             if number not in own:
                 reason = tx.intents.get(number).reason or "its nonce was filled"
                 self._outcome(tx, number, IntentState.CANCELLED, reason, now_s)
-        for attempt in tx.attempts.of_slot(row.lane, row.nonce):
+        self._release(tx, row.lane, row.nonce)
+
+    def _release(self, tx: Transaction, lane: Lane, nonce: int) -> None:
+        for attempt in tx.attempts.of_slot(lane, nonce):
             tx.reservations.release(attempt)
 
     def _slot_intents(self, tx: Transaction, lane: Lane, nonce: int) -> list[tuple[IntentNumber, int]]:

@@ -19,6 +19,7 @@ from seawall.chain.simulation import Simulator
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
 from seawall.ledger.rows import AttemptRow
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT
 from seawall.primitives.errors import UnavailableError
@@ -65,6 +66,7 @@ class Desk:
     safe_number: int = 0
     final_number: int = 0
     epoch: int = 0  # halt epoch of the ledger's controls
+    fences: dict[Lane, int] = field(default_factory=dict)  # of the leases that this kernel took
     # Attempts of slots that are not final, in commit order, by hash.
     unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
@@ -79,6 +81,11 @@ class Desk:
     @property
     def authority(self) -> Authority:
         return self.parts.latch.authority
+
+    def require_leases(self, tx: Transaction) -> None:
+        """Whoever lost a lane to another kernel says nothing more about its chain, confirmations included."""
+        for lane, fence in self.fences.items():
+            tx.lanes.require(lane, fence)
 
     def base(self) -> Block:
         """The pinned head. Raises `UnavailableError` where there is none fresh enough to judge by."""

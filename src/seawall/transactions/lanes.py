@@ -75,6 +75,7 @@ class LaneRunner:
         self.fence = await self.desk.parts.ledger.write(
             lambda tx: tx.lanes.acquire(self.lane, self.holder, now_s, self.lease_ttl_s)
         )
+        self.desk.fences[self.lane] = self.fence
 
     async def renew_lease(self) -> None:
         now_s = self.desk.parts.clock.now_s()
@@ -146,7 +147,12 @@ class LaneRunner:
     async def _put_off(self, row: IntentRow, cause: UnavailableError | StaleError) -> bool:
         """Count the try; past the bound or the deadline the intent expires with its last cause."""
         now_s = self.desk.parts.clock.now_s()
-        tries = await self.desk.parts.ledger.write(lambda tx: tx.intents.count_candidate(row.number))
+
+        def commit(tx: Transaction) -> int:
+            tx.lanes.require(self.lane, self.fence)
+            return tx.intents.count_candidate(row.number)
+
+        tries = await self.desk.parts.ledger.write(commit)
         _log.warning("candidate_put_off", intent=row.number, tries=tries, cause=str(cause))
         if tries >= REBUILDS_MAX or now_s > row.plan.deadline_s:
             await self._end(row, IntentState.EXPIRED, f"{type(cause).__name__}: {cause}")
@@ -162,6 +168,7 @@ class LaneRunner:
         now_s = self.desk.parts.clock.now_s()
 
         def commit(tx: Transaction) -> None:
+            tx.lanes.require(self.lane, self.fence)
             if verdict is not None:
                 tx.intents.count_candidate(row.number)
                 tx.verdicts.insert(verdict, now_s)
