@@ -36,7 +36,7 @@ from seawall.transactions.desk import Desk
 from seawall.transactions.judging import judge, measure_gas
 from seawall.transactions.writing import Outbox
 
-__all__ = ["DRY_RUN", "LaneRunner", "Standing"]
+__all__ = ["DRY_RUN", "LaneRunner", "Stance", "Standing"]
 
 DRY_RUN: Final = "dry_run"
 _QUEUE_LOOK: Final = 64  # how far down its queue a lane looks for a ready intent
@@ -55,6 +55,14 @@ class Standing:
     unlanded: int
     queued: tuple[IntentRow, ...]
     blocked: frozenset[IntentNumber]  # queued, but something they depend on is not there yet
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """Authority as it was before a candidate was judged. A stop that came and went since drops the candidate."""
+
+    epoch: int  # of the ledger's controls
+    latch_changes: int
 
 
 @dataclass(slots=True)
@@ -116,6 +124,7 @@ class LaneRunner:
         return Standing(tx.slots.highest(self.lane), len(tx.slots.open(self.lane)), queued, blocked)
 
     async def _carry(self, row: IntentRow, standing: Standing) -> bool:
+        stance = Stance(self.desk.epoch, self.desk.parts.latch.changes)
         try:
             candidate, verdict = await self._judged(row, standing)
         except (UnavailableError, StaleError) as cause:
@@ -128,7 +137,7 @@ class LaneRunner:
         if self.signer is None:
             await self._end(row, IntentState.CANCELLED, DRY_RUN, verdict)
             return True
-        return await self._commit(row, candidate, verdict, self.signer)
+        return await self._commit(row, candidate, verdict, stance, self.signer)
 
     async def _judged(self, row: IntentRow, standing: Standing) -> tuple[Candidate, Verdict]:
         base, authority = self.desk.base(), self.desk.authority
@@ -181,12 +190,14 @@ class LaneRunner:
         await self.desk.parts.ledger.write(commit)
         self.desk.parts.metrics.ended(state)
 
-    async def _commit(self, row: IntentRow, candidate: Candidate, verdict: Verdict, signer: Signer) -> bool:
+    async def _commit(
+        self, row: IntentRow, candidate: Candidate, verdict: Verdict, stance: Stance, signer: Signer
+    ) -> bool:
         signed = await _sign(candidate, signer)
         await _AFTER_SIGNATURE.reach()
         try:
             attempt = await self.desk.parts.ledger.write(
-                lambda tx: self._insert(tx, row, candidate, verdict, signed)
+                lambda tx: self._insert(tx, row, candidate, verdict, stance, signed)
             )
         except (AuthorityChangedError, NonceTakenError) as error:
             # Nothing was consumed: the candidate is dropped and built anew on what is true now.
@@ -206,15 +217,18 @@ class LaneRunner:
         row: IntentRow,
         candidate: Candidate,
         verdict: Verdict,
+        stance: Stance,
         signed: SignedTransaction,
     ) -> AttemptRow:
         """The one fenced commit: lease, authority, slot, verdict, attempt, reservation, state, event."""
         latch, now_s = self.desk.parts.latch, self.desk.parts.clock.now_s()
         tx.lanes.require(self.lane, self.fence)
-        tx.controls.require_epoch(self.desk.epoch)
-        if not latch.admits(verdict.kind):
+        tx.controls.require_epoch(stance.epoch)
+        if latch.changes != stance.latch_changes or not latch.admits(verdict.kind):
             raise AuthorityChangedError(
-                f"{latch.authority.name} came into force", str(self.lane), "resume to go on"
+                f"authority changed since the verdict, to {latch.authority.name}",
+                str(self.lane),
+                "none needed",
             )
         if tx.intents.get(row.number).state is not IntentState.QUEUED:
             raise LedgerError(
