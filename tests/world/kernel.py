@@ -116,6 +116,11 @@ class Kernel:
         finally:
             await ledger.close()
 
+    @property
+    def has_lanes(self) -> bool:
+        """Whether it ever took the leases of all of its lanes."""
+        return self.chain is not None and all(runner.fence for runner in self.chain.loop.runners)
+
     def fence_of(self, key: bytes) -> int:
         """The fence under which it believes to hold the key's lane."""
         assert self.chain is not None

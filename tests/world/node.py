@@ -92,6 +92,7 @@ class NodeModel:
     # Calldata of what succeeded in a block that was canonical at that depth, at some time.
     reached: tuple[set[bytes], set[bytes], set[bytes]] = field(default_factory=lambda: (set(), set(), set()))
     landed_twice: list[bytes] = field(default_factory=list)
+    foreign_nonces: dict[bytes, set[int]] = field(default_factory=dict)  # that others signed for, by key
     reorgs: int = 0
     _landed: set[bytes] = field(default_factory=set)  # calldata that succeeded on the canonical chain
     _by_hash: dict[bytes, MinedBlock] = field(default_factory=dict)
@@ -192,6 +193,12 @@ class NodeModel:
         self.pool[transaction.hash] = transaction
         self.gone.pop(transaction.hash, None)
         return None
+
+    def receive_foreign(self, raw: bytes) -> None:
+        """Somebody else signed this with one of our keys."""
+        transaction = self._read(raw)
+        self.foreign_nonces.setdefault(transaction.sender, set()).add(transaction.fields.nonce)
+        self.receive(raw)
 
     def canonical(self, block_hash: bytes) -> bool:
         block = self._by_hash.get(block_hash)

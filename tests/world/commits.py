@@ -1,0 +1,217 @@
+"""What must hold at the moment of a commit that stores signed bytes, and at the moment at which bytes are written.
+
+Both moments are seen from outside the kernel's own logic: a commit by the ledger's failpoint after it, a write by the
+model's port. What was committed is read from the database's file by plain SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seawall.chain.broadcast import SignedWrite
+from seawall.native import decode_transaction
+from seawall.primitives.codec import unpack
+from seawall.primitives.plans import Plan
+from tests.world.kernel import Kernel
+from tests.world.node import COIN, MinedBlock, NodeModel
+from tests.world.violations import require
+
+__all__ = ["CommitChecker"]
+
+_ATTEMPTS = """
+    SELECT a.number, a.hash, a.raw, a.kind, a.target, a.data, a.value_wei, a.gas_limit, a.max_fee_per_gas_wei,
+        a.max_priority_fee_per_gas_wei, s.key, s.nonce, s.purpose,
+        v.admitted AND v.payload_digest = a.payload_digest, v.base_hash, v.max_total_fee_wei
+    FROM attempts a JOIN slots s ON s.number = a.slot LEFT JOIN verdicts v ON v.number = a.verdict
+"""
+_HALTED_WRITES = {"HALT": frozenset({"plan", "reducing", "housekeeping"}), "REDUCE_ONLY": frozenset({"plan"})}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A row of attempts, with its slot and the verdict that it stands on."""
+
+    number: int
+    hash: bytes
+    raw: bytes
+    kind: str
+    target: bytes
+    data: bytes
+    value_wei: int
+    gas_limit: int
+    max_fee_per_gas_wei: int
+    max_priority_fee_per_gas_wei: int
+    key: bytes
+    nonce: int
+    purpose: str
+    is_admitted: bool
+    base_hash: bytes | None
+    judged_fee_wei: int
+
+    @property
+    def is_housekeeping(self) -> bool:
+        return self.kind == "housekeeping"
+
+    @property
+    def fee_wei(self) -> int:
+        return self.gas_limit * self.max_fee_per_gas_wei
+
+
+@dataclass(slots=True)
+class CommitChecker:
+    db: sqlite3.Connection
+    node: NodeModel
+    latch_path: Path
+    seen: int = 0  # the newest attempt that was checked
+
+    def at_commit(self, kernel: Kernel | None) -> None:
+        """After any commit of `kernel` (None: not a kernel's, so without attempts)."""
+        (newest,) = self.db.execute("SELECT MAX(number) FROM attempts").fetchone()
+        if newest is None or newest <= self.seen:
+            return
+        attempts = self._attempts("WHERE a.number > ? ORDER BY a.number", self.seen)
+        self.seen = newest
+        for attempt in attempts:
+            assert kernel is not None
+            self._holds_the_lane(kernel, attempt)
+            self._bytes_are_what_was_committed(attempt)
+            self._authority_admits(kernel, attempt)
+            if attempt.is_housekeeping:
+                self._fills_for_a_reason(attempt)
+            else:
+                self._stands_on_its_verdict(attempt)
+                self._takes_the_next_nonce(attempt)
+                self._is_the_first_slot_of_its_intents(attempt)
+                self._dependencies_landed(attempt)
+                self._key_can_pay(attempt)
+
+    def at_write(self, kernel: Kernel, write: SignedWrite) -> None:
+        """Bytes go out now, by `kernel`."""
+        authority = self._authority()
+        refused = _HALTED_WRITES.get(authority, frozenset())
+        require(write.kind.value not in refused, f"signed bytes were written under {authority}", write.kind)
+        row = self.db.execute(
+            "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.payload_digest = a.payload_digest"
+            " FROM attempts a LEFT JOIN verdicts v ON v.number = a.verdict WHERE a.hash = ?",
+            (write.hash,),
+        ).fetchone()
+        require(row is not None, "bytes were sent that no commit holds", write.hash.hex())
+        raw, kind, admitted, valid_until_s, same = row
+        require(raw == write.raw and kind == write.kind, "other bytes were sent than committed", write.hash.hex())
+        if kind != "housekeeping":
+            require(bool(admitted and same), "bytes were sent without a verdict on them", write.hash.hex())
+            late_s = kernel.machine.now_s() - valid_until_s
+            require(late_s <= 0, "bytes were sent under a lapsed verdict", (write.hash.hex(), late_s))
+
+    def _attempts(self, where: str, *values: object) -> list[Attempt]:
+        return [
+            Attempt(*row[:6], *(int(each) for each in row[6:10]), *row[10:13], bool(row[13]), row[14], int(row[15] or 0))
+            for row in self.db.execute(_ATTEMPTS + where, values).fetchall()
+        ]
+
+    def _authority(self) -> str:
+        """By the latch's file, whatever a kernel believes."""
+        try:
+            return str(json.loads(self.latch_path.read_bytes())["authority"])
+        except FileNotFoundError:
+            return "RUN"
+
+    def _holds_the_lane(self, kernel: Kernel, attempt: Attempt) -> None:
+        (fence,) = self.db.execute("SELECT fence FROM lanes WHERE key = ?", (attempt.key,)).fetchone()
+        held = kernel.fence_of(attempt.key)
+        require(fence == held, "an attempt was committed by a kernel that had lost the lane", (held, fence))
+
+    def _bytes_are_what_was_committed(self, attempt: Attempt) -> None:
+        decoded = decode_transaction(attempt.raw)
+        fields = decoded.fields
+        signed = (decoded.hash, decoded.sender, fields.nonce, fields.to, fields.data, fields.value_wei)
+        stored = (attempt.hash, attempt.key, attempt.nonce, attempt.target, attempt.data, attempt.value_wei)
+        signed_fees = (fields.gas_limit, fields.max_fee_per_gas_wei, fields.max_priority_fee_per_gas_wei)
+        stored_fees = (attempt.gas_limit, attempt.max_fee_per_gas_wei, attempt.max_priority_fee_per_gas_wei)
+        same = signed == stored and signed_fees == stored_fees
+        require(same, "what was signed is not what was committed", attempt.hash.hex())
+
+    def _authority_admits(self, kernel: Kernel, attempt: Attempt) -> None:
+        authority = self._authority()
+        refused = _HALTED_WRITES.get(authority, frozenset())
+        require(attempt.kind not in refused, f"an attempt was committed under {authority}", attempt.kind)
+        judged_at = kernel.changes_at_verdict.get(asyncio.current_task())
+        if not attempt.is_housekeeping and judged_at is not None and kernel.latch is not None:
+            what = "authority changed between the verdict and the commit"
+            require(judged_at == kernel.latch.changes, what, (judged_at, kernel.latch.changes))
+
+    def _fills_for_a_reason(self, attempt: Attempt) -> None:
+        """A nonce that never had anything of ours is free again only because a foreign transaction was undone."""
+        fields = decode_transaction(attempt.raw).fields
+        is_nothing = (fields.to, fields.value_wei, fields.data) == (attempt.key, 0, b"")
+        require(is_nothing, "housekeeping is a transfer of nothing to ourselves", attempt.hash.hex())
+        if attempt.purpose == "gap_fill":
+            foreign = self.node.foreign_nonces.get(attempt.key, set())
+            require(attempt.nonce in foreign, "a nonce was left out, and had to be filled", attempt.nonce)
+
+    def _stands_on_its_verdict(self, attempt: Attempt) -> None:
+        what = "signed without a verdict on exactly what was signed"
+        require(attempt.is_admitted, what, attempt.hash.hex())
+        what = "the verdict judged a lower fee"
+        require(attempt.fee_wei <= attempt.judged_fee_wei, what, (attempt.fee_wei, attempt.judged_fee_wei))
+
+    def _takes_the_next_nonce(self, attempt: Attempt) -> None:
+        assert attempt.base_hash is not None
+        (highest,) = self.db.execute(
+            "SELECT MAX(nonce) FROM slots WHERE key = ? AND nonce != ?", (attempt.key, attempt.nonce)
+        ).fetchone()
+        at_base = self.node.block(attempt.base_hash).nonces.get(attempt.key, 0)
+        following = at_base if highest is None else max(at_base, highest + 1)
+        require(attempt.nonce == following, "a nonce was left out", (attempt.nonce, following))
+
+    def _is_the_first_slot_of_its_intents(self, attempt: Attempt) -> None:
+        rows = self.db.execute(
+            "SELECT l.intent, COUNT(DISTINCT a.slot) FROM attempt_intents l JOIN attempts a ON a.number = l.attempt"
+            " WHERE l.intent IN (SELECT intent FROM attempt_intents WHERE attempt = ?) GROUP BY l.intent",
+            (attempt.number,),
+        ).fetchall()
+        require(bool(rows), "bytes of a plan that belong to no intent", attempt.hash.hex())
+        for intent, slots in rows:
+            require(slots == 1, "an intent was given a second nonce", intent)
+
+    def _dependencies_landed(self, attempt: Attempt) -> None:
+        rows = self.db.execute(
+            "SELECT i.plan FROM intents i JOIN attempt_intents l ON l.intent = i.number WHERE l.attempt = ?",
+            (attempt.number,),
+        ).fetchall()
+        for (packed,) in rows:
+            plan = unpack(Plan, packed)
+            reached = self.node.reached[int(plan.depends_finality)]
+            missing = [key for key in plan.depends_on if key.encode() not in reached]
+            require(not missing, "a plan went ahead of what it depends on", (plan.idempotency_key, missing))
+
+    def _key_can_pay(self, attempt: Attempt) -> None:
+        """After everything of ours that had not landed on the base of the verdict, in commit order."""
+        assert attempt.base_hash is not None
+        base = self.node.block(attempt.base_hash)
+        earlier = self._attempts("WHERE a.number < ? AND NOT s.final ORDER BY a.number", attempt.number)
+        newest = {(each.key, each.nonce): each for each in earlier}
+        unlanded = sorted(newest.values(), key=lambda each: each.number)
+        balance_wei = _after(base, unlanded)[attempt.key]
+        needed_wei = attempt.value_wei + attempt.fee_wei
+        require(balance_wei >= needed_wei, "a key was overspent", (attempt.hash.hex(), balance_wei, needed_wei))
+
+
+def _after(base: MinedBlock, unlanded: Iterable[Attempt]) -> dict[bytes, int]:
+    """Balances on `base` when these have run at their ceiling fee, as far as they can run."""
+    balances, nonces = dict(base.balances), dict(base.nonces)
+    for each in unlanded:
+        if each.nonce != nonces.get(each.key, 0) or balances[each.key] < each.value_wei + each.fee_wei:
+            continue
+        nonces[each.key] = each.nonce + 1
+        tokens = sum(1 if byte == 0 else 4 for byte in each.data)
+        balances[each.key] -= min(each.gas_limit, 21_000 + 10 * tokens) * each.max_fee_per_gas_wei
+        if each.target != COIN or base.number % 2 == 1:
+            balances[each.key] -= each.value_wei
+            balances[each.target] = balances.get(each.target, 0) + each.value_wei
+    return balances
