@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,5 +40,8 @@ def location(config: Path, data: Path | None) -> Path:
 
 def operator() -> str:
     """Who gives a command, as the operating system knows it."""
-    name = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"
-    return f"{name}@{os.uname().nodename}"
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = f"uid {os.getuid()}"
+    return f"{os.environ.get('SUDO_USER') or account}@{os.uname().nodename}"

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
@@ -15,11 +15,13 @@ import typer
 from seawall.cli.options import DEFAULT_CONFIG, ConfigOption, load
 from seawall.cli.output import Json, JsonOption, print_facts, print_json, print_line, print_table
 from seawall.primitives.errors import InputError
+from seawall.primitives.units import address_from_text, hash_from_text
 
 if TYPE_CHECKING:
     from seawall.cli.shapes import Sent
     from seawall.ledger import Transaction
     from seawall.ledger.rows import AttemptRow
+    from seawall.runtime.settings import Configuration
 
 __all__ = ["plans", "strategies", "transactions"]
 
@@ -27,7 +29,7 @@ T = TypeVar("T")
 
 ROWS_DEFAULT: Final = 20
 ROWS_MAX: Final = 1_000
-_ETHER_DECIMALS: Final = 18
+_NATIVE_DECIMALS: Final = 18
 _SHOWN_DECIMALS: Final = 6
 
 plans = typer.Typer(help="Plans: what strategies wanted, and what became of it.", rich_markup_mode=None)
@@ -49,11 +51,16 @@ def list_plans(
     from seawall.cli.shapes import plan_summary
     from seawall.primitives.identifiers import IntentNumber
 
+    configuration = load(path)
     page = IntentNumber(before) if before is not None else None
-    rows = [plan_summary(row) for row in _read(path, lambda tx: tx.intents.listing(limit, page, strategy))]
+    rows = [
+        plan_summary(row)
+        for row in _read(configuration, lambda tx: tx.intents.listing(limit, page, strategy))
+    ]
     if json:
         print_json({"plans": rows})
         return
+    money = _Money(configuration)
     columns = ("plan", "strategy", "status", "predicted", "realised", "accepted", "why")
     print_table(
         columns,
@@ -62,8 +69,8 @@ def list_plans(
                 f"#{row['id']}",
                 row["strategy"],
                 row["status"],
-                _ether(row["profit_predicted_wei"]),
-                _ether(row["profit_realised_wei"]),
+                money(row, "profit_predicted_wei"),
+                money(row, "profit_realised_wei"),
                 _time(row["accepted_at_s"]),
                 row["reason"] or row["note"],
             )
@@ -89,11 +96,12 @@ def show_plan(
         sent = [_sent(tx, attempt) for attempt in tx.attempts.of_intent(intent)]
         return plan_details(row, tx.verdicts.of_intent(intent), sent, tx.postings.of_intent(intent))
 
-    details = _read(path, read)
+    configuration = load(path)
+    details = _read(configuration, read)
     if json:
         print_json(details)
     else:
-        _print_plan(details)
+        _print_plan(details, _Money(configuration))
 
 
 @transactions.command("list")
@@ -109,7 +117,7 @@ def list_transactions(
             _sent(tx, attempt) for slot in slots for attempt in tx.attempts.of_slot(slot.lane, slot.nonce)
         ]
 
-    rows = [transaction_summary(sent) for sent in _read(path, read)]
+    rows = [transaction_summary(sent) for sent in _read(load(path), read)]
     if json:
         print_json({"transactions": rows})
         return
@@ -141,7 +149,6 @@ def show_transaction(
 ) -> None:
     """One transaction: its payload, fees, writes, and the blocks it was in."""
     from seawall.cli.shapes import transaction_details
-    from seawall.primitives.units import hash_from_text
 
     wanted = hash_from_text(digest)
 
@@ -151,7 +158,7 @@ def show_transaction(
             raise InputError("this ledger has no such transaction", digest[:80], "see `seawall tx list`")
         return transaction_details(_sent(tx, attempt))
 
-    details = _read(path, read)
+    details = _read(load(path), read)
     if json:
         print_json(details)
     else:
@@ -182,12 +189,12 @@ def list_strategies(path: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
         )
 
 
-def _read(path: Path, work: Callable[[Transaction], T]) -> T:
+def _read(configuration: Configuration, work: Callable[[Transaction], T]) -> T:
     """Run `work` on a snapshot of the configuration's ledger."""
     from seawall.ledger import Ledger, LedgerSettings
     from seawall.primitives.ports import SystemClock, SystemEntropy
 
-    settings = LedgerSettings(load(path).kernel.ledger_url, kernel=False)
+    settings = LedgerSettings(configuration.kernel.ledger_url, kernel=False)
 
     async def read() -> T:
         ledger = Ledger.open(settings, clock=SystemClock(), entropy=SystemEntropy())
@@ -205,7 +212,7 @@ def _sent(tx: Transaction, attempt: AttemptRow) -> Sent:
     return Sent(attempt, tuple(tx.inclusions.of_attempt(attempt.number)))
 
 
-def _print_plan(details: Mapping[str, Json]) -> None:
+def _print_plan(details: Mapping[str, Json], money: _Money) -> None:
     plan = details["plan"]
     assert isinstance(plan, Mapping)
     print_facts(
@@ -216,8 +223,8 @@ def _print_plan(details: Mapping[str, Json]) -> None:
             "accepted": _time(details["accepted_at_s"]),
             "deadline": _time(plan["deadline_s"]),
             "target": plan["target"],
-            "predicted": _ether(details["profit_predicted_wei"]),
-            "realised": _ether(details["profit_realised_wei"]),
+            "predicted": money(details, "profit_predicted_wei"),
+            "realised": money(details, "profit_realised_wei"),
         }
     )
     for verdict in _tables(details["verdicts"]):
@@ -270,12 +277,28 @@ def _time(value: Json) -> str:
     return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, int) else ""
 
 
-def _ether(value: Json) -> str:
-    """A display only: 18 decimals, cut to a few. The exact number is in the JSON."""
-    if not isinstance(value, str):
-        return ""
-    amount = int(value)
-    whole, rest = divmod(abs(amount), 10**_ETHER_DECIMALS)
-    return f"{'-' if amount < 0 else ''}{whole}.{rest:0{_ETHER_DECIMALS}d}"[
-        : -(_ETHER_DECIMALS - _SHOWN_DECIMALS)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Money:
+    """Amounts for eyes: whole tokens, cut to a few decimals. The exact numbers are in the JSON."""
+
+    configuration: Configuration
+
+    def __call__(self, row: Mapping[str, Json], field: str) -> str:
+        value, chain_id, token = row[field], row["chain_id"], row["accounting_token"]
+        if not isinstance(value, str):
+            return ""
+        chain = next((c for c in self.configuration.chains if c.network.chain_id == chain_id), None)
+        if chain is None or not isinstance(token, str):
+            return value
+        if token == "native":  # noqa: S105  (a token of a chain)
+            return f"{_tokens(int(value), _NATIVE_DECIMALS)} {chain.network.native_symbol}"
+        entry = chain.book.find(address_from_text(token))
+        if entry is None or entry.decimals is None:
+            return value
+        return f"{_tokens(int(value), entry.decimals)} {entry.symbol or entry.name}"
+
+
+def _tokens(amount: int, decimals: int) -> str:
+    whole, rest = divmod(abs(amount), 10**decimals)
+    fraction = f"{rest:0{decimals}d}"[:_SHOWN_DECIMALS] if decimals else ""
+    return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction}"

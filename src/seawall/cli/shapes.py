@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from seawall.cli.output import Json
 from seawall.ledger.rows import Account, AttemptRow, InclusionRow, IntentRow, PostingRow, VerdictRow
 from seawall.primitives.plans import DirectBody, Plan
-from seawall.primitives.units import NATIVE, address_text, hex_text
+from seawall.primitives.units import NATIVE, Address, address_text, hex_text
 from seawall.primitives.verdicts import Measurement
 
 __all__ = [
@@ -48,6 +48,7 @@ def plan_summary(row: IntentRow) -> dict[str, Json]:
         "key": address_text(row.lane.key),
         "accepted_at_s": row.accepted_at_s,
         "ended_at_s": row.ended_at_s,
+        "accounting_token": _token(row.plan.accounting_token),
         "profit_predicted_wei": _amount(row.predicted_wei),
         "profit_realised_wei": _amount(row.realised_wei),
         "note": row.plan.note,
@@ -133,13 +134,11 @@ def _plan(plan: Plan) -> dict[str, Json]:
             "min_profit_wei": str(plan.body.min_profit_wei),
             "operations": hex_text(plan.body.operations),
             "bounds": [
-                {"token": address_text(b.token), "kind": b.kind, "amount": str(b.amount)}
-                for b in plan.body.bounds
+                {"token": _token(b.token), "kind": b.kind, "amount": str(b.amount)} for b in plan.body.bounds
             ],
         }
     return {
         "target": address_text(plan.target),
-        "accounting_token": address_text(plan.accounting_token),
         "deadline_s": plan.deadline_s,
         "priority": plan.priority.name.lower(),
         "depends_on": list(plan.depends_on),
@@ -147,7 +146,7 @@ def _plan(plan: Plan) -> dict[str, Json]:
         "expected": [
             {
                 "holder": address_text(delta.holder),
-                "token": address_text(delta.token),
+                "token": _token(delta.token),
                 "change": str(delta.change),
                 "tolerance_bps": delta.tolerance_bps,
             }
@@ -191,12 +190,16 @@ def _posting(row: PostingRow) -> dict[str, Json]:
         "legs": [
             {
                 "account": _account(leg.account),
-                "token": "native" if leg.token == NATIVE else address_text(leg.token),
+                "token": _token(leg.token),
                 "delta": str(leg.delta),
             }
             for leg in row.entry.legs
         ],
     }
+
+
+def _token(token: Address) -> str:
+    return "native" if token == NATIVE else address_text(token)
 
 
 def _account(account: Account) -> str:
