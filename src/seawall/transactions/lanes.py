@@ -59,7 +59,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """Authority as it was before a candidate was judged. A stop that came and went since drops the candidate."""
+    """Authority before a candidate was judged; a stop that came and went since then drops the candidate."""
 
     epoch: int  # of the ledger's controls
     latch_changes: int
