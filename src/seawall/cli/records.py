@@ -53,10 +53,8 @@ def list_plans(
 
     configuration = load(path)
     page = IntentNumber(before) if before is not None else None
-    rows = [
-        plan_summary(row)
-        for row in _read(configuration, lambda tx: tx.intents.listing(limit, page, strategy))
-    ]
+    found = _read(configuration, lambda tx: tx.intents.listing(limit, page, strategy))
+    rows = [plan_summary(row) for row in found]
     if json:
         print_json({"plans": rows})
         return

@@ -22,6 +22,7 @@ def ledger(seawall: Seawall, project: Path) -> Path:
         attempt = samples.committed(tx)
         tx.heads.append(samples.block(100))
         samples.included(tx, attempt, samples.block(100))
+        tx.intents.set_profit(attempt.intents[0][0], 15 * 10**17, -(10**15) - 1)
         refused = samples.accepted(tx, "two")
         tx.verdicts.insert(samples.verdict(refused.number, admitted=False), samples.NOW_S)
         tx.intents.set_state(
@@ -44,8 +45,12 @@ def test_plans_are_listed_newest_first_with_exact_amounts(seawall: Seawall, ledg
     assert [(plan["id"], plan["status"]) for plan in plans] == [(2, "refused"), (1, "committed")]
     assert plans[0]["reason"] == "slippage: the pool moved"
     assert plans[1]["key"] == address_text(samples.KEY)
+    assert plans[1]["accounting_token"] == "native"
+    assert plans[1]["profit_realised_wei"] == "-1000000000000001"
     text = seawall("plans", "list").output
     assert "the pool moved" in text
+    assert "1.500000 ETH" in text
+    assert "-0.001000 ETH" in text
 
 
 def test_plans_page_by_number_and_filter_by_strategy(seawall: Seawall, ledger: Path) -> None:
