@@ -306,6 +306,7 @@ class Feed:
             raise StrategyError(what, self.strategy, "a decision must name the observation that it answers")
 
         def advance(tx: Transaction) -> None:
+            self.desk.require_leases(tx)
             tx.events.advance(self._cursor("events"), cursor)
             tx.events.advance(self._cursor("seq"), observation.seq)
             tx.timers.remove(self.strategy, observation.timers)

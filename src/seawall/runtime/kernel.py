@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -22,7 +23,7 @@ from seawall.chain.subscriptions import HeadSocket
 from seawall.control.latch import Latch
 from seawall.control.signals import SignalWatch
 from seawall.ledger import Ledger, LedgerSettings
-from seawall.primitives.errors import SeawallError
+from seawall.primitives.errors import LedgerLockedError, SeawallError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import SystemClock, SystemEntropy, ThreadOffload
@@ -35,7 +36,7 @@ from seawall.runtime.commands import CommandServer
 from seawall.runtime.configuration import load_configuration
 from seawall.runtime.feeds import Feed
 from seawall.runtime.hosts.settings import HostedStrategy
-from seawall.runtime.hosts.supervisor import HostSupervisor, Standing
+from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.reducing import reduce_rule_of
@@ -118,11 +119,24 @@ class _Stop:
 
 @contextlib.contextmanager
 def _pid_file(path: Path) -> Iterator[None]:
-    path.write_text(f"{os.getpid()}\n")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+    """Own the data directory: its latch, socket and process id are one kernel's. The system lets the lock go
+    with the process; the file stays, since removing what others may be opening would let two of them in."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            what = f"a kernel (process {file.read(20).strip()}) runs in this data directory"
+            raise LedgerLockedError(
+                what, str(path.parent), "stop it first, or give this one a data directory of its own"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 class _NoPort:
@@ -262,8 +276,8 @@ class Kernel:
         )
 
     def _holder(self, url: str) -> str:
-        """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one is
-        the same holder and need not wait for a dead one's lease; on a shared database each process is its own.
+        """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one
+        is the same holder and need not wait for a dead one's lease; elsewhere each process is its own.
         """
         machine = os.uname().nodename
         own = self.configuration.kernel.data if url.startswith("sqlite") else os.getpid()
@@ -298,7 +312,7 @@ class Kernel:
             HostedStrategy(s.name, s.path, s.settings_json(self._signers[s.signer].address), s.host)
             for s in config.strategies
         ]
-        self._hosts = hosts = HostSupervisor(hosted, config.hosts, self.clock)
+        self._hosts = hosts = HostSupervisor(hosted, config.hosts, self.clock, self._on_host_event)
         stack.push_async_callback(hosts.close)
         await hosts.start()
         dry_runs = iter(self._books[1:])
@@ -316,6 +330,14 @@ class Kernel:
             )
             book.feeds.append(feed)
             chain.loop.listeners.append(feed)
+
+    def _on_host_event(self, event: HostEvent) -> None:
+        log = _log.warning if event.standing in (Standing.WAITING, Standing.STOPPED) else _log.info
+        log("strategy", strategy=event.strategy, standing=str(event.standing), reason=event.reason)
+        if event.standing is Standing.RUNNING and event.starts > 1:
+            for feed in (feed for book in self._books for feed in book.feeds):
+                if feed.strategy == event.strategy:
+                    feed.on_restarted()
 
     # ------------------------------------------------------------------ work
 
