@@ -285,6 +285,8 @@ class NodeModel:
                 return self._receipt(bytes.fromhex(params[0][2:]))
             case "eth_feeHistory":
                 return self._fee_history(int(params[0], 16), self._tagged(params[1]) or self.head)
+            case "eth_createAccessList":
+                raise LookupError("method not found")
             case "eth_getLogs":
                 return []
         raise EndpointError(f"the model does not know {method}", "tests.world.node", "add it")

@@ -21,6 +21,7 @@ from seawall.chain.state import BLOCKHASH_DEPTH_MAX, StateAt, StateKeys, state_f
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
 from seawall.primitives.errors import EndpointError, UnknownBlockError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
+from seawall.primitives.verdicts import Payload
 
 __all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt"]
 
@@ -213,6 +214,22 @@ class ChainClient:
         requests = state_requests(keys, pin_of(block.hash))
         return state_from(keys, await self.pool.batch(requests, pinned=True) if requests else [])
 
+    async def access_hint(self, payload: Payload, block: Block) -> StateKeys:
+        """What the node says that this payload touches on `block` (EIP-2930), beside its sender and target.
+
+        Only a hint of what to fetch at once; empty from a node that does not offer it.
+        """
+        call = {
+            "from": hex_text(payload.sender),
+            "to": hex_text(payload.to),
+            "data": hex_text(payload.data),
+            "value": hex(payload.value_wei),
+        }
+        (answer,) = await self.pool.batch(
+            [Request("eth_createAccessList", (call, pin_of(block.hash)))], pinned=True
+        )
+        return StateKeys() if isinstance(answer, RpcError) else _access_list(answer)
+
     async def block_hashes(self, numbers: Sequence[int], block: Block) -> list[tuple[int, Hash]]:
         """Hashes of ancestors of `block` as BLOCKHASH answers; by number, and checked to link to it."""
         wanted = sorted(n for n in set(numbers) if block.number - BLOCKHASH_DEPTH_MAX <= n <= block.number)
@@ -260,6 +277,18 @@ class ChainClient:
 def pin_of(block_hash: Hash) -> Mapping[str, object]:
     """EIP-1898: the state of exactly this block, and only while it is canonical."""
     return {"blockHash": hex_text(block_hash), "requireCanonical": True}
+
+
+def _access_list(value: object) -> StateKeys:
+    entries = decoding.array(decoding.mapping(value, "access list").get("accessList"), "accessList")
+    accounts: list[Address] = []
+    slots: list[tuple[Address, bytes]] = []
+    for entry in (decoding.mapping(one, "accessList") for one in entries):
+        account = decoding.address(entry.get("address"), "accessList.address")
+        accounts.append(account)
+        keys = decoding.array(entry.get("storageKeys"), "accessList.storageKeys")
+        slots.extend((account, decoding.digest(key, "accessList.storageKeys")) for key in keys)
+    return StateKeys(tuple(accounts), tuple(slots)).unique()
 
 
 def _block(value: object, chain_id: int, where: str) -> Block:

@@ -4,9 +4,9 @@ missed.
 Flow: `pin` fixes the base (a block by hash; its successor is what is simulated) and fetches again what the
 runs on the last base read; `rebuild` and `push` keep the overlay of committed, unlanded attempts; `run`
 executes one payload with probes on the state after it. What the EVM misses is fetched in one batch pinned
-to the block's hash and the run is repeated, at most `MISSING_ROUNDS_MAX` times; before the first run on a
+to the block's hash and the run is repeated, at most `MISSING_ROUNDS_MAX` times. Before the first run on a
 base, the last read set of the payload's (target, selector) is fetched ahead, so that a known call usually
-takes no round at all.
+takes no round at all; for a call that is new, the node's own access list is the hint.
 
 Environment: number + 1, timestamp + block time, coinbase and gas limit of the base, its prevrandao in place
 of the unknown one, and by default the highest base fee that the next block can have.
@@ -149,7 +149,7 @@ class Simulator:
         async with self._lock:
             self._require_complete()
             call = _call_of(payload)
-            await self._prefetch_for(call)
+            await self._prefetch_for(call, payload)
             transaction = _transaction(payload, nonce, fee_per_gas_wei)
             native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
             execution = await self._settled(
@@ -175,7 +175,7 @@ class Simulator:
         # An attempt priced below the next base fee waits, and still stands before its successors.
         transaction = _transaction(payload, nonce, max(fee_per_gas_wei, self._base_fee_wei))
         call = _call_of(payload)
-        await self._prefetch_for(call)
+        await self._prefetch_for(call, payload)
         execution = await self._settled(lambda: self._evm.push_overlay(transaction))
         self._remember(call, execution)
         return execution
@@ -228,11 +228,22 @@ class Simulator:
         )
         self._loaded.add(keys)
 
-    async def _prefetch_for(self, call: _Call) -> None:
-        """Fetch ahead what this call read last time, once per base."""
+    async def _prefetch_for(self, call: _Call, payload: Payload | None = None) -> None:
+        """Fetch ahead what this call read last time, once per base; of a new call, what the node expects."""
         keys = self._read_sets.get(call)
+        if keys is None and payload is not None and self._base is not None:
+            keys = await self._hint(payload, self._base)
         if keys is not None and call not in self._used:
             await self._prefetch(keys)
+
+    async def _hint(self, payload: Payload, base: Block) -> StateKeys:
+        own = StateKeys((payload.sender, payload.to, base.coinbase))
+        try:
+            return own.union(await self._client.access_hint(payload, base))
+        except UnknownBlockError as error:
+            raise StaleError(
+                f"the pinned block is gone: {error.what}", hex_text(base.hash), "pin a newer head"
+            ) from None
 
     async def _prefetch(self, keys: StateKeys) -> None:
         base = self._base

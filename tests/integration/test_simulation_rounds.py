@@ -1,0 +1,81 @@
+"""How often a simulation waits for the node: a call never seen costs its hint and at most one round (SIM-2)."""
+
+from __future__ import annotations
+
+from seawall.chain.client import ChainClient
+from seawall.chain.networks import network_of
+from seawall.chain.rpc import HttpTransport, Request, RpcError, RpcPool
+from seawall.chain.simulation import Simulator
+from seawall.native import encode_call
+from seawall.primitives.ports import SystemClock, ThreadOffload
+from seawall.primitives.verdicts import Payload
+from seawall.rollout.devnet import TRADERS, Devnet
+from seawall.rollout.devnet.steering import mine
+
+CHAIN_ID = 31337
+FOREVER_S = 2**40
+GWEI = 10**9
+
+
+class WithoutHints(HttpTransport):
+    """A node that does not offer access lists."""
+
+    async def send(self, requests: list[Request]) -> list[object | RpcError]:  # type: ignore[override]
+        if any(request.method == "eth_createAccessList" for request in requests):
+            return [RpcError(-32601, "the method does not exist") for _ in requests]
+        return await super().send(requests)
+
+
+def swap(devnet: Devnet) -> Payload:
+    book = devnet.book
+    path = [book.address("weth"), book.address("usdx")]
+    signature = "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)"
+    data = encode_call(signature, (10**18, 0, path, TRADERS[0], FOREVER_S))
+    return Payload(CHAIN_ID, TRADERS[0], book.address("uniswap_v2_router"), data, 0, 500_000)
+
+
+def simulator_on(transport: HttpTransport) -> tuple[RpcPool, ChainClient, Simulator]:
+    network = network_of(CHAIN_ID)
+    pool = RpcPool([transport], chain_id=CHAIN_ID, clock=SystemClock())
+    client = ChainClient(pool, network)
+    return pool, client, Simulator(client, network, ThreadOffload())
+
+
+async def test_call_never_seen_takes_at_most_one_round_with_the_nodes_hint(devnet: Devnet) -> None:
+    pool, client, simulator = simulator_on(HttpTransport(devnet.info.rpc_url))
+    try:
+        head = await client.head()
+        await simulator.pin(head)
+        execution = await simulator.run(swap(devnet), await client.nonce_at(TRADERS[0], head.hash), 2 * GWEI)
+        assert execution.success
+        assert simulator.rounds <= 1
+    finally:
+        await pool.close()
+
+
+async def test_call_seen_before_takes_no_round_on_the_next_head(devnet: Devnet) -> None:
+    pool, client, simulator = simulator_on(HttpTransport(devnet.info.rpc_url))
+    try:
+        head = await client.head()
+        await simulator.pin(head)
+        nonce = await client.nonce_at(TRADERS[0], head.hash)
+        await simulator.run(swap(devnet), nonce, 2 * GWEI)
+        before = simulator.rounds
+        mine(devnet)
+        await simulator.pin(await client.head())
+        assert (await simulator.run(swap(devnet), nonce, 2 * GWEI)).success
+        assert simulator.rounds == before
+    finally:
+        await pool.close()
+
+
+async def test_node_without_access_lists_only_costs_more_rounds(devnet: Devnet) -> None:
+    pool, client, simulator = simulator_on(WithoutHints(devnet.info.rpc_url))
+    try:
+        head = await client.head()
+        await simulator.pin(head)
+        execution = await simulator.run(swap(devnet), await client.nonce_at(TRADERS[0], head.hash), 2 * GWEI)
+        assert execution.success
+        assert simulator.rounds > 1
+    finally:
+        await pool.close()
