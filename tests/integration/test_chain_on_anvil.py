@@ -345,7 +345,7 @@ async def test_simulation_says_what_the_receipt_will_say(coded: Anvil, offload: 
     ]
 
 
-async def test_dependent_reads_take_a_round_each_and_none_the_next_time(coded: Anvil) -> None:
+async def test_dependent_reads_take_a_round_each_and_none_the_next_time(coded: Anvil, unhinted: None) -> None:
     key = coded.funded_key()
     coded.mine()
     async with client_of(coded) as client:
@@ -364,10 +364,22 @@ async def test_dependent_reads_take_a_round_each_and_none_the_next_time(coded: A
         execution = await simulator.run(payload(key, POINTERS), 0, 20 * GWEI)
         assert execution.transactions[0].return_data == word(4321)
         assert simulator.rounds == first_rounds, "the last read set was fetched with the pin"
-        assert simulator.prefetches == prefetches == 1
+        assert simulator.prefetches == prefetches == 2, "once what every call needs, once with the pin"
 
 
-async def test_state_that_takes_too_many_rounds_is_unavailable_and_goes_on_from_there(coded: Anvil) -> None:
+@pytest.fixture
+def unhinted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node says nothing of what a call will touch."""
+
+    async def silent(_client: ChainClient, _payload: Payload, _block: Block) -> StateKeys:
+        return StateKeys()
+
+    monkeypatch.setattr(ChainClient, "access_hint", silent)
+
+
+async def test_state_that_takes_too_many_rounds_is_unavailable_and_goes_on_from_there(
+    coded: Anvil, unhinted: None
+) -> None:
     length = MISSING_ROUNDS_MAX + 4
     coded.set_code(TARGET, "5f" + "54" * length + "5f5260205ff3")
     for slot in range(length):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from typing_extensions import override
+
 from seawall.chain.client import ChainClient
 from seawall.chain.networks import network_of
 from seawall.chain.rpc import HttpTransport, Request, RpcError, RpcPool
@@ -20,7 +24,8 @@ GWEI = 10**9
 class WithoutHints(HttpTransport):
     """A node that does not offer access lists."""
 
-    async def send(self, requests: list[Request]) -> list[object | RpcError]:  # type: ignore[override]
+    @override
+    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
         if any(request.method == "eth_createAccessList" for request in requests):
             return [RpcError(-32601, "the method does not exist") for _ in requests]
         return await super().send(requests)
