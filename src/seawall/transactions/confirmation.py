@@ -302,8 +302,8 @@ class Confirmer:
             metrics.reorged(len(change.removed))
             _log.warning("reorg", depth=len(change.removed), height=change.removed[-1].number)
         if change.added:
-            desk.head = change.added[-1]
-            metrics.head(desk.head)
+            desk.move_to(change.added[-1])
+            metrics.head(change.added[-1])
         desk.safe_number, desk.final_number = change.safe_number, change.final_number
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final
 
 from seawall.chain.broadcast import BroadcastPort
@@ -122,13 +123,30 @@ class Desk:
             and verdict.base_hash in self._canonical
         )
 
+    def move_to(self, head: Block) -> None:
+        """The chain moved: nothing is judged until the simulator stands there too."""
+        self.head = head
+        self._is_ready = False
+
     def unlanded(self) -> list[AttemptRow]:
-        """The newest attempt of every slot that no canonical block has, in commit order."""
+        """The newest attempt of every slot that no canonical block has, in commit order of the slots.
+
+        Inside a lane that is nonce order: a slot that was committed after its successors (a gap that was
+        filled) stands just before the first of them, for without it none of them can run."""
         newest: dict[tuple[Lane, int], AttemptRow] = {}
+        places: dict[tuple[Lane, int], int] = {}
         taken = {(row.lane, row.nonce) for h, row in self.unsettled.items() if h in self.included}
-        for row in self.unsettled.values():
+        for row in sorted(self.unsettled.values(), key=lambda r: r.number):
             newest[(row.lane, row.nonce)] = row
-        return sorted((r for key, r in newest.items() if key not in taken), key=lambda r: r.number)
+            places.setdefault((row.lane, row.nonce), row.number)
+        earliest: dict[Lane, int] = {}
+        for lane, nonce in sorted(places, key=lambda slot: slot[1], reverse=True):
+            place = min(places[(lane, nonce)], earliest.get(lane, places[(lane, nonce)]))
+            places[(lane, nonce)] = earliest[lane] = place
+        return sorted(
+            (row for slot, row in newest.items() if slot not in taken),
+            key=lambda r: (places[(r.lane, r.nonce)], r.lane, r.nonce),
+        )
 
     async def stand_on_head(self) -> None:
         """Pin the head and put the overlay on it. What fails here is tried again at the next turn."""
@@ -138,10 +156,11 @@ class Desk:
         await self.rebuild_overlay()
 
     async def rebuild_overlay(self, before: AttemptRow | None = None) -> None:
-        """Put what is committed and not landed on the pinned block, in commit order (up to `before`,
-        exclusive)."""
+        """Put what is committed and not landed on the pinned block, in commit order (up to the slot of
+        `before`, exclusive)."""
         self._is_ready = False
-        rows = [row for row in self.unlanded() if before is None or row.number < before.number]
+        slot = None if before is None else (before.lane, before.nonce)
+        rows = list(takewhile(lambda row: (row.lane, row.nonce) != slot, self.unlanded()))
         await self.parts.simulator.rebuild([(r.payload, r.nonce, r.max_fee_per_gas_wei) for r in rows])
         self._is_ready = before is None
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from seawall.native.evm import CallResult, Execution, StateOverride
+from seawall.primitives.errors import StaleError
 from seawall.primitives.levels import Authority
 from seawall.primitives.simulations import AllowanceChange, Flow, Probe, Simulation
-from seawall.primitives.units import NATIVE, Address, Hash
+from seawall.primitives.units import NATIVE, Address, Hash, hex_text
 from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.protocols.executor.events import decode_revert
 from seawall.risk.evidence import Evidence
@@ -38,6 +39,12 @@ async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdi
     probes = gate.probes(candidate, authority)
     before = await desk.parts.simulator.view(probes) if authority is Authority.REDUCE_ONLY else {}
     simulation = await simulate(desk, candidate, probes, before)
+    if simulation.base_hash != candidate.base.hash:
+        raise StaleError(
+            f"simulated on {hex_text(simulation.base_hash)}, not on the candidate's base",
+            f"block {candidate.base.number}",
+            "pin the head, then build the candidate again",
+        )
     evidence = Evidence(candidate, simulation, gate.ours, gate.limits, desk.parts.clock.now_s())
     return gate.judge(evidence, authority)
 
