@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import random
 import threading
 import time
@@ -288,21 +289,31 @@ async def test_reduce_only_in_a_half_written_request_sends_the_rest_again(latch:
     assert set(answers(results)[0::2]) == {"unknown", "latched"}
 
 
-def race_once(latch_path: Path, number: int, server: RawServer, sent: Sent, delay_s: float) -> WriteResult:
-    """One write on a fresh connection against one stop, which must be the end of writing when it returned."""
+def race_once(latch_path: Path, number: int, server: RawServer, sent: Sent, lead_s: float) -> WriteResult:
+    """One write on a fresh connection against one stop, which must be the end of writing when it returned.
+
+    `lead_s` is how much earlier than the stop the write begins.
+    """
     latch = Latch(latch_path)
 
     async def write() -> WriteResult:
         async with port_to(latch, server.url) as port:
+            if lead_s == -math.inf:
+                await asyncio.to_thread(stopping.join)
+            elif lead_s < 0:
+                await asyncio.sleep(-lead_s)
             (result,) = await port.write([write_of(number)])
             return result
 
     at_stop: list[int] = []
-    begin = threading.Barrier(2)
+    begin, written = threading.Barrier(2), threading.Event()
 
     def stop() -> None:
         begin.wait()
-        time.sleep(delay_s)
+        if lead_s == math.inf:
+            written.wait(10)
+        elif lead_s > 0:
+            time.sleep(lead_s)
         latch.lower(Authority.HALT, "race", "tester")
         at_stop.append(sent.count)
 
@@ -310,6 +321,7 @@ def race_once(latch_path: Path, number: int, server: RawServer, sent: Sent, dela
     stopping.start()
     begin.wait()
     result = asyncio.run(write())
+    written.set()
     stopping.join()
     assert sent.count == at_stop[0], "bytes were written after the stop returned"
     if result.answer in (WriteAnswer.LATCHED, WriteAnswer.UNSENT):
@@ -322,9 +334,9 @@ def run_races(tmp_path: Path, sent: Sent, count: int) -> dict[str, int]:
     seen: dict[str, int] = {}
     with raw_server(accept_all) as server:
         for number in range(count):
-            # From far less to far more than a write takes, on a machine of any speed.
-            delay_s = rng.random() * 0.0005 * 2 ** (number % 8)
-            result = race_once(tmp_path / f"latch{number}", number, server, sent, delay_s)
+            # Mostly about as long as a write takes; now and then one waits for the other to end.
+            lead_s = rng.choice((-1, 1)) * (rng.random() * 0.004 if number % 10 else math.inf)
+            result = race_once(tmp_path / f"latch{number}", number, server, sent, lead_s)
             seen[result.answer.value] = seen.get(result.answer.value, 0) + 1
         server.settle()
         assert len(server.everything) == sent.count, "nothing lingers in a buffer"
