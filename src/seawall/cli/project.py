@@ -101,11 +101,17 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> int:
     return kernel.main(path)
 
 
-def demo(json: JsonOption = False) -> int:
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="A new folder: all files stay there, and the local chain goes on."),
+    ] = None,
+    json: JsonOption = False,
+) -> int:
     """Show the main job on a local chain, and account for every plan."""
     from seawall.rollout import demo as rollout_demo
 
-    return rollout_demo.main(json)
+    return rollout_demo.main(json, keep=keep)
 
 
 def _checked(configuration: Configuration) -> dict[str, Json]:

@@ -12,7 +12,8 @@ from seawall.ledger.transaction import Transaction
 from seawall.native import encode_call
 from seawall.primitives.errors import IntegrityAlarm
 from seawall.primitives.units import NATIVE, Address, address_text, hex_text
-from seawall.rollout.demo.acts import Play
+from seawall.primitives.verdicts import Verdict
+from seawall.rollout.demo.scene import Play
 
 __all__ = ["Balance", "PlanAccount", "balances", "plan_accounts"]
 
@@ -28,6 +29,15 @@ class PlanAccount:
     verdicts: tuple[VerdictRow, ...]
     attempts: tuple[AttemptRow, ...]
     inclusion: InclusionRow | None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The last one."""
+        return self.verdicts[-1].verdict if self.verdicts else None
+
+    def inclusion_of(self, attempt: AttemptRow) -> InclusionRow | None:
+        found = self.inclusion
+        return found if found is not None and found.attempt_hash == attempt.hash else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ def plan_accounts(play: Play) -> list[PlanAccount]:
     return sorted(play.books.read(read), key=lambda account: account.row.number)
 
 
-def balances(play: Play) -> list[Balance]:
+def balances(play: Play, last_number: int) -> list[Balance]:
     """Every holder and token, with the chain read at the first and the last block. Raises if any of them
     disagrees."""
     stage = play.stage
@@ -74,7 +84,7 @@ def balances(play: Play) -> list[Balance]:
     )
     tokens = (("ETH", NATIVE), ("WETH", book.address("weth")), ("USDX", book.address("usdx")))
     booked = play.books.read(_booked)
-    before, after = hex(stage.start_number), hex(play.number())
+    before, after = hex(stage.start_number), hex(last_number)
     found = [
         Balance(
             name,

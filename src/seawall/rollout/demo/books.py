@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from seawall.ledger import Ledger, LedgerSettings
-from seawall.ledger.rows import AttemptRow, InclusionRow, IntentRow
+from seawall.ledger.rows import AttemptRow, InclusionRow, IntentRow, VerdictRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.ports import SystemClock, SystemEntropy
+from seawall.primitives.units import Hash
 
 __all__ = ["Books"]
 
@@ -49,3 +50,10 @@ class Books:
 
     def inclusion(self, number: IntentNumber) -> InclusionRow | None:
         return self.read(lambda tx: tx.inclusions.of_intent(number))
+
+    def canonical(self, tx_hash: Hash) -> InclusionRow | None:
+        return self.read(lambda tx: tx.inclusions.canonical_of(tx_hash))
+
+    def verdicts(self, number: IntentNumber) -> list[VerdictRow]:
+        """Oldest first."""
+        return self.read(lambda tx: tx.verdicts.of_intent(number))

@@ -5,7 +5,6 @@ endpoint, the ledger opened read-only, and the chain."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -27,12 +26,25 @@ from seawall.primitives.units import Address, address_text, hex_text
 from seawall.rollout.devnet import Devnet
 from seawall.rollout.devnet.steering import authorise, fund, mine
 
-__all__ = ["HOLD_POINT", "KernelProcess", "Stage", "wait_until"]
+__all__ = [
+    "HOLD_POINT",
+    "KEY_START_WEI",
+    "LOG_FIX",
+    "LOG_NAME",
+    "KernelProcess",
+    "Stage",
+    "seawall",
+    "wait_until",
+]
 
 KEY_START_WEI: Final = 20 * 10**18
+LOG_NAME: Final = "kernel.log"
+LOG_FIX: Final = f"read {LOG_NAME} in the demo's folder"
 HOLD_POINT: Final = "transactions.before_first_write"
 READY_WAIT_S: Final = 20.0
 STOP_WAIT_S: Final = 10.0
+COMMAND_WAIT_S: Final = 60.0
+_ERROR_SHOWN: Final = 400
 _POLL_S: Final = 0.02
 _FOREVER_S: Final = 2**40
 _TEMPLATE: Final = """\
@@ -204,20 +216,27 @@ class KernelProcess:
                 "SEAWALL_FAILPOINT_REACHED": str(self.reached),
                 "SEAWALL_FAILPOINT_RELEASE": str(self.release),
             }
-        log = (self.stage.directory / "kernel.log").open("ab")
-        begun = time.monotonic()
-        with log:
-            self._process = subprocess.Popen(
+        begun_s = time.monotonic()
+        with (self.stage.directory / LOG_NAME).open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  (this interpreter and this package)
                 [sys.executable, "-m", "seawall.cli", "run", "--config", str(self.stage.configuration)],
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=environment,
             )
-        wait_until(self._is_ready, READY_WAIT_S, "the kernel to be ready", self._died)
-        self.started_in_s = time.monotonic() - begun
+        try:
+            wait_until(self._is_ready, READY_WAIT_S, "the kernel to be ready", self._died)
+        except BaseException:
+            self._stop()
+            raise
+        self.started_in_s = time.monotonic() - begun_s
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         process = self._process
         assert process is not None
         if process.poll() is None:
@@ -227,6 +246,9 @@ class KernelProcess:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            except BaseException:
+                process.kill()
+                raise
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -234,26 +256,33 @@ class KernelProcess:
 
     def _is_ready(self) -> bool:
         url = f"http://127.0.0.1:{self.stage.health_port}/ready"
-        with contextlib.suppress(OSError, urllib.error.URLError):
+        try:
             with urllib.request.urlopen(url, timeout=1) as answer:
                 return bool(answer.status == 200)
-        return False
+        except OSError:
+            return False
 
     def _died(self) -> str | None:
         assert self._process is not None
         if self._process.poll() is None:
             return None
-        return f"the kernel ended with {self._process.returncode}; see {self.stage.directory / 'kernel.log'}"
+        return f"the kernel ended with {self._process.returncode}"
 
 
 def seawall(*arguments: str) -> None:
     """Run one command of the program and insist that it succeeds."""
-    done = subprocess.run(
-        [sys.executable, "-m", "seawall.cli", *arguments], capture_output=True, check=False
-    )
+    command = [sys.executable, "-m", "seawall.cli", *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603  (this interpreter and this package)
+            command, capture_output=True, check=False, timeout=COMMAND_WAIT_S, text=True, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        raise RolloutError(
+            f"`seawall {arguments[0]}` took over {COMMAND_WAIT_S:.0f} s", "demo", LOG_FIX
+        ) from None
     if done.returncode != 0:
-        what = f"`seawall {arguments[0]}` ended with {done.returncode}: {done.stderr.decode(errors='replace')[-400:]}"
-        raise RolloutError(what, "demo", "see the message")
+        what = f"`seawall {arguments[0]}` ended with {done.returncode}: {done.stderr[-_ERROR_SHOWN:]}"
+        raise RolloutError(what, "demo", "do what the message says")
 
 
 def wait_until(
@@ -264,11 +293,9 @@ def wait_until(
     while not holds():
         failure = failed()
         if failure is not None:
-            raise RolloutError(failure, "demo", "read the log")
+            raise RolloutError(failure, "demo", LOG_FIX)
         if time.monotonic() > until_s:
-            raise RolloutError(
-                f"waited {wait_s:.0f} s for {what}", "demo", "read kernel.log in the demo's folder"
-            )
+            raise RolloutError(f"waited {wait_s:.0f} s for {what}", "demo", LOG_FIX)
         time.sleep(_POLL_S)
 
 
