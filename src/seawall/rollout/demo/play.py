@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -61,6 +62,10 @@ def main(json: bool, *, keep: Path | None = None) -> int:
             if folder_stays:
                 fix = f"everything is kept in {directory}, the kernel's log is {LOG_NAME} there; {error.fix}"
                 raise RolloutError(error.what, error.where, fix) from error
+            raise
+        except Exception:
+            folder_stays = True
+            sys.stderr.write("" if json else f"everything is kept in {directory}\n")
             raise
         finally:
             _tidy(directory, devnet_stays=devnet_stays, folder_stays=folder_stays)

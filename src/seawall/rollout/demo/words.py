@@ -82,11 +82,13 @@ class Words:
     def _finding(self, found: Measurement) -> str:
         if found.guard == _SIMULATION:
             why = found.reason.removeprefix(_REVERTED)
-            silent = why == "reverted: no reason given"
-            return "simulated, it reverts: " + (
-                "the contract gives no reason" if silent else self.sentence(why)
-            )
-        return f"{found.guard.replace('_', ' ')}: {self.sentence(found.reason)}"
+            if why == _SILENT:
+                return "simulation: it would revert, and the contract gives no reason"
+            return f"simulation: it would revert: {self.sentence(why)}"
+        return f"{self.guard(found)}: {self.sentence(found.reason)}"
+
+    def guard(self, found: Measurement) -> str:
+        return found.guard.replace("min_", "minimum ").replace("_", " ")
 
     def _named(self, text: str) -> str:
         return self.name(_address(text))
