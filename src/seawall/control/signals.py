@@ -69,11 +69,17 @@ class SignalWatch:
         if number is None:
             self._latch.look()
         elif number == signal.SIGUSR1:
-            self._latch.lower(Authority.HALT, "SIGUSR1", "signal")
+            self._lower(Authority.HALT, "SIGUSR1")
         elif number == signal.SIGUSR2:
-            self._latch.lower(Authority.REDUCE_ONLY, "SIGUSR2", "signal")
+            self._lower(Authority.REDUCE_ONLY, "SIGUSR2")
         else:
             self._on_stop()
+
+    def _lower(self, to: Authority, name: str) -> None:
+        """Whoever wrote the file before signalling said why; that reason stays."""
+        self._latch.look()
+        if self._latch.authority > to:
+            self._latch.lower(to, name, "signal")
 
 
 def unblock_signals() -> None:

@@ -68,7 +68,7 @@ class Database:
         """SQLite would create an empty file on opening; a ledger is created by name only."""
         if self.path is not None and not self.path.is_file():
             raise LedgerSchemaError(
-                "there is no ledger here", self.shown, "run `seawall init`, or correct the path"
+                "there is no ledger here", self.shown, "run `seawall ledger migrate`, or correct the path"
             )
 
     def session(self, *, read_only: bool) -> Session:
@@ -153,7 +153,7 @@ class Database:
         if found == HEAD:
             return
         if found is None:
-            raise LedgerSchemaError("the database holds no ledger", self.shown, "run `seawall init`")
+            raise LedgerSchemaError("the database holds no ledger", self.shown, "run `seawall ledger migrate`")
         if found in REVISIONS:
             raise LedgerSchemaError(f"the schema is at {found}, older than {HEAD}", self.shown, _MIGRATE)
         raise LedgerSchemaError(

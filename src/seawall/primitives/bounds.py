@@ -26,6 +26,7 @@ __all__ = [
     "STATE_BYTES_MAX",
     "SUBSCRIPTION_READS_MAX",
     "TIMERS_PER_STRATEGY_MAX",
+    "TIME_S_MAX",
     "UINT256_MAX",
     "WRITER_GROUP_MAX",
 ]
@@ -39,6 +40,8 @@ OBSERVATION_BYTES_MAX: Final = 64 * 1024 * 1024
 DECISION_FRAME_BYTES_MAX: Final = 1024 * 1024
 PLANS_PER_DECISION_MAX: Final = 64
 TIMERS_PER_STRATEGY_MAX: Final = 64
+# Times in UTC seconds; far beyond any deadline, and within what the executor and the ledger can hold.
+TIME_S_MAX: Final = 2**40
 STATE_BYTES_MAX: Final = 256 * 1024
 SUBSCRIPTION_READS_MAX: Final = 4096
 LOGS_PENDING_MAX: Final = 10_000

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
+from typing_extensions import override
+
 from seawall.primitives.units import Address, address_text
 
-__all__ = ["AttemptRow", "IntentNumber", "Lane", "Slot", "intent_id_of"]
+__all__ = ["AttemptNumber", "IntentNumber", "Lane", "Slot", "intent_id_of"]
 
 IntentNumber = NewType("IntentNumber", int)
 """Row of an intent in this ledger: what people see as `#17`. Not the on-chain `intent_id`."""
-AttemptRow = NewType("AttemptRow", int)
+AttemptNumber = NewType("AttemptNumber", int)
 """Row of an attempt in this ledger."""
 
 
@@ -22,6 +24,7 @@ class Lane:
     chain_id: int
     key: Address
 
+    @override
     def __str__(self) -> str:
         return f"{self.chain_id}:{address_text(self.key)}"
 
@@ -33,6 +36,7 @@ class Slot:
     lane: Lane
     nonce: int
 
+    @override
     def __str__(self) -> str:
         return f"{self.lane}/{self.nonce}"
 

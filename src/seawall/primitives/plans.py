@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seawall.primitives.bounds import TIME_S_MAX
 from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Finality, Priority
 from seawall.primitives.units import NATIVE, Address, address_text
@@ -125,12 +126,12 @@ def _problem_of(plan: Plan) -> str | None:
         return "strategy and idempotency key must not be empty"
     if len(plan.idempotency_key) > 200:
         return "the idempotency key is longer than 200 characters"
-    if plan.chain_id <= 0 or plan.deadline_s <= 0:
-        return "chain id and deadline must be positive"
+    if not 0 < plan.chain_id < 2**63 or not 0 < plan.deadline_s <= TIME_S_MAX:
+        return f"chain id must be in 1..2^63-1, and the deadline in 1..{TIME_S_MAX} UTC seconds"
     if len(plan.guards) > _GUARDS_MAX:
         return f"more than {_GUARDS_MAX} guards"
-    if plan.gas_limit is not None and plan.gas_limit < 21_000:
-        return f"gas limit {plan.gas_limit} is below 21,000"
+    if plan.gas_limit is not None and not 21_000 <= plan.gas_limit < 2**63:
+        return f"gas limit {plan.gas_limit} is outside 21,000..2^63-1"
     return _body_problem_of(plan.body)
 
 

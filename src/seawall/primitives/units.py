@@ -102,9 +102,7 @@ def token_amount(text: str, decimals: int) -> int:
             "amount",
             "the token cannot express it; shorten the fraction",
         )
-    value = int(whole) * 10**decimals + int(
-        (fraction.rstrip("0") or "0").ljust(decimals, "0") if decimals else 0
-    )
+    value = int(whole + fraction.rstrip("0").ljust(decimals, "0"))
     if value >= 2**256:
         raise InputError(
             f"{text[:80]!r} does not fit 256 bits", "amount", "check the amount and its decimals"
