@@ -244,6 +244,8 @@ class Simulator:
             raise StaleError(
                 f"the pinned block is gone: {error.what}", hex_text(base.hash), "pin a newer head"
             ) from None
+        except EndpointError:
+            return own  # a hint that cannot be read costs rounds, never a simulation
 
     async def _prefetch(self, keys: StateKeys) -> None:
         base = self._base
