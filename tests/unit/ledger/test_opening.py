@@ -42,7 +42,7 @@ async def test_epoch_is_drawn_at_creation_and_kept(url: str, open_ledger: OpenLe
 
 
 def test_missing_file_is_not_created_by_opening(tmp_path: Path, open_ledger: OpenLedger) -> None:
-    with pytest.raises(LedgerSchemaError, match="seawall init"):
+    with pytest.raises(LedgerSchemaError, match="seawall ledger migrate"):
         open_ledger(f"sqlite:///{tmp_path / 'none.db'}")
     assert list(tmp_path.iterdir()) == []
 
@@ -51,8 +51,8 @@ def test_missing_file_is_not_created_by_opening(tmp_path: Path, open_ledger: Ope
     ("sql", "advice"),
     [
         ("UPDATE alembic_version SET version_num = '9999'", "run the newer version"),
-        ("DELETE FROM alembic_version", "seawall init"),
-        ("DROP TABLE alembic_version", "seawall init"),
+        ("DELETE FROM alembic_version", "seawall ledger migrate"),
+        ("DROP TABLE alembic_version", "seawall ledger migrate"),
         ("DELETE FROM meta", "seawall ledger migrate"),
     ],
 )
