@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from seawall.ledger import Ledger
 from seawall.ledger.rows import IntentRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.bounds import PLANS_PER_DECISION_MAX, STATE_BYTES_MAX, TIMERS_PER_STRATEGY_MAX
+from seawall.primitives.bounds import (
+    PLANS_PER_DECISION_MAX,
+    STATE_BYTES_MAX,
+    TIME_S_MAX,
+    TIMERS_PER_STRATEGY_MAX,
+)
 from seawall.primitives.codec import plan_digest
 from seawall.primitives.errors import PlanError
 from seawall.primitives.identifiers import Lane
@@ -16,6 +21,8 @@ from seawall.primitives.observations import Decision
 from seawall.primitives.plans import Plan
 from seawall.primitives.ports import Clock, Entropy
 from seawall.primitives.units import address_text
+from seawall.risk.guards.catalogue import guards_of
+from seawall.risk.limits import RiskLimits
 
 __all__ = ["Intake"]
 
@@ -84,6 +91,10 @@ class Intake:
             )
         if decision.timers is not None and len(decision.timers) > TIMERS_PER_STRATEGY_MAX:
             raise PlanError(f"more than {TIMERS_PER_STRATEGY_MAX} timers", where, "replace timers by name")
+        moments = [timer.at_s for timer in decision.timers or ()]
+        if any(not 0 <= moment <= TIME_S_MAX for moment in (decision.state_version, *moments)):
+            what = f"a state version or a timer is outside 0..{TIME_S_MAX}"
+            raise PlanError(what, where, "give times in UTC seconds and the version that was observed")
         for plan in decision.plans:
             self._check_plan(plan, decision.strategy, where)
 
@@ -95,3 +106,5 @@ class Intake:
         if Lane(plan.chain_id, plan.key) not in self.lanes:
             what = f"no lane for key {address_text(plan.key)} on chain {plan.chain_id}"
             raise PlanError(what, where, "configure a signer with this address on this chain")
+        for guard in guards_of(plan, RiskLimits()):  # what cannot be judged is not taken in
+            guard.probes()

@@ -20,7 +20,9 @@ from seawall.primitives.codec import payload_digest
 from seawall.primitives.errors import (
     AuthorityChangedError,
     LedgerError,
+    NativeError,
     NonceTakenError,
+    PlanError,
     StaleError,
     UnavailableError,
 )
@@ -49,10 +51,10 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a lane stands in the ledger at this moment."""
+    """Where a lane stands at this moment."""
 
     highest: int | None
-    unlanded: int
+    unlanded: int  # slots that no canonical block has; what is included and not final holds up nobody
     queued: tuple[IntentRow, ...]
     blocked: frozenset[IntentNumber]  # queued, but something they depend on is not there yet
 
@@ -121,7 +123,8 @@ class LaneRunner:
         blocked = frozenset(
             row.number for row in queued if row.plan.depends_on and not _dependencies_met(tx, row)
         )
-        return Standing(tx.slots.highest(self.lane), len(tx.slots.open(self.lane)), queued, blocked)
+        unlanded = sum(row.lane == self.lane for row in self.desk.unlanded())
+        return Standing(tx.slots.highest(self.lane), unlanded, queued, blocked)
 
     async def _carry(self, row: IntentRow, standing: Standing) -> bool:
         stance = Stance(self.desk.epoch, self.desk.parts.latch.changes)
@@ -129,6 +132,11 @@ class LaneRunner:
             candidate, verdict = await self._judged(row, standing)
         except (UnavailableError, StaleError) as cause:
             return await self._put_off(row, cause)
+        except (PlanError, NativeError) as cause:
+            # No later head can mend it, and it must not stop those behind it.
+            _log.warning("intent_cannot_be_judged", intent=row.number, cause=str(cause))
+            await self._end(row, IntentState.REFUSED, f"it cannot be judged: {cause}")
+            return True
         await _AFTER_VERDICT.reach()
         self.desk.parts.metrics.judged(verdict)
         if not verdict.admitted:

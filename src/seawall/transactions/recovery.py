@@ -22,7 +22,13 @@ from seawall.ledger.rows import AttemptRow, IntentRow, SlotRow
 from seawall.ledger.transaction import Transaction
 from seawall.native.wire import DynamicFeeTransaction
 from seawall.primitives.codec import payload_digest
-from seawall.primitives.errors import AuthorityChangedError, StaleError, UnavailableError
+from seawall.primitives.errors import (
+    AuthorityChangedError,
+    NativeError,
+    PlanError,
+    StaleError,
+    UnavailableError,
+)
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.units import BPS, Hash, hex_text, mul_div_up
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
@@ -137,6 +143,10 @@ async def _renew(runner: LaneRunner, slot: OpenSlot, attempt: AttemptRow, intent
         verdict = await judge(desk, await _same_candidate(runner, attempt, intent), desk.authority)
     except (UnavailableError, StaleError) as cause:
         _log.warning("renewal_put_off", intent=intent.number, cause=str(cause))
+        return
+    except (PlanError, NativeError) as cause:
+        why = f"its verdict lapsed and it cannot be judged anew: {cause}"
+        await _fill(runner, slot.slot.nonce, slot.attempts, intent, why)
         return
     if not verdict.admitted:
         await _record_renewal(runner, attempt, intent, verdict)

@@ -240,10 +240,11 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
         guards.append(MinProfit(max(floor, plan.body.min_profit_wei)))
     elif "min_profit" in asked:
         guards.append(MinProfit(floor))
-    for spec in plan.guards:
-        if spec.name == "oracle_staleness":
-            feed = argument(spec, "feed", bytes)
-            guards.append(OracleStaleness(Address(feed), argument(spec, "max_age_s", int)))
+    guards += [
+        OracleStaleness(_address(spec, "feed"), argument(spec, "max_age_s", int))
+        for spec in plan.guards
+        if spec.name == "oracle_staleness"
+    ]
     return tuple(guards)
 
 
@@ -259,7 +260,18 @@ def _caps(plan: Plan, limits: RiskLimits) -> tuple[tuple[Address, int], ...]:
     caps = dict(limits.position_caps)
     for spec in plan.guards:
         if spec.name == "position_size":
-            token = Address(argument(spec, "token", bytes))
+            token, cap = _address(spec, "token"), argument(spec, "cap", int)
             if token in caps:
-                caps[token] = min(caps[token], argument(spec, "cap", int))
+                caps[token] = min(caps[token], cap)
     return tuple(sorted(caps.items()))
+
+
+def _address(spec: GuardSpec, name: str) -> Address:
+    value = argument(spec, name, bytes)
+    if len(value) != 20:
+        raise PlanError(
+            f"guard {spec.name!r} has {len(value)} bytes for {name!r} instead of 20",
+            "plan guards",
+            "give an address",
+        )
+    return Address(value)
