@@ -51,10 +51,9 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a lane stands at this moment."""
+    """Where a lane stands in the ledger at this moment."""
 
     highest: int | None
-    unlanded: int  # slots that no canonical block has; what is included and not final holds up nobody
     queued: tuple[IntentRow, ...]
     blocked: frozenset[IntentNumber]  # queued, but something they depend on is not there yet
 
@@ -101,9 +100,10 @@ class LaneRunner:
             self.desk.base()
             if not self.desk.is_ready:
                 return False
-            standing = await self.desk.parts.ledger.read(self._standing)
-            if standing.unlanded >= LANE_UNLANDED_MAX:
+            # What is included and not final holds up nobody.
+            if sum(row.lane == self.lane for row in self.desk.unlanded()) >= LANE_UNLANDED_MAX:
                 return False
+            standing = await self.desk.parts.ledger.read(self._standing)
             now_s = self.desk.parts.clock.now_s()
             for row in standing.queued:
                 if row.plan.deadline_s < now_s:
@@ -123,8 +123,7 @@ class LaneRunner:
         blocked = frozenset(
             row.number for row in queued if row.plan.depends_on and not _dependencies_met(tx, row)
         )
-        unlanded = sum(row.lane == self.lane for row in self.desk.unlanded())
-        return Standing(tx.slots.highest(self.lane), unlanded, queued, blocked)
+        return Standing(tx.slots.highest(self.lane), queued, blocked)
 
     async def _carry(self, row: IntentRow, standing: Standing) -> bool:
         stance = Stance(self.desk.epoch, self.desk.parts.latch.changes)
