@@ -1,0 +1,134 @@
+"""A true kernel is killed at every named point between a plan and its outcome, and started again: every
+intent ends, each landed exactly once, and the ledger says what the chain says."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seawall.primitives.levels import IntentState
+from seawall.primitives.units import Address
+from seawall.rollout.devnet import Devnet
+from seawall.telemetry import failpoints
+from tests.fixtures.kernel import DEPOSIT, ENDED_BY_KILL, ETHER, KernelFolder, deposit
+
+importlib.import_module("seawall.runtime.kernel")  # declares every point
+
+GWEI = 10**9
+VALUES = (ETHER // 10, ETHER // 20, ETHER // 30)
+# Passed only after another death: what they need is in the tests of their own.
+AFTER_ANOTHER_DEATH = {"transactions.after_fill_commit", "transactions.after_renewal"}
+POINTS = [name for name in failpoints.names() if name not in AFTER_ANOTHER_DEATH]
+UNSENT = "transactions.before_first_write"
+
+
+@pytest.fixture
+def folder(manual_devnet: Devnet, tmp_path: Path) -> KernelFolder:
+    return KernelFolder(tmp_path / "k", manual_devnet).scripted(*map(deposit, VALUES))
+
+
+def die(folder: KernelFolder, point: str, nth: int = 1) -> None:
+    """One life that ends at `point`, with blocks coming in all the while."""
+    with folder.run(kill_at=point, nth=nth) as kernel:
+        folder.pump(lambda: kernel.process.poll() is not None, f"killed at {point}")
+        assert kernel.wait_end() == ENDED_BY_KILL, folder.told()
+
+
+def live_on(folder: KernelFolder) -> None:
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        folder.settle(len(VALUES))
+        kernel.process.terminate()
+        assert kernel.wait_end() == 0, folder.told()
+
+
+def assert_each_landed_once(folder: KernelFolder) -> None:
+    sent = folder.on_chain()
+    assert [one.nonce for one in sent] == list(range(len(sent)))
+    weth = folder.devnet.book.address("weth")
+    deposits = Counter(
+        one.value_wei for one in sent if one.target == weth and one.calldata == DEPOSIT and one.succeeded
+    )
+    assert deposits == Counter(VALUES)
+    assert len(sent) == len(VALUES), "something beside the deposits was sent"
+    assert {row.state for row in folder.books.intents()} == {IntentState.LANDED}
+    folder.assert_books_balance()
+
+
+def test_points_of_the_sending_path_are_all_known() -> None:
+    assert {name.partition(".")[0] for name in failpoints.names()} == {
+        "broadcast",
+        "confirmation",
+        "ledger",
+        "transactions",
+    }
+    assert set(failpoints.names()) > AFTER_ANOTHER_DEATH
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_kernel_killed_at_point_lands_every_intent_once(folder: KernelFolder, point: str) -> None:
+    die(folder, point)
+    live_on(folder)
+    assert_each_landed_once(folder)
+
+
+@pytest.mark.parametrize("point", ["ledger.before_commit", "ledger.after_commit"])
+def test_kernel_killed_at_later_and_later_commits_lands_every_intent_once(
+    folder: KernelFolder, point: str
+) -> None:
+    """Each life gets a commit further than the one before it: through start, acceptance, sending."""
+    for nth in (5, 6, 7, 9, 11):
+        die(folder, point, nth)
+    live_on(folder)
+    assert_each_landed_once(folder)
+
+
+def test_kernel_killed_after_a_renewal_lands_every_intent_once(folder: KernelFolder) -> None:
+    die(folder, UNSENT)
+    die(folder, "transactions.after_renewal")
+    live_on(folder)
+    assert_each_landed_once(folder)
+
+
+def test_kernel_killed_after_committing_a_filler_fills_the_nonce_once(
+    manual_devnet: Devnet, tmp_path: Path
+) -> None:
+    cheap = deposit(VALUES[0], max_fee_per_gas_wei=str(30 * GWEI))
+    folder = KernelFolder(tmp_path / "k", manual_devnet).scripted(cheap)
+    die(folder, UNSENT)
+    (row,) = folder.books.intents()
+    # The first attempt can no longer be paid by what its guard allows, so its renewal is refused.
+    with base_fee(folder, 60 * GWEI):
+        die(folder, "transactions.after_fill_commit")
+        with folder.run():
+            folder.pump(lambda: folder.nonce() == 1, "the nonce is filled")
+    with folder.run():
+        folder.settle(1)
+    (filler,) = folder.on_chain()
+    assert (filler.target, filler.value_wei, filler.calldata) == (Address(folder.key), 0, b"")
+    (ended,) = folder.books.intents()
+    assert ended.number == row.number
+    assert ended.state is IntentState.CANCELLED
+    assert "not renewed" in ended.reason
+    assert not any(folder.knows(attempt.hash) for attempt in folder.books.attempts(row.number)[:1])
+    folder.assert_books_balance()
+
+
+@contextlib.contextmanager
+def base_fee(folder: KernelFolder, base_fee_wei: int) -> Iterator[None]:
+    """Every block that the folder mines meanwhile has this base fee."""
+
+    def dictate(wei: int) -> None:
+        folder.devnet.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(wei))
+
+    folder.before_block = lambda: dictate(base_fee_wei)
+    try:
+        yield
+    finally:
+        folder.before_block = lambda: None
+        dictate(GWEI)
