@@ -112,6 +112,33 @@ def test_termination_is_orderly_and_does_not_touch_the_latch(
     assert not path.exists()
 
 
+def test_sigusr1_during_a_quiesce_stops_housekeeping_too(path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from seawall.control.latch import Latch\n"
+        "from seawall.control.signals import SignalWatch\n"
+        "from seawall.primitives.levels import Authority\n"
+        "latch = Latch(Path(sys.argv[1]))\n"
+        "SignalWatch(latch, print).start()\n"
+        "latch.lower(Authority.HALT, 'first', 'operator')\n"
+        "latch.begin_quiesce()\n"
+        "latch.subscribe(lambda: print('quiescing' if latch.quiescing else 'stopped', flush=True))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert line_of(process) == "ready"
+        process.send_signal(signal.SIGUSR1)
+        assert line_of(process) == "stopped"
+    finally:
+        process.kill()
+        process.wait(PATIENCE_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
 def test_restart_while_halted_begins_halted(path: Path) -> None:
     Latch(path).lower(Authority.HALT, "before", "operator")
     process = subprocess.Popen(

@@ -76,9 +76,9 @@ class SignalWatch:
             self._on_stop()
 
     def _lower(self, to: Authority, name: str) -> None:
-        """Whoever wrote the file before signalling said why; that reason stays."""
+        """Whoever wrote the file before signalling said why; that reason stays. A stop ends a quiesce too."""
         self._latch.look()
-        if self._latch.authority > to:
+        if self._latch.authority > to or (to is Authority.HALT and self._latch.quiescing):
             self._latch.lower(to, name, "signal")
 
 
