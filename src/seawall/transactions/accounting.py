@@ -4,7 +4,11 @@ Double entry: the legs of an entry sum to zero per token. Token legs come from t
 leg from the receipt (an L2's data fee included), native legs from the transaction's value, from
 wrapped-native withdrawals, and from the executor's own event. Proof, per inclusion block and per (address,
 token) of ours: the postings equal the balance at that block less the balance at its parent, both read by
-hash. A difference is posted to `unexplained` and alarms."""
+hash. A difference is posted to `unexplained` and alarms.
+
+Logs are written by whoever was called, so nothing that a token says may stop the accounting: a balance that
+a token does not answer counts as none, and amounts that no token can hold are not booked. Where the state of
+an old block is not kept any more, the entries stand without proof, and that is said."""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ from seawall.chain.client import ChainClient, Receipt
 from seawall.ledger.rows import Account, AttemptRow, Leg
 from seawall.native import encode_call, event_topic
 from seawall.primitives.blocks import Block, Log, Read
-from seawall.primitives.errors import ProtocolError, UnavailableError
-from seawall.primitives.units import NATIVE, Address, address_text
+from seawall.primitives.errors import EndpointError, ProtocolError, UnavailableError, UnknownBlockError
+from seawall.primitives.units import NATIVE, Address
 from seawall.protocols.executor.events import NativeMoved, decode_event
 from seawall.risk.limits import OurAddresses
 
@@ -30,6 +34,10 @@ _WITHDRAWAL: Final = event_topic("Withdrawal(address,uint256)")
 _WORLD: Final = "world"
 _FEES: Final = "fees"
 _UNEXPLAINED: Final = "unexplained"
+# No token moves this much; what claims to would not fit its column.
+_DELTA_MAX: Final = 2**255 - 1
+# Every node keeps the state of this many blocks; common ones of 128.
+_STATE_KEPT_BLOCKS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ class BlockAccount:
 
     entries: tuple[Entry, ...]
     unexplained: tuple[Leg, ...]
+    is_proved: bool = True  # False: the block's state is not kept any more, nothing was compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,12 @@ class Accountant:
         now."""
         holders = self.ours.holders.union(*(i.holders | {i.attempt.payload.sender} for i in included))
         entries = [self._entry(i, holders) for i in included]
-        found = await self._prove(block, entries, holders)
+        try:
+            found = await self._prove(block, entries, holders)
+        except (EndpointError, UnknownBlockError):
+            if not await self._is_pruned(block):
+                raise
+            return BlockAccount(tuple(entries), (), is_proved=False)
         unexplained = tuple(leg for one in found for leg in (one, Leg(_UNEXPLAINED, one.token, -one.delta)))
         return BlockAccount(tuple(entries), unexplained)
 
@@ -97,7 +111,8 @@ class Accountant:
                 # A plain key is paid by the call itself; an executor reports its native legs by its own
                 # event.
                 return out if holder == target else out + _move(holders, NATIVE, log.address, holder, amount)
-        moved = decode_event(log, target)
+        # Only our own contract's word counts for coins; any other may say the same.
+        moved = decode_event(log, target) if target in holders else None
         if isinstance(moved, NativeMoved):
             ends = (moved.counterparty, target) if moved.amount_wei > 0 else (target, moved.counterparty)
             return _move(holders, NATIVE, *ends, abs(moved.amount_wei))
@@ -118,7 +133,7 @@ class Accountant:
         before = await self._balances(wanted, parent)
         found = []
         for pair, was, now in zip(wanted, before, after, strict=True):
-            difference = (now - was) - booked[pair]
+            difference = max(-_DELTA_MAX, min(_DELTA_MAX, (now - was) - booked[pair]))
             if difference:
                 found.append(Leg(pair[0], pair[1], difference))
         return found
@@ -132,20 +147,22 @@ class Accountant:
         )
         native_balances = dict(zip(native, await self.client.balances_at(native, block.hash), strict=True))
         answers = await self.client.call_at(reads, block) if reads else {}
-        balances = []
-        for holder, token in wanted:
-            raw = (
-                native_balances[holder]
-                if token == NATIVE
-                else _uint(answers.get(f"{holder.hex()}:{token.hex()}"))
-            )
-            if raw is None:
-                what = f"balance of {address_text(token)} for {address_text(holder)} could not be read"
-                raise UnavailableError(
-                    what, f"block {block.number}", "the proof is tried again at the next poll"
-                )
-            balances.append(raw)
-        return balances
+        return [
+            native_balances[holder]
+            if token == NATIVE
+            else _uint(answers.get(f"{holder.hex()}:{token.hex()}"))
+            for holder, token in wanted
+        ]
+
+    async def _is_pruned(self, block: Block) -> bool:
+        """Whether the block stands, and is too old for its state to be asked of every node."""
+        head, same = await self.client.blocks(["latest", block.number])
+        return (
+            head is not None
+            and head.number - block.number >= _STATE_KEPT_BLOCKS
+            and same is not None
+            and same.hash == block.hash
+        )
 
 
 def realised_of(legs: Sequence[Leg], holders: frozenset[Address], tokens: frozenset[Address]) -> int:
@@ -176,8 +193,13 @@ def _merged(legs: Sequence[Leg]) -> tuple[Leg, ...]:
         raise ProtocolError(
             "an entry does not balance", "accounting", "this is a bug: report it with the transaction"
         )
-    return tuple(Leg(account, token, delta) for (account, token), delta in sums.items() if delta)
+    absurd = {token for (_, token), delta in sums.items() if abs(delta) > _DELTA_MAX}
+    return tuple(
+        Leg(account, token, delta)
+        for (account, token), delta in sums.items()
+        if delta and token not in absurd
+    )
 
 
-def _uint(raw: bytes | None) -> int | None:
-    return int.from_bytes(raw[:32], "big") if raw is not None and len(raw) >= 32 else None
+def _uint(raw: bytes | None) -> int:
+    return int.from_bytes(raw[:32], "big") if raw is not None and len(raw) >= 32 else 0

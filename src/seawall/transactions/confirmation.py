@@ -205,6 +205,9 @@ class Confirmer:
                 )
             )  # fmt: skip
             self._event(tx, "inclusion.added", row, now_s)
+        if not found.account.is_proved:
+            why: EventData = {"block": found.block.number, "why": "its state is not kept any more"}
+            tx.events.append("unproved", chain_id, hex_text(found.block.hash), None, why, now_s)
         if found.account.unexplained:
             legs = found.account.unexplained
             tx.postings.book(

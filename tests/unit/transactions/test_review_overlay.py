@@ -15,8 +15,7 @@ from seawall.chain.state import AccountAt, StateAt, StateKeys
 from seawall.ledger.rows import AttemptRow
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import StaleError
-from seawall.primitives.identifiers import AttemptNumber
-from seawall.primitives.identifiers import Lane
+from seawall.primitives.identifiers import AttemptNumber, Lane
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.ports import InlineOffload
 from seawall.primitives.units import Address, Hash
