@@ -205,15 +205,24 @@ def _plan_json(plan: PlanAccount) -> dict[str, object]:
         "verdict": None if plan.verdict is None else _verdict_json(plan.verdict),
         "transactions": [_transaction_json(plan, attempt) for attempt in plan.attempts],
         "profit_predicted_wei": row.predicted_wei,
+        "fee_predicted_wei": _fee_predicted_wei(plan),
         "profit_realised_wei": row.realised_wei,
     }
+
+
+def _fee_predicted_wei(plan: PlanAccount) -> int | None:
+    """The fee in the predicted profit, which is that of the verdict it was signed under: judging again may
+    find another."""
+    for row in plan.verdicts:
+        if row.verdict.predicted_wei is not None and row.verdict.predicted_wei == plan.row.predicted_wei:
+            return row.verdict.expected_fee_wei
+    return None
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
     return {
         "admitted": verdict.admitted,
         "block_hash": hex_text(verdict.base_hash),
-        "expected_fee_wei": verdict.expected_fee_wei,
         "guards": [
             {
                 "guard": found.guard,
