@@ -53,6 +53,7 @@ class ChainLoop:
     listeners: list[HeadListener]
     head_wake: HeadWake
     on_integrity_alarm: Callable[[IntegrityAlarm], None]
+    trouble: str = "the chain was not looked at yet"  # of the last turn, for health; empty when it went well
     _lane_wakes: list[asyncio.Event] = field(default_factory=list)
     _retry: HeadChange | None = None
     _unseen: list[HeadChange] = field(default_factory=list)  # handled, and not yet told to the listeners
@@ -112,10 +113,13 @@ class ChainLoop:
                 for listener in self.listeners:
                     listener.on_head(seen)
             self._unseen.clear()
+            self.trouble = ""
             self.wake_lanes()
         except _CHAIN_TROUBLE as trouble:
+            self.trouble = str(trouble)
             self._trouble(trouble)
         except IntegrityAlarm as alarm:
+            self.trouble = str(alarm)
             _log.critical("integrity_alarm", what=str(alarm))
             self.on_integrity_alarm(alarm)
 

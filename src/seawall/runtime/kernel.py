@@ -23,7 +23,13 @@ from seawall.chain.subscriptions import HeadSocket
 from seawall.control.latch import Latch
 from seawall.control.signals import SignalWatch
 from seawall.ledger import Ledger, LedgerSettings
-from seawall.primitives.errors import LedgerLockedError, SeawallError
+from seawall.primitives.errors import (
+    EndpointError,
+    LedgerLockedError,
+    SeawallError,
+    UnavailableError,
+    UnknownBlockError,
+)
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import SystemClock, SystemEntropy, ThreadOffload
@@ -168,6 +174,7 @@ class Kernel:
     _signers: dict[str, LocalSigner] = field(default_factory=dict)
     _unlock_failures: dict[str, str] = field(default_factory=dict)
     _books: list[_Book] = field(default_factory=list)
+    _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
     _hosts: HostSupervisor | None = None
     _started: bool = False
 
@@ -359,9 +366,33 @@ class Kernel:
                     await feed.start()
                     tasks.create_task(feed.run())
             for settings in self.configuration.chains:
+                if settings.executor is not None:
+                    chain = self._books[0].chains[settings.network.chain_id]
+                    tasks.create_task(
+                        self._look_for_executor(chain, settings.executor, settings.poll_interval_s)
+                    )
                 if settings.websocket is not None:
                     wake = self._books[0].chains[settings.network.chain_id].loop.head_wake
                     tasks.create_task(HeadSocket(settings.websocket.url, wake, self.clock).run())
+
+    async def _look_for_executor(self, chain: Chain, executor: Address, pause_s: float) -> None:
+        """A configured executor without code means the wrong chain, or a devnet that was made anew."""
+        chain_id = chain.desk.parts.network.chain_id
+        self._executors[chain_id] = f"{address_text(executor)} was not looked at yet"
+        while True:
+            head = chain.desk.head
+            if head is not None:
+                try:
+                    code = await chain.desk.parts.client.code_at(executor, head.hash)
+                except (EndpointError, UnavailableError, UnknownBlockError) as trouble:
+                    _log.warning("executor_not_read", cause=str(trouble))
+                else:
+                    self._executors[chain_id] = (
+                        "" if code else f"{address_text(executor)} has no code at block {head.number}"
+                    )
+                    if code:
+                        return
+            await self.clock.sleep_s(pause_s)
 
     async def _unlock(self, signer: LocalSigner) -> None:
         try:
@@ -397,6 +428,10 @@ class Kernel:
             failure = book.ledger.failure
             checks.append(Check("database", failure is None, "writes" if failure is None else str(failure)))
             checks += [self._head_check(chain) for chain in book.chains.values()]
+            checks += [
+                Check(f"executor:{chain_id}", not finding, finding or "it has code")
+                for chain_id, finding in self._executors.items()
+            ]
         if self._hosts is not None:
             for status in self._hosts.status():
                 running = status.standing is Standing.RUNNING
@@ -410,9 +445,9 @@ class Kernel:
         return Check("authority", authority is Authority.RUN, finding)
 
     def _head_check(self, chain: Chain) -> Check:
-        name, head = f"rpc:{chain.desk.parts.network.name}", chain.desk.head
-        if head is None:
-            return Check(name, False, "no head is known yet")
+        name, head, trouble = f"rpc:{chain.desk.parts.network.name}", chain.desk.head, chain.loop.trouble
+        if head is None or trouble:
+            return Check(name, False, trouble or "no head is known yet")
         age_s = self.clock.now_s() - head.timestamp_s
         return Check(name, age_s <= HEAD_AGE_S_MAX, f"head {head.number} is {age_s} s old")
 
