@@ -47,6 +47,7 @@ class Included:
     attempt: AttemptRow
     receipt: Receipt
     holders: frozenset[Address]  # the plan's addresses of ours beside the configured ones
+    correlation_id: str = ""  # of its plan, for logs
 
 
 @dataclass(frozen=True, slots=True)

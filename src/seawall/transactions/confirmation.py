@@ -7,7 +7,7 @@ nothing half done and the same change is handled again."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seawall.chain.heads import HeadChange
@@ -21,7 +21,7 @@ from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.units import NATIVE, Address, Hash, hex_text
 from seawall.telemetry import failpoints
-from seawall.telemetry.logs import get_logger
+from seawall.telemetry.logs import correlated, get_logger
 from seawall.transactions.accounting import Accountant, BlockAccount, Included, realised_of
 from seawall.transactions.desk import Desk
 
@@ -41,6 +41,14 @@ class _Found:
     included: tuple[Included, ...]
     account: BlockAccount
     followed: bool = True  # False: a block that the follower passed over while we were away
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What one head change ended."""
+
+    slots: list[tuple[Lane, int]] = field(default_factory=list)
+    intents: list[IntentRow] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -93,13 +101,14 @@ class Confirmer:
                     what, self.desk.parts.network.name, "the head is handled again at the next poll"
                 )
             attempt = self.desk.unsettled[tx_hash]
-            included.append(Included(attempt, receipt, await self._holders(attempt)))
+            rows = await self._intents(attempt)
+            holders = frozenset(holder for row in rows for holder in _holders_of(row))
+            included.append(Included(attempt, receipt, holders, rows[0].correlation_id if rows else ""))
         return _Found(block, tuple(included), await self.accountant.account(block, included))
 
-    async def _holders(self, attempt: AttemptRow) -> frozenset[Address]:
+    async def _intents(self, attempt: AttemptRow) -> list[IntentRow]:
         numbers = [number for number, _ in attempt.intents]
-        rows = await self.desk.parts.ledger.read(lambda tx: [tx.intents.get(number) for number in numbers])
-        return frozenset(holder for row in rows for holder in _holders_of(row))
+        return await self.desk.parts.ledger.read(lambda tx: [tx.intents.get(number) for number in numbers])
 
     async def _overtaken(self, change: HeadChange) -> tuple[list[_Found], list[AttemptRow]]:
         """Slots whose nonce is used at the final block though no block that we followed explains it.
@@ -146,7 +155,7 @@ class Confirmer:
 
     def _commit(
         self, tx: Transaction, change: HeadChange, found: Sequence[_Found], foreign: Sequence[AttemptRow]
-    ) -> list[tuple[Lane, int]]:
+    ) -> _Settled:
         chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
         self.desk.require_leases(tx)
         if change.removed:
@@ -157,16 +166,15 @@ class Confirmer:
             self._include(tx, one, now_s)
         for row in tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE):
             self._event(tx, "inclusion.safe", row, now_s)
-        settled = []
+        settled = _Settled()
         for row in tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL):
-            self._settle(tx, row, now_s)
-            settled.append((row.lane, row.nonce))
+            self._settle(tx, row, settled, now_s)
         for attempt in foreign:
             tx.slots.settle(attempt.lane, attempt.nonce, None)
             for number, _ in self._slot_intents(tx, attempt.lane, attempt.nonce):
-                self._outcome(tx, number, IntentState.CANCELLED, _FOREIGN, now_s)
+                settled.intents.append(self._outcome(tx, number, IntentState.CANCELLED, _FOREIGN, now_s))
             self._release(tx, attempt.lane, attempt.nonce)
-            settled.append((attempt.lane, attempt.nonce))
+            settled.slots.append((attempt.lane, attempt.nonce))
         return settled
 
     def _unwind(self, tx: Transaction, change: HeadChange, now_s: int) -> None:
@@ -221,7 +229,7 @@ class Confirmer:
                 }
                 tx.events.append("unexplained", chain_id, hex_text(found.block.hash), None, data, now_s)
 
-    def _settle(self, tx: Transaction, row: InclusionRow, now_s: int) -> None:
+    def _settle(self, tx: Transaction, row: InclusionRow, settled: _Settled, now_s: int) -> None:
         """A final inclusion consumes its slot: its own intents landed or failed, others of the slot are
         cancelled."""
         tx.slots.settle(row.lane, row.nonce, row.attempt_hash)
@@ -231,12 +239,14 @@ class Confirmer:
         for number in own:
             state = IntentState.LANDED if row.status else IntentState.FAILED
             self._realise(tx, number)
-            self._outcome(tx, number, state, "" if row.status else "it reverted on chain", now_s)
+            reason = "" if row.status else "it reverted on chain"
+            settled.intents.append(self._outcome(tx, number, state, reason, now_s))
         for number, _ in self._slot_intents(tx, row.lane, row.nonce):
             if number not in own:
                 reason = tx.intents.get(number).reason or "its nonce was filled"
-                self._outcome(tx, number, IntentState.CANCELLED, reason, now_s)
+                settled.intents.append(self._outcome(tx, number, IntentState.CANCELLED, reason, now_s))
         self._release(tx, row.lane, row.nonce)
+        settled.slots.append((row.lane, row.nonce))
 
     def _release(self, tx: Transaction, lane: Lane, nonce: int) -> None:
         for attempt in tx.attempts.of_slot(lane, nonce):
@@ -263,12 +273,13 @@ class Confirmer:
 
     def _outcome(
         self, tx: Transaction, number: IntentNumber, state: IntentState, reason: str, now_s: int
-    ) -> None:
-        intent = tx.intents.get(number)
+    ) -> IntentRow:
         tx.intents.set_state(number, state, reason, Finality.FINAL, now_s)
+        intent = tx.intents.get(number)
         tx.events.append(
             f"intent.{state}", intent.lane.chain_id, intent.strategy, number, {"reason": reason}, now_s
         )
+        return intent
 
     def _event(self, tx: Transaction, kind: str, row: InclusionRow, now_s: int) -> None:
         attempt = tx.attempts.by_hash(row.attempt_hash)
@@ -284,7 +295,7 @@ class Confirmer:
             subject = tx.intents.get(number).strategy if number is not None else str(row.lane)
             tx.events.append(kind, self.desk.parts.network.chain_id, subject, number, data, now_s)
 
-    def _note(self, change: HeadChange, found: Sequence[_Found], settled: Sequence[tuple[Lane, int]]) -> None:
+    def _note(self, change: HeadChange, found: Sequence[_Found], settled: _Settled) -> None:
         """The commit is done: bring the desk to it."""
         desk, metrics = self.desk, self.desk.parts.metrics
         gone = {block.hash for block in change.removed}
@@ -293,13 +304,22 @@ class Confirmer:
             for included in one.included:
                 desk.included[included.attempt.hash] = one.block.hash
                 metrics.included(included.receipt.status)
+                with correlated(included.correlation_id):
+                    _log.info("included", hash=hex_text(included.attempt.hash), block=one.block.number)
             metrics.unexplained(len(one.account.unexplained) // 2)
-        done = set(settled)
+        for intent in settled.intents:
+            metrics.ended(intent.state)
+            if intent.realised_wei is not None:
+                metrics.realised(intent.strategy, intent.realised_wei)
+            with correlated(intent.correlation_id):
+                _log.info("intent_ended", intent=intent.number, state=intent.state, reason=intent.reason)
+        done = set(settled.slots)
         for tx_hash, row in list(desk.unsettled.items()):
             if (row.lane, row.nonce) in done:
                 del desk.unsettled[tx_hash]
                 desk.included.pop(tx_hash, None)
                 desk.verdicts.pop(row.number, None)
+                desk.correlations.pop(row.number, None)
         desk.note_canonical(change.added, change.removed)
         if change.removed:
             metrics.reorged(len(change.removed))

@@ -213,6 +213,7 @@ class LaneRunner:
         await _AFTER_COMMIT.reach()
         self.desk.unsettled[attempt.hash] = attempt
         self.desk.verdicts[attempt.number] = verdict
+        self.desk.correlations[attempt.number] = row.correlation_id
         self.outbox.put(attempt)
         _log.info("intent_committed", intent=row.number, nonce=candidate.nonce, hash=hex_text(attempt.hash))
         await self.desk.push_overlay(attempt)

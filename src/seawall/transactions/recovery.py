@@ -161,6 +161,7 @@ async def _renew(runner: LaneRunner, slot: OpenSlot, attempt: AttemptRow, intent
     await _record_renewal(runner, attempt, intent, verdict)
     await _AFTER_RENEWAL.reach()
     desk.verdicts[attempt.number] = verdict
+    desk.correlations[attempt.number] = intent.correlation_id
     runner.outbox.put(attempt)
 
 

@@ -17,7 +17,7 @@ from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry import failpoints
-from seawall.telemetry.logs import get_logger
+from seawall.telemetry.logs import correlated, get_logger
 from seawall.transactions.desk import Desk
 
 __all__ = ["Outbox"]
@@ -88,11 +88,11 @@ class Outbox:
     async def _record(self, batch: list[AttemptRow], results: list[WriteResult]) -> None:
         answers = {result.hash: result for result in results}
         now_s = self.desk.parts.clock.now_s()
+        numbers = {attempt.hash: attempt.number for attempt in batch}
         for result in results:
             self.desk.parts.metrics.written(result.answer)
-            _log.info(
-                "attempt_written", hash=hex_text(result.hash), answer=result.answer, message=result.message
-            )
+            with correlated(self.desk.correlations.get(numbers[result.hash], "")):
+                _log.info("written", hash=hex_text(result.hash), answer=result.answer, message=result.message)
 
         def commit(tx: Transaction) -> None:
             for attempt in batch:
