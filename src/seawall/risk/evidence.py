@@ -11,7 +11,7 @@ from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement
 from seawall.risk.limits import OurAddresses, RiskLimits
 
-__all__ = ["Evidence", "above", "below", "cannot_measure"]
+__all__ = ["Evidence", "above", "below", "cannot_measure", "holders_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,12 @@ class Evidence:
     @property
     def payee(self) -> Address:
         """Who profits: the executor's beneficiary, or the key itself for a direct plan."""
-        body = self.candidate.plan.body
-        return body.beneficiary if isinstance(body, ExecutorBody) else self.candidate.lane.key
+        return _payee_of(self.candidate)
 
     @property
     def holders(self) -> frozenset[Address]:
         """Our addresses, the plan's executor and payee included."""
-        return self.ours.holders | {
-            self.candidate.lane.key,
-            self.candidate.plan.target if self.candidate.plan.is_executor_plan else self.candidate.lane.key,
-            self.payee,
-        }
+        return holders_of(self.candidate, self.ours)
 
     def is_native_like(self, token: Address) -> bool:
         """Native and wrapped native count 1:1."""
@@ -71,6 +66,12 @@ class Evidence:
         return dict(totals)
 
 
+def holders_of(candidate: Candidate, ours: OurAddresses) -> frozenset[Address]:
+    """Our addresses, the plan's executor and payee included; a guard holds that those are truly ours."""
+    named = {candidate.lane.key, _payee_of(candidate)}
+    return ours.holders | named | ({candidate.plan.target} if candidate.plan.is_executor_plan else set())
+
+
 def below(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:
     """A finding that must not exceed `limit`."""
     passed = measured <= limit
@@ -94,3 +95,8 @@ def cannot_measure(guard: str, evidence: Evidence, limit: int, unit: str, why: s
     return Measurement(
         guard, None, limit, None, unit, False, evidence.simulation.base_hash, f"cannot measure: {why}"
     )
+
+
+def _payee_of(candidate: Candidate) -> Address:
+    body = candidate.plan.body
+    return body.beneficiary if isinstance(body, ExecutorBody) else candidate.lane.key

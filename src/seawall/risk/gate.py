@@ -13,7 +13,7 @@ from seawall.primitives.codec import payload_digest
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.simulations import Probe
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
-from seawall.risk.evidence import Evidence
+from seawall.risk.evidence import Evidence, holders_of
 from seawall.risk.guards.base import Guard
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import OurAddresses, RiskLimits
@@ -34,8 +34,7 @@ class Gate:
         """View calls that the verdict will need on the state after (and, under REDUCE_ONLY, before)."""
         probes = {p.label: p for guard in guards_of(candidate.plan, self.limits) for p in guard.probes()}
         if authority is not Authority.RUN:
-            holders = self.ours.holders | {candidate.lane.key, candidate.plan.target}
-            probes |= {p.label: p for p in self.reduce.probes(holders)}
+            probes |= {p.label: p for p in self.reduce.probes(holders_of(candidate, self.ours))}
         return tuple(probes.values())
 
     def judge(self, evidence: Evidence, authority: Authority) -> Verdict:

@@ -1,4 +1,4 @@
-"""Accounting against tokens that lie and nodes that forget: confirmation goes on, and the difference is said."""
+"""Accounting against tokens that lie and nodes that forget: it goes on, and says the difference."""
 
 from __future__ import annotations
 

@@ -116,11 +116,9 @@ async def test_intent_that_cannot_be_judged_is_refused_and_the_next_one_is_carri
     runner = LaneRunner(standing, LANE, None, Outbox(standing), "test", 60)
     await runner.acquire()
     assert await runner.step()
-    assert await state_of(ledger, first) == (
-        IntentState.REFUSED,
-        "it cannot be judged: unknown guard 'of_another_release' (at plan 'first'); use one of gas_price, "
-        "gas_use, slippage, min_profit, oracle_staleness, position_size, balance",
-    )
+    state, reason = await state_of(ledger, first)
+    assert state is IntentState.REFUSED
+    assert reason.startswith("it cannot be judged: unknown guard 'of_another_release'")
     assert await runner.step()
     assert (await state_of(ledger, second.number))[0] is IntentState.CANCELLED
 

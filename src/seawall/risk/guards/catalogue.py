@@ -1,8 +1,8 @@
 """The guards of this release and the names by which plans ask for them.
 
 Always on, asked for or not: gas price, gas use, slippage against the plan's expected changes, position size,
-the key's native balance, minimum profit of executor plans. Asked for: oracle staleness, and tighter values
-of the others."""
+the key's native balance; of executor plans the executor itself and minimum profit. Asked for: oracle
+staleness, and tighter values of the others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from seawall.risk.limits import RiskLimits
 __all__ = [
     "GUARD_NAMES",
     "Balance",
+    "Executor",
     "GasPrice",
     "GasUse",
     "MinProfit",
@@ -114,6 +115,42 @@ class MinProfit:
             )
         floor = inflow - evidence.candidate.max_total_fee_wei
         return above(self.name, evidence, floor, self.min_wei, "wei", "profit after the maximum fee of")
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """An executor plan runs on our executor and pays its true beneficiary.
+
+    Both count as ours when flows are judged, so a plan's word for them must not be enough: whatever left for
+    an address that a plan calls its own would be no outflow, and whatever arrived there would be profit."""
+
+    executor: Address
+    beneficiary: Address
+    name: str = "executor"
+
+    @property
+    def _label(self) -> str:
+        return f"{self.name}:{self.executor.hex()}"
+
+    def probes(self) -> tuple[Probe, ...]:
+        return (Probe(self._label, self.executor, encode_call("beneficiary()", ())),)
+
+    def measure(self, evidence: Evidence) -> Measurement:
+        executor = address_text(self.executor)
+        if self.executor not in evidence.ours.holders:
+            return self._finding(evidence, f"{executor} is no executor that the configuration names")
+        answer = evidence.simulation.probes.get(self._label)
+        if answer is None or len(answer) != 32:
+            why = f"{executor} did not say who its beneficiary is"
+            return cannot_measure(self.name, evidence, 1, "match", why)
+        if answer[12:] != self.beneficiary:
+            true = address_text(Address(answer[12:]))
+            return self._finding(evidence, f"{executor} pays {true}, not {address_text(self.beneficiary)}")
+        return self._finding(evidence, "our executor, and its own beneficiary", passed=True)
+
+    def _finding(self, evidence: Evidence, reason: str, *, passed: bool = False) -> Measurement:
+        matches, base_hash = int(passed), evidence.simulation.base_hash
+        return Measurement(self.name, matches, 1, matches - 1, "match", passed, base_hash, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +251,7 @@ GUARD_NAMES = (
     "oracle_staleness",
     "position_size",
     "balance",
+    "executor",
 )
 
 
@@ -237,6 +275,7 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
     ]
     floor = _asked(asked.get("min_profit"), "min_wei")
     if isinstance(plan.body, ExecutorBody):
+        guards.append(Executor(plan.body.executor, plan.body.beneficiary))
         guards.append(MinProfit(max(floor, plan.body.min_profit_wei)))
     elif "min_profit" in asked:
         guards.append(MinProfit(floor))
