@@ -57,7 +57,7 @@ class Play:
             latest = self.books.read(lambda tx: tx.heads.latest(CHAIN_ID))
             return latest is not None and hex_text(latest.hash) == head
 
-        wait_until(reached, WAIT_S, "the kernel to follow the head")
+        wait_until(reached, WAIT_S, "the kernel to follow the head", self.stage.failure)
 
     def number(self) -> int:
         return self.stage.devnet.rpc.integer("eth_blockNumber")

@@ -45,6 +45,7 @@ READY_WAIT_S: Final = 20.0
 STOP_WAIT_S: Final = 10.0
 COMMAND_WAIT_S: Final = 60.0
 _ERROR_SHOWN: Final = 400
+_ERROR: Final = "error: "
 _POLL_S: Final = 0.02
 _FOREVER_S: Final = 2**40
 _TEMPLATE: Final = """\
@@ -145,6 +146,8 @@ class Stage:
     key: Address = field(init=False)
     start_number: int = field(init=False)
     health_port: int = field(init=False)
+    failure: Callable[[], str | None] = lambda: None
+    """Why waiting for the kernel is in vain, if it is."""
 
     @property
     def configuration(self) -> Path:
@@ -225,6 +228,7 @@ class KernelProcess:
                 stderr=log,
                 env=environment,
             )
+        self.stage.failure = self._died
         try:
             wait_until(self._is_ready, READY_WAIT_S, "the kernel to be ready", self._died)
         except BaseException:
@@ -266,7 +270,10 @@ class KernelProcess:
         assert self._process is not None
         if self._process.poll() is None:
             return None
-        return f"the kernel ended with {self._process.returncode}"
+        log = (self.stage.directory / LOG_NAME).read_text(errors="replace")
+        said = [line.removeprefix(_ERROR) for line in log.splitlines() if line.startswith(_ERROR)]
+        why = said[-1] if said else "no reason in its log"
+        return f"the kernel ended with {self._process.returncode}: {why}"
 
 
 def seawall(*arguments: str) -> None:
