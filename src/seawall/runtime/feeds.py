@@ -34,6 +34,7 @@ from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, LogGap, Observation, Subscription
 from seawall.primitives.units import Hash, hash_from_text
 from seawall.telemetry.logs import correlated, get_logger
+from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk
 from seawall.transactions.intake import Intake
 
@@ -163,7 +164,8 @@ class Feed:
             observation, (version, state), cursor = await self._observation()
             if observation is None:
                 return
-            decision = await self.port.decide(observation, state, version)
+            with self.desk.parts.metrics.timing(Stage.DECIDE):
+                decision = await self.port.decide(observation, state, version)
             correlation_id = f"{self.strategy}-{observation.seq}"
             with correlated(correlation_id):
                 await self._commit(decision, correlation_id, observation, cursor)
@@ -194,7 +196,8 @@ class Feed:
         block = self.desk.base()
         gathered, self._gathered = self._gathered, _Gathered()
         try:
-            return await self._observation_of(block, gathered)
+            with self.desk.parts.metrics.timing(Stage.OBSERVE):
+                return await self._observation_of(block, gathered)
         except BaseException:
             gathered.put_before(self._gathered)
             self._gathered = gathered
@@ -319,6 +322,7 @@ class Feed:
         if decision.subscriptions is not None:
             self._replaced = decision.subscriptions
         if decision.plans:
+            _log.info("plans_accepted", strategy=self.strategy, seq=observation.seq, plans=len(decision.plans))
             self.on_accepted()
 
     def _subscription(self) -> Subscription:

@@ -10,7 +10,8 @@ is `runtime.http`'s part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -203,6 +204,15 @@ class Metrics:
 
     def authority(self, authority: Authority) -> None:
         self._authority.set(int(authority))
+
+    @contextmanager
+    def timing(self, stage: Stage) -> Iterator[None]:
+        """Measures what is inside, however it ends."""
+        begun_s = self._clock.monotonic_s()
+        try:
+            yield
+        finally:
+            self.took(stage, self._clock.monotonic_s() - begun_s)
 
     def took(self, stage: Stage, duration_s: float) -> None:
         self._stages[stage].observe(duration_s)

@@ -22,6 +22,7 @@ from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.units import NATIVE, Address, Hash, hex_text
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
+from seawall.telemetry.metrics import Stage
 from seawall.transactions.accounting import Accountant, BlockAccount, Included, realised_of
 from seawall.transactions.desk import Desk
 
@@ -77,15 +78,18 @@ class Confirmer:
 
         Raises `UnavailableError` or `EndpointError` when the chain could not be read; nothing is stored then.
         """
-        desk = self.desk
-        async with desk.turn:
-            found = [await self._find(block) for block in change.added]
-            missed, foreign = await self._overtaken(change)
-            found = [*missed, *found]
-            await _BEFORE_COMMIT.reach()
-            settled = await desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
-            await _AFTER_COMMIT.reach()
-            self._note(change, found, settled)
+        async with self.desk.turn:
+            with self.desk.parts.metrics.timing(Stage.CONFIRM):
+                await self._handle(change)
+
+    async def _handle(self, change: HeadChange) -> None:
+        found = [await self._find(block) for block in change.added]
+        missed, foreign = await self._overtaken(change)
+        found = [*missed, *found]
+        await _BEFORE_COMMIT.reach()
+        settled = await self.desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
+        await _AFTER_COMMIT.reach()
+        self._note(change, found, settled)
 
     async def _find(self, block: Block) -> _Found:
         hashes = [

@@ -24,8 +24,7 @@ from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT
 from seawall.primitives.errors import UnavailableError
-from seawall.primitives.identifiers import AttemptNumber
-from seawall.primitives.identifiers import Lane
+from seawall.primitives.identifiers import AttemptNumber, Lane
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash

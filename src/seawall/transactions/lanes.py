@@ -33,6 +33,7 @@ from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.signers.base import Signer
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
+from seawall.telemetry.metrics import Stage
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import judge, measure_gas
@@ -128,7 +129,8 @@ class LaneRunner:
     async def _carry(self, row: IntentRow, standing: Standing) -> bool:
         stance = Stance(self.desk.epoch, self.desk.parts.latch.changes)
         try:
-            candidate, verdict = await self._judged(row, standing)
+            with self.desk.parts.metrics.timing(Stage.JUDGE):
+                candidate, verdict = await self._judged(row, standing)
         except (UnavailableError, StaleError) as cause:
             return await self._put_off(row, cause)
         except (PlanError, NativeError) as cause:
@@ -200,12 +202,15 @@ class LaneRunner:
     async def _commit(
         self, row: IntentRow, candidate: Candidate, verdict: Verdict, stance: Stance, signer: Signer
     ) -> bool:
-        signed = await _sign(candidate, signer)
+        metrics = self.desk.parts.metrics
+        with metrics.timing(Stage.SIGN):
+            signed = await _sign(candidate, signer)
         await _AFTER_SIGNATURE.reach()
         try:
-            attempt = await self.desk.parts.ledger.write(
-                lambda tx: self._insert(tx, row, candidate, verdict, stance, signed)
-            )
+            with metrics.timing(Stage.COMMIT):
+                attempt = await self.desk.parts.ledger.write(
+                    lambda tx: self._insert(tx, row, candidate, verdict, stance, signed)
+                )
         except (AuthorityChangedError, NonceTakenError) as error:
             # Nothing was consumed: the candidate is dropped and built anew on what is true now.
             _log.info("candidate_dropped", intent=row.number, cause=str(error))

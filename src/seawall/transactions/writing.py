@@ -18,6 +18,7 @@ from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
+from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk
 
 __all__ = ["Outbox"]
@@ -70,7 +71,8 @@ class Outbox:
         writes = [write for attempt in batch if (write := self._admitted(attempt)) is not None]
         if not writes:
             return
-        results = await self.desk.parts.port.write(writes)
+        with self.desk.parts.metrics.timing(Stage.WRITE):
+            results = await self.desk.parts.port.write(writes)
         await _AFTER_WRITE.reach()
         await self._record(batch, results)
 
