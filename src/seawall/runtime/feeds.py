@@ -322,7 +322,7 @@ class Feed:
         if decision.subscriptions is not None:
             self._replaced = decision.subscriptions
         if decision.plans:
-            _log.info("plans_accepted", strategy=self.strategy, seq=observation.seq, plans=len(decision.plans))
+            _log.info("plans_accepted", strategy=self.strategy, plans=len(decision.plans))
             self.on_accepted()
 
     def _subscription(self) -> Subscription:
