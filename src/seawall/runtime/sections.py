@@ -19,7 +19,7 @@ from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import FinalityRule, L2Kind, Network, network_of
 from seawall.primitives.errors import ConfigError, InputError, NativeError
-from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
+from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text, mul_div_up
 from seawall.risk.limits import RiskLimits
 from seawall.risk.reduce import PriceFeed
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
@@ -35,6 +35,7 @@ from seawall.runtime.settings import (
 from seawall.runtime.tables import Table
 from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LEVELS, LogSettings
+from seawall.transactions.recovery import REPLACEMENT_BPS
 
 __all__ = [
     "CHAIN_KEYS",
@@ -227,7 +228,7 @@ def read_chain(
         websocket=websocket,
         poll_interval_s=table.seconds("poll_interval_s", 0.5, minimum=0.01, maximum=600),
         fees=_fees(fees),
-        emergency_max_fee_per_gas_wei=fees.amount("emergency_max_fee_per_gas_gwei", _GWEI_DECIMALS, "500"),
+        emergency_max_fee_per_gas_wei=_emergency(fees, _fees(fees)),
         book=book,
         executor=_address(table.text("executor"), table.key("executor"), book)
         if "executor" in table
@@ -267,6 +268,19 @@ def _fees(table: Table) -> FeeSettings:
     except ConfigError as error:
         where = error.where if error.where.startswith(table.where) else table.where
         raise ConfigError(error.what, where, error.fix) from None
+
+
+def _emergency(table: Table, fees: FeeSettings) -> int:
+    """Housekeeping must be able to replace the dearest plan, or its nonce could never be filled."""
+    emergency_wei = table.amount("emergency_max_fee_per_gas_gwei", _GWEI_DECIMALS, "500")
+    needed_wei = mul_div_up(fees.max_fee_per_gas_ceiling_wei, REPLACEMENT_BPS, BPS)
+    if emergency_wei < needed_wei:
+        raise ConfigError(
+            f"{emergency_wei} wei cannot replace a plan at the fee ceiling, which takes {needed_wei} wei",
+            table.key("emergency_max_fee_per_gas_gwei"),
+            "raise it, or lower max_fee_per_gas_ceiling_gwei",
+        )
+    return emergency_wei
 
 
 def _endpoint(

@@ -37,13 +37,13 @@ from seawall.telemetry.logs import correlated, get_logger
 from seawall.transactions.judging import judge
 from seawall.transactions.lanes import LaneRunner
 
-__all__ = ["tend"]
+__all__ = ["REPLACEMENT_BPS", "tend"]
 
 _AFTER_FILL_COMMIT = failpoints.declare("transactions.after_fill_commit")
 _AFTER_RENEWAL = failpoints.declare("transactions.after_renewal")
 _FILL_GAS: Final = 21_000
 # Common nodes replace only at +10 % on both fee fields; one more per cent against their rounding.
-_REPLACEMENT_BPS: Final = 11_100
+REPLACEMENT_BPS: Final = 11_100
 _log = get_logger(__name__)
 
 
@@ -268,11 +268,12 @@ async def _fill(
 
 async def _fill_fees(runner: LaneRunner, earlier: tuple[AttemptRow, ...]) -> tuple[int, int] | None:
     """(max fee, max priority fee) per gas: above every earlier attempt by the clients' rule, under our
-    ceiling."""
+    ceiling. What more a calm quote would give is cut by the ceiling; what the rule needs is not."""
     quote = await runner.desk.fee_quote()
-    max_fee, priority = quote.max_fee_per_gas_wei, quote.max_priority_fee_per_gas_wei
-    for attempt in earlier:
-        max_fee = max(max_fee, mul_div_up(attempt.max_fee_per_gas_wei, _REPLACEMENT_BPS, BPS))
-        priority = max(priority, mul_div_up(attempt.max_priority_fee_per_gas_wei, _REPLACEMENT_BPS, BPS))
     ceiling = runner.desk.parts.emergency_max_fee_per_gas_wei
+    max_fee = min(quote.max_fee_per_gas_wei, ceiling)
+    priority = quote.max_priority_fee_per_gas_wei
+    for attempt in earlier:
+        max_fee = max(max_fee, mul_div_up(attempt.max_fee_per_gas_wei, REPLACEMENT_BPS, BPS))
+        priority = max(priority, mul_div_up(attempt.max_priority_fee_per_gas_wei, REPLACEMENT_BPS, BPS))
     return (max_fee, min(priority, max_fee)) if max_fee <= ceiling else None
