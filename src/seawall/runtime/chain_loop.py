@@ -14,12 +14,10 @@ from typing import Final, Protocol
 from seawall.chain.heads import HeadChange, HeadFollower
 from seawall.chain.subscriptions import HeadWake
 from seawall.primitives.errors import (
-    EndpointError,
+    ChainError,
     FenceLostError,
     IntegrityAlarm,
     StaleError,
-    UnavailableError,
-    UnknownBlockError,
 )
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.confirmation import Confirmer
@@ -30,7 +28,8 @@ from seawall.transactions.writing import Outbox
 
 __all__ = ["ChainLoop", "HeadListener", "merged"]
 
-_CHAIN_TROUBLE: Final = (EndpointError, UnavailableError, UnknownBlockError, StaleError)
+# What passes, or waits until a person corrects it: the loop tries again, and health says what it is.
+_CHAIN_TROUBLE: Final = (ChainError, StaleError)
 _LEASE_RENEWALS_PER_TTL: Final = 3
 _log = get_logger(__name__)
 
@@ -116,8 +115,8 @@ class ChainLoop:
             self.trouble = ""
             self.wake_lanes()
         except _CHAIN_TROUBLE as trouble:
+            self._trouble(trouble, is_news=str(trouble) != self.trouble)
             self.trouble = str(trouble)
-            self._trouble(trouble)
         except IntegrityAlarm as alarm:
             self.trouble = str(alarm)
             _log.critical("integrity_alarm", what=str(alarm))
@@ -153,8 +152,9 @@ class ChainLoop:
                 _log.error("lane_lost", lane=str(runner.lane))
                 raise
 
-    def _trouble(self, trouble: Exception) -> None:
-        _log.warning("chain_trouble", chain=self.desk.parts.network.name, cause=str(trouble))
+    def _trouble(self, trouble: Exception, *, is_news: bool = True) -> None:
+        if is_news:
+            _log.warning("chain_trouble", chain=self.desk.parts.network.name, cause=str(trouble))
         self.desk.parts.metrics.chain_trouble(self.desk.parts.network.name)
 
     def _write_failed(self, error: BaseException) -> None:

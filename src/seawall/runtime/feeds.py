@@ -23,12 +23,10 @@ from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_MAX
 from seawall.primitives.errors import (
-    EndpointError,
+    ChainError,
     PlanError,
     StateVersionError,
     StrategyError,
-    UnavailableError,
-    UnknownBlockError,
 )
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, LogGap, Observation, Subscription
@@ -170,7 +168,7 @@ class Feed:
             with correlated(correlation_id):
                 await self._commit(decision, correlation_id, observation, cursor)
             self.failures = 0
-        except (EndpointError, UnavailableError, UnknownBlockError) as trouble:
+        except ChainError as trouble:
             _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
         except (StrategyError, PlanError, StateVersionError) as error:
             self.failures += 1
@@ -265,7 +263,7 @@ class Feed:
             block, filters = self._log_blocks[0], self._subscription().logs
             try:
                 found = await self.desk.parts.client.logs_of(filters, block.hash) if filters else []
-            except (EndpointError, UnavailableError, UnknownBlockError) as trouble:
+            except ChainError as trouble:
                 _log.warning("logs_missed", strategy=self.strategy, block=block.number, cause=str(trouble))
                 self._gathered.dropped += len(self._log_blocks)
                 self._log_blocks.clear()

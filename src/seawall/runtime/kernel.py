@@ -24,11 +24,9 @@ from seawall.control.latch import Latch
 from seawall.control.signals import SignalWatch
 from seawall.ledger import Ledger, LedgerSettings
 from seawall.primitives.errors import (
-    EndpointError,
+    ChainError,
     LedgerLockedError,
     SeawallError,
-    UnavailableError,
-    UnknownBlockError,
 )
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority
@@ -384,7 +382,7 @@ class Kernel:
             if head is not None:
                 try:
                     code = await chain.desk.parts.client.code_at(executor, head.hash)
-                except (EndpointError, UnavailableError, UnknownBlockError) as trouble:
+                except ChainError as trouble:
                     _log.warning("executor_not_read", cause=str(trouble))
                 else:
                     self._executors[chain_id] = (
