@@ -30,7 +30,7 @@ class Checker:
     db: sqlite3.Connection = field(init=False)
     commits: CommitChecker = field(init=False)
     rest: RestChecker = field(init=False)
-    _events_seen: int = 0
+    _ended: set[int] = field(default_factory=set)  # intents whose outcome was checked
 
     def __post_init__(self) -> None:
         self.db = sqlite3.connect(f"file:{self.directory / 'ledger.db'}?mode=ro", uri=True)
@@ -61,13 +61,20 @@ class Checker:
         self._outcomes_match_the_chain(numbers)
 
     def _new_outcomes_match_the_chain(self) -> None:
-        rows = self.db.execute(
-            "SELECT seq, intent FROM events WHERE seq > ? AND kind LIKE 'intent.%' ORDER BY seq",
-            (self._events_seen,),
-        ).fetchall()
-        if rows:
-            self._events_seen = rows[-1][0]
-            self._outcomes_match_the_chain(sorted({intent for _, intent in rows if intent is not None}))
+        rows = self.db.execute("SELECT number FROM intents WHERE state NOT IN ('queued', 'committed')").fetchall()
+        fresh = [number for (number,) in rows if number not in self._ended]
+        self._outcomes_match_the_chain(fresh)
+        self._refusals_are_the_plans_own_fault(fresh)
+        self._ended.update(fresh)
+
+    def _refusals_are_the_plans_own_fault(self, numbers: Sequence[int]) -> None:
+        """No plan here is to be refused for its form: nonce, gas and fees are the kernel's to get right."""
+        for number in numbers:
+            (state, reason) = self.db.execute(
+                "SELECT state, reason FROM intents WHERE number = ?", (number,)
+            ).fetchone()
+            rejected = state == "refused" and "rejected: " in reason and "lack of funds" not in reason
+            require(not rejected, "a plan was refused for what the kernel chose", (number, reason))
 
     def _outcomes_match_the_chain(self, numbers: Sequence[int]) -> None:
         """A landed or failed intent has one final transaction with that status; any other ended one has none."""

@@ -18,7 +18,7 @@ from seawall.native import decode_transaction
 from seawall.primitives.codec import unpack
 from seawall.primitives.plans import Plan
 from tests.world.kernel import Kernel
-from tests.world.node import COIN, MinedBlock, NodeModel
+from tests.world.node import COIN, MinedBlock, NodeModel, may_replace
 from tests.world.violations import require
 
 __all__ = ["CommitChecker"]
@@ -29,6 +29,8 @@ _ATTEMPTS = """
         v.admitted AND v.payload_digest = a.payload_digest, v.base_hash, v.max_total_fee_wei
     FROM attempts a JOIN slots s ON s.number = a.slot LEFT JOIN verdicts v ON v.number = a.verdict
 """
+_HEARING_WELL_S = 0.2
+_HEARD_WITHIN_S = 4.0
 _HALTED_WRITES = {"HALT": frozenset({"plan", "reducing", "housekeeping"}), "REDUCE_ONLY": frozenset({"plan"})}
 
 
@@ -83,6 +85,7 @@ class CommitChecker:
             self._authority_admits(kernel, attempt)
             if attempt.is_housekeeping:
                 self._fills_for_a_reason(attempt)
+                self._outbids_earlier_attempts(attempt)
             else:
                 self._stands_on_its_verdict(attempt)
                 self._takes_the_next_nonce(attempt)
@@ -96,17 +99,27 @@ class CommitChecker:
         refused = _HALTED_WRITES.get(authority, frozenset())
         require(write.kind.value not in refused, f"signed bytes were written under {authority}", write.kind)
         row = self.db.execute(
-            "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.payload_digest = a.payload_digest"
+            "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.base_hash, v.payload_digest = a.payload_digest"
             " FROM attempts a LEFT JOIN verdicts v ON v.number = a.verdict WHERE a.hash = ?",
             (write.hash,),
         ).fetchone()
         require(row is not None, "bytes were sent that no commit holds", write.hash.hex())
-        raw, kind, admitted, valid_until_s, same = row
+        raw, kind, admitted, valid_until_s, base_hash, same = row
         require(raw == write.raw and kind == write.kind, "other bytes were sent than committed", write.hash.hex())
         if kind != "housekeeping":
             require(bool(admitted and same), "bytes were sent without a verdict on them", write.hash.hex())
             late_s = kernel.machine.now_s() - valid_until_s
             require(late_s <= 0, "bytes were sent under a lapsed verdict", (write.hash.hex(), late_s))
+            self._base_stands(kernel, base_hash)
+
+    def _base_stands(self, kernel: Kernel, base_hash: bytes) -> None:
+        """A verdict ends with its base block; a kernel that hears well knows so within a few polls."""
+        faults = self.node.faults
+        hears_well = faults.answer_lost == 0 and faults.latency_s_max <= _HEARING_WELL_S and not faults.impostor
+        if hears_well and not kernel.is_deposed:
+            gone_s = self.node.loop.time() - self.node.removed_at_s.get(base_hash, self.node.loop.time())
+            what = "bytes were sent under a verdict whose base block was gone"
+            require(gone_s <= _HEARD_WITHIN_S, what, (base_hash.hex(), gone_s))
 
     def _attempts(self, where: str, *values: object) -> list[Attempt]:
         return [
@@ -153,6 +166,15 @@ class CommitChecker:
         if attempt.purpose == "gap_fill":
             foreign = self.node.foreign_nonces.get(attempt.key, set())
             require(attempt.nonce in foreign, "a nonce was left out, and had to be filled", attempt.nonce)
+
+    def _outbids_earlier_attempts(self, attempt: Attempt) -> None:
+        """By the rule by which nodes replace; otherwise it can be refused for as long as they keep the earlier one."""
+        fields = decode_transaction(attempt.raw).fields
+        for earlier in self._attempts(
+            "WHERE s.key = ? AND s.nonce = ? AND a.number < ?", attempt.key, attempt.nonce, attempt.number
+        ):
+            outbid = may_replace(fields, decode_transaction(earlier.raw).fields)
+            require(outbid, "a filler does not outbid what it is to replace", attempt.hash.hex())
 
     def _stands_on_its_verdict(self, attempt: Attempt) -> None:
         what = "signed without a verdict on exactly what was signed"

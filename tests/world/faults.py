@@ -56,10 +56,10 @@ class Faults:
             reorg_forgets=rng.random(),
             empty_block=rng.choice((0.0, 0.1, 0.3)),
             foreign=rng.choice((0.0, 0.0, 0.0, 0.03)),
-            crash=rng.choice((0.0, 0.001, 0.005)),
+            crash=rng.choice((0.0, 0.003, 0.01)),
             kill=rng.choice((0.0, 0.0, 0.05)),
-            freeze=rng.choice((0.0, 0.0, 0.0, 0.04)),
+            freeze=rng.choice((0.0, 0.0, 0.0, 0.06)),
             clock=rng.choice((0.0, 0.0, 0.05)),
-            halt=rng.choice((0.0, 0.02, 0.06)),
+            halt=rng.choice((0.0, 0.03, 0.1)),
             strategy_fails=rng.choice((0.0, 0.0, 0.03)),
         )

@@ -31,6 +31,7 @@ __all__ = [
     "MinedBlock",
     "NodeModel",
     "Transaction",
+    "may_replace",
 ]
 
 CHAIN_ID = 31337
@@ -93,6 +94,7 @@ class NodeModel:
     reached: tuple[set[bytes], set[bytes], set[bytes]] = field(default_factory=lambda: (set(), set(), set()))
     landed_twice: list[bytes] = field(default_factory=list)
     foreign_nonces: dict[bytes, set[int]] = field(default_factory=dict)  # that others signed for, by key
+    removed_at_s: dict[bytes, float] = field(default_factory=dict)  # when a reorg took a block away
     reorgs: int = 0
     _landed: set[bytes] = field(default_factory=set)  # calldata that succeeded on the canonical chain
     _by_hash: dict[bytes, MinedBlock] = field(default_factory=dict)
@@ -157,6 +159,7 @@ class NodeModel:
         cut, self.blocks = self.blocks[-depth:], self.blocks[:-depth]
         forgets = self.rng.random() < self.faults.reorg_forgets
         for block in cut:
+            self.removed_at_s[block.hash] = self.loop.time()
             for mined in block.transactions:
                 del self._places[mined.transaction.hash]
                 if mined.status:
@@ -187,7 +190,7 @@ class NodeModel:
             return "insufficient funds for gas * price + value"
         for other in list(self.pool.values()):
             if (other.sender, other.fields.nonce) == (sender, fields.nonce):
-                if not _may_replace(fields, other.fields):
+                if not may_replace(fields, other.fields):
                     return "replacement transaction underpriced"
                 self._drop(other)
         self.pool[transaction.hash] = transaction
@@ -349,7 +352,7 @@ class NodeModel:
         }
 
 
-def _may_replace(new: DynamicFeeTransaction, old: DynamicFeeTransaction) -> bool:
+def may_replace(new: DynamicFeeTransaction, old: DynamicFeeTransaction) -> bool:
     """The clients' rule: a tenth more on both fee fields."""
     pairs = (
         (new.max_fee_per_gas_wei, old.max_fee_per_gas_wei),

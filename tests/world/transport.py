@@ -16,6 +16,7 @@ __all__ = ["Impostor", "ModelTransport"]
 
 _NOT_FOUND = -32000
 _TURNS = 0.05  # chance per request that an impostor changes sides
+_STAYS_S = 5.0  # and it does not change twice within this, so that a check of its chain speaks of the answer checked
 
 
 @dataclass(slots=True)
@@ -54,10 +55,13 @@ class Impostor:
     label: str = "impostor"
     connects: int = 1
     lies: bool = False
+    _turned_s: float = 0.0
 
     async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
-        if self.honest.rng.random() < _TURNS:
+        now_s = self.honest.machine.monotonic_s()
+        if self.honest.rng.random() < _TURNS and now_s - self._turned_s >= _STAYS_S:
             self.connects += 1
+            self._turned_s = now_s
             self.lies = self.honest.node.faults.impostor and not self.lies
         answers = await self.honest.send(requests)
         return [_elsewhere(r, a) for r, a in zip(requests, answers, strict=True)] if self.lies else answers

@@ -40,8 +40,6 @@ _FROZEN_S_MAX = 2 * LEASE_TTL_S
 _CRASH_WEIGHTS = {
     "confirmation.before_commit": 3,
     "confirmation.after_commit": 3,
-    "ledger.before_commit": 0.5,
-    "ledger.after_commit": 0.5,
     "transactions.after_fill_commit": 20,
     "transactions.after_renewal": 20,
     "world.rpc": 0.1,
