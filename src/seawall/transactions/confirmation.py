@@ -15,7 +15,7 @@ from seawall.ledger.rows import AttemptRow, EventData, InclusionRow, IntentRow, 
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT
-from seawall.primitives.errors import UnavailableError
+from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import ExecutorBody
@@ -84,7 +84,7 @@ class Confirmer:
 
     async def _handle(self, change: HeadChange) -> None:
         found = [await self._find(block) for block in change.added]
-        missed, foreign = await self._overtaken(change)
+        missed, foreign = await self._overtaken(change, found)
         found = [*missed, *found]
         await _BEFORE_COMMIT.reach()
         settled = await self.desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
@@ -114,13 +114,18 @@ class Confirmer:
         numbers = [number for number, _ in attempt.intents]
         return await self.desk.parts.ledger.read(lambda tx: [tx.intents.get(number) for number in numbers])
 
-    async def _overtaken(self, change: HeadChange) -> tuple[list[_Found], list[AttemptRow]]:
+    async def _overtaken(
+        self, change: HeadChange, found: Sequence[_Found]
+    ) -> tuple[list[_Found], list[AttemptRow]]:
         """Slots whose nonce is used at the final block though no block that we followed explains it.
 
         Either a block was passed over while we were away (its receipt tells), or the key was used by
         somebody else."""
-        suspects = self.desk.unlanded()
-        if not suspects or change.final_number <= self.desk.final_number:
+        if change.final_number <= self.desk.final_number:
+            return [], []
+        mined = {(i.attempt.lane, i.attempt.nonce) for one in found for i in one.included}
+        suspects = [row for row in await self._consumed_at_head(change) if (row.lane, row.nonce) not in mined]
+        if not suspects:
             return [], []
         client = self.desk.parts.client
         final = await client.block_by_number(change.final_number)
@@ -129,10 +134,15 @@ class Confirmer:
             raise UnavailableError(
                 what, self.desk.parts.network.name, "the head is handled again at the next poll"
             )
-        nonces = {
-            lane: await client.nonce_at(lane.key, final.hash) for lane in {row.lane for row in suspects}
-        }
-        mined = {h for block in change.added for h in await client.block_transactions(block.hash)}
+        try:
+            nonces = {
+                lane: await client.nonce_at(lane.key, final.hash) for lane in {row.lane for row in suspects}
+            }
+        except (EndpointError, UnknownBlockError) as trouble:
+            # A node that keeps few states may not have the final one: it is asked again when finality moves,
+            # and the chain goes on.
+            _log.warning("final_state_missing", block=change.final_number, cause=str(trouble))
+            return [], []
         missed: dict[Hash, _Found] = {}
         foreign = []
         for row in suspects:
@@ -141,21 +151,30 @@ class Confirmer:
             siblings = [
                 h for h, r in self.desk.unsettled.items() if (r.lane, r.nonce) == (row.lane, row.nonce)
             ]
-            if mined.intersection(siblings):
-                continue
             receipts = [r for r in await client.receipts(siblings) if r is not None]
             if not receipts:
                 foreign.append(row)
             for receipt in receipts:
                 if receipt.block_hash not in missed:
                     block = await client.block_by_hash(receipt.block_hash)
-                    if block is None:
-                        what = f"block {hex_text(receipt.block_hash)} of a receipt is not known"
+                    if block is None or block.number > change.final_number:
+                        what = f"block {hex_text(receipt.block_hash)} of a receipt is not known, or not final"
                         raise UnavailableError(
                             what, self.desk.parts.network.name, "the head is handled again"
                         )
                     missed[block.hash] = replace(await self._find(block), followed=False)
         return list(missed.values()), foreign
+
+    async def _consumed_at_head(self, change: HeadChange) -> list[AttemptRow]:
+        """Unlanded attempts whose nonce the head has passed: rare, so that the state of the final block,
+        which is older, is seldom needed."""
+        head = change.added[-1] if change.added else self.desk.head
+        unlanded = self.desk.unlanded()
+        if head is None or not unlanded:
+            return []
+        client = self.desk.parts.client
+        nonces = {lane: await client.nonce_at(lane.key, head.hash) for lane in {row.lane for row in unlanded}}
+        return [row for row in unlanded if row.nonce < nonces[row.lane]]
 
     def _commit(
         self, tx: Transaction, change: HeadChange, found: Sequence[_Found], foreign: Sequence[AttemptRow]
