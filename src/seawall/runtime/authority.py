@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
-from seawall.primitives.errors import IntegrityAlarm
+from seawall.primitives.errors import IntegrityAlarm, LedgerLockedError
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import Clock
 from seawall.telemetry.logs import get_logger
@@ -21,6 +22,8 @@ from seawall.transactions.desk import Desk
 __all__ = ["AuthorityKeeper"]
 
 _SCOPE = "global"
+# How long a ledger that somebody else has locked is left alone.
+RETRY_S: Final = 0.5
 _log = get_logger(__name__)
 
 
@@ -52,7 +55,13 @@ class AuthorityKeeper:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._record()
+            try:
+                await self._record()
+            except LedgerLockedError as trouble:
+                # The latch is in force without it; commits are fenced by the latch too.
+                _log.warning("authority_not_recorded", cause=str(trouble))
+                await self.clock.sleep_s(RETRY_S)
+                self._changed.set()
 
     def halt_for(self, alarm: IntegrityAlarm) -> None:
         """Automation halts for one reason only: our ledger, our signed bytes and the chain contradict each

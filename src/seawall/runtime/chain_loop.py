@@ -17,6 +17,7 @@ from seawall.primitives.errors import (
     ChainError,
     FenceLostError,
     IntegrityAlarm,
+    LedgerLockedError,
     StaleError,
 )
 from seawall.telemetry.logs import get_logger
@@ -29,7 +30,7 @@ from seawall.transactions.writing import Outbox
 __all__ = ["ChainLoop", "HeadListener", "merged"]
 
 # What passes, or waits until a person corrects it: the loop tries again, and health says what it is.
-_CHAIN_TROUBLE: Final = (ChainError, StaleError)
+_TROUBLE: Final = (ChainError, StaleError, LedgerLockedError)
 _LEASE_RENEWALS_PER_TTL: Final = 3
 _log = get_logger(__name__)
 
@@ -114,7 +115,7 @@ class ChainLoop:
             self._unseen.clear()
             self.trouble = ""
             self.wake_lanes()
-        except _CHAIN_TROUBLE as trouble:
+        except _TROUBLE as trouble:
             self._trouble(trouble, is_news=str(trouble) != self.trouble)
             self.trouble = str(trouble)
         except IntegrityAlarm as alarm:
@@ -127,7 +128,7 @@ class ChainLoop:
         for runner in self.runners:
             try:
                 await tend(runner)
-            except _CHAIN_TROUBLE as trouble:
+            except _TROUBLE as trouble:
                 self._tend_due = True
                 self._trouble(trouble)
 
@@ -146,7 +147,7 @@ class ChainLoop:
             try:
                 while await runner.step():
                     pass
-            except _CHAIN_TROUBLE as trouble:
+            except _TROUBLE as trouble:
                 self._trouble(trouble)
             except FenceLostError:
                 _log.error("lane_lost", lane=str(runner.lane))

@@ -24,6 +24,7 @@ from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_MAX
 from seawall.primitives.errors import (
     ChainError,
+    LedgerLockedError,
     PlanError,
     StateVersionError,
     StrategyError,
@@ -170,6 +171,10 @@ class Feed:
             self.failures = 0
         except ChainError as trouble:
             _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
+        except LedgerLockedError as trouble:
+            if observation is not None:
+                self._lose(observation)
+            _log.warning("decision_not_stored", strategy=self.strategy, cause=str(trouble))
         except (StrategyError, PlanError, StateVersionError) as error:
             self.failures += 1
             if isinstance(error, StrategyError):

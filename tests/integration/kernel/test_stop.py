@@ -91,7 +91,9 @@ def test_plan_held_before_its_first_byte_is_not_written_until_resume(
     folder.assert_books_balance()
 
 
-def test_halt_comes_through_while_the_ledger_is_locked(manual_devnet: Devnet, tmp_path: Path) -> None:
+def test_halt_comes_through_while_the_ledger_is_locked_and_the_kernel_outlives_the_lock(
+    manual_devnet: Devnet, tmp_path: Path
+) -> None:
     folder = KernelFolder(tmp_path / "k", manual_devnet).scripted(deposit(ETHER), deposit(2 * ETHER))
     with folder.run(hold_at=HELD_AT) as kernel:
         folder.pump(kernel.reached.exists, "the plan is held")
@@ -105,7 +107,7 @@ def test_halt_comes_through_while_the_ledger_is_locked(manual_devnet: Devnet, tm
             wait_halted(kernel)
             kernel.release()
             mine(folder.devnet)
-            time.sleep(QUIET_S)
+            wait_until(lambda: "locked by another process" in kernel.reasons(), "/ready tells of the lock")
             assert_never_seen(folder, attempt.hash)
         finally:
             lock.execute("ROLLBACK")
