@@ -28,6 +28,8 @@ _READER: Final = StateOverride(_BALANCE_READER, code=_BALANCE_CODE)
 # What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must
 # have.
 _MEASURING_BALANCE_WEI: Final = 2**128
+# How the EVM begins when a nonce is not the account's next one.
+_NONCE_REJECTED: Final = "rejected: nonce"
 
 
 async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdict:
@@ -69,7 +71,16 @@ async def simulate(
     execution = await desk.parts.simulator.run(
         candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, asked, (_READER,)
     )
+    _require_its_turn(execution, candidate)
     return _plain(execution, asked, before or {})
+
+
+def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
+    """A nonce that does not follow says nothing about the plan: what is before it in the lane cannot run now,
+    or the chain moved."""
+    result = execution.transactions[0]
+    if result.status == "rejected" and result.failure.startswith(_NONCE_REJECTED):
+        raise StaleError(result.failure, str(candidate.lane), "build the candidate again at the next head")
 
 
 def _plain(execution: Execution, probes: tuple[Probe, ...], before: dict[str, bytes | None]) -> Simulation:

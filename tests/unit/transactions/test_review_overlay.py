@@ -116,4 +116,14 @@ async def test_verdict_on_another_base_than_the_simulated_one_is_stale() -> None
     await found.stand_on_head()
     elsewhere = replace(block(number=101), hash=Hash(b"\xcc" * 32))
     with pytest.raises(StaleError, match="candidate's base"):
-        await judge(found, candidate(direct_plan(), base=elsewhere), Authority.RUN)
+        await judge(found, replace(candidate(direct_plan(), base=elsewhere), nonce=5), Authority.RUN)
+
+
+@pytest.mark.parametrize("nonce", [4, 6])
+async def test_nonce_that_does_not_follow_is_stale_and_no_refusal(nonce: int) -> None:
+    found = desk()
+    found.move_to(block())
+    await found.stand_on_head()
+    out_of_turn = replace(candidate(direct_plan()), nonce=nonce)
+    with pytest.raises(StaleError, match="rejected: nonce"):
+        await judge(found, out_of_turn, Authority.RUN)
