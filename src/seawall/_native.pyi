@@ -146,7 +146,11 @@ class EvmTransaction:
 
 @final
 class Probe:
-    def __init__(self, target: bytes, data: bytes, sender: bytes = ..., gas_limit: int = 30_000_000) -> None: ...
+    def __init__(
+        self, target: bytes, data: bytes, sender: bytes = ..., gas_limit: int = 30_000_000
+    ) -> None: ...
+        self, target: bytes, data: bytes, sender: bytes = ..., gas_limit: int = 30_000_000
+    ) -> None: ...
     @property
     def target(self) -> bytes: ...
     @property
@@ -179,7 +183,9 @@ class StateOverride:
 
 @final
 class AccountState:
-    def __init__(self, address: bytes, balance_wei: int, nonce: int, code_hash: bytes | None = None) -> None: ...
+    def __init__(
+        self, address: bytes, balance_wei: int, nonce: int, code_hash: bytes | None = None
+    ) -> None: ...
     @property
     def address(self) -> bytes: ...
     @property

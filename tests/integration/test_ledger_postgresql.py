@@ -123,7 +123,7 @@ def test_weaker_commit_than_on_is_refused(url: str, weaker: str) -> None:
 
 
 def test_database_without_a_ledger_is_refused(new_postgresql_database: Callable[[], str]) -> None:
-    with pytest.raises(LedgerSchemaError, match="seawall init"):
+    with pytest.raises(LedgerSchemaError, match="seawall ledger migrate"):
         opened(new_postgresql_database())
 
 

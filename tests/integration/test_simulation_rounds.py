@@ -1,4 +1,4 @@
-"""How often a simulation waits for the node: a call never seen costs its hint and one round at most (SIM-2)."""
+"""How often a simulation waits for the node: for a new call its hint and one round at most (SIM-2)."""
 
 from __future__ import annotations
 

@@ -153,7 +153,9 @@ class Database:
         if found == HEAD:
             return
         if found is None:
-            raise LedgerSchemaError("the database holds no ledger", self.shown, "run `seawall ledger migrate`")
+            raise LedgerSchemaError(
+                "the database holds no ledger", self.shown, "run `seawall ledger migrate`"
+            )
         if found in REVISIONS:
             raise LedgerSchemaError(f"the schema is at {found}, older than {HEAD}", self.shown, _MIGRATE)
         raise LedgerSchemaError(

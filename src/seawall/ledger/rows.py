@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NewType
 
-from seawall.primitives.identifiers import AttemptNumber
-from seawall.primitives.identifiers import IntentNumber, Lane
+from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Authority, Finality, IntentState, WriteKind
 from seawall.primitives.plans import Plan
 from seawall.primitives.units import Address, Hash

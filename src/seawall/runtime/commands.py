@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -57,9 +57,9 @@ class CommandServer:
         """Listen. Only one kernel uses a data directory, so a socket that is there already is a dead
         one's.
         """
-        _require_short(self._path)
         self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LINE_BYTES_MAX)
+        with _reachable(self._path) as path:
+            self._server = await asyncio.start_unix_server(self._serve, path, limit=LINE_BYTES_MAX)
         self._path.chmod(0o600)
 
     async def stop(self) -> None:
@@ -112,11 +112,11 @@ class CommandServer:
 
 def ask(path: Path, command: Command) -> Mapping[str, object] | None:
     """The running kernel's answer, or None where none listens. Raises what the kernel refused."""
-    _require_short(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
-            connection.connect(os.fspath(path))
+            with _reachable(path) as reachable:
+                connection.connect(reachable)
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         try:
@@ -152,10 +152,14 @@ def _parsed(line: bytes) -> Command:
     return Command(**content)
 
 
-def _require_short(path: Path) -> None:
-    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
-        raise InputError(
-            f"the path of the kernel's socket is longer than {_PATH_BYTES_MAX} bytes",
-            str(path),
-            "use a shorter data directory",
-        )
+@contextlib.contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """The socket's path in a form that fits the operating system's bound, however deep its folder is."""
+    if len(os.fsencode(path)) <= _PATH_BYTES_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

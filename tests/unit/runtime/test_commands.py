@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seawall.control.latch import Latch
-from seawall.primitives.errors import AuthorityError, InputError, WireError
+from seawall.primitives.errors import AuthorityError, WireError
 from seawall.primitives.levels import Authority
 from seawall.runtime.commands import LINE_BYTES_MAX, Command, CommandServer, ask
 from seawall.runtime.http import Check, HealthReport
@@ -114,6 +114,18 @@ def test_kernel_that_hangs_up_is_an_error(tmp_path: Path) -> None:
         thread.join()
 
 
-def test_path_too_long_for_a_socket_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="longer"):
-        ask(tmp_path / ("x" * 120), Command("status"))
+async def test_socket_in_a_folder_deeper_than_the_bound_of_its_path_is_reached(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100) / ("y" * 100)
+    folder.mkdir(parents=True)
+    server = CommandServer(folder / "k.sock", Latch(folder / "latch.json"), lambda: HealthReport(True, ()))
+    await server.start()
+    try:
+        answer = await asyncio.to_thread(ask, folder / "k.sock", Command("status"))
+        assert answer is not None
+        assert answer["authority"] == "RUN"
+    finally:
+        await server.stop()
+
+
+def test_deep_folder_without_a_kernel_is_nobody_listening(tmp_path: Path) -> None:
+    assert ask(tmp_path / ("x" * 120) / "k.sock", Command("status")) is None
