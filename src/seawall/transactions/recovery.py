@@ -5,6 +5,7 @@ An attempt once committed counts as possibly sent, for ever (invariant 3a). Asce
 slot that no canonical inclusion explains is tended:
 
     known to the node      wait; past its deadline, fill the nonce with a dearer transfer to ourselves
+    rejected again and again   fill the nonce, for it blocks all behind it
     verdict in force       write the same bytes
     verdict lapsed         judge the same payload anew; admitted: record the renewal and write the same bytes;
                            refused or past its deadline: fill the nonce, and when that is final the intent
@@ -18,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from seawall.chain.broadcast import WriteAnswer
 from seawall.ledger.rows import AttemptRow, IntentRow, SlotRow
 from seawall.ledger.transaction import Transaction
 from seawall.native.wire import DynamicFeeTransaction
@@ -44,6 +46,9 @@ _AFTER_RENEWAL = failpoints.declare("transactions.after_renewal")
 _FILL_GAS: Final = 21_000
 # Common nodes replace only at +10 % on both fee fields; one more per cent against their rounding.
 REPLACEMENT_BPS: Final = 11_100
+# Bytes that no node takes, whatever the reason, block all that is behind them: after this many writes their
+# nonce is filled instead.
+REJECTIONS_MAX: Final = 16
 _log = get_logger(__name__)
 
 
@@ -115,6 +120,9 @@ async def _tend_slot(runner: LaneRunner, slot: OpenSlot, is_known: bool) -> None
             )
         elif is_known:
             return
+        elif attempt.answer == WriteAnswer.REJECTED and attempt.writes >= REJECTIONS_MAX:
+            why = f"every endpoint rejects its bytes, the last of {attempt.writes} times too"
+            await _fill(runner, slot.slot.nonce, slot.attempts, intent, why)
         elif runner.desk.in_force(runner.desk.verdicts.get(attempt.number)):
             runner.outbox.put(attempt)
         else:
