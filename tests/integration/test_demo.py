@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -168,25 +169,53 @@ def test_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGTERM, "A key is kept in range"),
+        (signal.SIGINT, "committed as"),  # its kernel stands still at the failpoint by then
+    ],
+)
 def test_demo_that_is_interrupted_leaves_no_process_and_no_folder(
-    number: signal.Signals, built_devnet: BuiltState, tmp_path: Path
+    number: signal.Signals, moment: str, built_devnet: BuiltState, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    told = []
     with subprocess.Popen([*SEAWALL, "demo"], stdout=subprocess.PIPE, text=True, env=environment) as demo:
         assert demo.stdout is not None
-        # By then node, kernel and host processes are running.
-        assert any("is kept in range" in line for line in demo.stdout)
-        mine = processes_in(tmp_path)
+        for line in demo.stdout:
+            told.append(line.strip())
+            if moment in line:
+                break
+        running = processes_in(tmp_path)
         demo.send_signal(number)
         demo.communicate(timeout=WAIT_S)
-        assert demo.returncode == 130
-    assert len(mine) >= 2
+    assert demo.returncode == 130
+    assert moment in told[-1]
+    assert len(running) >= 2  # node and kernel
     gone_by_s = time.monotonic() + 10  # hosts end when their kernel has
     while processes_in(tmp_path) and time.monotonic() < gone_by_s:
         time.sleep(0.05)
     assert processes_in(tmp_path) == {}
     assert list(tmp_path.iterdir()) == []
+    if number is signal.SIGINT:
+        assert_told_in_plain_words(told)
+
+
+def assert_told_in_plain_words(told: list[str]) -> None:
+    assert "canonical-weth@1.4.0                  WETH" in told
+    for reason in (
+        "position size: outflow of 9 ETH is above the limit of 8.5 ETH",
+        "slippage: 16.96 % less USDX than expected is above the limit of 0.5 %",
+        "simulation: it would revert, and the contract gives no reason",
+    ):
+        assert f"refused because of {reason}" in told
+    text = "\n".join(told)
+    assert "The last 2 blocks are replaced by empty ones" in text
+    assert re.search(r"written \d+ times in all, landed once", text)
+    # Neither addresses nor integers of 18 decimals.
+    assert not re.search(r"0x[0-9a-fA-F]{40}\b", text)
+    assert not re.search(r"\b\d{13,}\b", text)
 
 
 def processes_in(folder: Path) -> dict[int, bytes]:

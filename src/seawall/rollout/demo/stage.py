@@ -244,6 +244,9 @@ class KernelProcess:
         process = self._process
         assert process is not None
         if process.poll() is None:
+            if self.hold:
+                # While it stands still at the failpoint it does not end.
+                self.release.touch()
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_WAIT_S)
