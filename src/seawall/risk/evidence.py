@@ -49,7 +49,8 @@ class Evidence:
         return sum(self.simulation.net(who, t) for t in tokens)
 
     def outflows(self) -> dict[Address, int]:
-        """Per token, what left our addresses and did not come back from the same counterparty.
+        """Per token, what left our addresses and did not come back from the same counterparty, and what is
+        left approved for others to take.
 
         A flash loan that is repaid is no outflow; what was paid into a pool is, whatever came out in another
         token."""
@@ -63,7 +64,14 @@ class Evidence:
         for (token, _), amount in net.items():
             if amount > 0:
                 totals[token] += amount
+        for (token, owner, spender), amount in self.allowances_left().items():
+            if amount > 0 and owner in self.holders and spender not in self.holders:
+                totals[token] += amount
         return dict(totals)
+
+    def allowances_left(self) -> dict[tuple[Address, Address, Address], int]:
+        """By (token, owner, spender): the last allowance that was set is what is left."""
+        return {(a.token, a.owner, a.spender): a.amount for a in self.simulation.allowances}
 
 
 def holders_of(candidate: Candidate, ours: OurAddresses) -> frozenset[Address]:

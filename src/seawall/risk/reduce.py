@@ -179,12 +179,9 @@ class ReduceRule:
         return any(evidence.simulation.net(frozenset({holder}), t) < 0 for t in receipts)
 
     def _no_allowance_wider(self, evidence: Evidence) -> Measurement:
-        # The last Approval of each (token, owner, spender) is what is left; anything left above zero is
-        # refused, since what stood before is not known to be as wide.
+        # Anything left above zero is refused, since what stood before is not known to be as wide.
         left = {
-            (a.token, a.owner, a.spender): a.amount
-            for a in evidence.simulation.allowances
-            if a.owner in evidence.holders
+            key: amount for key, amount in evidence.allowances_left().items() if key[1] in evidence.holders
         }
         widest = max(left.values(), default=0)
         return below(f"{_GUARD}.allowance", evidence, widest, 0, "units", "allowance left behind of")
