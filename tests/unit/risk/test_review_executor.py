@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Authority
-from seawall.primitives.plans import ExecutorBody, Plan
+from seawall.primitives.plans import ExecutorBody, GuardSpec, Plan
 from seawall.primitives.simulations import Flow, Simulation
 from seawall.primitives.units import Address
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
+from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule, TokenClass
 from tests.builders.messages import (
@@ -81,3 +83,9 @@ def test_executor_that_does_not_answer_is_refused(answer: bytes | None) -> None:
 def test_reduce_only_asks_for_the_debt_of_every_address_that_it_judges() -> None:
     labels = {probe.label for probe in GATE.probes(candidate(plan()), Authority.REDUCE_ONLY)}
     assert {f"reduce_only:debt:{USD.hex()}:{holder.hex()}" for holder in (KEY, EXECUTOR, TREASURY)} <= labels
+
+
+def test_guard_asked_for_twice_is_refused_so_that_no_looser_value_wins() -> None:
+    twice = tuple(GuardSpec("gas_price", (("max_fee_per_gas_wei", limit),)) for limit in (1, 10**12))
+    with pytest.raises(PlanError, match="twice"):
+        guards_of(replace(plan(), guards=twice), LIMITS)

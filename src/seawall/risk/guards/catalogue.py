@@ -255,10 +255,17 @@ GUARD_NAMES = (
 )
 
 
+# Asked for once per feed or token.
+_MANY = ("oracle_staleness", "position_size")
+
+
 def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
     """Every guard that judges this plan: the standing ones at the tighter of limit and request, then those
     asked for."""
-    asked = {spec.name: spec for spec in plan.guards if spec.name != "oracle_staleness"}
+    asked = {spec.name: spec for spec in plan.guards if spec.name not in _MANY}
+    if len(asked) < sum(spec.name not in _MANY for spec in plan.guards):
+        where = f"plan {plan.idempotency_key!r}"
+        raise PlanError("a guard is asked for twice", where, "ask once, with the tightest value")
     for name in asked:
         if name not in GUARD_NAMES:
             raise PlanError(
