@@ -13,6 +13,8 @@ from typing import Final
 
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
+from seawall.ledger.rows import EventData
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.errors import IntegrityAlarm, LedgerLockedError
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import Clock
@@ -78,19 +80,13 @@ class AuthorityKeeper:
         current = await self.ledger.read(lambda tx: tx.controls.current(_SCOPE))
         epoch = current.epoch
         if current.authority is not authority or epoch == 0:
-            epoch = await self.ledger.write(
-                lambda tx: tx.controls.set(_SCOPE, authority, reason or "start", who or "seawall", now_s)
-            )
-            await self.ledger.write(
-                lambda tx: tx.events.append(
-                    "authority",
-                    0,
-                    _SCOPE,
-                    None,
-                    {"authority": authority.name, "reason": reason, "who": who},
-                    now_s,
-                )
-            )
+            data: EventData = {"authority": authority.name, "reason": reason, "who": who}
+
+            def commit(tx: Transaction) -> int:
+                tx.events.append("authority", 0, _SCOPE, None, data, now_s)
+                return tx.controls.set(_SCOPE, authority, reason or "start", who or "seawall", now_s)
+
+            epoch = await self.ledger.write(commit)
             _log.warning("authority", authority=authority.name, reason=reason, who=who)
         for desk in self.desks:
             desk.epoch = epoch

@@ -110,6 +110,17 @@ def test_missing_ledger_is_not_made_by_running(folder: KernelFolder) -> None:
     assert not (folder.data / "ledger.db").exists()
 
 
+def test_ledger_that_is_locked_at_start_is_told(folder: KernelFolder) -> None:
+    lock = sqlite3.connect(folder.data / "ledger.db", isolation_level=None)
+    try:
+        lock.execute("BEGIN IMMEDIATE")
+        with folder.run() as kernel:
+            assert kernel.wait_end() == 1
+    finally:
+        lock.close()
+    assert "the database is locked by another process" in folder.told()
+
+
 def test_wrong_keystore_password_leaves_the_kernel_up_and_its_lanes_waiting(folder: KernelFolder) -> None:
     (folder.directory / "keys" / "main.password").write_text("not the password, and not to be seen")
     with folder.run() as kernel:

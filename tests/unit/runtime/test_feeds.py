@@ -105,7 +105,7 @@ class Rig:
             client=self.node, clock=clock, metrics=Metrics(), network=network_of(CHAIN_ID)
         )
         self.desk = Desk(cast(DeskParts, parts))
-        intake = Intake(self.ledger, clock, SystemEntropy(), frozenset({Lane(CHAIN_ID, KEY)}))  # type: ignore[arg-type]
+        intake = Intake(self.ledger, clock, SystemEntropy(), frozenset({Lane(CHAIN_ID, KEY)}))
         self.feed = Feed(
             NAME, self, self.desk, intake, self.ledger, lambda: None, lambda _name: self.declared
         )
@@ -144,7 +144,7 @@ async def rig() -> AsyncIterator[Rig]:
     clock = SimpleNamespace(now_s=lambda: NOW_S)
     ledger = Ledger.open(
         LedgerSettings("sqlite://"),
-        clock=clock,  # type: ignore[arg-type]
+        clock=clock,
         entropy=SystemEntropy(),
         inline=True,
     )
