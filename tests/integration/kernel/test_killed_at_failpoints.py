@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from seawall.ledger.rows import InclusionRow
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import Address
 from seawall.rollout.devnet import Devnet
+from seawall.rollout.devnet.steering import reorg
 from seawall.telemetry import failpoints
-from tests.fixtures.kernel import DEPOSIT, ENDED_BY_KILL, ETHER, KernelFolder, deposit
+from tests.fixtures.kernel import DEPOSIT, ENDED_BY_KILL, ETHER, KernelFolder, deposit, wait_until
 
 importlib.import_module("seawall.runtime.kernel")  # declares every point
 
@@ -119,6 +121,26 @@ def test_kernel_killed_after_committing_a_filler_fills_the_nonce_once(
     assert "not renewed" in ended.reason
     assert not any(folder.knows(attempt.hash) for attempt in folder.books.attempts(row.number)[:1])
     folder.assert_books_balance()
+
+
+def test_inclusions_that_a_reorg_removed_while_the_kernel_was_dead_land_again(folder: KernelFolder) -> None:
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        folder.pump(lambda: folder.nonce() == len(VALUES), "all are included")
+        wait_until(lambda: len(inclusions(folder)) == len(VALUES), "the ledger knows")
+        kernel.process.kill()
+        assert kernel.wait_end() == ENDED_BY_KILL
+    last = max(one.block_number for one in inclusions(folder))
+    reorg(folder.devnet, folder.number() - last + 1)
+    assert folder.nonce() < len(VALUES), "the reorg took something away"
+    live_on(folder)
+    assert_each_landed_once(folder)
+
+
+def inclusions(folder: KernelFolder) -> list[InclusionRow]:
+    rows = folder.books.intents()
+    found = folder.books.read(lambda tx: [tx.inclusions.of_intent(row.number) for row in rows])
+    return [one for one in found if one is not None]
 
 
 @contextlib.contextmanager

@@ -65,3 +65,15 @@ def test_plans_land_beside_a_strategy_of_the_same_host_that(
     assert [row.state for row in rows] == [IntentState.LANDED] * 2
     assert '"strategy":"wild","standing":"waiting"' in folder.log.read_text()
     folder.assert_books_balance()
+
+
+def test_strategy_is_told_of_the_logs_that_it_subscribed_to(manual_devnet: Devnet, tmp_path: Path) -> None:
+    folder = KernelFolder(tmp_path / "k", manual_devnet)
+    folder.strategy("watcher", "kernel_trials:Watcher", 'target = "@weth"')
+    values = (ETHER, 2 * ETHER, 3 * ETHER)
+    folder.scripted(*map(deposit, values), name="good")
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        folder.settle(len(values))
+    _, state = folder.books.read(lambda tx: tx.states.get("watcher"))
+    assert state == b"".join(value.to_bytes(32, "big") for value in values)
