@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from seawall.primitives.units import Address, Hash
 
-__all__ = ["AllowanceChange", "Flow", "Probe", "Simulation"]
+__all__ = ["AllowanceChange", "Flow", "Handover", "Probe", "Simulation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,14 @@ class AllowanceChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """Something given away that is no amount, so that no limit bounds it."""
+
+    holder: Address
+    what: str  # as in "... hands all its tokens of 0x… to an operator"
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """Result of running one payload on a pinned block plus our overlay.
 
@@ -55,6 +63,7 @@ class Simulation:
     overlay_digest: Hash
     sender_balance_wei: int | None = None
     probes_before: dict[str, bytes | None] = field(default_factory=dict)
+    handovers: tuple[Handover, ...] = ()
 
     def net(self, holders: frozenset[Address], token: Address) -> int:
         """Signed change of `token` over all `holders` together."""

@@ -13,7 +13,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -192,10 +192,10 @@ class Kernel:
             await commands.start()
             stack.push_async_callback(commands.stop)
             await self._build(stack, metrics)
-            await self._start_strategies(stack)
+            hosts = self._place_strategies(stack)
             self._started = True
             _log.info("started", health_port=server.port, authority=self.latch.authority.name)
-            await self._work()
+            await self._work(hosts)
 
     # ------------------------------------------------------------------ start-up
 
@@ -311,7 +311,8 @@ class Kernel:
         finally:
             await ledger.close()
 
-    async def _start_strategies(self, stack: AsyncExitStack) -> None:
+    def _place_strategies(self, stack: AsyncExitStack) -> HostSupervisor:
+        """They are loaded while recovery goes on already: what is committed does not wait for their code."""
         config = self.configuration
         hosted = [
             HostedStrategy(s.name, s.path, s.settings_json(self._signers[s.signer].address), s.host)
@@ -319,7 +320,6 @@ class Kernel:
         ]
         self._hosts = hosts = HostSupervisor(hosted, config.hosts, self.clock, self._on_host_event)
         stack.push_async_callback(hosts.close)
-        await hosts.start()
         dry_runs = iter(self._books[1:])
         for strategy in config.strategies:
             book = self._books[0] if strategy.mode is Mode.LIVE else next(dry_runs)
@@ -328,27 +328,33 @@ class Kernel:
                 strategy.name,
                 hosts,
                 chain.desk,
-                chain.intake,
+                replace(chain.intake, lanes=frozenset({self._lane(strategy)})),
                 book.ledger,
                 chain.loop.wake_lanes,
                 hosts.subscriptions,
             )
             book.feeds.append(feed)
             chain.loop.listeners.append(feed)
+        return hosts
+
+    def _lane(self, strategy: StrategySettings) -> Lane:
+        """The one lane that the strategy's plans may use: its own signer's."""
+        return Lane(strategy.chain_id, self._signers[strategy.signer].address)
 
     def _on_host_event(self, event: HostEvent) -> None:
         log = _log.warning if event.standing in (Standing.WAITING, Standing.STOPPED) else _log.info
         log("strategy", strategy=event.strategy, standing=str(event.standing), reason=event.reason)
-        if event.standing is Standing.RUNNING and event.starts > 1:
+        if event.standing is Standing.RUNNING:
             for feed in (feed for book in self._books for feed in book.feeds):
                 if feed.strategy == event.strategy:
-                    feed.on_restarted()
+                    feed.on_loaded()
 
     # ------------------------------------------------------------------ work
 
-    async def _work(self) -> None:
+    async def _work(self, hosts: HostSupervisor) -> None:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(hosts.start())
             for signer in self._signers.values():
                 tasks.create_task(self._unlock(signer))
             for book in self._books:
@@ -410,7 +416,11 @@ class Kernel:
                 chain.loop.wake_lanes()
 
     def _on_integrity_alarm(self, alarm: SeawallError) -> None:
-        self.latch.lower(Authority.HALT, f"integrity alarm: {alarm}", "seawall")
+        try:
+            self.latch.lower(Authority.HALT, f"integrity alarm: {alarm}", "seawall")
+        except SeawallError as error:
+            # The flag is set all the same; only the next start would not know of it.
+            _log.critical("latch_not_stored", cause=str(error))
 
     # ------------------------------------------------------------------ health
 

@@ -327,6 +327,9 @@ class Confirmer:
             for included in one.included:
                 desk.included[included.attempt.hash] = one.block.hash
                 metrics.included(included.receipt.status)
+                if not included.receipt.status:
+                    # Whoever was judged on top of its success is judged anew before a write.
+                    desk.verdicts.clear()
                 with correlated(included.correlation_id):
                     _log.info("included", hash=hex_text(included.attempt.hash), block=one.block.number)
             metrics.unexplained(len(one.account.unexplained) // 2)

@@ -176,9 +176,11 @@ class Desk:
         return self._is_ready
 
     def take_filler(self, attempt: AttemptRow) -> None:
-        """A filler takes its slot's place in the overlay, which must be rebuilt before anything is judged."""
+        """A filler takes its slot's place in the overlay, to be rebuilt before anything is judged."""
         self.unsettled[attempt.hash] = attempt
         self._is_ready = False
+        # What was judged on top of the payload replaced here is stale: judged anew before a write.
+        self.verdicts.clear()
 
     async def nonce_at_head(self, lane: Lane) -> int:
         """The chain's nonce for the lane's key at the pinned head; read once a head."""

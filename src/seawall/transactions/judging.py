@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from seawall.native.evm import CallResult, Execution, StateOverride
-from seawall.primitives.errors import StaleError
+from seawall.primitives.errors import StaleError, UnavailableError
 from seawall.primitives.levels import Authority
 from seawall.primitives.simulations import AllowanceChange, Flow, Probe, Simulation
 from seawall.primitives.units import NATIVE, Address, Hash, hex_text
@@ -16,6 +16,7 @@ from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.protocols.executor.events import decode_revert
 from seawall.risk.evidence import Evidence
 from seawall.transactions.desk import Desk
+from seawall.transactions.handovers import handovers_of
 
 __all__ = ["judge", "measure_gas", "simulate"]
 
@@ -81,6 +82,10 @@ def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
     result = execution.transactions[0]
     if result.status == "rejected" and result.failure.startswith(_NONCE_REJECTED):
         raise StaleError(result.failure, str(candidate.lane), "build the candidate again at the next head")
+    if candidate.max_fee_per_gas_wei < candidate.base.base_fee_wei:
+        # The operator's ceiling is under the market: that passes, and is no fault of the plan.
+        what = f"the base fee of {candidate.base.base_fee_wei} wei is above the fee ceiling"
+        raise UnavailableError(what, str(candidate.lane), "wait, or raise max_fee_per_gas_ceiling_gwei")
 
 
 def _plain(execution: Execution, probes: tuple[Probe, ...], before: dict[str, bytes | None]) -> Simulation:
@@ -101,6 +106,7 @@ def _plain(execution: Execution, probes: tuple[Probe, ...], before: dict[str, by
         overlay_digest=Hash(execution.overlay_digest),
         sender_balance_wei=None if balance is None else int.from_bytes(balance, "big"),
         probes_before=before,
+        handovers=handovers_of(result.logs),
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from seawall.native import abi_encode
 from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Authority
 from seawall.primitives.plans import GuardSpec, TokenDelta
-from seawall.primitives.simulations import Flow, Simulation
+from seawall.primitives.simulations import Flow, Handover, Simulation
 from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence
@@ -184,8 +186,30 @@ def test_position_size_refuses_a_token_without_a_cap() -> None:
 def test_balance_is_judged_after_the_transaction_and_refuses_the_unknown(
     balance: int | None, passes: bool
 ) -> None:
-    found = Balance(10).measure(evidence(candidate(direct_plan()), simulation(sender_balance_wei=balance)))
+    who = candidate(direct_plan(), max_fee_per_gas_wei=0)
+    found = Balance(10).measure(evidence(who, simulation(sender_balance_wei=balance)))
     assert found.passed is passes
+
+
+def test_balance_reckons_with_the_whole_gas_limit_not_with_the_gas_that_was_used() -> None:
+    who = candidate(direct_plan(), max_fee_per_gas_wei=GWEI, gas_limit=100_000)
+    unused_wei = 20_000 * GWEI
+    enough = Balance(10).measure(
+        evidence(who, simulation(gas_used=80_000, sender_balance_wei=unused_wei + 10))
+    )
+    short = Balance(10).measure(evidence(who, simulation(gas_used=80_000, sender_balance_wei=unused_wei + 9)))
+    assert (enough.passed, short.passed) == (True, False)
+
+
+def test_giving_away_what_no_cap_can_bound_is_refused_whoever_else_does_it() -> None:
+    ours = replace(simulation(), handovers=(Handover(EXECUTOR, "hands all its tokens to an operator"),))
+    theirs = replace(simulation(), handovers=(Handover(POOL, "hands all its tokens to an operator"),))
+    caps = tuple(LIMITS.position_caps.items())
+    who = candidate(executor_plan())
+    assert PositionSize(caps).measure(evidence(who, theirs)).passed
+    refused = PositionSize(caps).measure(evidence(who, ours))
+    assert (refused.measured, refused.passed) == (None, False)
+    assert "operator" in refused.reason
 
 
 def test_plan_may_tighten_a_limit_but_never_loosen_it() -> None:

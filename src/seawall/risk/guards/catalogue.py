@@ -194,7 +194,11 @@ class OracleStaleness:
 
 @dataclass(frozen=True, slots=True)
 class PositionSize:
-    """What the plan pays out per token, against the cap in that token. A token without a cap is refused."""
+    """What the plan pays out per token, against the cap in that token.
+
+    A token without a cap is refused, and so is giving away what no cap can bound: an NFT, or authority over
+    our tokens or credit.
+    """
 
     caps: tuple[tuple[Address, int], ...]
     name: str = "position_size"
@@ -204,6 +208,10 @@ class PositionSize:
 
     def measure(self, evidence: Evidence) -> Measurement:
         caps = dict(self.caps)
+        for handover in evidence.simulation.handovers:
+            if handover.holder in evidence.holders:
+                why = f"{address_text(handover.holder)} {handover.what}"
+                return cannot_measure(self.name, evidence, 0, "units", why)
         worst: Measurement | None = None
         for token, amount in sorted(evidence.outflows().items()):
             if token not in caps:
@@ -238,8 +246,12 @@ class Balance:
             return cannot_measure(
                 self.name, evidence, self.min_wei, "wei", "the simulation did not report the key's balance"
             )
+        # The simulation paid for the gas used; the transaction may pay for all of its gas limit.
+        candidate = evidence.candidate
+        unused_gas = candidate.payload.gas_limit - evidence.simulation.gas_used
+        least = balance - max(0, unused_gas) * candidate.max_fee_per_gas_wei
         return above(
-            self.name, evidence, balance, self.min_wei, "wei", "the key's balance after the maximum fee of"
+            self.name, evidence, least, self.min_wei, "wei", "the key's balance after the maximum fee of"
         )
 
 
