@@ -63,6 +63,8 @@ def main(json: bool, *, keep: Path | None = None) -> int:
                 fix = f"everything is kept in {directory}, the kernel's log is {LOG_NAME} there; {error.fix}"
                 raise RolloutError(error.what, error.where, fix) from error
             raise
+        except BrokenPipeError:
+            raise  # whoever listened has gone; that is no failure to look into
         except Exception:
             folder_stays = True
             sys.stderr.write("" if json else f"everything is kept in {directory}\n")

@@ -106,7 +106,9 @@ def tell_as_text(result: Result, keep: Path | None) -> None:
     say("\nBalances\n========")
     say("\n".join(_balance_lines(result)))
     say(f"\nThe whole demo took {result.took_s:.1f} s.")
-    if keep is not None:
+    if keep is None:
+        say("Nothing of it is left. `seawall demo --keep DIR` leaves chain, ledger and log to look at.")
+    else:
         folder = play.stage.directory
         say(
             f"\nThe chain goes on ({play.stage.devnet.info.rpc_url}); configuration, ledger and"
