@@ -32,6 +32,7 @@ from seawall.primitives.errors import (
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, LogGap, Observation, Subscription
 from seawall.primitives.units import Hash, hash_from_text
+from seawall.runtime.hosts.errors import StrategyNotRunningError
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk
@@ -133,8 +134,8 @@ class Feed:
             self._heads, self._gathered.is_head_due = 0, True
         self._due.set()
 
-    def on_restarted(self) -> None:
-        """The strategy was loaded again: its views are gone, and it wants what it declared."""
+    def on_loaded(self) -> None:
+        """The strategy was loaded, first or again: it knows nothing, and wants what it declared."""
         self._replaced = None
         self._gathered.is_head_due = True
         if self._subscription().logs:
@@ -175,6 +176,11 @@ class Feed:
             if observation is not None:
                 self._lose(observation)
             _log.warning("decision_not_stored", strategy=self.strategy, cause=str(trouble))
+        except StrategyNotRunningError as waiting:
+            # Health tells of it; a head is no news about it.
+            assert observation is not None
+            self._lose(observation)
+            _log.debug("strategy_waits", strategy=self.strategy, cause=str(waiting))
         except (StrategyError, PlanError, StateVersionError) as error:
             self.failures += 1
             if isinstance(error, StrategyError):

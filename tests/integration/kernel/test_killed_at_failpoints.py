@@ -123,6 +123,21 @@ def test_kernel_killed_after_committing_a_filler_fills_the_nonce_once(
     folder.assert_books_balance()
 
 
+def test_recovery_does_not_wait_for_a_strategy_that_hangs_while_it_is_loaded(folder: KernelFolder) -> None:
+    die(folder, UNSENT)
+    folder.strategies.clear()
+    folder.strategy("other", "trials:Trial", 'load = "hang"')
+    with folder.run() as kernel:
+        (row, *_) = folder.books.intents()
+        folder.pump(lambda: folder.nonce() == 1, "what was committed is on chain")
+        assert kernel.health()[0] == 200
+        checks = kernel.health("/health")[1]["checks"]
+        assert isinstance(checks, dict)
+        assert checks["strategy:other"]["finding"] == "starting"
+    (landed, *_) = folder.on_chain()
+    assert landed.hash == folder.books.attempts(row.number)[0].hash
+
+
 def test_inclusions_that_a_reorg_removed_while_the_kernel_was_dead_land_again(folder: KernelFolder) -> None:
     with folder.run() as kernel:
         kernel.wait_ready()

@@ -30,6 +30,7 @@ from seawall.primitives.observations import (
 from seawall.primitives.ports import SystemEntropy
 from seawall.primitives.units import Address, Hash, hex_text
 from seawall.runtime.feeds import Feed
+from seawall.runtime.hosts.errors import StrategyNotRunningError
 from seawall.strategies.own_intents import OwnIntents
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.desk import Desk, DeskParts
@@ -375,12 +376,22 @@ async def test_decision_that_is_refused_replaces_no_subscriptions(rig: Rig) -> N
     assert rig.node.asked == []
 
 
-async def test_restarted_strategy_reads_again_at_once(rig: Rig) -> None:
+async def test_strategy_that_is_not_running_is_no_failure_and_loses_nothing(rig: Rig) -> None:
+    rig.declared = WATCHING
+    rig.node.logs[block(1).hash] = [log(block(1))]
+    rig.answer = raising(StrategyNotRunningError("it is starting", NAME, "observe again later"))
+    await rig.observe(block(1))
+    assert rig.feed.failures == 0
+    rig.answer = nothing
+    assert (await rig.observe(block(2))).gaps == (LogGap(CHAIN_ID, 1),)
+
+
+async def test_loaded_strategy_reads_at_once(rig: Rig) -> None:
     rig.declared = (Subscription(CHAIN_ID, every_heads=9, logs=(FILTER,)),)
     rig.head(block(1))
     await rig.feed.turn()
     assert rig.seen == []
-    rig.feed.on_restarted()
+    rig.feed.on_loaded()
     await rig.feed.turn()
     (observed,) = rig.seen
     assert (observed.cause, observed.gaps) == (Cause.HEAD, (LogGap(CHAIN_ID, 1),))
