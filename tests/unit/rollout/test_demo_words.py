@@ -80,7 +80,7 @@ def test_few_wei_are_told_as_wei() -> None:
             "pool pool pays 2.5 % less than the plan demands",
         ),
         (
-            "profit after the maximum fee of -35871939941257 wei is under the required 1 wei",
+            "profit, after the maximum fee, of -35871939941257 wei is under the required 1 wei",
             "profit, after the maximum fee, of -0.0000358719 ETH is under the required 1 wei",
         ),
         ("the gas limit 477618 gas is within the limit", "the gas limit 477618 gas is within the limit"),

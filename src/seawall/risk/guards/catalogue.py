@@ -114,7 +114,7 @@ class MinProfit:
                 self.name, evidence, self.min_wei, "wei", f"no pinned feed compares {token} with the fee"
             )
         floor = inflow - evidence.candidate.max_total_fee_wei
-        return above(self.name, evidence, floor, self.min_wei, "wei", "profit after the maximum fee of")
+        return above(self.name, evidence, floor, self.min_wei, "wei", "profit, after the maximum fee, of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ class Balance:
         unused_gas = candidate.payload.gas_limit - evidence.simulation.gas_used
         least = balance - max(0, unused_gas) * candidate.max_fee_per_gas_wei
         return above(
-            self.name, evidence, least, self.min_wei, "wei", "the key's balance after the maximum fee of"
+            self.name, evidence, least, self.min_wei, "wei", "the key's balance, after the maximum fee, of"
         )
 
 
