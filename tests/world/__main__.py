@@ -1,4 +1,4 @@
-"""`python -m tests.world --seeds N [--first K]`: run seeds, say what broke, and how to replay it with `--trace`."""
+"""`python -m tests.world --seeds N [--first K]`: run seeds, say what broke and how to replay it."""
 
 from __future__ import annotations
 

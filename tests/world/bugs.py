@@ -1,7 +1,7 @@
 """Planted bugs: what each of them breaks, the checker must find. They prove that the checker checks.
 
-Each is a context manager that replaces a piece of the kernel while it is entered; production code has no switches for
-them. `test_bugs` runs each over the first seeds that find it, with the bug and without.
+Each is a context manager that replaces a piece of the kernel while it is entered; production code has no
+switches for them. `test_bugs` runs each over the first seeds that find it, with the bug and without.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from seawall.chain.rpc import RpcPool
 from seawall.chain.simulation import Simulator
 from seawall.control.latch import Latch
 from seawall.ledger.inclusions import Inclusions
-from seawall.ledger.intents import Accepted, Intents
+from seawall.ledger.intents import Intents
 from seawall.ledger.lanes import Lanes
 from seawall.ledger.postings import Reservations
-from seawall.ledger.rows import AttemptRow, InclusionRow, IntentRow
+from seawall.ledger.rows import Accepted, AttemptRow, InclusionRow, IntentRow
 from seawall.ledger.transaction import Transaction
 from seawall.native import Execution, SignedTransaction
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import IntentState, WriteKind
 from seawall.primitives.observations import Decision, Observation
 from seawall.primitives.plans import Plan
-from seawall.primitives.units import Hash
+from seawall.primitives.units import Address, Hash
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.runtime import chain_loop
 from seawall.runtime.feeds import Feed
@@ -129,7 +129,12 @@ def sent_before_commit() -> Iterator[None]:
     true_commit = LaneRunner._commit
 
     async def commit(
-        self: LaneRunner, row: IntentRow, candidate: Candidate, verdict: Verdict, stance: Stance, signer: Signer
+        self: LaneRunner,
+        row: IntentRow,
+        candidate: Candidate,
+        verdict: Verdict,
+        stance: Stance,
+        signer: Signer,
     ) -> bool:
         signed = await lanes._sign(candidate, signer)
         write = SignedWrite(verdict.kind, Hash(signed.hash), signed.raw, verdict.valid_until_s)
@@ -403,7 +408,7 @@ def fee_not_posted() -> Iterator[None]:
     """Postings know nothing of fees."""
     true_entry = Accountant._entry
 
-    def entry(self: Accountant, included: Included, holders: frozenset[bytes]) -> Entry:
+    def entry(self: Accountant, included: Included, holders: frozenset[Address]) -> Entry:
         free = replace(included.receipt, gas_used=0, l1_fee_wei=0)
         return replace(true_entry(self, replace(included, receipt=free), holders), included=included)
 
@@ -416,7 +421,7 @@ def failed_value_posted() -> Iterator[None]:
     """The value of a transaction that failed is posted as if it had moved."""
     true_entry = Accountant._entry
 
-    def entry(self: Accountant, included: Included, holders: frozenset[bytes]) -> Entry:
+    def entry(self: Accountant, included: Included, holders: frozenset[Address]) -> Entry:
         done = replace(included, receipt=replace(included.receipt, status=True))
         return replace(true_entry(self, done, holders), included=included)
 

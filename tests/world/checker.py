@@ -1,7 +1,8 @@
 """What must never happen, judged from the chain and from the ledger's file alone.
 
-Reads the database with plain SQL, on a connection of its own, so that no bug in the ledger's code hides another. It
-looks at three kinds of moments: every commit and every write (`commits`), every block, and the end (`resting`).
+Reads the database with plain SQL, on a connection of its own, so that no bug in the ledger's code hides
+another. It looks at three kinds of moments: every commit and write (`commits`), every block, and the end
+(`resting`).
 """
 
 from __future__ import annotations
@@ -61,14 +62,16 @@ class Checker:
         self._outcomes_match_the_chain(numbers)
 
     def _new_outcomes_match_the_chain(self) -> None:
-        rows = self.db.execute("SELECT number FROM intents WHERE state NOT IN ('queued', 'committed')").fetchall()
+        rows = self.db.execute(
+            "SELECT number FROM intents WHERE state NOT IN ('queued', 'committed')"
+        ).fetchall()
         fresh = [number for (number,) in rows if number not in self._ended]
         self._outcomes_match_the_chain(fresh)
         self._refusals_are_the_plans_own_fault(fresh)
         self._ended.update(fresh)
 
     def _refusals_are_the_plans_own_fault(self, numbers: Sequence[int]) -> None:
-        """No plan here is to be refused for its form: nonce, gas and fees are the kernel's to get right."""
+        """No plan here is to be refused for its form: nonce, gas and fees are the kernel's to choose."""
         for number in numbers:
             (state, reason) = self.db.execute(
                 "SELECT state, reason FROM intents WHERE number = ?", (number,)
@@ -77,7 +80,7 @@ class Checker:
             require(not rejected, "a plan was refused for what the kernel chose", (number, reason))
 
     def _outcomes_match_the_chain(self, numbers: Sequence[int]) -> None:
-        """A landed or failed intent has one final transaction with that status; any other ended one has none."""
+        """Landed or failed: one final transaction with that status. Any other outcome: none."""
         for number in numbers:
             (state,) = self.db.execute("SELECT state FROM intents WHERE number = ?", (number,)).fetchone()
             if state in ("queued", "committed"):
@@ -89,4 +92,6 @@ class Checker:
             places = [place for (tx_hash,) in hashes if (place := self.node.find(tx_hash)) is not None]
             found = [mined.status for block, _, mined in places if block.number <= self.node.final_number]
             expected = {"landed": [True], "failed": [False]}.get(state, [])
-            require(found == expected, f"intent {number} is {state}, but the final chain says {found}", number)
+            require(
+                found == expected, f"intent {number} is {state}, but the final chain says {found}", number
+            )

@@ -1,7 +1,7 @@
-"""What must hold at the moment of a commit that stores signed bytes, and at the moment at which bytes are written.
+"""What must hold at a commit that stores signed bytes, and at the moment at which bytes are written.
 
-Both moments are seen from outside the kernel's own logic: a commit by the ledger's failpoint after it, a write by the
-model's port. What was committed is read from the database's file by plain SQL.
+Both moments are seen from outside the kernel's logic: a commit by the ledger's failpoint after it, a write by
+the model's port. What was committed is read from the database's file by plain SQL.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seawall.chain.broadcast import SignedWrite
 from seawall.native import decode_transaction
@@ -105,7 +106,9 @@ class CommitChecker:
         ).fetchone()
         require(row is not None, "bytes were sent that no commit holds", write.hash.hex())
         raw, kind, admitted, valid_until_s, base_hash, same = row
-        require(raw == write.raw and kind == write.kind, "other bytes were sent than committed", write.hash.hex())
+        require(
+            raw == write.raw and kind == write.kind, "other bytes were sent than committed", write.hash.hex()
+        )
         if kind != "housekeeping":
             require(bool(admitted and same), "bytes were sent without a verdict on them", write.hash.hex())
             late_s = kernel.machine.now_s() - valid_until_s
@@ -115,17 +118,16 @@ class CommitChecker:
     def _base_stands(self, kernel: Kernel, base_hash: bytes) -> None:
         """A verdict ends with its base block; a kernel that hears well knows so within a few polls."""
         faults = self.node.faults
-        hears_well = faults.answer_lost == 0 and faults.latency_s_max <= _HEARING_WELL_S and not faults.impostor
+        hears_well = (
+            faults.answer_lost == 0 and faults.latency_s_max <= _HEARING_WELL_S and not faults.impostor
+        )
         if hears_well and not kernel.is_deposed:
             gone_s = self.node.loop.time() - self.node.removed_at_s.get(base_hash, self.node.loop.time())
             what = "bytes were sent under a verdict whose base block was gone"
             require(gone_s <= _HEARD_WITHIN_S, what, (base_hash.hex(), gone_s))
 
     def _attempts(self, where: str, *values: object) -> list[Attempt]:
-        return [
-            Attempt(*row[:6], *(int(each) for each in row[6:10]), *row[10:13], bool(row[13]), row[14], int(row[15] or 0))
-            for row in self.db.execute(_ATTEMPTS + where, values).fetchall()
-        ]
+        return [_attempt(row) for row in self.db.execute(_ATTEMPTS + where, values).fetchall()]
 
     def _authority(self) -> str:
         """By the latch's file, whatever a kernel believes."""
@@ -159,7 +161,7 @@ class CommitChecker:
             require(judged_at == kernel.latch.changes, what, (judged_at, kernel.latch.changes))
 
     def _fills_for_a_reason(self, attempt: Attempt) -> None:
-        """A nonce that never had anything of ours is free again only because a foreign transaction was undone."""
+        """A nonce without anything of ours is free only because a foreign transaction was undone."""
         fields = decode_transaction(attempt.raw).fields
         is_nothing = (fields.to, fields.value_wei, fields.data) == (attempt.key, 0, b"")
         require(is_nothing, "housekeeping is a transfer of nothing to ourselves", attempt.hash.hex())
@@ -168,7 +170,7 @@ class CommitChecker:
             require(attempt.nonce in foreign, "a nonce was left out, and had to be filled", attempt.nonce)
 
     def _outbids_earlier_attempts(self, attempt: Attempt) -> None:
-        """By the rule by which nodes replace; otherwise it can be refused for as long as they keep the earlier one."""
+        """By the rule by which nodes replace, or they refuse it for as long as they keep the earlier one."""
         fields = decode_transaction(attempt.raw).fields
         for earlier in self._attempts(
             "WHERE s.key = ? AND s.nonce = ? AND a.number < ?", attempt.key, attempt.nonce, attempt.number
@@ -221,7 +223,20 @@ class CommitChecker:
         unlanded = sorted(newest.values(), key=lambda each: each.number)
         balance_wei = _after(base, unlanded)[attempt.key]
         needed_wei = attempt.value_wei + attempt.fee_wei
-        require(balance_wei >= needed_wei, "a key was overspent", (attempt.hash.hex(), balance_wei, needed_wei))
+        require(
+            balance_wei >= needed_wei, "a key was overspent", (attempt.hash.hex(), balance_wei, needed_wei)
+        )
+
+
+def _attempt(row: Sequence[Any]) -> Attempt:
+    number, tx_hash, raw, kind, target, data, value, gas, max_fee, priority, key, nonce, purpose, *judged = (
+        row
+    )
+    admitted, base_hash, judged_fee = judged
+    return Attempt(
+        number, tx_hash, raw, kind, target, data, int(value), gas, int(max_fee), int(priority), key, nonce,
+        purpose, bool(admitted), base_hash, int(judged_fee or 0),
+    )  # fmt: skip
 
 
 def _after(base: MinedBlock, unlanded: Iterable[Attempt]) -> dict[bytes, int]:

@@ -42,7 +42,7 @@ class Faults:
 
     @staticmethod
     def drawn(rng: random.Random) -> Faults:
-        """The faults of a seed: each is absent, rare or common, so that seeds differ in what they are about."""
+        """The faults of a seed: each absent, rare or common, so that seeds differ in what they are about."""
         return Faults(
             latency_s_max=rng.choice((0.01, 0.2, 1.0)),
             answer_lost=rng.choice((0.0, 0.02, 0.1)),

@@ -1,10 +1,10 @@
-"""The true kernel on the model: built through the same wiring, killed at failpoints, frozen, and started again."""
+"""The true kernel on the model, built through the same wiring as the real one."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +127,7 @@ class Kernel:
         return next(runner.fence for runner in self.chain.loop.runners if runner.lane.key == key)
 
     def leave_lock(self) -> None:
-        """Let another kernel open the ledger although this one still has it, as on a database without such a lock."""
+        """Let another kernel open the ledger while this one has it, as on a database without this lock."""
         if self.ledger is not None and self.ledger._lock is not None:
             self.ledger._lock.release()
 

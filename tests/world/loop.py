@@ -19,7 +19,7 @@ __all__ = ["EPOCH_S", "Machine", "Stuck", "VirtualEntropy", "VirtualLoop", "Wall
 EPOCH_S = 1_800_000_000
 
 
-class Stuck(RuntimeError):
+class Stuck(RuntimeError):  # noqa: N818
     """Nothing is ready and no timer will ever fire: the kernel waits for something that cannot come."""
 
 

@@ -18,8 +18,8 @@ __all__ = ["ModelPort"]
 class ModelPort:
     """Fulfils `BroadcastPort`.
 
-    `on_write` sees each write at the moment at which it goes out, so that what the checker sees cannot be changed
-    by a planted bug in the kernel.
+    `on_write` sees each write at the moment at which it goes out, so that no planted bug in the kernel can
+    change what the checker sees.
     """
 
     node: NodeModel

@@ -43,7 +43,9 @@ class RestChecker:
         require(not open_, "slots never settled", [(key.hex(), nonce) for key, nonce in open_])
         ours = {row[0] for row in self.db.execute("SELECT hash FROM attempts").fetchall()}
         used = {(m.transaction.sender, m.transaction.fields.nonce): m.transaction.hash for m in self._mined()}
-        for key, nonce, consumed_by in self.db.execute("SELECT key, nonce, consumed_by FROM slots").fetchall():
+        for key, nonce, consumed_by in self.db.execute(
+            "SELECT key, nonce, consumed_by FROM slots"
+        ).fetchall():
             by = used.get((key, nonce))
             require(by is not None, "a settled nonce is not used", (key.hex(), nonce))
             expected = by if by in ours else None
@@ -80,8 +82,8 @@ class RestChecker:
     def _balances_are_explained(self) -> None:
         """Postings sum to each balance's change since genesis, but for what others did with our keys.
 
-        What others did is booked as unexplained where it shares a block with something of ours, which is where
-        balances are proved, and is not booked elsewhere.
+        What others did is booked as unexplained where it shares a block with something of ours, which is
+        where balances are proved, and is not booked elsewhere.
         """
         rows = self.db.execute(
             "SELECT p.account, p.delta FROM postings p JOIN posting_entries e ON e.number = p.entry"
@@ -99,7 +101,7 @@ class RestChecker:
         require(sums["unexplained"] == -booked.total(), what, (sums["unexplained"], -booked.total()))
 
     def _foreign_changes(self) -> tuple[Counter[bytes], Counter[bytes]]:
-        """What foreign transactions changed per key: in blocks that have something of ours too, and in others."""
+        """Changes per key by foreign transactions: in blocks that have something of ours too, and others."""
         ours = {row[0] for row in self.db.execute("SELECT hash FROM attempts").fetchall()}
         booked: Counter[bytes] = Counter()
         unbooked: Counter[bytes] = Counter()
@@ -107,7 +109,9 @@ class RestChecker:
             has_ours = any(mined.transaction.hash in ours for mined in block.transactions)
             for mined in block.transactions:
                 if mined.transaction.hash not in ours:
-                    change = -mined.gas_used * mined.price_wei - mined.status * mined.transaction.fields.value_wei
+                    change = (
+                        -mined.gas_used * mined.price_wei - mined.status * mined.transaction.fields.value_wei
+                    )
                     (booked if has_ours else unbooked)[mined.transaction.sender] += change
         return booked, unbooked
 

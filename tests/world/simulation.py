@@ -1,4 +1,4 @@
-"""One seed: chaos for a while, then calm, with the checker looking at every commit, write and block, and at the end."""
+"""One seed, from its empty ledger to the report of what happened and whether anything was violated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import random
 import sqlite3
 import tempfile
 from collections import Counter
@@ -22,6 +21,7 @@ from seawall.native import LocalKey, Password
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import LogSettings, configure
 from tests.world.loop import Stuck, VirtualLoop
+from tests.world.strategy import Asker
 from tests.world.violations import Violation
 from tests.world.world import World
 
@@ -45,7 +45,12 @@ class Report:
     digest: str = ""  # of the final chain and of everything in the ledger: equal for equal seeds
 
 
-def simulate(seed: int, bug: Bug | None = None, trace: Callable[[str], None] | None = None) -> Report:
+def simulate(
+    seed: int,
+    bug: Bug | None = None,
+    trace: Callable[[str], None] | None = None,
+    make_asker: type[Asker] = Asker,
+) -> Report:
     """Run one seed to its end. With a planted `bug`, everything happens while it is in force."""
     if trace is None:
         configure(LogSettings(level="critical"))
@@ -59,7 +64,7 @@ def simulate(seed: int, bug: Bug | None = None, trace: Callable[[str], None] | N
             stack.enter_context(bug())
         directory = Path(place)
         (directory / "ledger.db").write_bytes(_empty_ledger())
-        world = World(seed, directory, loop, _keys(), trace or (lambda _text: None))
+        world = World(seed, directory, loop, _keys(), make_asker, trace or (lambda _text: None))
         stack.callback(world.close)
         stack.callback(_cancel_all, loop)
         failpoints.install(world.meet)

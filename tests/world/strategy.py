@@ -1,6 +1,7 @@
-"""A strategy that asks for what the checker can recognise on chain: transfers whose calldata is their idempotency key.
+"""A strategy that asks for what the checker knows on chain: transfers that carry their idempotency key.
 
-Its state is the number of plans that it asked for, so that the checker sees whether plans and state were kept together.
+Its state is the number of plans that it asked for, so that the checker sees whether plans and state were kept
+together.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ _ANSWER_S_MAX = 2.0
 
 @dataclass(slots=True)
 class Asker:
-    """Pure but for `asking`, which the world turns off when chaos ends, and what it remembers for the checker."""
+    """Pure but for `asking`, which the world turns off, and for what it remembers for the checker."""
 
     name: str
     seed: int
     keys: tuple[Address, ...]
     asking: bool = True
-    told: set[tuple[str, str]] = field(default_factory=set)  # (key of a plan, state) of events that it was given
+    told: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # (key of a plan, state) of events that it was given
     _plans: dict[str, list[Plan]] = field(default_factory=dict)  # what it ever proposed under a key
 
     def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
@@ -44,7 +47,11 @@ class Asker:
         if not self.asking or observation.cause is not Cause.HEAD or rng.random() < 0.4:
             return Decision(self.name, observation.seq, state_version)
         count = int.from_bytes(state, "big")
-        plans = [self._plan(rng, observation, index, count) for index in range(rng.randint(1, 3))]
+        plans = [self.plan(rng, observation, index, count) for index in range(rng.randint(1, 3))]
+        for plan in plans:
+            proposed = self._plans.setdefault(plan.idempotency_key, [])
+            if plan not in proposed:
+                proposed.append(plan)
         count += len(plans)
         if rng.random() < 0.15:
             plans += self._accepted_before(rng)
@@ -52,12 +59,11 @@ class Asker:
 
     def _accepted_before(self, rng: random.Random) -> list[Plan]:
         """A plan that is known to have been accepted, asked for again: it must not count twice."""
-        known = sorted(
-            key for key, _ in self.told if len(self._plans[key]) == 1
-        )
+        known = sorted(key for key, _ in self.told if len(self._plans[key]) == 1)
         return self._plans[rng.choice(known)] if known else []
 
-    def _plan(self, rng: random.Random, observation: Observation, index: int, count: int) -> Plan:
+    def plan(self, rng: random.Random, observation: Observation, index: int, count: int) -> Plan:
+        """The plan number `index` of this decision; `count` were asked for before it."""
         key = f"{self.name}-{observation.seq}-{index}"
         kind, sender = rng.random(), rng.choice(self.keys)
         value_wei = _VALUE_WEI * rng.randint(1, 50)
@@ -71,7 +77,7 @@ class Asker:
             guards = (GuardSpec("balance", (("min_wei", 10**30),)),)
         elif kind < 0.5:  # between ourselves, so that the money stays and the next ones collide too
             value_wei, target = _BIG_WEI * rng.randint(3, 9), rng.choice(self.keys)
-        plan = Plan(
+        return Plan(
             strategy=self.name,
             chain_id=CHAIN_ID,
             key=sender,
@@ -84,10 +90,6 @@ class Asker:
             depends_on=(f"{self.name}-{observation.seq - 1}-0",) if kind > 0.88 and count else (),
             depends_finality=rng.choice(list(Finality)),
         )
-        proposed = self._plans.setdefault(key, [])
-        if plan not in proposed:
-            proposed.append(plan)
-        return plan
 
 
 @dataclass(frozen=True, slots=True)

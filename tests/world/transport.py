@@ -1,4 +1,4 @@
-"""JSON-RPC to the model, with latency and lost answers; and an endpoint that at times serves another chain."""
+"""JSON-RPC to the model: latency, lost answers, and an endpoint that at times serves another chain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["Impostor", "ModelTransport"]
 
 _NOT_FOUND = -32000
 _TURNS = 0.05  # chance per request that an impostor changes sides
-_STAYS_S = 5.0  # and it does not change twice within this, so that a check of its chain speaks of the answer checked
+_STAYS_S = (
+    5.0  # and it does not change twice within this, so that a check of its chain speaks of the answer checked
+)
 
 
 @dataclass(slots=True)

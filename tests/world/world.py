@@ -1,7 +1,8 @@
 """The world of one seed: node, kernel lives, askers, and everything that goes wrong between blocks.
 
-Chaos lasts `CHAOS_S`; then faults end, the askers stop asking, and everything must come to rest within `CALM_S_MAX`.
-All randomness is of the seed, one stream a purpose, so that what one part draws does not move the others.
+Chaos lasts `CHAOS_S`; then faults end, the askers stop asking, and everything must come to rest within
+`CALM_S_MAX`. All randomness is of the seed, one stream a purpose, so that what one part draws does not move the
+others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seawall.chain.broadcast import SignedWrite
 from seawall.control.latch import Latch
 from seawall.native import DynamicFeeTransaction, LocalKey
 from seawall.primitives.errors import FenceLostError, SeawallError
@@ -53,6 +53,7 @@ class Life:
 
     kernel: Kernel
     task: asyncio.Task[None]
+    deposed: asyncio.Event
 
 
 class World:
@@ -62,6 +63,7 @@ class World:
         directory: Path,
         loop: VirtualLoop,
         keys: Sequence[LocalKey],
+        make_asker: type[Asker],
         trace: Callable[[str], None],
     ) -> None:
         self.seed, self.directory, self.loop, self.keys = seed, directory, loop, keys
@@ -74,7 +76,7 @@ class World:
         self.wall = Wall(loop)
         self.node = NodeModel(loop, self._randomness("node"), self.faults)
         addresses = tuple(Address(key.address) for key in keys)
-        self.askers = [Asker(f"asker{i}", seed, addresses) for i in range(2)]
+        self.askers = [make_asker(f"asker{i}", seed, addresses) for i in range(2)]
         self.checker = Checker(directory, self.node, addresses)
         self._life: Life | None = None
         self._deposed: list[Life] = []
@@ -178,7 +180,7 @@ class World:
             self._note("kill")
 
     def _freeze(self) -> None:
-        """At any moment before the next block. Another kernel is started; later this one goes on, unsuspecting."""
+        """Before the next block. Another kernel is started; later this one goes on, unsuspecting."""
         if self._life is not None and not self._deposed:
             self.loop.call_later(self._rng.random() * BLOCK_S, self._depose, self._life)
 
@@ -188,6 +190,7 @@ class World:
         life.kernel.machine.freeze()
         life.kernel.is_deposed = True
         life.kernel.leave_lock()
+        life.deposed.set()
         self._deposed.append(life)
         self._life = None
         self.loop.call_later(self._rng.random() * _FROZEN_S_MAX, life.kernel.machine.thaw)
@@ -243,11 +246,12 @@ class World:
         while True:
             number += 1
             kernel = self._kernel(number)
-            self._life = life = Life(kernel, asyncio.create_task(kernel.run()))
-            while self._life is life and not life.task.done():
-                await asyncio.sleep(BLOCK_S / 4)
-            if self._life is life:
-                self._life = None
+            self._life = life = Life(kernel, asyncio.create_task(kernel.run()), asyncio.Event())
+            deposed = asyncio.create_task(life.deposed.wait())
+            await asyncio.wait((life.task, deposed), return_when=asyncio.FIRST_COMPLETED)
+            deposed.cancel()
+            self._life = None
+            if not life.deposed.is_set():
                 _require_natural_end(life)
             await asyncio.sleep(self._rng.random() * _RESTART_S_MAX)
 
@@ -296,7 +300,7 @@ class World:
 
 
 def _require_natural_end(life: Life) -> None:
-    """A kernel ends by a crash or a kill; a deposed one by finding that out; a new one, if it must wait for a lease."""
+    """By a crash or a kill; deposed, by finding that out; new, because it must wait for a lease."""
     try:
         with contextlib.suppress(asyncio.CancelledError, failpoints.Crash):
             life.task.result()
