@@ -3,25 +3,23 @@ intent ends, each landed exactly once, and the ledger says what the chain says."
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from seawall.ledger.rows import InclusionRow
+from seawall.native import encode_call
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import Address
-from seawall.rollout.devnet import Devnet
+from seawall.rollout.devnet import TRADERS, Devnet
 from seawall.rollout.devnet.steering import reorg
 from seawall.telemetry import failpoints
-from tests.fixtures.kernel import DEPOSIT, ENDED_BY_KILL, ETHER, KernelFolder, deposit, wait_until
+from tests.fixtures.kernel import DEPOSIT, ENDED_BY_KILL, ETHER, KernelFolder, Step, deposit, wait_until
 
 importlib.import_module("seawall.runtime.kernel")  # declares every point
 
-GWEI = 10**9
 VALUES = (ETHER // 10, ETHER // 20, ETHER // 30)
 # Passed only after another death: what they need is in the tests of their own.
 AFTER_ANOTHER_DEATH = {"transactions.after_fill_commit", "transactions.after_renewal"}
@@ -102,16 +100,17 @@ def test_kernel_killed_after_a_renewal_lands_every_intent_once(folder: KernelFol
 def test_kernel_killed_after_committing_a_filler_fills_the_nonce_once(
     manual_devnet: Devnet, tmp_path: Path
 ) -> None:
-    cheap = deposit(VALUES[0], max_fee_per_gas_wei=str(30 * GWEI))
-    folder = KernelFolder(tmp_path / "k", manual_devnet).scripted(cheap)
+    folder = KernelFolder(tmp_path / "k", manual_devnet)
+    take = encode_call("transferFrom(address,address,uint256)", (TRADERS[0], folder.key, ETHER))
+    folder.scripted(Step("@weth", take))
+    allow(folder, ETHER)
     die(folder, UNSENT)
     (row,) = folder.books.intents()
-    # The first attempt can no longer be paid by what its guard allows, so its renewal is refused.
-    with base_fee(folder, 60 * GWEI):
-        die(folder, "transactions.after_fill_commit")
-        with folder.run():
-            folder.pump(lambda: folder.nonce() == 1, "the nonce is filled")
-    with folder.run():
+    # What was simulated well reverts now, so its renewal is refused.
+    allow(folder, 0)
+    die(folder, "transactions.after_fill_commit")
+    with folder.run() as kernel:
+        kernel.wait_ready()
         folder.settle(1)
     (filler,) = folder.on_chain()
     assert (filler.target, filler.value_wei, filler.calldata) == (Address(folder.key), 0, b"")
@@ -158,16 +157,8 @@ def inclusions(folder: KernelFolder) -> list[InclusionRow]:
     return [one for one in found if one is not None]
 
 
-@contextlib.contextmanager
-def base_fee(folder: KernelFolder, base_fee_wei: int) -> Iterator[None]:
-    """Every block that the folder mines meanwhile has this base fee."""
-
-    def dictate(wei: int) -> None:
-        folder.devnet.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(wei))
-
-    folder.before_block = lambda: dictate(base_fee_wei)
-    try:
-        yield
-    finally:
-        folder.before_block = lambda: None
-        dictate(GWEI)
+def allow(folder: KernelFolder, amount_wei: int) -> None:
+    """A trader lets our key take so much WETH."""
+    rpc, weth = folder.devnet.rpc, folder.devnet.book.address("weth")
+    approve = encode_call("approve(address,uint256)", (folder.key, amount_wei))
+    rpc.settle([rpc.send(TRADERS[0], weth, approve)], mine=True)
