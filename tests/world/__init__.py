@@ -11,8 +11,8 @@ exactly.
     python -m tests.world --bug nonce_counter --seeds 20  with a planted bug
 
 To see a strategy of your own in this weather, subclass `strategy.Asker`, let `plan` propose what yours would
-propose, and give the class to `simulation.simulate`. A plan's calldata must be its idempotency key: by that the
-checker knows it on the chain. Strategies that call contracts need a model of them in `node`.
+propose, and give the class to `simulation.simulate`. A plan's calldata must be its idempotency key: by that
+the checker knows it on the chain. Strategies that call contracts need a model of them in `node`.
 """
 
 from __future__ import annotations

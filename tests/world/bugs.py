@@ -85,7 +85,7 @@ def second_nonce() -> _Planted:
 
 def filler_without_bump() -> _Planted:
     """A filler pays no more than what it is to replace, so the nodes refuse it."""
-    return patch.object(recovery, "_REPLACEMENT_BPS", 10_000)
+    return patch.object(recovery, "REPLACEMENT_BPS", 10_000)
 
 
 @contextlib.contextmanager
@@ -279,21 +279,6 @@ def overlay_without_values() -> Iterator[None]:
         return await true_push(self, replace(payload, value_wei=0), nonce, fee_per_gas_wei)
 
     with patch.object(Simulator, "_push", push):
-        yield
-
-
-@contextlib.contextmanager
-def overlay_not_pushed() -> Iterator[None]:
-    """An overlay that could not be completed after a commit is taken for complete."""
-    true_push = Desk.push_overlay
-
-    async def push_overlay(self: Desk, attempt: AttemptRow) -> None:
-        try:
-            await true_push(self, attempt)
-        finally:
-            self._is_ready = True
-
-    with patch.object(Desk, "push_overlay", push_overlay):
         yield
 
 
@@ -501,7 +486,6 @@ BUGS: dict[str, Callable[[], _Planted]] = {
         verdict_outlives_its_block,
         overlay_forgotten,
         overlay_without_values,
-        overlay_not_pushed,
         dependency_not_awaited,
         endpoint_not_checked,
         receipt_is_final,

@@ -67,17 +67,23 @@ class Checker:
         ).fetchall()
         fresh = [number for (number,) in rows if number not in self._ended]
         self._outcomes_match_the_chain(fresh)
-        self._refusals_are_the_plans_own_fault(fresh)
+        self._ends_are_the_plans_own_fault(fresh)
         self._ended.update(fresh)
 
-    def _refusals_are_the_plans_own_fault(self, numbers: Sequence[int]) -> None:
-        """No plan here is to be refused for its form: nonce, gas and fees are the kernel's to choose."""
+    def _ends_are_the_plans_own_fault(self, numbers: Sequence[int]) -> None:
+        """No plan here is to end for its form: nonce, gas and fees are the kernel's to choose.
+
+        Only where somebody else uses the key, a nonce may be out of turn for longer than a plan can wait.
+        """
         for number in numbers:
-            (state, reason) = self.db.execute(
-                "SELECT state, reason FROM intents WHERE number = ?", (number,)
+            state, reason, key = self.db.execute(
+                "SELECT state, reason, key FROM intents WHERE number = ?", (number,)
             ).fetchone()
-            rejected = state == "refused" and "rejected: " in reason and "lack of funds" not in reason
-            require(not rejected, "a plan was refused for what the kernel chose", (number, reason))
+            if state not in ("refused", "expired"):
+                continue
+            rejected = "rejected: " in reason and "lack of funds" not in reason
+            excused = key in self.node.foreign_nonces
+            require(excused or not rejected, "a plan ended for what the kernel chose", (number, reason))
 
     def _outcomes_match_the_chain(self, numbers: Sequence[int]) -> None:
         """Landed or failed: one final transaction with that status. Any other outcome: none."""
@@ -86,7 +92,8 @@ class Checker:
             if state in ("queued", "committed"):
                 continue
             hashes = self.db.execute(
-                "SELECT a.hash FROM attempts a JOIN attempt_intents l ON l.attempt = a.number WHERE l.intent = ?",
+                "SELECT a.hash FROM attempts a JOIN attempt_intents l ON l.attempt = a.number"
+                " WHERE l.intent = ?",
                 (number,),
             ).fetchall()
             places = [place for (tx_hash,) in hashes if (place := self.node.find(tx_hash)) is not None]

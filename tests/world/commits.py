@@ -100,7 +100,8 @@ class CommitChecker:
         refused = _HALTED_WRITES.get(authority, frozenset())
         require(write.kind.value not in refused, f"signed bytes were written under {authority}", write.kind)
         row = self.db.execute(
-            "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.base_hash, v.payload_digest = a.payload_digest"
+            "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.base_hash,"
+            " v.payload_digest = a.payload_digest"
             " FROM attempts a LEFT JOIN verdicts v ON v.number = a.verdict WHERE a.hash = ?",
             (write.hash,),
         ).fetchone()
@@ -195,7 +196,8 @@ class CommitChecker:
 
     def _is_the_first_slot_of_its_intents(self, attempt: Attempt) -> None:
         rows = self.db.execute(
-            "SELECT l.intent, COUNT(DISTINCT a.slot) FROM attempt_intents l JOIN attempts a ON a.number = l.attempt"
+            "SELECT l.intent, COUNT(DISTINCT a.slot) FROM attempt_intents l"
+            " JOIN attempts a ON a.number = l.attempt"
             " WHERE l.intent IN (SELECT intent FROM attempt_intents WHERE attempt = ?) GROUP BY l.intent",
             (attempt.number,),
         ).fetchall()
@@ -219,9 +221,8 @@ class CommitChecker:
         assert attempt.base_hash is not None
         base = self.node.block(attempt.base_hash)
         earlier = self._attempts("WHERE a.number < ? AND NOT s.final ORDER BY a.number", attempt.number)
-        newest = {(each.key, each.nonce): each for each in earlier}
-        unlanded = sorted(newest.values(), key=lambda each: each.number)
-        balance_wei = _after(base, unlanded)[attempt.key]
+        unlanded = {(each.key, each.nonce): each for each in earlier}  # the newest, at the place of the slot
+        balance_wei = _after(base, unlanded.values())[attempt.key]
         needed_wei = attempt.value_wei + attempt.fee_wei
         require(
             balance_wei >= needed_wei, "a key was overspent", (attempt.hash.hex(), balance_wei, needed_wei)
@@ -242,10 +243,12 @@ def _attempt(row: Sequence[Any]) -> Attempt:
 def _after(base: MinedBlock, unlanded: Iterable[Attempt]) -> dict[bytes, int]:
     """Balances on `base` when these have run at their ceiling fee, as far as they can run."""
     balances, nonces = dict(base.balances), dict(base.nonces)
-    for each in unlanded:
-        if each.nonce != nonces.get(each.key, 0) or balances[each.key] < each.value_wei + each.fee_wei:
-            continue
+    waiting = [each for each in unlanded if each.nonce >= nonces.get(each.key, 0)]
+    while (each := next((one for one in waiting if one.nonce == nonces.get(one.key, 0)), None)) is not None:
+        waiting.remove(each)
         nonces[each.key] = each.nonce + 1
+        if balances[each.key] < each.value_wei + each.fee_wei:
+            continue  # it cannot run before its key is paid; by then there is another base
         tokens = sum(1 if byte == 0 else 4 for byte in each.data)
         balances[each.key] -= min(each.gas_limit, 21_000 + 10 * tokens) * each.max_fee_per_gas_wei
         if each.target != COIN or base.number % 2 == 1:

@@ -1,4 +1,4 @@
-"""Two hundred seeds of the world: nothing is violated, every failpoint is crashed at, and a seed replays exactly."""
+"""Two hundred seeds of the world: no invariant breaks, every failpoint is crashed at, and a seed replays."""
 
 from __future__ import annotations
 

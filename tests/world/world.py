@@ -1,8 +1,8 @@
 """The world of one seed: node, kernel lives, askers, and everything that goes wrong between blocks.
 
 Chaos lasts `CHAOS_S`; then faults end, the askers stop asking, and everything must come to rest within
-`CALM_S_MAX`. All randomness is of the seed, one stream a purpose, so that what one part draws does not move the
-others.
+`CALM_S_MAX`. All randomness is of the seed, one stream a purpose, so that what one part draws does not move
+the others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["CALM_S_MAX", "CHAOS_S", "World"]
 
 CHAOS_S = 120
 CALM_S_MAX = 400
-_START_WEI = 20 * 10**18
+_START_WEI = 12 * 10**18
 _RESTART_S_MAX = 8
 _FROZEN_S_MAX = 2 * LEASE_TTL_S
 # A crash at what happens seldom must not be seldom twice over.
@@ -81,6 +81,7 @@ class World:
         self._life: Life | None = None
         self._deposed: list[Life] = []
         self._violation: Violation | None = None
+        self._freezes_at_verdict = False
         self._crash_rng = self._randomness("crashes")
         trace(f"seed {seed}: {self.faults}")
 
@@ -113,6 +114,8 @@ class World:
             self._look(lambda: self.checker.at_commit(kernel))
         if name == "transactions.after_verdict" and kernel is not None and kernel.latch is not None:
             kernel.changes_at_verdict[asyncio.current_task()] = kernel.latch.changes
+            if self._freezes_at_verdict and self._life is not None and self._life.kernel is kernel:
+                self._depose(self._life)
         if self.chaos and self._crash_rng.random() < self.faults.crash * _CRASH_WEIGHTS.get(name, 1):
             self.crashes[name] += 1
             self._say(f"crash at {name}")
@@ -180,13 +183,18 @@ class World:
             self._note("kill")
 
     def _freeze(self) -> None:
-        """Before the next block. Another kernel is started; later this one goes on, unsuspecting."""
-        if self._life is not None and not self._deposed:
+        """Another kernel is started; later this one goes on, unsuspecting. At best it was about to commit."""
+        if self._life is None or self._deposed:
+            return
+        if self._rng.random() < 0.5:
+            self._freezes_at_verdict = True
+        else:
             self.loop.call_later(self._rng.random() * BLOCK_S, self._depose, self._life)
 
     def _depose(self, life: Life) -> None:
         if life is not self._life or life.kernel.chain is None or not self.chaos:
             return
+        self._freezes_at_verdict = False
         life.kernel.machine.freeze()
         life.kernel.is_deposed = True
         life.kernel.leave_lock()
