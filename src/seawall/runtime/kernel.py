@@ -84,7 +84,7 @@ async def _run(configuration: Configuration, latch: Latch, stop: _Stop) -> None:
     waiter.cancel()
     if not work.done():
         _log.info("stopping")
-        work.cancel()
+        await _cancel(work)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await work
@@ -92,6 +92,19 @@ async def _run(configuration: Configuration, latch: Latch, stop: _Stop) -> None:
         error = _first_of(group)
         _log.critical("kernel_failed", cause=str(error), exc_info=error)
         raise error from None
+
+
+async def _cancel(work: asyncio.Task[None]) -> None:
+    """Cancel, and after `STOP_WAIT_S` whatever is still there: a task may have lost its cancellation to a
+    `finally` that awaits, and a group cancels each of its tasks once only."""
+    work.cancel()
+    while not work.done():
+        await asyncio.wait({work}, timeout=STOP_WAIT_S)
+        if not work.done():
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            _log.error("stop_is_slow", tasks=sorted(str(task.get_coro()) for task in left))
+            for task in left:
+                task.cancel()
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -128,7 +128,7 @@ def test_recovery_does_not_wait_for_a_strategy_that_hangs_while_it_is_loaded(fol
     folder.strategy("other", "trials:Trial", 'load = "hang"')
     with folder.run() as kernel:
         (row, *_) = folder.books.intents()
-        folder.pump(lambda: folder.nonce() == 1, "what was committed is on chain")
+        folder.pump(lambda: folder.nonce() >= 1, "what was committed is on chain")
         assert kernel.health()[0] == 200
         checks = kernel.health("/health")[1]["checks"]
         assert isinstance(checks, dict)
