@@ -57,6 +57,7 @@ async def measure_gas(desk: Desk, candidate: Candidate, fee_per_gas_wei: int) ->
     payload = candidate.payload
     rich = StateOverride(payload.sender, balance_wei=_MEASURING_BALANCE_WEI)
     execution = await desk.parts.simulator.run(payload, candidate.nonce, fee_per_gas_wei, (), (rich,))
+    _require_its_turn(execution, candidate)
     return execution.transactions[0].gas_used
 
 
@@ -73,6 +74,7 @@ async def simulate(
         candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, asked, (_READER,)
     )
     _require_its_turn(execution, candidate)
+    _require_payable(candidate)
     return _plain(execution, asked, before or {})
 
 
@@ -82,6 +84,9 @@ def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
     result = execution.transactions[0]
     if result.status == "rejected" and result.failure.startswith(_NONCE_REJECTED):
         raise StaleError(result.failure, str(candidate.lane), "build the candidate again at the next head")
+
+
+def _require_payable(candidate: Candidate) -> None:
     if candidate.max_fee_per_gas_wei < candidate.base.base_fee_wei:
         # The operator's ceiling is under the market: that passes, and is no fault of the plan.
         what = f"the base fee of {candidate.base.base_fee_wei} wei is above the fee ceiling"
