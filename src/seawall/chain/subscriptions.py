@@ -8,7 +8,6 @@ latency and nothing else.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Final
 
 import aiohttp
@@ -44,10 +43,9 @@ class HeadWake:
         try:
             await asyncio.wait((ringing, sleeping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (ringing, sleeping):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            # Not awaited: a cancellation of our own caller that came meanwhile would be swallowed with theirs.
+            ringing.cancel()
+            sleeping.cancel()
         self._rung.clear()
 
 

@@ -463,7 +463,9 @@ class Kernel:
     def _authority_check(self) -> Check:
         authority = self.latch.authority
         finding = authority.name + (f": {self.latch.reason}" if self.latch.reason else "")
-        return Check("authority", authority is Authority.RUN, finding)
+        # Under REDUCE_ONLY plans are carried, if they reduce: worth an alarm, no reason to be taken out of
+        # service.
+        return Check("authority", authority is Authority.RUN, finding, is_needed=authority is Authority.HALT)
 
     def _head_check(self, chain: Chain) -> Check:
         name, head, trouble = f"rpc:{chain.desk.parts.network.name}", chain.desk.head, chain.loop.trouble
