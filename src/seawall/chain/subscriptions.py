@@ -43,7 +43,7 @@ class HeadWake:
         try:
             await asyncio.wait((ringing, sleeping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # Not awaited: a cancellation of our own caller that came meanwhile would be swallowed with theirs.
+            # Not awaited: a cancellation of our caller that came meanwhile would be swallowed with theirs.
             ringing.cancel()
             sleeping.cancel()
         self._rung.clear()
