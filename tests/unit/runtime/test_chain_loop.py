@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import cast
@@ -23,6 +23,7 @@ from seawall.primitives.errors import (
 )
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, Hash
+from seawall.runtime import chain_loop
 from seawall.runtime.chain_loop import ChainLoop, merged
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.confirmation import Confirmer
@@ -141,10 +142,21 @@ async def test_trouble_is_known_before_the_first_look() -> None:
     assert loop_of(Chain([])).trouble
 
 
-async def test_trouble_that_lasts_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
+class Lines:
+    """A logger that only remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def __getattr__(self, _level: str) -> Callable[..., None]:
+        return lambda event, **_values: self.events.append(event)
+
+
+async def test_trouble_that_lasts_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Lines()
+    monkeypatch.setattr(chain_loop, "_log", lines)
     await turns(Chain([FAULTS[0]] * 5), 5)
-    printed = capsys.readouterr()
-    assert (printed.out + printed.err).count("chain_trouble") == 1
+    assert lines.events.count("chain_trouble") == 1
 
 
 async def test_integrity_alarm_is_raised_to_the_kernel_and_shown() -> None:
