@@ -170,6 +170,15 @@ def fence_not_checked() -> Iterator[None]:
         yield
 
 
+def confirmation_not_fenced() -> _Planted:
+    """A kernel that lost its lease goes on telling the ledger about heads, inclusions and decisions."""
+
+    def believe(_self: Desk, _tx: Transaction) -> None:
+        return
+
+    return patch.object(Desk, "require_leases", believe)
+
+
 @contextlib.contextmanager
 def fence_not_in_the_commit() -> Iterator[None]:
     """Everything asks for the fence but the one commit that stores signed bytes."""
@@ -370,7 +379,7 @@ def reorg_not_flipped() -> _Planted:
 def foreign_use_unseen() -> _Planted:
     """Nobody looks whether somebody else used a nonce of ours."""
 
-    async def overtaken(_self: Confirmer, _change: HeadChange) -> tuple[list[object], list[AttemptRow]]:
+    async def overtaken(_self: Confirmer, *_: object) -> tuple[list[object], list[AttemptRow]]:
         return [], []
 
     return patch.object(Confirmer, "_overtaken", overtaken)
@@ -385,16 +394,30 @@ def reservation_kept() -> _Planted:
     return patch.object(Reservations, "release", release)
 
 
+@contextlib.contextmanager
+def foreign_reservation_kept() -> Iterator[None]:
+    """A slot whose nonce somebody else used keeps its reservations."""
+    true_release = Confirmer._release
+
+    def release(self: Confirmer, tx: Transaction, lane: Lane, nonce: int) -> None:
+        slot = tx.slots.get(lane, nonce)
+        if slot is None or slot.consumed_by is not None:
+            true_release(self, tx, lane, nonce)
+
+    with patch.object(Confirmer, "_release", release):
+        yield
+
+
 # ---------------------------------------------------------------------- accounting
 
 
 @contextlib.contextmanager
-def fee_not_posted() -> Iterator[None]:
-    """Postings know nothing of fees."""
+def fee_posted_by_half() -> Iterator[None]:
+    """Postings know half of the fees."""
     true_entry = Accountant._entry
 
     def entry(self: Accountant, included: Included, holders: frozenset[Address]) -> Entry:
-        free = replace(included.receipt, gas_used=0, l1_fee_wei=0)
+        free = replace(included.receipt, gas_used=included.receipt.gas_used // 2)
         return replace(true_entry(self, replace(included, receipt=free), holders), included=included)
 
     with patch.object(Accountant, "_entry", entry):
@@ -479,6 +502,7 @@ BUGS: dict[str, Callable[[], _Planted]] = {
         sent_before_commit,
         signed_other_than_committed,
         fence_not_checked,
+        confirmation_not_fenced,
         fence_not_in_the_commit,
         stop_forgotten_at_commit,
         latch_ignored,
@@ -495,7 +519,8 @@ BUGS: dict[str, Callable[[], _Planted]] = {
         reorg_not_flipped,
         foreign_use_unseen,
         reservation_kept,
-        fee_not_posted,
+        foreign_reservation_kept,
+        fee_posted_by_half,
         failed_value_posted,
         idempotency_not_looked_up,
         state_before_plans,

@@ -73,7 +73,7 @@ class Checker:
     def _ends_are_the_plans_own_fault(self, numbers: Sequence[int]) -> None:
         """No plan here is to end for its form: nonce, gas and fees are the kernel's to choose.
 
-        Only where somebody else uses the key, a nonce may be out of turn for longer than a plan can wait.
+        Only where somebody else uses the key, a nonce may be out of turn until a plan's deadline.
         """
         for number in numbers:
             state, reason, key = self.db.execute(
@@ -82,7 +82,7 @@ class Checker:
             if state not in ("refused", "expired"):
                 continue
             rejected = "rejected: " in reason and "lack of funds" not in reason
-            excused = key in self.node.foreign_nonces
+            excused = state == "expired" and key in self.node.foreign_nonces
             require(excused or not rejected, "a plan ended for what the kernel chose", (number, reason))
 
     def _outcomes_match_the_chain(self, numbers: Sequence[int]) -> None:

@@ -59,7 +59,7 @@ class Asker:
 
     def _accepted_before(self, rng: random.Random) -> list[Plan]:
         """A plan that is known to have been accepted, asked for again: it must not count twice."""
-        known = sorted(key for key, _ in self.told if len(self._plans[key]) == 1)
+        known = sorted(key for key, _ in self.told if len(self._plans.get(key, ())) == 1)
         return self._plans[rng.choice(known)] if known else []
 
     def plan(self, rng: random.Random, observation: Observation, index: int, count: int) -> Plan:
