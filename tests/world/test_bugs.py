@@ -1,4 +1,4 @@
-"""Every planted bug is found, for the right reason, within 200 seeds, and those seeds are clean without it."""
+"""Every planted bug is found within 200 seeds, for the right reason, and they are clean without it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ FOUND: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 
 
+@pytest.mark.timeout(600)  # a search for other seeds may be long
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_found(name: str) -> None:
     said, known = FOUND[name]
