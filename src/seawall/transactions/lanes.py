@@ -206,6 +206,11 @@ class LaneRunner:
         with metrics.timing(Stage.SIGN):
             signed = await _sign(candidate, signer)
         await _AFTER_SIGNATURE.reach()
+        if not self.desk.in_force(verdict):
+            # The signer took longer than the verdict lasts, or authority moved: nothing is consumed by
+            # dropping it.
+            _log.info("candidate_dropped", intent=row.number, cause="its verdict is not in force any more")
+            return False
         try:
             with metrics.timing(Stage.COMMIT):
                 attempt = await self.desk.parts.ledger.write(
