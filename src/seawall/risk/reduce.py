@@ -16,7 +16,7 @@ from enum import StrEnum
 from seawall.native import abi_decode, encode_call
 from seawall.primitives.errors import EncodingError
 from seawall.primitives.simulations import Probe
-from seawall.primitives.units import BPS, NATIVE, Address, address_text, ceil_div
+from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 
@@ -223,12 +223,6 @@ class ReduceRule:
             return None
         scale: int = 10 ** (feed.token_decimals + feed.feed_decimals)
         return amount * answer * _VALUE_SCALE // scale
-
-
-def native_and_wrapped(wrapped: Address | None) -> dict[Address, TokenClass]:
-    """Native and wrapped native are settlement tokens on every chain."""
-    classes = {NATIVE: TokenClass.SETTLEMENT}
-    return classes | {wrapped: TokenClass.SETTLEMENT} if wrapped is not None else classes
 
 
 def _debt_label(token: Address, holder: Address) -> str:

@@ -15,7 +15,7 @@ from seawall.control.latch import Latch
 from seawall.ledger import Ledger
 from seawall.ledger.rows import EventData
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.errors import IntegrityAlarm, LedgerLockedError
+from seawall.primitives.errors import LedgerLockedError
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import Clock
 from seawall.telemetry.logs import get_logger
@@ -64,11 +64,6 @@ class AuthorityKeeper:
                 _log.warning("authority_not_recorded", cause=str(trouble))
                 await self.clock.sleep_s(RETRY_S)
                 self._changed.set()
-
-    def halt_for(self, alarm: IntegrityAlarm) -> None:
-        """Automation halts for one reason only: our ledger, our signed bytes and the chain contradict each
-        other."""
-        self.latch.lower(Authority.HALT, f"integrity alarm: {alarm}", "seawall")
 
     async def _record(self) -> None:
         authority, reason, who, now_s = (
