@@ -353,9 +353,9 @@ class TestLifecycle:
         [
             b"",
             b"not gzip",
-            gzip.compress(b"not json"),
-            gzip.compress(b"[]"),
-            gzip.compress(json.dumps({"format": 9}).encode()),
+            gzip.compress(b"not json", mtime=0),
+            gzip.compress(b"[]", mtime=0),
+            gzip.compress(json.dumps({"format": 9}).encode(), mtime=0),
         ],
     )
     def test_an_unusable_saved_file_is_refused(self, tmp_path: Path, content: bytes) -> None:
