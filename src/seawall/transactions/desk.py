@@ -70,9 +70,9 @@ class Desk:
     # Attempts of slots that are not final, in commit order, by hash.
     unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
+    correlations: dict[AttemptNumber, str] = field(default_factory=dict)  # for logs
     # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew
     # (invariant 3a).
-    correlations: dict[AttemptNumber, str] = field(default_factory=dict)  # for logs
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
     _is_ready: bool = False  # the simulator stands on the head with the whole overlay
     _quote: tuple[Hash, FeeQuote] | None = None
