@@ -66,7 +66,9 @@ class Desk:
     safe_number: int = 0
     final_number: int = 0
     epoch: int = 0  # halt epoch of the ledger's controls
-    fences: dict[Lane, int] = field(default_factory=dict)  # of the leases that this kernel took
+    fences: dict[Lane, int] = field(default_factory=dict)  # of the leases that this kernel holds
+    # Held, and nothing is dispatched until a person has looked: why, by lane.
+    quarantined: dict[Lane, str] = field(default_factory=dict)
     # Attempts of slots that are not final, in commit order, by hash.
     unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
