@@ -80,6 +80,7 @@ def candidate(
         max_fee_per_gas_wei=max_fee_per_gas_wei,
         max_priority_fee_per_gas_wei=1,
         expected_fee_per_gas_wei=GWEI,
+        ceiling_fee_per_gas_wei=max_fee_per_gas_wei,
         base=base or block(),
     )
 

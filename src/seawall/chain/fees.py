@@ -67,6 +67,7 @@ class FeeQuote:
     max_priority_fee_per_gas_wei: int
     max_fee_per_gas_wei: int
     expected_fee_per_gas_wei: int
+    ceiling_fee_per_gas_wei: int  # what replacements may reach; the verdict judges by it
     capped: bool = False  # a ceiling cut the maximum: the transaction may wait
 
 
@@ -97,6 +98,7 @@ class FeeEstimator:
             max_priority_fee_per_gas_wei=min(priority_wei, max_fee_wei),
             max_fee_per_gas_wei=max_fee_wei,
             expected_fee_per_gas_wei=min(base_next_wei + priority_wei, max_fee_wei),
+            ceiling_fee_per_gas_wei=max_fee_wei,
             capped=wanted_wei > max_fee_wei,
         )
 

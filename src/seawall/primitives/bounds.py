@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "AGEING_S",
     "DECISION_FRAME_BYTES_MAX",
+    "DISPATCH_BATCH_MAX",
     "EVENT_BATCH_MAX",
     "FRAME_BYTES_MAX",
     "GAS_LIMIT_TRANSACTION_MAX",
@@ -21,8 +23,10 @@ __all__ = [
     "MISSING_ROUNDS_MAX",
     "OBSERVATION_BYTES_MAX",
     "PLANS_PER_DECISION_MAX",
+    "QUEUED_PER_LANE_MAX",
     "REBUILDS_MAX",
     "REORG_DEPTH_MAX",
+    "RETRIES_MAX",
     "STATE_BYTES_MAX",
     "SUBSCRIPTION_READS_MAX",
     "TIMERS_PER_STRATEGY_MAX",
@@ -48,6 +52,15 @@ LOGS_PENDING_MAX: Final = 10_000
 
 # What common nodes promise to keep executable for one account.
 LANE_UNLANDED_MAX: Final = 16
+# Intents that wait in one lane: beyond it intake refuses, so that a strategy feels what it causes.
+QUEUED_PER_LANE_MAX: Final = 10_000
+# Candidates prepared, judged, signed and committed together.
+DISPATCH_BATCH_MAX: Final = 128
+# An intent that waited this long counts as one class more urgent, so that a stream of urgent work starves
+# nobody.
+AGEING_S: Final = 30
+# A plan that failed on chain may be tried again this often, each time as a new plan that says so.
+RETRIES_MAX: Final = 3
 # A candidate that became stale or met an unavailable endpoint is rebuilt this often before its intent
 # expires.
 REBUILDS_MAX: Final = 16

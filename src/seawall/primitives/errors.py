@@ -1,26 +1,36 @@
 """The error tree. Every error that a person or an operation can cause says what was wrong, where, and what
 to do.
 
-SeawallError (what, where, fix) ├── NativeError                      leaves of the native core: keystore,
-encoding, address, signature, EVM input ├── InputError                       a value given by a person or a
-file is unusable │   └── ConfigError                  ... in the configuration, with its key ├── MarketError
-a quote or pool state cannot be had exactly; never guessed ├── ProtocolError                    an answer or
-call of a protocol does not have the promised shape ├── PlanError                        a plan is malformed
-or contradicts itself │   └── IdempotencyConflictError     same key, another digest ├── WireError
-a frame between kernel and host breaks its bounds or format ├── StrategyError                    a strategy
-raised, hung or answered nonsense ├── ChainError │   ├── EndpointError                an endpoint did not
-answer usefully (retryable elsewhere) │   ├── ChainIdMismatchError         an endpoint serves another chain │
-├── UnavailableError             no endpoint could serve; *unavailable* in the sense of TX-2 │   ├──
-ReadRevertedError            a pinned read reverted │   └── UnknownBlockError            the pinned block is
-gone (reorg or pruned) ├── StaleError                       head, overlay, lease or verdict moved; rebuild
-the candidate ├── LedgerError │   ├── LedgerLockedError            another kernel owns the database, or it is
-locked │   ├── LedgerSchemaError            schema older or newer than this program │   ├── FenceLostError
-the lane's lease moved to another kernel │   ├── AuthorityChangedError        the halt epoch moved between
-verdict and commit │   ├── NonceTakenError              the slot exists already │   └── StateVersionError
-compare-and-set on strategy state failed ├── SignerError                      a key cannot be opened or does
-not sign ├── AuthorityError                   RUN, REDUCE_ONLY or HALT does not admit this ├── RolloutError
-devnet, deployment └── IntegrityAlarm                   ledger, signed bytes and chain contradict each other:
-halts"""
+    SeawallError (what, where, fix)
+    ├── NativeError                  leaves of the native core: keystore, encoding, signature, EVM input
+    ├── InputError                   a value given by a person or a file is unusable
+    │   └── ConfigError              ... in the configuration, with its key
+    ├── MarketError                  a quote or pool state cannot be had exactly; never guessed
+    ├── ProtocolError                an answer or call of a protocol does not have the promised shape
+    ├── PlanError                    a plan is malformed or contradicts itself
+    │   ├── IdempotencyConflictError same key, another digest
+    │   └── BackPressureError        more is waiting than the lane takes
+    ├── WireError                    a frame between kernel and host breaks its bounds or format
+    ├── StrategyError                a strategy raised, hung or answered nonsense
+    ├── ChainError
+    │   ├── EndpointError            an endpoint did not answer usefully (retryable elsewhere)
+    │   ├── ChainIdMismatchError     an endpoint serves another chain
+    │   ├── UnavailableError         no endpoint could serve; *unavailable* in the sense of TX-2
+    │   ├── ReadRevertedError        a pinned read reverted
+    │   └── UnknownBlockError        the pinned block is gone (reorg or pruned)
+    ├── StaleError                   head, overlay, lease or verdict moved; rebuild the candidate
+    ├── LedgerError
+    │   ├── LedgerLockedError        another kernel owns the database, or it is locked
+    │   ├── LedgerSchemaError        schema older or newer than this program
+    │   ├── FenceLostError           the lane's lease moved to another kernel
+    │   ├── AuthorityChangedError    the halt epoch moved between verdict and commit
+    │   ├── NonceTakenError          the slot exists already
+    │   └── StateVersionError        compare-and-set on strategy state failed
+    ├── SignerError                  a key cannot be opened or does not sign
+    ├── AuthorityError               RUN, REDUCE_ONLY or HALT does not admit this
+    ├── RolloutError                 devnet, deployment
+    └── IntegrityAlarm               ledger, signed bytes and chain contradict each other: halts
+"""
 
 from __future__ import annotations
 
@@ -38,6 +48,7 @@ __all__ = [
     "AddressError",
     "AuthorityChangedError",
     "AuthorityError",
+    "BackPressureError",
     "ChainError",
     "ChainIdMismatchError",
     "ConfigError",
@@ -93,6 +104,10 @@ class PlanError(SeawallError):
 
 class IdempotencyConflictError(PlanError):
     """An idempotency key was used before for another plan."""
+
+
+class BackPressureError(PlanError):
+    """More is waiting than the lane takes; nothing of the decision was stored."""
 
 
 class WireError(SeawallError):

@@ -74,7 +74,8 @@ class Plan:
 
     `key` is the address whose lane sends it. `deadline_s` is UTC seconds: past it the intent expires.
     `gas_limit` of None means: measured by simulation, with a margin. `note` tells a human why, in one line.
-    `depends_on` names idempotency keys that must have reached `depends_finality` first."""
+    `depends_on` names idempotency keys that must have reached `depends_finality` first. `retry_of` names the
+    plan that failed and that this one tries again: intake bounds how often."""
 
     strategy: str
     chain_id: int
@@ -90,6 +91,7 @@ class Plan:
     depends_finality: Finality = Finality.SAFE
     gas_limit: int | None = None
     note: str = ""
+    retry_of: str = ""
 
     def __post_init__(self) -> None:
         problem = _problem_of(self)
@@ -128,6 +130,8 @@ def _problem_of(plan: Plan) -> str | None:
         return "the idempotency key is longer than 200 characters"
     if not 0 < plan.chain_id < 2**63 or not 0 < plan.deadline_s <= TIME_S_MAX:
         return f"chain id must be in 1..2^63-1, and the deadline in 1..{TIME_S_MAX} UTC seconds"
+    if plan.retry_of == plan.idempotency_key:
+        return "a plan cannot be the retry of itself: give it a key of its own"
     if len(plan.guards) > _GUARDS_MAX:
         return f"more than {_GUARDS_MAX} guards"
     if plan.gas_limit is not None and not 21_000 <= plan.gas_limit < 2**63:

@@ -38,15 +38,16 @@ class Candidate:
     lane: Lane
     nonce: int
     payload: Payload
-    max_fee_per_gas_wei: int
+    max_fee_per_gas_wei: int  # what is signed first
     max_priority_fee_per_gas_wei: int
     expected_fee_per_gas_wei: int
+    ceiling_fee_per_gas_wei: int  # what a replacement may reach: never under what is signed first
     base: Block
 
     @property
     def max_total_fee_wei(self) -> int:
-        """The most that this payload can cost in fees: the ceiling under which profit is judged."""
-        return self.payload.gas_limit * self.max_fee_per_gas_wei
+        """The most that this payload can cost in fees, replacements included: under it profit is judged."""
+        return self.payload.gas_limit * self.ceiling_fee_per_gas_wei
 
 
 @dataclass(frozen=True, slots=True)

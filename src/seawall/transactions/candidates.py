@@ -22,7 +22,7 @@ __all__ = ["NO_FEES", "build_candidate", "gas_limit_for", "gas_limit_room"]
 
 # What a candidate promises while only its gas is measured: no fee, so that no profit check depends on the
 # room given.
-NO_FEES: Final = FeeQuote(0, 0, 0, 0)
+NO_FEES: Final = FeeQuote(0, 0, 0, 0, 0)
 _REFUND_NUMERATOR: Final = 5
 _REFUND_DENOMINATOR: Final = 4
 _MARGIN_GAS: Final = 15_000
@@ -46,7 +46,7 @@ def build_candidate(
     row: IntentRow, lane: Lane, nonce: int, attempt_number: int, fees: FeeQuote, base: Block, gas_limit: int
 ) -> Candidate:
     """The payload that would be signed for `row` at this fee ceiling and gas limit."""
-    max_total_fee_wei = gas_limit * fees.max_fee_per_gas_wei
+    max_total_fee_wei = gas_limit * fees.ceiling_fee_per_gas_wei
     return Candidate(
         number=row.number,
         attempt_number=attempt_number,
@@ -59,6 +59,7 @@ def build_candidate(
         max_fee_per_gas_wei=fees.max_fee_per_gas_wei,
         max_priority_fee_per_gas_wei=fees.max_priority_fee_per_gas_wei,
         expected_fee_per_gas_wei=fees.expected_fee_per_gas_wei,
+        ceiling_fee_per_gas_wei=fees.ceiling_fee_per_gas_wei,
         base=base,
     )
 

@@ -188,6 +188,7 @@ async def _same_candidate(runner: LaneRunner, attempt: AttemptRow, intent: Inten
         max_fee_per_gas_wei=attempt.max_fee_per_gas_wei,
         max_priority_fee_per_gas_wei=attempt.max_priority_fee_per_gas_wei,
         expected_fee_per_gas_wei=min(fees.expected_fee_per_gas_wei, attempt.max_fee_per_gas_wei),
+        ceiling_fee_per_gas_wei=attempt.max_fee_per_gas_wei,
         base=base,
     )
 

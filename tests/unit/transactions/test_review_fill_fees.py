@@ -21,7 +21,7 @@ from tests.unit.transactions.test_review_overlay import attempt
 
 def runner(quoted_gwei: int, ceiling_gwei: int) -> LaneRunner:
     async def quote(*_: object) -> FeeQuote:
-        return FeeQuote(GWEI, 1, quoted_gwei * GWEI, GWEI)
+        return FeeQuote(GWEI, 1, quoted_gwei * GWEI, GWEI, quoted_gwei * GWEI)
 
     parts = SimpleNamespace(
         fees=SimpleNamespace(quote=quote),

@@ -55,7 +55,7 @@ async def standing_desk(ledger: Ledger) -> Desk:
         return 5
 
     async def quote(*_: object) -> FeeQuote:
-        return FeeQuote(GWEI, 1, 2 * GWEI, GWEI)
+        return FeeQuote(GWEI, 1, 2 * GWEI, GWEI, 2 * GWEI)
 
     parts = SimpleNamespace(
         simulator=found.parts.simulator,
