@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Makes a clone ready to run: virtual environment, Python packages, native core, devnet packages.
+"""Makes a clone ready to run: virtual environment, Python packages, native core, devnet packages, geth.
 
-    python3 scripts/setup.py
+    python3 scripts/setup.py [--without-geth]
 
 Every step keeps a stamp with the digest of what it was made from, so that a step runs again only when its
 inputs changed: the second run does nothing. The built native core is kept outside the clone as well, named by
-the digest of its sources and the compiler; another clone copies it. `SEAWALL_CACHE` moves that place (default
-~/.cache/seawall).
+the digest of its sources and the compiler; another clone copies it. So is geth, the second node of the
+tests, which is built where Go is present (two minutes, once a machine) and not needed to run anything.
+`SEAWALL_CACHE` moves that place (default ~/.cache/seawall).
 
 Needs the standard library only, and starts on any Python 3, to be able to say that it is too old. Downloads
-come from wherever pip, npm and cargo are configured to look.
+come from wherever pip, npm, cargo and go are configured to look.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ EXTENSION = ROOT / "src" / "seawall" / "_native.abi3.so"
 PYTHON_MIN = (3, 11)
 NODE_MAJOR_MIN = 20
 NATIVE_KEPT_MAX = 8  # builds of the native core that stay in the cache
+GETH_PACKAGE = "github.com/ethereum/go-ethereum/cmd/geth"
+GETH_VERSION = "v1.16.7"  # a later one than 1.16 does not install by `go install`
+GETH = CACHE / "geth" / GETH_VERSION / "geth"
 
 
 def main() -> None:
@@ -45,6 +49,8 @@ def main() -> None:
     place_native_core()
     install_project()
     install_devnet_packages()
+    if "--without-geth" not in sys.argv[1:]:
+        install_geth()
 
 
 def missing_tools() -> list[str]:
@@ -185,6 +191,25 @@ def install_devnet_packages() -> None:
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
     run("npm", "ci", *quiet, "--prefer-offline", where=devnet)
     mark("devnet", inputs)
+
+
+def install_geth() -> None:
+    """Build geth into the cache, where Go is present. Only tests use it, and say when it is missing."""
+    if GETH.exists() or output_of("go", "version") is None:
+        return
+    say(f"geth {GETH_VERSION}, for the tests: building, two minutes the first time")
+    GETH.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=GETH.parent) as folder:
+        command = ("go", "install", f"{GETH_PACKAGE}@{GETH_VERSION}")
+        environment = {**os.environ, "GOBIN": folder}
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            said = done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
+            say(f"geth cannot be built, the tests against it are skipped: {said[0]}")
+            return
+        Path(folder, "geth").replace(GETH)
 
 
 def project() -> dict[str, Any]:

@@ -81,3 +81,54 @@ def test_replaced_file_stays_whole_for_whoever_has_it_open(setup: ModuleType, tm
 def test_failing_command_ends_set_up_with_its_name(setup: ModuleType) -> None:
     with pytest.raises(SystemExit, match="failed with 3"):
         setup.run(sys.executable, "-c", "raise SystemExit(3)")
+
+
+def go_that(script: str, folder: Path) -> Path:
+    """A folder with a `go` that does as the shell script says."""
+    tool = folder / "bin" / "go"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    return tool.parent
+
+
+@pytest.fixture
+def geth(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "cache" / "geth" / "v1" / "geth"
+    monkeypatch.setattr(setup, "GETH", place)
+    return place
+
+
+def test_geth_is_built_once_for_all_clones_of_a_machine(
+    setup: ModuleType, geth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    script = f'[ "$1" = version ] || {{ echo "$@" >> {calls}; echo built > "$GOBIN/geth"; }}'
+    monkeypatch.setenv("PATH", f"{go_that(script, tmp_path)}{os.pathsep}{os.environ['PATH']}")
+    setup.install_geth()
+    setup.install_geth()
+    assert geth.read_text() == "built\n"
+    assert calls.read_text() == f"install {setup.GETH_PACKAGE}@{setup.GETH_VERSION}\n"
+    assert [path.name for path in geth.parent.iterdir()] == ["geth"]
+
+
+def test_geth_that_cannot_be_built_ends_nothing(
+    setup: ModuleType,
+    geth: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script = '[ "$1" = version ] || { echo "no such host" >&2; exit 1; }'
+    monkeypatch.setenv("PATH", f"{go_that(script, tmp_path)}{os.pathsep}{os.environ['PATH']}")
+    setup.install_geth()
+    assert not geth.exists()
+    assert "no such host" in capsys.readouterr().out
+
+
+def test_machine_without_go_gets_no_geth(
+    setup: ModuleType, geth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    setup.install_geth()
+    assert not geth.parent.exists()
