@@ -50,6 +50,7 @@ _COLUMNS: Final = (
     intents.c.candidates,
     intents.c.predicted_wei,
     intents.c.realised_wei,
+    intents.c.cancel_reason,
 )
 _ALIVE: Final = sa.text("state IN ('queued', 'committed')")
 _IN_LANE: Final = (intents.c.chain_id == bindparam("chain_id"), intents.c.key == bindparam("key"))
@@ -60,7 +61,8 @@ _INSERT: Final = Prepared(
     [
         c.name
         for c in intents.c
-        if c.name not in ("number", "finality", "ended_at_s", "predicted_wei", "realised_wei")
+        if c.name
+        not in ("number", "finality", "ended_at_s", "predicted_wei", "realised_wei", "cancel_reason")
     ],
 )
 _FIND: Final = Prepared(
@@ -107,6 +109,12 @@ _COUNT_CANDIDATE: Final = Prepared(
 )
 _EXPLAIN: Final = Prepared(
     sa.update(intents).where(_WITH_NUMBER, _ALIVE).values(reason=bindparam("new_reason"))
+)
+_ASK_CANCEL: Final = Prepared(
+    sa.update(intents)
+    .where(_WITH_NUMBER)
+    .values(cancel_reason=sa.case((_ALIVE, bindparam("wish", type_=sa.Text)), else_=intents.c.cancel_reason))
+    .returning(*_COLUMNS)
 )
 _SET_PROFIT: Final = Prepared(
     sa.update(intents)
@@ -281,6 +289,14 @@ class Intents:
                 "an outcome stays, and a committed intent ends by what the chain shows",
             )
 
+    def ask_cancel(self, number: IntentNumber, reason: str) -> IntentRow:
+        """Note that cancellation is wanted, by whom and why; whoever has the lane acts on it.
+
+        An outcome is past cancelling and stays as it is: the answer shows which.
+        """
+        found = self._session.first(_ASK_CANCEL, {"row": number, "wish": reason})
+        return self.get(number) if found is None else _row_of(found)
+
     def explain(self, number: IntentNumber, reason: str) -> None:
         """Say why an intent that is alive goes the way it goes; its state stays."""
         if self._session.run(_EXPLAIN, {"row": number, "new_reason": reason}) == 0:
@@ -367,9 +383,9 @@ def _plan_of(data: bytes) -> Plan:
 
 def _row_of(record: Record) -> IntentRow:
     (number, strategy, chain_id, key, plan, digest, intent_id, state, reason, finality, correlation_id,
-     accepted_at_s, ended_at_s, candidates, predicted_wei, realised_wei) = record  # fmt: skip
+     accepted_at_s, ended_at_s, candidates, predicted_wei, realised_wei, cancel_reason) = record  # fmt: skip
     return IntentRow(
         number, strategy, Lane(chain_id, key), _plan_of(plan), digest, intent_id, IntentState(state), reason,
         None if finality is None else Finality(finality), correlation_id, accepted_at_s, ended_at_s,
-        candidates, predicted_wei, realised_wei,
+        candidates, predicted_wei, realised_wei, cancel_reason,
     )  # fmt: skip

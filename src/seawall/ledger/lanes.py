@@ -25,7 +25,7 @@ _HELD: Final = (*_THE_LANE, lanes.c.fence == bindparam("held_fence"), lanes.c.ho
 
 _GET: Final = Prepared(sa.select(*_COLUMNS).where(*_THE_LANE))
 _ALL: Final = Prepared(sa.select(*_COLUMNS).order_by(lanes.c.chain_id, lanes.c.key))
-_INSERT: Final = Prepared(sa.insert(lanes), [c.name for c in lanes.c])
+_INSERT: Final = Prepared(sa.insert(lanes), [c.name for c in _COLUMNS])
 _TAKE: Final = Prepared(
     sa.update(lanes)
     .where(*_THE_LANE, lanes.c.fence == bindparam("held_fence"))

@@ -28,6 +28,7 @@ __all__ = [
     "PostingRow",
     "Purpose",
     "SlotRow",
+    "SpendRow",
     "TimerRow",
     "VerdictNumber",
     "VerdictRow",
@@ -59,6 +60,7 @@ class IntentRow:
     candidates: int  # built so far
     predicted_wei: int | None  # [smallest unit of the accounting token]
     realised_wei: int | None  # [smallest unit of the accounting token]
+    cancel_reason: str | None = None  # cancellation was asked for: by whom and why
 
     @property
     def is_settled(self) -> bool:
@@ -84,7 +86,11 @@ class LaneRow:
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    """One nonce of a lane. `block_hash` is set on provisional foreign slots."""
+    """One nonce of a lane.
+
+    `block_hash` is the block in which a foreign transaction was seen to use it, provisionally: on foreign
+    slots, and on slots of ours that were overtaken.
+    """
 
     row: int
     lane: Lane
@@ -173,6 +179,17 @@ class PostingRow:
     number: int
     entry: PostingEntry
     canonical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """The most that an attempt may take out of its lane; once it is settled, what it took."""
+
+    attempt: AttemptNumber
+    lane: Lane
+    token: Address
+    amount: int  # [smallest unit of token]
+    at_s: int  # of the commit, UTC [s]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 EPOCH_BYTES: Final = 16
 # Alembic's revisions, oldest first, known here so that opening a ledger need not import Alembic.
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 HEAD: Final = REVISIONS[-1]
 
 METADATA: Final = sa.MetaData(
@@ -99,6 +99,7 @@ intents = sa.Table(
     _required("candidates", sa.Integer),
     _optional("predicted_wei", Int256),
     _optional("realised_wei", Int256),
+    _optional("cancel_reason", sa.Text),  # cancellation was asked for: by whom and why
     sa.UniqueConstraint("strategy", "idempotency_key"),
     sa.UniqueConstraint("chain_id", "executor", "intent_id"),
     sa.Index("ix_intents_strategy_number", "strategy", "number"),
@@ -122,6 +123,20 @@ lanes = sa.Table(
     _optional("holder", sa.String(200)),
     _required("fence", sa.BigInteger),
     _required("expires_at_s", _Seconds),
+    _optional("quarantine", sa.Text),  # why nothing is dispatched here
+    # Counts how often the lease was renewed: who waits for it to end watches this with a clock of its own.
+    sa.Column("renewals", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# The kernels of a fleet, as each says of itself.
+kernels = sa.Table(
+    "kernels",
+    METADATA,
+    sa.Column("holder", sa.String(200), primary_key=True),
+    _required("started_at_s", _Seconds),
+    _required("beats", sa.BigInteger),  # grows while it lives
+    _required("epoch_seen", sa.BigInteger),  # of the controls: what it has obeyed
+    _required("authority", sa.SmallInteger),
 )
 
 slots = sa.Table(
@@ -264,6 +279,21 @@ reservations = sa.Table(
     _required("key", _Address),
     _required("amount", Uint256),
     sa.Index("ix_reservations_lane", "chain_id", "key", "token"),
+)
+
+# What attempts took or may take out of a lane, by time: limits per hour and day are judged on it.
+spends = sa.Table(
+    "spends",
+    METADATA,
+    sa.Column(
+        "attempt", sa.BigInteger, sa.ForeignKey("attempts.number"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("token", _Address, primary_key=True),
+    _required("chain_id", sa.BigInteger),
+    _required("key", _Address),
+    _required("at_s", _Seconds),
+    _required("amount", Uint256),
+    sa.Index("ix_spends_lane", "chain_id", "key", "at_s"),
 )
 
 strategy_states = sa.Table(

@@ -51,6 +51,11 @@ _SETTLE: Final = Prepared(
     .where(slots.c.number == bindparam("row"), _OPEN)
     .values(final=True, consumed_by=bindparam("by"))
 )
+_OVERTAKE: Final = Prepared(
+    sa.update(slots)
+    .where(*_THE_LANE, slots.c.nonce == bindparam("nonce"), _OPEN, slots.c.purpose != "foreign")
+    .values(block_hash=bindparam("seen_in"))
+)
 _LISTING: Final = Prepared(
     sa.select(*_COLUMNS)
     .where(slots.c.number < bindparam("before"))
@@ -144,6 +149,19 @@ class Slots:
             consumed_by,
             final=True,
         )
+
+    def mark_overtaken(self, lane: Lane, nonce: int, block_hash: Hash | None) -> None:
+        """A foreign transaction was seen to use the nonce of this slot of ours in that block.
+
+        None takes it back: the block is gone. Nothing is settled by either.
+        """
+        named = _named(lane) | {"nonce": nonce, "seen_in": block_hash}
+        if self._session.run(_OVERTAKE, named) == 0:
+            raise LedgerError(
+                "there is no open slot of ours here",
+                f"slot {lane}/{nonce}",
+                "only a slot of ours that is not final can be overtaken",
+            )
 
     def forget_foreign(self, block_hashes: Sequence[Hash]) -> list[SlotRow]:
         """A reorg removed these blocks: foreign slots in them, with no attempt of ours, are free again."""

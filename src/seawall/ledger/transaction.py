@@ -12,6 +12,7 @@ from seawall.ledger.lanes import Lanes
 from seawall.ledger.postings import Postings, Reservations
 from seawall.ledger.session import Session
 from seawall.ledger.slots import Slots
+from seawall.ledger.spends import Spends
 from seawall.ledger.strategies import States, Timers
 from seawall.ledger.verdicts import Verdicts
 
@@ -32,6 +33,7 @@ class Transaction:
         "postings",
         "reservations",
         "slots",
+        "spends",
         "states",
         "timers",
         "verdicts",
@@ -46,6 +48,7 @@ class Transaction:
         self.inclusions = Inclusions(session)
         self.postings = Postings(session)
         self.reservations = Reservations(session)
+        self.spends = Spends(session)
         self.states = States(session)
         self.timers = Timers(session)
         self.controls = Controls(session)

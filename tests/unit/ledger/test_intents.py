@@ -189,6 +189,17 @@ def test_reason_is_explained_without_a_change_of_state(tx: Transaction) -> None:
         tx.intents.explain(row.number, "again")
 
 
+def test_asked_cancellation_is_noted_and_changes_no_outcome(tx: Transaction) -> None:
+    row = accepted(tx)
+    assert row.cancel_reason is None
+    asked = tx.intents.ask_cancel(row.number, "operator: wrong pool")
+    assert (asked.state, asked.cancel_reason) == (S.QUEUED, "operator: wrong pool")
+    assert tx.intents.get(row.number) == asked
+    tx.intents.set_state(row.number, S.EXPIRED, "late", None, NOW_S)
+    too_late = tx.intents.ask_cancel(row.number, "operator: again")
+    assert (too_late.state, too_late.cancel_reason) == (S.EXPIRED, "operator: wrong pool")
+
+
 def test_profit_keeps_the_prediction_and_a_reorg_clears_what_was_realised(tx: Transaction) -> None:
     number = accepted(tx).number
     tx.intents.set_profit(number, -(2**200), None)
@@ -202,6 +213,7 @@ def test_unknown_number_is_a_typed_error(tx: Transaction) -> None:
     missing = IntentNumber(99)
     for work in (
         lambda: tx.intents.get(missing),
+        lambda: tx.intents.ask_cancel(missing, "why"),
         lambda: tx.intents.set_state(missing, S.EXPIRED, "", None, NOW_S),
         lambda: tx.intents.count_candidate(missing),
         lambda: tx.intents.set_profit(missing, 1, 1),

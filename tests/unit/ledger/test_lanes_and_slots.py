@@ -106,6 +106,26 @@ def test_reorg_frees_foreign_slots_but_none_of_ours(tx: Transaction) -> None:
     assert [slot.nonce for slot in tx.slots.listing(10, lane=LANE)] == [3, 2, 1]
 
 
+def test_overtaken_slot_of_ours_names_the_block_until_that_is_gone(tx: Transaction) -> None:
+    committed(tx, 3)
+    tx.slots.mark_overtaken(LANE, 3, digest_of("theirs"))
+    overtaken = tx.slots.get(LANE, 3)
+    assert overtaken is not None
+    assert (overtaken.block_hash, overtaken.purpose, overtaken.final) == (digest_of("theirs"), "plan", False)
+    assert tx.slots.forget_foreign([digest_of("theirs")]) == []
+    tx.slots.mark_overtaken(LANE, 3, None)
+    assert [slot.block_hash for slot in tx.slots.open(LANE)] == [None]
+
+
+def test_only_an_open_slot_of_ours_is_overtaken(tx: Transaction) -> None:
+    tx.slots.insert(LANE, 0, "foreign", None, digest_of("seen"))
+    tx.slots.insert(LANE, 1, "gap_fill", None)
+    tx.slots.settle(LANE, 1, digest_of("ours"))
+    for nonce in (0, 1, 2):
+        with pytest.raises(LedgerError, match="no open slot of ours"):
+            tx.slots.mark_overtaken(LANE, nonce, digest_of("theirs"))
+
+
 def test_listing_pages_from_the_newest(tx: Transaction) -> None:
     for nonce in range(4):
         tx.slots.insert(LANE, nonce, "gap_fill", None)

@@ -11,11 +11,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import seawall.ledger
+from seawall.ledger import Transaction
+from seawall.ledger.database import Database
+from seawall.ledger.intents import IntentIds
 from seawall.ledger.migrate import create, downgrade, migrate
 from seawall.ledger.schema import METADATA, REVISIONS
 from seawall.primitives.errors import LedgerError, LedgerSchemaError
 from tests.unit.ledger.conftest import OpenLedger
-from tests.unit.ledger.samples import accepted
+from tests.unit.ledger.samples import accepted, committed
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -109,6 +112,26 @@ def test_ledger_is_created_once(fresh: str) -> None:
     create(fresh)
     with pytest.raises(LedgerError, match="already"):
         create(fresh)
+
+
+def test_rows_survive_a_step_down_and_up_again(fresh: str) -> None:
+    """What a revision added is lost on the way down; what was there before it is not."""
+    create(fresh)
+    database = Database(fresh)
+    session = database.session(read_only=False)
+    session.begin_write()
+    attempt = committed(Transaction(session, IntentIds(1)))
+    session.commit()
+    session.close()
+    downgrade(fresh, REVISIONS[-2])
+    assert "spends" not in tables(fresh)
+    migrate(fresh)
+    session = database.session(read_only=True)
+    session.begin_read()
+    assert Transaction(session, IntentIds(1)).attempts.get(attempt.number) == attempt
+    session.rollback()
+    session.close()
+    database.dispose()
 
 
 def test_unknown_revision_is_a_typed_error_and_changes_nothing(url: str) -> None:

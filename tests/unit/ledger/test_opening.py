@@ -13,8 +13,8 @@ from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger import database as database_module
 from seawall.ledger.database import Database
 from seawall.ledger.lock import KernelLock
-from seawall.ledger.migrate import create, migrate
-from seawall.ledger.schema import HEAD
+from seawall.ledger.migrate import create, downgrade, migrate
+from seawall.ledger.schema import HEAD, REVISIONS
 from seawall.primitives.errors import ConfigError, LedgerError, LedgerLockedError, LedgerSchemaError
 from tests.unit.ledger.conftest import OpenLedger
 from tests.unit.ledger.samples import NOW_S, FixedClock, FixedEntropy, accepted
@@ -64,12 +64,9 @@ def test_schema_that_is_not_ours_is_refused_with_advice(
         open_ledger(url)
 
 
-def test_older_schema_says_migrate(
-    url: str, open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database_module, "REVISIONS", (HEAD, "0002"))
-    monkeypatch.setattr(database_module, "HEAD", "0002")
-    with pytest.raises(LedgerSchemaError, match=r"older than 0002.*seawall ledger migrate"):
+def test_older_schema_says_migrate(url: str, open_ledger: OpenLedger) -> None:
+    downgrade(url, REVISIONS[-2])
+    with pytest.raises(LedgerSchemaError, match=rf"older than {HEAD}.*seawall ledger migrate"):
         open_ledger(url)
 
 
