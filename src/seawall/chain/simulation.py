@@ -5,8 +5,8 @@ Flow: `pin` fixes the base (a block by hash; its successor is what is simulated)
 runs on the last base read; `rebuild` and `push` keep the overlay of committed, unlanded attempts; `run`
 executes one payload with probes on the state after it. What the EVM misses is fetched in one batch pinned
 to the block's hash and the run is repeated, at most `MISSING_ROUNDS_MAX` times. Before the first run on a
-base, the last read set of the payload's (target, selector) is fetched ahead, so that a known call usually
-takes no round at all; for a call that is new, the node's own access list is the hint.
+base, the last read set of the payload's (sender, target, selector) is fetched ahead, so that a known call
+usually takes no round at all; for a call that is new, the node's own access list is the hint.
 
 Environment: number + 1, timestamp + block time, coinbase and gas limit of the base, its prevrandao in place
 of the unknown one, and by default the highest base fee that the next block can have.
@@ -22,7 +22,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 from seawall.chain.client import ChainClient
 from seawall.chain.fees import highest_base_fee_after
@@ -48,19 +48,33 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
-__all__ = ["OVERLAY_MAX", "Simulator"]
+__all__ = ["OVERLAY_MAX", "Entry", "Machine", "SimulationWork", "Simulator"]
 
-OVERLAY_MAX: Final = 4_096
-# Read sets remembered, one per (target, selector), and the keys fetched ahead in one go.
+OVERLAY_MAX: Final = 32_768
+# Read sets remembered, one per (sender, target, selector), and the keys fetched ahead in one go.
 READ_SETS_MAX: Final = 512
 PREFETCH_KEYS_MAX: Final = 2_000
 _SELECTOR_BYTES: Final = 4
 
-_Call = tuple[Address, bytes]
-_VIEWS: Final[_Call] = (ZERO_ADDRESS, b"")
+_Call = tuple[Address, Address, bytes]
+_VIEWS: Final[_Call] = (ZERO_ADDRESS, ZERO_ADDRESS, b"")
 
 Entry = tuple[Payload, int, int]
 """An unlanded attempt: payload, nonce, fee per gas [wei]."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class SimulationWork(Protocol[T_co]):
+    """Synchronous work on the machine that can stop for want of state and go on later."""
+
+    @property
+    def progress(self) -> int:
+        """Grows as parts of the work are done: the bound on rounds of fetching is per part."""
+        ...
+
+    def go(self) -> T_co | Missing: ...
 
 
 class Simulator:
@@ -72,9 +86,10 @@ class Simulator:
         self._network = network
         self._offload = offload
         self._evm = Evm(network.chain_id)
+        self.machine = Machine(self, self._evm)
         self._lock = asyncio.Lock()
         self._base: Block | None = None
-        self._base_fee_wei = 0
+        self.base_fee_wei = 0
         self._complete = False  # the overlay holds all that was asked for
         self._loaded = _Loaded()
         self._used: set[_Call] = set()
@@ -95,7 +110,7 @@ class Simulator:
         async with self._lock:
             self._complete = False
             timestamp_s = block.timestamp_s + self._network.block_time_s
-            self._base_fee_wei = (
+            self.base_fee_wei = (
                 highest_base_fee_after(block.base_fee_wei, 1)
                 if next_base_fee_wei is None
                 else next_base_fee_wei
@@ -103,7 +118,7 @@ class Simulator:
             environment = BlockEnvironment(
                 number=block.number + 1,
                 timestamp_s=timestamp_s,
-                base_fee_wei=self._base_fee_wei,
+                base_fee_wei=self.base_fee_wei,
                 gas_limit=block.gas_limit,
                 coinbase=block.coinbase,
                 prevrandao=block.prevrandao,
@@ -122,7 +137,7 @@ class Simulator:
         async with self._lock:
             self._complete = False
             self._evm.reset_overlay()
-            executions = [await self._push(*entry) for entry in entries]
+            executions = await self._driven(_Pushes(self.machine, entries), [entry[0] for entry in entries])
             self._complete = True
             return executions
 
@@ -131,7 +146,8 @@ class Simulator:
         async with self._lock:
             self._require_complete()
             self._complete = False
-            execution = await self._push(payload, nonce, fee_per_gas_wei)
+            entry = (payload, nonce, fee_per_gas_wei)
+            (execution,) = await self._driven(_Pushes(self.machine, [entry]), [payload])
             self._complete = True
             return execution
 
@@ -146,39 +162,23 @@ class Simulator:
         trace: bool = False,
     ) -> Execution:
         """Exactly this payload on base and overlay, paying `fee_per_gas_wei`, then the probes."""
-        async with self._lock:
-            self._require_complete()
-            call = _call_of(payload)
-            await self._prefetch_for(call, payload)
-            transaction = _transaction(payload, nonce, fee_per_gas_wei)
-            native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
-            execution = await self._settled(
-                lambda: self._evm.run([transaction], native_probes, list(overrides), trace)
-            )
-            self._remember(call, execution)
-            return execution
+        return await self.drive(
+            _Once(lambda: self.machine.run(payload, nonce, fee_per_gas_wei, probes, overrides, trace=trace)),
+            [payload],
+        )
 
     async def view(self, probes: Sequence[Probe]) -> dict[str, bytes | None]:
         """The probes on base and overlay as they are; None where one reverts."""
-        if not probes:
-            return {}
+        return await self.drive(_Once(lambda: self.machine.view(probes)), ()) if probes else {}
+
+    async def drive(self, work: SimulationWork[T], ahead: Sequence[Payload]) -> T:
+        """Let `work` run on the machine, off the loop, until it answers.
+
+        It answers `Missing` for what it lacks; that is fetched in one batch, and it is called again, so it
+        must go on where it stopped. State that calls like `ahead` are known to read is fetched first."""
         async with self._lock:
             self._require_complete()
-            await self._prefetch_for(_VIEWS)
-            native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
-            execution = await self._settled(lambda: self._evm.run([], native_probes, [], False))
-            self._remember(_VIEWS, execution)
-            results = zip(probes, execution.probes, strict=True)
-            return {probe.label: result.return_data if result.success else None for probe, result in results}
-
-    async def _push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution:
-        # An attempt priced below the next base fee waits, and still stands before its successors.
-        transaction = _transaction(payload, nonce, max(fee_per_gas_wei, self._base_fee_wei))
-        call = _call_of(payload)
-        await self._prefetch_for(call, payload)
-        execution = await self._settled(lambda: self._evm.push_overlay(transaction))
-        self._remember(call, execution)
-        return execution
+            return await self._driven(work, ahead)
 
     def _require_complete(self) -> None:
         if self._base is None:
@@ -188,12 +188,21 @@ class Simulator:
                 "the overlay lacks attempts that could not be simulated", "simulation", "pin and rebuild"
             )
 
-    async def _settled(self, work: Callable[[], Execution | Missing]) -> Execution:
-        """Run, fetch what was missed, run again."""
-        for _ in range(MISSING_ROUNDS_MAX + 1):
-            answer = await self._offload(work)
-            if isinstance(answer, Execution):
+    async def _driven(self, work: SimulationWork[T], ahead: Sequence[Payload]) -> T:
+        await self._prefetch_for(ahead)
+        rounds, progress = 0, -1
+        while True:
+            answer = await self._offload(work.go)
+            if not isinstance(answer, Missing):
                 return answer
+            rounds = rounds + 1 if work.progress == progress else 1
+            progress = work.progress
+            if rounds > MISSING_ROUNDS_MAX:
+                raise UnavailableError(
+                    f"still missing state after {MISSING_ROUNDS_MAX} rounds",
+                    "simulation",
+                    "the candidate is built again later",
+                )
             wanted = StateKeys(
                 tuple(Address(address) for address in answer.accounts),
                 tuple((Address(address), slot) for address, slot in answer.slots),
@@ -202,11 +211,6 @@ class Simulator:
             )
             self.rounds += 1
             await self._fetch(wanted.unique())
-        raise UnavailableError(
-            f"still missing state after {MISSING_ROUNDS_MAX} rounds",
-            "simulation",
-            "the candidate is built again later",
-        )
 
     async def _fetch(self, keys: StateKeys) -> None:
         base = self._base
@@ -228,16 +232,30 @@ class Simulator:
         )
         self._loaded.add(keys)
 
-    async def _prefetch_for(self, call: _Call, payload: Payload | None = None) -> None:
-        """Fetch ahead what this call read last time, once per base; of a new call, what the node expects."""
-        keys = self._read_sets.get(call)
-        if keys is None and payload is not None and self._base is not None:
-            keys = await self._hint(payload, self._base)
-        if keys is not None and call not in self._used:
-            await self._prefetch(keys)
+    async def _prefetch_for(self, payloads: Sequence[Payload]) -> None:
+        """Fetch ahead what calls like these read last time, once per base; of a new call, what the node
+        expects."""
+        base, keys = self._base, StateKeys()
+        if base is None:
+            return
+        fresh: dict[_Call, Payload] = {}
+        for payload in payloads:
+            call = _call_of(payload)
+            if call in self._used or call in fresh:
+                continue
+            known = self._read_sets.get(call)
+            if known is not None:
+                self._used.add(call)
+                keys = keys.union(known)
+            else:
+                fresh[call] = payload
+        hints = await asyncio.gather(*(self._hint(payload, base) for payload in fresh.values()))
+        await self._prefetch(reduce(StateKeys.union, hints, keys))
 
     async def _hint(self, payload: Payload, base: Block) -> StateKeys:
         own = StateKeys((payload.sender, payload.to, base.coinbase))
+        if not payload.data:
+            return own  # a transfer to a plain account, most likely; to a contract it costs rounds
         try:
             return own.union(await self._client.access_hint(payload, base))
         except UnknownBlockError as error:
@@ -257,18 +275,95 @@ class Simulator:
             self.prefetches += 1
             await self._fetch(wanted)
 
-    def _remember(self, call: _Call, execution: Execution) -> None:
-        read = execution.read_set
-        self._read_sets[call] = StateKeys(
+    def remember(self, call: _Call, execution: Execution) -> None:
+        """Keep what a call reads, so that the next base has it before the call comes."""
+        read, earlier = execution.read_set, self._read_sets.get(call)
+        if call in self._used and earlier is not None and len(read.slots) <= len(earlier.slots):
+            return  # one look a base: the rest would be the same
+        keys = StateKeys(
             tuple(Address(address) for address in read.accounts),
             tuple((Address(address), slot) for address, slot in read.slots),
             (),
             tuple(read.block_numbers),
         )
+        self._read_sets[call] = keys
         self._read_sets.move_to_end(call)
         if len(self._read_sets) > READ_SETS_MAX:
             self._read_sets.popitem(last=False)
         self._used.add(call)
+
+
+class Machine:
+    """The EVM of a simulator as work inside `drive` sees it: no awaiting, so that a whole batch is one hop
+    off the loop."""
+
+    def __init__(self, simulator: Simulator, evm: Evm) -> None:
+        self._simulator = simulator
+        self._evm = evm
+
+    def run(
+        self,
+        payload: Payload,
+        nonce: int,
+        fee_per_gas_wei: int,
+        probes: Sequence[Probe] = (),
+        overrides: Sequence[StateOverride] = (),
+        *,
+        trace: bool = False,
+    ) -> Execution | Missing:
+        transaction = _transaction(payload, nonce, fee_per_gas_wei)
+        native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
+        answer = self._evm.run([transaction], native_probes, overrides, trace)
+        if isinstance(answer, Execution):
+            self._simulator.remember(_call_of(payload), answer)
+        return answer
+
+    def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution | Missing:
+        # An attempt priced below the next base fee waits, and still stands before its successors.
+        fee_per_gas_wei = max(fee_per_gas_wei, self._simulator.base_fee_wei)
+        answer = self._evm.push_overlay(_transaction(payload, nonce, fee_per_gas_wei))
+        if isinstance(answer, Execution):
+            self._simulator.remember(_call_of(payload), answer)
+        return answer
+
+    def view(self, probes: Sequence[Probe]) -> dict[str, bytes | None] | Missing:
+        native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
+        answer = self._evm.run([], native_probes, [], False)
+        if isinstance(answer, Missing):
+            return answer
+        self._simulator.remember(_VIEWS, answer)
+        results = zip(probes, answer.probes, strict=True)
+        return {probe.label: result.return_data if result.success else None for probe, result in results}
+
+
+class _Once(Generic[T]):
+    """One run."""
+
+    progress = 0
+
+    def __init__(self, work: Callable[[], T | Missing]) -> None:
+        self.go = work
+
+
+class _Pushes:
+    """Entries onto the overlay, one after the other."""
+
+    def __init__(self, machine: Machine, entries: Sequence[Entry]) -> None:
+        self._machine = machine
+        self._entries = entries
+        self._executions: list[Execution] = []
+
+    @property
+    def progress(self) -> int:
+        return len(self._executions)
+
+    def go(self) -> list[Execution] | Missing:
+        for entry in self._entries[self.progress :]:
+            answer = self._machine.push(*entry)
+            if isinstance(answer, Missing):
+                return answer
+            self._executions.append(answer)
+        return self._executions
 
 
 class _Loaded:
@@ -294,7 +389,7 @@ class _Loaded:
 
 
 def _call_of(payload: Payload) -> _Call:
-    return payload.to, payload.data[:_SELECTOR_BYTES]
+    return payload.sender, payload.to, payload.data[:_SELECTOR_BYTES]
 
 
 def _transaction(payload: Payload, nonce: int, fee_per_gas_wei: int) -> EvmTransaction:
