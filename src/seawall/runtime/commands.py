@@ -1,11 +1,12 @@
 """The kernel's local socket: the way in which the command line changes a running kernel.
 
 Flow: `ask` connects to the socket in the data directory, sends one JSON line, and gets one back. `resume`
-raises authority (a file never can, see `control.latch`); `status` answers with the health report. Going down
-needs none of this: `seawall halt` writes the latch file and signals.
+raises authority (a file never can, see `control.latch`); `status` answers with the health report. What else
+there is, other parts of the kernel offer by name once they are built. Going down needs none of this: `seawall
+halt` writes the latch file and signals.
 
-Assumes that the data directory belongs to this user: whoever may open the socket may command. No other
-command exists.
+An error crosses the socket with its kind and its three sentences, and is raised on the other side as what it
+is. Assumes that the data directory belongs to this user: whoever may open the socket may command.
 """
 
 from __future__ import annotations
@@ -15,43 +16,73 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from seawall.control.latch import Latch
-from seawall.primitives.errors import AuthorityError, InputError, SeawallError, WireError
+from seawall.primitives.bounds import DECISION_FRAME_BYTES_MAX
+from seawall.primitives.errors import InputError, SeawallError, UnavailableError, WireError
 from seawall.primitives.levels import Authority
 from seawall.runtime.http import HealthReport
 
-__all__ = ["ANSWER_TIMEOUT_S", "LINE_BYTES_MAX", "Command", "CommandServer", "ask"]
+__all__ = ["ANSWER_TIMEOUT_S", "LINE_BYTES_MAX", "Answer", "Command", "CommandServer", "Handler", "ask"]
 
-LINE_BYTES_MAX: Final = 64 * 1024
+# Plans come this way too: as much as a host may say at once.
+LINE_BYTES_MAX: Final = DECISION_FRAME_BYTES_MAX
 REQUEST_TIMEOUT_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 10.0
 # The operating system's bound on the path of a socket.
 _PATH_BYTES_MAX: Final = 107
 
 
+Answer: TypeAlias = Mapping[str, object]
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`resume` to an authority, for a reason; or `status`, which needs neither."""
+    """A name, and what that command needs: `resume` an authority `to` and a reason, `status` nothing, others
+    a `body` that they describe.
+    """
 
     name: str
     to: str = ""
     reason: str = ""
     who: str = ""
+    body: Mapping[str, object] = field(default_factory=dict)
+
+
+Handler: TypeAlias = Callable[[Command], Awaitable[Answer]]
 
 
 class CommandServer:
-    """One request a connection, each within its deadline."""
+    """One request a connection, each within its deadline.
 
-    def __init__(self, path: Path, latch: Latch, report: Callable[[], HealthReport]) -> None:
+    `promised` are the names that `offer` will fill when the kernel is built: until then whoever asks is told
+    to wait, and not that there is no such command.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        latch: Latch,
+        report: Callable[[], HealthReport],
+        promised: tuple[str, ...] = (),
+    ) -> None:
         self._path = path
         self._latch = latch
         self._report = report
         self._server: asyncio.Server | None = None
+        self._handlers: dict[str, Handler | None] = {
+            **dict.fromkeys(promised),
+            "resume": self._resume,
+            "status": self._status,
+        }
+
+    def offer(self, name: str, handler: Handler) -> None:
+        """From now on `handler` answers the commands of this name."""
+        self._handlers[name] = handler
 
     async def start(self) -> None:
         """Listen. Only one kernel uses a data directory, so a socket that is there already is a dead
@@ -82,21 +113,31 @@ class CommandServer:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _answer(self, line: bytes) -> dict[str, object]:
+    async def _answer(self, line: bytes) -> Answer:
         try:
             return await self._obey(_parsed(line))
         except SeawallError as error:
-            return {"error": {"what": error.what, "where": error.where, "fix": error.fix}}
+            kind = type(error).__name__
+            return {"error": {"kind": kind, "what": error.what, "where": error.where, "fix": error.fix}}
 
-    async def _obey(self, command: Command) -> dict[str, object]:
-        if command.name == "resume":
-            to = Authority.__members__.get(command.to)
-            if to is None:
-                raise InputError(f"{command.to[:40]!r} is no authority", "resume", "use RUN or REDUCE_ONLY")
-            # The latch syncs its file: off the loop.
-            await asyncio.to_thread(self._latch.raise_to, to, command.reason, command.who)
-        elif command.name != "status":
-            raise InputError(f"{command.name[:40]!r} is no command", "socket", "use resume or status")
+    async def _obey(self, command: Command) -> Answer:
+        if command.name not in self._handlers:
+            known = ", ".join(sorted(self._handlers))
+            raise InputError(f"{command.name[:40]!r} is no command", "socket", f"use one of {known}")
+        handler = self._handlers[command.name]
+        if handler is None:
+            raise UnavailableError("the kernel is starting", "socket", "ask again in a moment")
+        return await handler(command)
+
+    async def _resume(self, command: Command) -> Answer:
+        to = Authority.__members__.get(command.to)
+        if to is None:
+            raise InputError(f"{command.to[:40]!r} is no authority", "resume", "use RUN or REDUCE_ONLY")
+        # The latch syncs its file: off the loop.
+        await asyncio.to_thread(self._latch.raise_to, to, command.reason, command.who)
+        return await self._status(command)
+
+    async def _status(self, _: Command) -> Answer:
         report = self._report()
         return {
             "authority": self._latch.authority.name,
@@ -110,7 +151,7 @@ class CommandServer:
         }
 
 
-def ask(path: Path, command: Command) -> Mapping[str, object] | None:
+def ask(path: Path, command: Command) -> Answer | None:
     """The running kernel's answer, or None where none listens. Raises what the kernel refused."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
@@ -132,8 +173,17 @@ def ask(path: Path, command: Command) -> Mapping[str, object] | None:
         raise WireError("the kernel's answer is no object", str(path), "run one version of seawall")
     refused = answer.get("error")
     if isinstance(refused, dict):
-        raise AuthorityError(*(str(refused.get(part, "")) for part in ("what", "where", "fix")))
+        kind = _kinds(SeawallError).get(str(refused.get("kind")), SeawallError)
+        raise kind(*(str(refused.get(part, "")) for part in ("what", "where", "fix")))
     return answer
+
+
+def _kinds(root: type[SeawallError]) -> dict[str, type[SeawallError]]:
+    """The error tree by name."""
+    found = {root.__name__: root}
+    for kind in root.__subclasses__():
+        found |= _kinds(kind)
+    return found
 
 
 def _parsed(line: bytes) -> Command:
@@ -141,11 +191,13 @@ def _parsed(line: bytes) -> Command:
         content: object = json.loads(line)
     except (ValueError, RecursionError):
         content = None
-    known = {"name", "to", "reason", "who"}
+    known = {"name", "to", "reason", "who", "body"}
+    body = content.get("body", {}) if isinstance(content, dict) else None
     if (
         not isinstance(content, dict)
+        or not isinstance(body, dict)
         or not content.keys() <= known
-        or not all(isinstance(value, str) for value in content.values())
+        or not all(isinstance(value, str) for name, value in content.items() if name != "body")
         or "name" not in content
     ):
         raise WireError("this is not a command", "socket", "run one version of seawall")

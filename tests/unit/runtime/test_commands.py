@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from seawall.control.latch import Latch
-from seawall.primitives.errors import AuthorityError, WireError
+from seawall.primitives.errors import (
+    AuthorityError,
+    IdempotencyConflictError,
+    InputError,
+    UnavailableError,
+    WireError,
+)
 from seawall.primitives.levels import Authority
-from seawall.runtime.commands import LINE_BYTES_MAX, Command, CommandServer, ask
+from seawall.runtime.commands import LINE_BYTES_MAX, Answer, Command, CommandServer, ask
 from seawall.runtime.http import Check, HealthReport
 
 REPORT = HealthReport(True, (Check("database", True, "answers"),), {"head:devnet": 17})
@@ -57,12 +63,46 @@ async def test_resume_without_a_reason_is_refused_and_changes_nothing(path: Path
 
 @pytest.mark.parametrize("command", [Command("sell"), Command("resume", "MORE", "reason", "me")])
 async def test_unknown_command_and_authority_are_refused(path: Path, command: Command) -> None:
-    with pytest.raises(AuthorityError, match="is no"):
+    with pytest.raises(InputError, match="is no"):
         await asyncio.to_thread(ask, path, command)
 
 
+async def test_command_that_is_promised_and_not_offered_yet_says_to_wait(
+    tmp_path: Path, latch: Latch
+) -> None:
+    server = CommandServer(tmp_path / "k.sock", latch, lambda: REPORT, ("double",))
+    await server.start()
+    try:
+        with pytest.raises(UnavailableError, match="starting"):
+            await asyncio.to_thread(ask, tmp_path / "k.sock", Command("double"))
+
+        async def double(command: Command) -> Answer:
+            number = command.body["number"]
+            if not isinstance(number, int):
+                raise IdempotencyConflictError("no number", "body.number", "give one")
+            return {"number": 2 * number}
+
+        server.offer("double", double)
+        asked = Command("double", body={"number": 21})
+        assert await asyncio.to_thread(ask, tmp_path / "k.sock", asked) == {"number": 42}
+        with pytest.raises(IdempotencyConflictError, match="no number") as caught:
+            await asyncio.to_thread(ask, tmp_path / "k.sock", Command("double", body={"number": "x"}))
+        assert (caught.value.where, caught.value.fix) == ("body.number", "give one")
+    finally:
+        await server.stop()
+
+
 @pytest.mark.parametrize(
-    "line", [b"\n", b"{\n", b"[]\n", b'{"name": 7}\n', b'{"nam": "status"}\n', b"[" * 10_000 + b"\n"]
+    "line",
+    [
+        b"\n",
+        b"{\n",
+        b"[]\n",
+        b'{"name": 7}\n',
+        b'{"nam": "status"}\n',
+        b'{"name": "status", "body": []}\n',
+        b"[" * 10_000 + b"\n",
+    ],
 )
 async def test_malformed_line_is_refused_and_the_server_goes_on(path: Path, line: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(path)
