@@ -1,8 +1,12 @@
-"""Heads: the follower's checkpoint, one unbroken line of recent blocks per chain."""
+"""Heads: the follower's checkpoint, one unbroken line of recent blocks per chain.
+
+Several kernels may follow one chain (`follow`): the line is that of whoever is furthest, so that one that
+lags, or still stands on a branch that is gone, takes nothing back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -31,6 +35,7 @@ _COLUMNS: Final = (
 _ON_CHAIN: Final = heads.c.chain_id == bindparam("chain")
 _INSERT: Final = Prepared(sa.insert(heads), [c.name for c in heads.c])
 _PRUNE: Final = Prepared(sa.delete(heads).where(_ON_CHAIN, heads.c.number <= bindparam("up_to")))
+_FROM: Final = Prepared(sa.delete(heads).where(_ON_CHAIN, heads.c.number >= bindparam("lowest")))
 _RECENT: Final = Prepared(
     sa.select(*_COLUMNS).where(_ON_CHAIN).order_by(heads.c.number.desc()).limit(bindparam("count"))
 )
@@ -54,6 +59,18 @@ class Heads:
         except DuplicateError:
             raise _broken(block) from None
         self._session.run(_PRUNE, {"chain": block.chain_id, "up_to": block.number - HEADS_KEPT})
+
+    def follow(self, block: Block, line: Collection[Hash]) -> None:
+        """A block of the branch that this kernel is on, `line`. Nothing is stored if another kernel stored
+        it, or stands as high on another branch: whoever gets further replaces what is not on its own.
+        """
+        latest = self.latest(block.chain_id)
+        if latest is not None and block.number <= latest.number:
+            return
+        if latest is not None and latest.hash != block.parent_hash and latest.hash not in line:
+            strangers = [b.number for b in self.recent(block.chain_id, HEADS_KEPT) if b.hash not in line]
+            self._session.run(_FROM, {"chain": block.chain_id, "lowest": min(strangers)})
+        self.append(block)
 
     def remove(self, hashes: Sequence[Hash]) -> int:
         """A reorg removed these; answers how many were known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -82,14 +82,7 @@ _RIPE: Final = Prepared(
     ).order_by(inclusions.c.number)
 )
 _RIPEN: Final = Prepared(
-    sa.update(inclusions)
-    .where(
-        inclusions.c.chain_id == bindparam("chain"),
-        inclusions.c.block_number <= bindparam("up_to"),
-        sa.text("canonical AND finality < 2"),
-        inclusions.c.finality < bindparam("reached"),
-    )
-    .values(finality=bindparam("reached"))
+    sa.update(inclusions).where(inclusions.c.number == bindparam("row")).values(finality=bindparam("reached"))
 )
 
 
@@ -176,15 +169,15 @@ class Inclusions:
         """Canonical and not final."""
         return [_row_of(record) for record in self._session.rows(_UNSETTLED, {"chain": chain_id})]
 
-    def flip(self, block_hashes: Sequence[Hash]) -> list[InclusionRow]:
+    def flip(self, block_hashes: Sequence[Hash], lanes: Collection[Lane] | None = None) -> list[InclusionRow]:
         """A reorg removed these blocks.
 
-        Their inclusions are no longer canonical. Answers those, as they are now.
+        Their inclusions, of `lanes` if given, are no longer canonical. Answers those, as they are now.
         """
         gone = self._session.once(
             _JOINED.where(inclusions.c.block_hash.in_(block_hashes), _CANONICAL).order_by(inclusions.c.number)
         )
-        rows = [_row_of(record) for record in gone]
+        rows = [row for row in map(_row_of, gone) if lanes is None or row.lane in lanes]
         for row in rows:
             if row.finality is Finality.FINAL:
                 raise IntegrityAlarm(
@@ -195,17 +188,20 @@ class Inclusions:
         if rows:
             self._session.once(
                 sa.update(inclusions)
-                .where(inclusions.c.block_hash.in_(block_hashes), sa.text("canonical"))
+                .where(inclusions.c.number.in_([row.number for row in rows]))
                 .values(canonical=False, finality=int(Finality.INCLUDED))
             )
         return [replace(row, canonical=False, finality=Finality.INCLUDED) for row in rows]
 
-    def set_finality(self, chain_id: int, up_to_number: int, finality: Finality) -> list[InclusionRow]:
-        """Blocks up to this number have reached `finality`; answers the inclusions that are new to it."""
+    def set_finality(
+        self, chain_id: int, up_to_number: int, finality: Finality, lanes: Collection[Lane] | None = None
+    ) -> list[InclusionRow]:
+        """Blocks up to this number have reached `finality`; answers the inclusions, of `lanes` if given, that
+        are new to it."""
         named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
-        rows = [_row_of(record) for record in self._session.rows(_RIPE, named)]
-        if rows:
-            self._session.run(_RIPEN, named)
+        ripe = [_row_of(record) for record in self._session.rows(_RIPE, named)]
+        rows = [row for row in ripe if lanes is None or row.lane in lanes]
+        self._session.many(_RIPEN, [{"row": row.number, "reached": int(finality)} for row in rows])
         return [replace(row, finality=finality) for row in rows]
 
     def _seen_again(self, row: InclusionRow) -> InclusionRow:

@@ -6,7 +6,7 @@ Also reservations: what the unsettled attempts of a lane may still take from its
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Final, cast
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.rows import Account, AttemptRow, Leg, PostingEntry, PostingRow
-from seawall.ledger.schema import attempts, posting_entries, postings, reservations
+from seawall.ledger.schema import attempts, inclusions, posting_entries, postings, reservations, slots
 from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError
 from seawall.primitives.identifiers import IntentNumber, Lane
@@ -122,12 +122,23 @@ class Postings:
         )
         return number
 
-    def flip(self, block_hashes: Sequence[Hash]) -> int:
-        """A reorg removed these blocks: their entries count no more. Answers how many."""
+    def flip(self, block_hashes: Sequence[Hash], lanes: Collection[Lane] | None = None) -> int:
+        """A reorg removed these blocks: their entries count no more, those of inclusions only if these are of
+        `lanes`. Answers how many."""
+        gone = [posting_entries.c.block_hash.in_(block_hashes), sa.text("canonical")]
+        if lanes is not None:
+            found = self._session.once(
+                sa.select(posting_entries.c.number, slots.c.chain_id, slots.c.key)
+                .join_from(posting_entries, inclusions, posting_entries.c.inclusion == inclusions.c.number)
+                .join(slots, inclusions.c.slot == slots.c.number)
+                .where(posting_entries.c.block_hash.in_(block_hashes), _CANONICAL)
+            )
+            others = [number for number, chain_id, key in found if Lane(chain_id, key) not in lanes]
+            gone.append(posting_entries.c.number.not_in(others))
         return len(
             self._session.once(
                 sa.update(posting_entries)
-                .where(posting_entries.c.block_hash.in_(block_hashes), sa.text("canonical"))
+                .where(*gone)
                 .values(canonical=False)
                 .returning(posting_entries.c.number)
             )

@@ -2,7 +2,10 @@
 
 One head change is one ledger transaction: heads, flipped and new inclusions, postings, settled slots,
 outcomes and the events that others follow. Everything is read from the chain before it, so a failure leaves
-nothing half done and the same change is handled again."""
+nothing half done and the same change is handled again.
+
+Several kernels may follow one chain. What is true of a lane is written by its holder alone, under its fence;
+what is true of a block (the line of heads, a reorg, a balance that nothing explains) by whoever is first."""
 
 from __future__ import annotations
 
@@ -87,7 +90,9 @@ class Confirmer:
         missed, foreign = await self._overtaken(change, found)
         found = [*missed, *found]
         await _BEFORE_COMMIT.reach()
-        settled = await self.desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
+        settled = _Settled()
+        if self.desk.fences:
+            settled = await self.desk.parts.ledger.write(lambda tx: self._commit(tx, change, found, foreign))
         await _AFTER_COMMIT.reach()
         self._note(change, found, settled)
 
@@ -181,18 +186,22 @@ class Confirmer:
     ) -> _Settled:
         chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
         self.desk.require_leases(tx)
+        held = self.desk.fences.keys()
         if change.removed:
             self._unwind(tx, change, now_s)
+        line = self.desk.canonical_after(change.added, change.removed)
         for one in found:
             if one.followed:
-                tx.heads.append(one.block)
+                tx.heads.follow(one.block, line)
             self._include(tx, one, now_s)
-        for row in tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE):
+        for row in tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE, held):
             self._event(tx, "inclusion.safe", row, now_s)
         settled = _Settled()
-        for row in tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL):
+        for row in tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held):
             self._settle(tx, row, settled, now_s)
         for attempt in foreign:
+            if attempt.lane not in held:
+                continue
             tx.slots.settle(attempt.lane, attempt.nonce, None)
             for number, _ in self._slot_intents(tx, attempt.lane, attempt.nonce):
                 settled.intents.append(self._outcome(tx, number, IntentState.CANCELLED, _FOREIGN, now_s))
@@ -202,22 +211,26 @@ class Confirmer:
 
     def _unwind(self, tx: Transaction, change: HeadChange, now_s: int) -> None:
         hashes = [block.hash for block in change.removed]
-        flipped = tx.inclusions.flip(hashes)
-        tx.postings.flip(hashes)
-        tx.heads.remove(hashes)
+        held = self.desk.fences.keys()
+        flipped = tx.inclusions.flip(hashes, held)
+        tx.postings.flip(hashes, held)
+        is_first = tx.heads.remove(hashes) > 0
         chain_id = self.desk.parts.network.chain_id
         data: EventData = {
             "depth": len(hashes),
             "from": change.removed[-1].number,
             "transactions": len(flipped),
         }
-        tx.events.append("reorg", chain_id, str(chain_id), None, data, now_s)
+        if is_first or flipped:
+            tx.events.append("reorg", chain_id, str(chain_id), None, data, now_s)
         for row in flipped:
             self._event(tx, "inclusion.removed", row, now_s)
 
     def _include(self, tx: Transaction, found: _Found, now_s: int) -> None:
         chain_id = self.desk.parts.network.chain_id
-        for entry in found.account.entries:
+        held = self.desk.fences.keys()
+        own = [entry for entry in found.account.entries if entry.included.attempt.lane in held]
+        for entry in own:
             receipt = entry.included.receipt
             row = tx.inclusions.insert(
                 entry.included.attempt.hash,
@@ -236,10 +249,11 @@ class Confirmer:
                 )
             )  # fmt: skip
             self._event(tx, "inclusion.added", row, now_s)
-        if not found.account.is_proved:
+        if own and not found.account.is_proved:
             why: EventData = {"block": found.block.number, "why": "its state is not kept any more"}
             tx.events.append("unproved", chain_id, hex_text(found.block.hash), None, why, now_s)
-        if found.account.unexplained:
+        booked = {row.entry.kind for row in tx.postings.in_block(found.block.hash)} if own else set()
+        if own and found.account.unexplained and "unexplained" not in booked:
             legs = found.account.unexplained
             tx.postings.book(
                 PostingEntry("unexplained", chain_id, found.block.number, found.block.hash, legs)
