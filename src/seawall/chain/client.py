@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.chain import decoding
-from seawall.chain.networks import Network
+from seawall.chain.networks import Network, ReceiptReads
+from seawall.chain.receipts import BlockReceipts, Receipt, block_receipts, logs_of, receipt_of
 from seawall.chain.rpc import Request, RpcError, RpcPool, is_block_unknown, is_execution_failure
 from seawall.chain.state import BLOCKHASH_DEPTH_MAX, StateAt, StateKeys, state_from, state_requests
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
-from seawall.primitives.errors import EndpointError, UnknownBlockError
+from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
@@ -27,8 +28,6 @@ __all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt"]
 
 # A range of logs is asked in pieces of this many blocks, and a piece that fails is halved.
 LOGS_RANGE_BLOCKS_MAX: Final = 2_000
-LOGS_ANSWER_MAX: Final = 100_000
-TOPICS_MAX: Final = 4
 FEE_HISTORY_BLOCKS_MAX: Final = 100
 _TIMESTAMP_MAX: Final = 2**40
 _NUMBER_MAX: Final = 2**63 - 1
@@ -36,23 +35,6 @@ _ZERO_HASH: Final = Hash(bytes(32))
 
 BlockTag = str
 """`latest`, `safe` or `finalized`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    transaction_hash: Hash
-    block_hash: Hash
-    block_number: int
-    index: int  # of the transaction in its block
-    status: bool
-    gas_used: int
-    effective_gas_price_wei: int
-    l1_fee_wei: int  # data fee of a roll-up, 0 elsewhere
-    logs: tuple[Log, ...]
-
-    @property
-    def fee_wei(self) -> int:
-        return self.gas_used * self.effective_gas_price_wei + self.l1_fee_wei
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +147,34 @@ class ChainClient:
         """Receipts in order; None for what is in no block. Their block may go again: compare its hash."""
         requests = [Request("eth_getTransactionReceipt", (hex_text(h),)) for h in hashes]
         answers = await self.pool.batch(requests) if requests else []
-        receipts = [_receipt(_value("eth_getTransactionReceipt", answer)) for answer in answers]
+        receipts = [receipt_of(_value("eth_getTransactionReceipt", answer)) for answer in answers]
         for asked, receipt in zip(hashes, receipts, strict=True):
             if receipt is not None and receipt.transaction_hash != asked:
                 raise EndpointError("a receipt of another transaction", hex_text(asked), "check the endpoint")
+        return receipts
+
+    async def receipts_of(self, block: Block, hashes: Sequence[Hash]) -> list[Receipt]:
+        """Receipts of transactions of exactly `block`, in order, by the one call that the network asks for.
+
+        Where all receipts of the block are read they are held against its header's receipts root
+        (`chain.receipts` says what that proves). Raises `UnavailableError` if no endpoint shows them all.
+        """
+        if not hashes:
+            return []
+        if self.network.receipts is ReceiptReads.BLOCK:
+            known = {one.transaction_hash: one for one in (await self._block_receipts(block)).receipts}
+            found = [known.get(h) for h in hashes]
+        else:
+            found = await self.receipts(hashes)
+        receipts = []
+        for tx_hash, receipt in zip(hashes, found, strict=True):
+            if receipt is None or receipt.block_hash != block.hash:
+                raise UnavailableError(
+                    f"the receipt of {hex_text(tx_hash)} is not of block {block.number}",
+                    self.network.name,
+                    "the block is read again with the next head",
+                )
+            receipts.append(receipt)
         return receipts
 
     async def logs(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
@@ -186,7 +192,7 @@ class ChainClient:
             Request("eth_getLogs", ({**_filter(one), "blockHash": hex_text(block_hash)},)) for one in wanted
         ]
         answers = await self.pool.batch(requests, pinned=True) if requests else []
-        found = [_logs(_value("eth_getLogs", answer)) for answer in answers]
+        found = [logs_of(_value("eth_getLogs", answer)) for answer in answers]
         if any(log.block_hash != block_hash for logs in found for log in logs):
             raise EndpointError(
                 "a log of another block than asked", f"block {hex_text(block_hash)}", "check the endpoint"
@@ -248,13 +254,27 @@ class ChainClient:
             child = header
         return [(number, hashes[number]) for number in wanted if number >= 0]
 
+    async def _block_receipts(self, block: Block) -> BlockReceipts:
+        name = hex_text(block.hash)
+        requests = [Request("eth_getBlockByHash", (name, False)), Request("eth_getBlockReceipts", (name,))]
+
+        def decode(answers: Sequence[object | RpcError]) -> BlockReceipts:
+            for request, answer in zip(requests, answers, strict=True):
+                if _value(request.method, answer) is None:
+                    raise UnknownBlockError(
+                        "the block is not known", f"block {name}", "follow the head again"
+                    )
+            return block_receipts(answers[0], answers[1], block.hash, self.network)
+
+        return await self.pool.read(requests, decode)
+
     async def _logs_between(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
         request = Request(
             "eth_getLogs", ({**_filter(wanted), "fromBlock": hex(from_number), "toBlock": hex(to_number)},)
         )
         (answer,) = await self.pool.batch([request])
         if not isinstance(answer, RpcError):
-            return _logs(answer)
+            return logs_of(answer)
         if from_number == to_number:
             raise _refused("eth_getLogs", answer, f"block {from_number}")
         middle = (from_number + to_number) // 2
@@ -307,49 +327,6 @@ def _block(value: object, chain_id: int, where: str) -> Block:
         if header.get("miner") is None
         else decoding.address(header.get("miner"), f"{where}.miner"),
         prevrandao=_ZERO_HASH if randao is None else decoding.digest(randao, f"{where}.mixHash"),
-    )
-
-
-def _receipt(value: object) -> Receipt | None:
-    if value is None:
-        return None
-    fields = decoding.mapping(value, "receipt")
-    if fields.get("blockHash") is None:
-        return None
-    status = decoding.quantity(fields.get("status"), "receipt.status", limit=1)
-    l1_fee = decoding.optional_quantity(fields.get("l1Fee"), "receipt.l1Fee")
-    return Receipt(
-        transaction_hash=decoding.digest(fields.get("transactionHash"), "receipt.transactionHash"),
-        block_hash=decoding.digest(fields.get("blockHash"), "receipt.blockHash"),
-        block_number=decoding.quantity(fields.get("blockNumber"), "receipt.blockNumber", limit=_NUMBER_MAX),
-        index=decoding.quantity(
-            fields.get("transactionIndex"), "receipt.transactionIndex", limit=_NUMBER_MAX
-        ),
-        status=status == 1,
-        gas_used=decoding.quantity(fields.get("gasUsed"), "receipt.gasUsed", limit=_NUMBER_MAX),
-        effective_gas_price_wei=decoding.quantity(
-            fields.get("effectiveGasPrice"), "receipt.effectiveGasPrice"
-        ),
-        l1_fee_wei=l1_fee or 0,
-        logs=tuple(_logs(fields.get("logs"))),
-    )
-
-
-def _logs(value: object) -> list[Log]:
-    return [_log(item) for item in decoding.array(value, "logs", limit=LOGS_ANSWER_MAX)]
-
-
-def _log(value: object) -> Log:
-    fields = decoding.mapping(value, "log")
-    topics = decoding.array(fields.get("topics"), "log.topics", limit=TOPICS_MAX)
-    return Log(
-        address=decoding.address(fields.get("address"), "log.address"),
-        topics=tuple(decoding.digest(topic, "log.topics") for topic in topics),
-        data=decoding.data(fields.get("data"), "log.data"),
-        block_hash=decoding.digest(fields.get("blockHash"), "log.blockHash"),
-        block_number=decoding.quantity(fields.get("blockNumber"), "log.blockNumber", limit=_NUMBER_MAX),
-        transaction_hash=decoding.digest(fields.get("transactionHash"), "log.transactionHash"),
-        log_index=decoding.quantity(fields.get("logIndex"), "log.logIndex", limit=_NUMBER_MAX),
     )
 
 

@@ -25,12 +25,18 @@ __all__ = [
     "FinalityRule",
     "L2Kind",
     "Network",
+    "Proofs",
+    "ReceiptReads",
     "hardfork_at",
     "network_of",
     "require_local_judge",
 ]
 
 DEPTH_MAX: Final = 100_000
+# Twelve seconds are a block; beyond this a head is nonsense, or the clock of this machine is.
+HEAD_AHEAD_S_MAX: Final = 900
+# A development chain is moved through time by hand.
+_ANY_TIME_S: Final = 2**40
 
 
 class L2Kind(StrEnum):
@@ -39,6 +45,21 @@ class L2Kind(StrEnum):
     OPTIMISM = "optimism"
     ARBITRUM = "arbitrum"
     POLYGON = "polygon"
+
+
+class ReceiptReads(StrEnum):
+    """How the receipts of a block are read."""
+
+    BLOCK = "block"  # all of them by eth_getBlockReceipts, so that their root can be checked
+    SINGLE = "single"  # ours alone, one by one in one batch; no root can be checked
+
+
+class Proofs(StrEnum):
+    """What of an endpoint's answers can be checked against the hash of a block."""
+
+    NONE = "none"  # blocks are not hashed as Ethereum hashes them, or nobody said that they are
+    HEADERS = "headers"  # the fields of a header
+    RECEIPTS = "receipts"  # and all receipts of a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +93,9 @@ class Network:
     wrapped_native: Address | None
     l2_kind: L2Kind | None = None
     hardforks: tuple[tuple[int, str], ...] = ()  # (active from this block timestamp [s], name), ascending
+    receipts: ReceiptReads = ReceiptReads.BLOCK
+    proofs: Proofs = Proofs.NONE
+    head_ahead_s_max: int = HEAD_AHEAD_S_MAX  # a head's timestamp may be this far after our clock [s]
 
     def __post_init__(self) -> None:
         where = f"networks.{self.chain_id}"
@@ -100,6 +124,9 @@ def _network(
     multicall: bool = True,
     l2_kind: L2Kind | None = None,
     hardforks: tuple[tuple[int, str], ...] = (),
+    receipts: ReceiptReads = ReceiptReads.BLOCK,
+    proofs: Proofs = Proofs.NONE,
+    head_ahead_s_max: int = HEAD_AHEAD_S_MAX,
 ) -> Network:
     return Network(
         chain_id,
@@ -112,6 +139,9 @@ def _network(
         address_from_text(wrapped_native) if wrapped_native else None,
         l2_kind,
         hardforks,
+        receipts,
+        proofs,
+        head_ahead_s_max,
     )
 
 
@@ -133,6 +163,7 @@ _ALL: Final = (
             (1_746_612_311, "prague"),
             (1_764_798_551, "osaka"),
         ),
+        proofs=Proofs.RECEIPTS,
     ),
     _network(
         10,
@@ -142,6 +173,7 @@ _ALL: Final = (
         explorer="https://optimistic.etherscan.io",
         wrapped_native=_OP_WETH,
         l2_kind=L2Kind.OPTIMISM,
+        proofs=Proofs.RECEIPTS,
     ),
     _network(
         137,
@@ -153,6 +185,8 @@ _ALL: Final = (
         # Bor answers `finalized` by milestones and has no `safe`.
         finality=FinalityRule(safe=32, final="finalized"),
         l2_kind=L2Kind.POLYGON,
+        # A state sync from Ethereum adds a receipt that the root does not hold.
+        proofs=Proofs.HEADERS,
     ),
     # Which rules are active on 138 and 651940 is for their operators to say, in configuration.
     _network(
@@ -173,6 +207,7 @@ _ALL: Final = (
         explorer="https://basescan.org",
         wrapped_native=_OP_WETH,
         l2_kind=L2Kind.OPTIMISM,
+        proofs=Proofs.RECEIPTS,
     ),
     _network(
         31_337,
@@ -183,6 +218,9 @@ _ALL: Final = (
         wrapped_native=None,
         multicall=False,
         hardforks=((0, "prague"),),
+        # anvil searches its whole history for each receipt of a block.
+        receipts=ReceiptReads.SINGLE,
+        head_ahead_s_max=_ANY_TIME_S,
     ),
     _network(
         42_161,
@@ -192,6 +230,8 @@ _ALL: Final = (
         explorer="https://arbiscan.io",
         wrapped_native="0x82aF49447D8a07e3bd95BD0d56f35241523fBab1",
         l2_kind=L2Kind.ARBITRUM,
+        # Every block holds an internal transaction, and its receipt is not known here.
+        proofs=Proofs.HEADERS,
     ),
     _network(
         651_940,
@@ -216,6 +256,7 @@ _ALL: Final = (
             (1_741_159_776, "prague"),
             (1_760_427_360, "osaka"),
         ),
+        proofs=Proofs.RECEIPTS,
     ),
 )
 

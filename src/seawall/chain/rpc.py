@@ -12,23 +12,23 @@ and budgets are not here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
-
-import aiohttp
-import orjson
+from typing import Final, TypeVar
 
 from seawall.chain.decoding import quantity
-from seawall.chain.endpoints import MESSAGE_CHARS_MAX, Endpoint
+from seawall.chain.endpoints import MESSAGE_CHARS_MAX
+from seawall.chain.transport import BATCH_REQUESTS_MAX, HttpTransport, Request, RpcError, RpcTransport
 from seawall.primitives.errors import (
     ChainIdMismatchError,
     ConfigError,
+    DisprovedError,
     EndpointError,
     UnavailableError,
     UnknownBlockError,
 )
 from seawall.primitives.ports import Clock
+from seawall.telemetry.logs import get_logger
 
 __all__ = [
     "BATCH_REQUESTS_MAX",
@@ -41,9 +41,6 @@ __all__ = [
     "is_execution_failure",
 ]
 
-BATCH_REQUESTS_MAX: Final = 100
-RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
-CONNECTIONS_PER_ENDPOINT_MAX: Final = 8
 ENDPOINTS_MAX: Final = 32
 # One request is tried this often over the endpoints before it counts as unavailable.
 TRIES_MAX: Final = 4
@@ -51,12 +48,12 @@ TRIES_MAX: Final = 4
 COOL_DOWN_FIRST_S: Final = 0.5
 COOL_DOWN_MAX_S: Final = 30.0
 
-CONNECT_TIMEOUT_S: Final = 3.0
-READ_TIMEOUT_S: Final = 5.0
-SLOW_TIMEOUT_S: Final = 30.0
-_SLOW_METHODS: Final = frozenset(
-    {"eth_getLogs", "eth_feeHistory", "eth_getBlockReceipts", "debug_traceTransaction"}
-)
+# An endpoint proved wrong is not asked for STRIKE_FIRST_S, doubled by each further proof up to STRIKE_MAX_S.
+STRIKE_FIRST_S: Final = 30.0
+STRIKE_MAX_S: Final = 3_600.0
+
+T = TypeVar("T")
+_log = get_logger(__name__)
 
 # EIP-1474's "limit exceeded" and "resource unavailable": this endpoint now, not the request.
 _BUSY_CODES: Final = frozenset({-32005, -32002, 429})
@@ -89,37 +86,6 @@ _EXECUTION_FAILED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    method: str
-    params: tuple[object, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RpcError:
-    """An answer that says no."""
-
-    code: int
-    message: str
-    data: object = None
-
-
-class RpcTransport(Protocol):
-    """One endpoint. `connects` counts connections made: a change of it asks for a new chain-id check."""
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def connects(self) -> int: ...
-
-    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
-        """Answers in the order of `requests`, all of them, or `EndpointError`."""
-        ...
-
-    async def close(self) -> None: ...
-
-
 def is_block_unknown(error: RpcError) -> bool:
     """The endpoint does not have (any more) the block that was named."""
     message = error.message.lower()
@@ -132,81 +98,6 @@ def is_execution_failure(error: RpcError) -> bool:
     return error.code == 3 or any(text in message for text in _EXECUTION_FAILED)
 
 
-class HttpTransport:
-    """JSON-RPC over pooled keep-alive HTTP connections."""
-
-    def __init__(self, url: str) -> None:
-        self._endpoint = Endpoint.parse(url)
-        self._session: aiohttp.ClientSession | None = None
-        self._connects = 0
-        self._next_id = 1
-
-    @property
-    def label(self) -> str:
-        return self._endpoint.label
-
-    @property
-    def connects(self) -> int:
-        return self._connects
-
-    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
-        assert 0 < len(requests) <= BATCH_REQUESTS_MAX
-        first_id = self._next_id
-        self._next_id += len(requests)
-        calls = [
-            {"jsonrpc": "2.0", "id": first_id + i, "method": request.method, "params": request.params}
-            for i, request in enumerate(requests)
-        ]
-        slow = any(request.method in _SLOW_METHODS for request in requests)
-        body = await self._post(
-            orjson.dumps(calls if len(calls) > 1 else calls[0]), SLOW_TIMEOUT_S if slow else READ_TIMEOUT_S
-        )
-        return _answers(body, first_id, len(requests), self._endpoint)
-
-    async def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def _post(self, body: bytes, timeout_s: float) -> bytes:
-        if self._session is None:
-            self._session = self._open()
-        timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
-        headers = {"Content-Type": "application/json"}
-        try:
-            async with self._session.post(
-                self._endpoint.url, data=body, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                received = bytearray()
-                async for chunk in response.content.iter_any():
-                    received += chunk
-                    if len(received) > RESPONSE_BYTES_MAX:
-                        raise self._failure(f"an answer over {RESPONSE_BYTES_MAX} bytes")
-                if response.status != 200:
-                    said = received[:MESSAGE_CHARS_MAX].decode(errors="replace")
-                    raise self._failure(f"HTTP status {response.status}: {said}")
-                return bytes(received)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise self._failure(f"{type(error).__name__}: {error}") from None
-
-    def _open(self) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(self._count_connect)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS_PER_ENDPOINT_MAX), trace_configs=[trace]
-        )
-
-    async def _count_connect(self, *_: object) -> None:
-        self._connects += 1
-
-    def _failure(self, what: str) -> EndpointError:
-        return EndpointError(
-            self._endpoint.scrub(what),
-            self._endpoint.label,
-            "another endpoint is asked; check this one if it lasts",
-        )
-
-
 @dataclass(slots=True)
 class _Member:
     """One endpoint of the pool with its light score."""
@@ -216,6 +107,8 @@ class _Member:
     rests_until_s: float = 0.0
     checked_at_connect: int | None = None
     serves_other: bool = False
+    strikes: int = 0
+    struck_until_s: float = 0.0
 
 
 class RpcPool:
@@ -265,6 +158,33 @@ class RpcPool:
         for start in range(0, len(requests), BATCH_REQUESTS_MAX):
             answers += await self._batch(requests[start : start + BATCH_REQUESTS_MAX], pinned)
         return answers
+
+    async def read(
+        self, requests: Sequence[Request], decode: Callable[[Sequence[object | RpcError]], T]
+    ) -> T:
+        """What `decode` makes of the answers of the first endpoint that it does not refuse.
+
+        `decode` raises `EndpointError` for answers that are not usable, `DisprovedError` for those that
+        prove the endpoint wrong (it is then not asked for a while), `UnknownBlockError` for a block that it
+        does not have.
+        """
+        assert len(requests) <= BATCH_REQUESTS_MAX
+        refused: EndpointError | None = None
+        unknown: UnknownBlockError | None = None
+        for member in self._ranked():
+            try:
+                return decode(await self._ask(member, requests))
+            except DisprovedError as error:
+                self._strike(member, error)
+                refused = error
+            except UnknownBlockError as error:
+                unknown = error
+            except (EndpointError, ChainIdMismatchError) as error:
+                self._note_failure(member)
+                refused = error if isinstance(error, EndpointError) else refused
+        if unknown is not None:
+            raise unknown
+        raise self._unavailable(refused)
 
     async def close(self) -> None:
         for member in self._members:
@@ -344,8 +264,9 @@ class RpcPool:
     def _ranked(self) -> list[_Member]:
         """As given; those that rest later, soonest first; one of another chain last. One alone: twice."""
         now_s = self._clock.monotonic_s()
+        usable = [member for member in self._members if member.struck_until_s <= now_s]
         ranked = sorted(
-            self._members, key=lambda member: (member.serves_other, max(member.rests_until_s - now_s, 0.0))
+            usable, key=lambda member: (member.serves_other, max(member.rests_until_s - now_s, 0.0))
         )
         return (ranked if len(ranked) > 1 else ranked * 2)[:TRIES_MAX]
 
@@ -355,48 +276,14 @@ class RpcPool:
         member.rests_until_s = self._clock.monotonic_s() + rest_s
         member.checked_at_connect = None
 
+    def _strike(self, member: _Member, error: DisprovedError) -> None:
+        member.strikes += 1
+        out_s = min(STRIKE_FIRST_S * 2 ** min(member.strikes - 1, 16), STRIKE_MAX_S)
+        member.struck_until_s = self._clock.monotonic_s() + out_s
+        _log.error("endpoint_struck_out", endpoint=member.transport.label, proof=error.what, for_s=out_s)
+
     def _unavailable(self, last: EndpointError | None) -> UnavailableError:
         cause = f": {last.what} ({last.where})" if last is not None else ""
         return UnavailableError(
             f"no endpoint answered{cause}", f"chain {self._chain_id}", "check the endpoints or add one"
         )
-
-
-def _answers(body: bytes, first_id: int, count: int, endpoint: Endpoint) -> list[object | RpcError]:
-    where = endpoint.label
-    try:
-        tree: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise EndpointError(
-            f"an answer of {len(body)} bytes that is not JSON", where, "another endpoint is asked"
-        ) from None
-    items = tree if isinstance(tree, list) else [tree]
-    found: dict[int, object | RpcError] = {}
-    for item in items:
-        if not isinstance(item, dict):
-            raise EndpointError("an answer that is not a JSON-RPC object", where, "another endpoint is asked")
-        number = item.get("id")
-        error: object = item.get("error")
-        if error is not None:
-            answer: object | RpcError = _error_of(error, endpoint)
-            if number is None and isinstance(answer, RpcError):
-                raise EndpointError(f"refused: {answer.message}", where, "another endpoint is asked")
-        elif "result" in item:
-            answer = item["result"]
-        else:
-            raise EndpointError("an answer with neither result nor error", where, "another endpoint is asked")
-        if type(number) is not int or not first_id <= number < first_id + count or number in found:
-            raise EndpointError("an answer with an id that was not asked", where, "another endpoint is asked")
-        found[number] = answer
-    if len(found) != count:
-        raise EndpointError(f"{len(found)} answers to {count} requests", where, "another endpoint is asked")
-    return [found[first_id + i] for i in range(count)]
-
-
-def _error_of(error: object, endpoint: Endpoint) -> RpcError:
-    if not isinstance(error, dict):
-        return RpcError(0, endpoint.scrub(str(error)))
-    code: object = error.get("code")
-    return RpcError(
-        code if isinstance(code, int) else 0, endpoint.scrub(str(error.get("message", ""))), error.get("data")
-    )

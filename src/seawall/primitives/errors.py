@@ -14,6 +14,7 @@ to do.
     ├── StrategyError                a strategy raised, hung or answered nonsense
     ├── ChainError
     │   ├── EndpointError            an endpoint did not answer usefully (retryable elsewhere)
+    │   │   └── DisprovedError       ... showed what contradicts its own hash or root: it lies, or is broken
     │   ├── ChainIdMismatchError     an endpoint serves another chain
     │   ├── UnavailableError         no endpoint could serve; *unavailable* in the sense of TX-2
     │   ├── ReadRevertedError        a pinned read reverted
@@ -52,6 +53,8 @@ __all__ = [
     "ChainError",
     "ChainIdMismatchError",
     "ConfigError",
+    "DisagreementError",
+    "DisprovedError",
     "EncodingError",
     "EndpointError",
     "EvmInputError",
@@ -126,12 +129,20 @@ class EndpointError(ChainError):
     """One endpoint did not answer usefully."""
 
 
+class DisprovedError(EndpointError):
+    """An endpoint showed what contradicts a hash or root that commits to it."""
+
+
 class ChainIdMismatchError(ChainError):
     """An endpoint serves another chain than the configuration says."""
 
 
 class UnavailableError(ChainError):
     """Nothing could serve the request now; trying later may help."""
+
+
+class DisagreementError(UnavailableError):
+    """Endpoints that must agree gave different answers; nothing is decided on any of them."""
 
 
 class ReadRevertedError(ChainError):

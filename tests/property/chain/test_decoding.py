@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seawall.chain import decoding
-from seawall.chain.client import _block, _log, _receipt
+from seawall.chain.client import _block
+from seawall.chain.receipts import log_of, receipt_of
 from seawall.primitives.errors import EndpointError
 
 JSON = st.recursive(
@@ -89,17 +90,17 @@ def test_damaged_headers_receipts_and_logs_fail_only_with_an_endpoint_error(
     damage: dict[str, object], missing: set[str]
 ) -> None:
     answer = {key: value for key, value in (GOOD | damage).items() if key not in missing}
-    for decode in (lambda: _block(answer, 1, "block"), lambda: _receipt(answer), lambda: _log(answer)):
+    for decode in (lambda: _block(answer, 1, "block"), lambda: receipt_of(answer), lambda: log_of(answer)):
         with contextlib.suppress(EndpointError):
             decode()
 
 
 def test_whole_headers_receipts_and_logs_are_read() -> None:
     assert _block(GOOD, 5, "block").base_fee_wei == 7
-    receipt = _receipt(GOOD)
+    receipt = receipt_of(GOOD)
     assert receipt is not None
     assert receipt.fee_wei == 21_000 * 3
-    assert _log(GOOD).address == b"\x22" * 20
+    assert log_of(GOOD).address == b"\x22" * 20
 
 
 @pytest.mark.parametrize(

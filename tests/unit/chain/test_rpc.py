@@ -132,7 +132,7 @@ async def test_broken_http_is_an_endpoint_error_without_secrets(raw: bytes) -> N
 
 
 async def test_huge_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seawall.chain.rpc.RESPONSE_BYTES_MAX", 1_000)
+    monkeypatch.setattr("seawall.chain.transport.RESPONSE_BYTES_MAX", 1_000)
     with pytest.raises(EndpointError, match="over 1000 bytes"):
         await sent_to(answering(lambda ids: {"id": ids[0], "result": "x" * 5_000}), TWO[:1])
 

@@ -1,0 +1,92 @@
+"""RLP and the Merkle-Patricia root of an ordered list: what block headers commit to.
+
+Only encoding, and only what headers, receipts and lists of them need: byte strings and lists, no decoding,
+no proofs, no deletion. The trie is built once from all its items, bottom up, and only its root is kept.
+
+Source of the formats: Ethereum yellow paper, appendices B (RLP), C (hex prefix) and D (trie).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from seawall.native import keccak256
+from seawall.primitives.units import Hash
+
+__all__ = ["EMPTY_ROOT", "Item", "ordered_root", "rlp", "unsigned"]
+
+Item = bytes | Sequence["Item"]
+"""What RLP encodes: bytes, or a sequence of items."""
+
+_SHORT_MAX: Final = 55
+_NODE_INLINE_MAX: Final = 31  # a node shorter than a hash stands in its parent itself
+_Pairs = Sequence[tuple[bytes, bytes]]  # (key as nibbles, value), ascending
+
+
+def unsigned(number: int) -> bytes:
+    """`number` as RLP wants it: big endian, no leading zeros, zero is empty."""
+    assert number >= 0
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def rlp(item: Item) -> bytes:
+    """The encoding of `item`."""
+    if isinstance(item, bytes):
+        if len(item) == 1 and item[0] < 0x80:
+            return item
+        return _prefixed(item, 0x80)
+    return _prefixed(b"".join(map(rlp, item)), 0xC0)
+
+
+def ordered_root(values: Sequence[bytes]) -> Hash:
+    """The root of the trie that maps the RLP of each index to the value there."""
+    if not values:
+        return EMPTY_ROOT
+    pairs = sorted((_nibbles(rlp(unsigned(index))), value) for index, value in enumerate(values))
+    return Hash(keccak256(_node(pairs, 0)))
+
+
+def _prefixed(payload: bytes, offset: int) -> bytes:
+    if len(payload) <= _SHORT_MAX:
+        return bytes((offset + len(payload),)) + payload
+    size = unsigned(len(payload))
+    return bytes((offset + _SHORT_MAX + len(size),)) + size + payload
+
+
+def _nibbles(key: bytes) -> bytes:
+    return bytes(nibble for byte in key for nibble in (byte >> 4, byte & 0x0F))
+
+
+def _packed(nibbles: bytes, *, leaf: bool) -> bytes:
+    """Hex prefix: the flag says leaf or extension, and whether the number of nibbles is odd."""
+    flag = 2 if leaf else 0
+    whole = bytes((flag + 1,)) + nibbles if len(nibbles) % 2 else bytes((flag, 0)) + nibbles
+    return bytes(whole[i] << 4 | whole[i + 1] for i in range(0, len(whole), 2))
+
+
+def _node(pairs: _Pairs, depth: int) -> bytes:
+    """The encoded node that holds `pairs`, whose keys agree in their first `depth` nibbles."""
+    first, last = pairs[0][0], pairs[-1][0]
+    if len(pairs) == 1:
+        return rlp((_packed(first[depth:], leaf=True), pairs[0][1]))
+    shared = depth
+    while first[shared] == last[shared]:  # no key of an index is the beginning of another
+        shared += 1
+    if shared > depth:
+        return _prefixed(
+            rlp(_packed(first[depth:shared], leaf=False)) + _reference(_node(pairs, shared)), 0xC0
+        )
+    children: list[list[tuple[bytes, bytes]]] = [[] for _ in range(16)]
+    for pair in pairs:
+        children[pair[0][depth]].append(pair)
+    references = [_reference(_node(child, depth + 1)) if child else b"\x80" for child in children]
+    return _prefixed(b"".join(references) + b"\x80", 0xC0)
+
+
+def _reference(node: bytes) -> bytes:
+    """How a parent holds `node`, encoded."""
+    return node if len(node) <= _NODE_INLINE_MAX else rlp(keccak256(node))
+
+
+EMPTY_ROOT: Final = Hash(keccak256(rlp(b"")))

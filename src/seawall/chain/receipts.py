@@ -1,0 +1,202 @@
+"""Receipts: decoded strictly, tied to one block, and checked against the receipts root of its header.
+
+Flow: `receipt_of` decodes one; `block_receipts` takes the answers to `eth_getBlockByHash` and
+`eth_getBlockReceipts` of one block and holds them against each other: the header against its hash, every
+receipt against the block's list of transactions, all of them together against the header's receipts root.
+What fails is evidence against the endpoint (`DisprovedError`).
+
+The root commits to status, cumulative gas, bloom and logs, in order. It does not commit to which
+transaction a receipt is of (the list of hashes does, and lists are compared between endpoints where several
+must agree), nor to the price paid. The encoding is known for the types 0 to 4 and for deposits of the OP
+stack (0x7e). With any other type in the block the root is not checked, and `BlockReceipts.proved` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.chain import decoding
+from seawall.chain.headers import require_own_hash
+from seawall.chain.merkle import Item, ordered_root, rlp, unsigned
+from seawall.chain.networks import Network, Proofs
+from seawall.primitives.blocks import Log
+from seawall.primitives.errors import DisprovedError, EndpointError
+from seawall.primitives.units import Hash, hex_text
+
+__all__ = ["BlockReceipts", "Receipt", "block_receipts", "log_of", "logs_of", "receipt_of", "receipts_root"]
+
+LOGS_ANSWER_MAX: Final = 100_000
+TRANSACTIONS_MAX: Final = 100_000
+TOPICS_MAX: Final = 4
+_NUMBER_MAX: Final = 2**63 - 1
+_BLOOM_BYTES: Final = 256
+_LEGACY: Final = 0
+_ETHEREUM_TYPE_MAX: Final = 4
+_OP_DEPOSIT: Final = 0x7E
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    transaction_hash: Hash
+    block_hash: Hash
+    block_number: int
+    index: int  # of the transaction in its block
+    status: bool
+    gas_used: int
+    effective_gas_price_wei: int
+    l1_fee_wei: int  # data fee of a roll-up, 0 elsewhere
+    logs: tuple[Log, ...]
+
+    @property
+    def fee_wei(self) -> int:
+        return self.gas_used * self.effective_gas_price_wei + self.l1_fee_wei
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReceipts:
+    """All receipts of one block, in order. `proved`: they have the receipts root of the block's hash."""
+
+    receipts: tuple[Receipt, ...]
+    proved: bool
+
+
+def receipt_of(value: object) -> Receipt | None:
+    """One receipt; None for what is in no block."""
+    if value is None:
+        return None
+    fields = decoding.mapping(value, "receipt")
+    if fields.get("blockHash") is None:
+        return None
+    status = decoding.quantity(fields.get("status"), "receipt.status", limit=1)
+    l1_fee = decoding.optional_quantity(fields.get("l1Fee"), "receipt.l1Fee")
+    return Receipt(
+        transaction_hash=decoding.digest(fields.get("transactionHash"), "receipt.transactionHash"),
+        block_hash=decoding.digest(fields.get("blockHash"), "receipt.blockHash"),
+        block_number=decoding.quantity(fields.get("blockNumber"), "receipt.blockNumber", limit=_NUMBER_MAX),
+        index=decoding.quantity(
+            fields.get("transactionIndex"), "receipt.transactionIndex", limit=_NUMBER_MAX
+        ),
+        status=status == 1,
+        gas_used=decoding.quantity(fields.get("gasUsed"), "receipt.gasUsed", limit=_NUMBER_MAX),
+        effective_gas_price_wei=decoding.quantity(
+            fields.get("effectiveGasPrice"), "receipt.effectiveGasPrice"
+        ),
+        l1_fee_wei=l1_fee or 0,
+        logs=tuple(logs_of(fields.get("logs"))),
+    )
+
+
+def logs_of(value: object) -> list[Log]:
+    return [log_of(item) for item in decoding.array(value, "logs", limit=LOGS_ANSWER_MAX)]
+
+
+def log_of(value: object) -> Log:
+    fields = decoding.mapping(value, "log")
+    topics = decoding.array(fields.get("topics"), "log.topics", limit=TOPICS_MAX)
+    return Log(
+        address=decoding.address(fields.get("address"), "log.address"),
+        topics=tuple(decoding.digest(topic, "log.topics") for topic in topics),
+        data=decoding.data(fields.get("data"), "log.data"),
+        block_hash=decoding.digest(fields.get("blockHash"), "log.blockHash"),
+        block_number=decoding.quantity(fields.get("blockNumber"), "log.blockNumber", limit=_NUMBER_MAX),
+        transaction_hash=decoding.digest(fields.get("transactionHash"), "log.transactionHash"),
+        log_index=decoding.quantity(fields.get("logIndex"), "log.logIndex", limit=_NUMBER_MAX),
+    )
+
+
+def block_receipts(header: object, receipts: object, block_hash: Hash, network: Network) -> BlockReceipts:
+    """The receipts of `block_hash` from its header (with the list of transactions) and its receipts.
+
+    Raises `DisprovedError` for what contradicts itself, `EndpointError` for what is not what was asked for.
+    """
+    where = f"block {hex_text(block_hash)}"
+    fields = decoding.mapping(header, where)
+    if decoding.digest(fields.get("hash"), f"{where}.hash") != block_hash:
+        raise EndpointError("another block than asked", where, "another endpoint is asked")
+    own_hash = network.proofs is not Proofs.NONE and require_own_hash(fields, where)
+    hashes = [
+        decoding.digest(one, "transactions")
+        for one in decoding.array(fields.get("transactions"), "transactions", limit=TRANSACTIONS_MAX)
+    ]
+    values = decoding.array(receipts, "receipts", limit=TRANSACTIONS_MAX)
+    if len(values) != len(hashes):
+        raise EndpointError(
+            f"{len(values)} receipts of {len(hashes)} transactions", where, "another endpoint is asked"
+        )
+    found = []
+    for index, (value, expected) in enumerate(zip(values, hashes, strict=True)):
+        receipt = receipt_of(value)
+        if receipt is None or (receipt.block_hash, receipt.transaction_hash, receipt.index) != (
+            block_hash, expected, index,
+        ):  # fmt: skip
+            raise EndpointError(
+                f"receipt {index} is of another block or transaction", where, "another endpoint is asked"
+            )
+        found.append(receipt)
+    root = receipts_root(values) if own_hash and network.proofs is Proofs.RECEIPTS else None
+    if root is not None and root != decoding.digest(fields.get("receiptsRoot"), "receiptsRoot"):
+        raise DisprovedError(
+            f"receipts with the root {hex_text(root)} where the header has {fields.get('receiptsRoot')}",
+            where,
+            "do not use this endpoint",
+        )
+    if root is not None:
+        _require_sums(values, found, where)
+    return BlockReceipts(tuple(found), root is not None)
+
+
+def receipts_root(receipts: Sequence[object]) -> Hash | None:
+    """The root over all receipts of a block as JSON-RPC shows them; None if one has an unknown type."""
+    encoded = []
+    for value in receipts:
+        one = _encoded(decoding.mapping(value, "receipt"))
+        if one is None:
+            return None
+        encoded.append(one)
+    return ordered_root(encoded)
+
+
+def _encoded(fields: Mapping[str, object]) -> bytes | None:
+    """One receipt as the trie holds it (EIP-2718), or None if its type is not known here."""
+    shown = fields.get("type")
+    kind = _LEGACY if shown is None else decoding.quantity(shown, "receipt.type", limit=0xFF)
+    if kind > _ETHEREUM_TYPE_MAX and kind != _OP_DEPOSIT:
+        return None
+    status = decoding.quantity(fields.get("status"), "receipt.status", limit=1)
+    gas = decoding.quantity(fields.get("cumulativeGasUsed"), "receipt.cumulativeGasUsed", limit=_NUMBER_MAX)
+    bloom = decoding.data(fields.get("logsBloom"), "receipt.logsBloom", size=_BLOOM_BYTES)
+    logs = [_encodable(log) for log in decoding.array(fields.get("logs"), "logs", limit=LOGS_ANSWER_MAX)]
+    items: list[Item] = [unsigned(status), unsigned(gas), bloom, logs]
+    if kind == _OP_DEPOSIT and fields.get("depositReceiptVersion") is not None:
+        items += [
+            unsigned(decoding.quantity(fields.get(name), f"receipt.{name}", limit=2**64 - 1))
+            for name in ("depositNonce", "depositReceiptVersion")
+        ]
+    return rlp(items) if kind == _LEGACY else bytes((kind,)) + rlp(items)
+
+
+def _encodable(value: object) -> Item:
+    fields = decoding.mapping(value, "log")
+    topics = decoding.array(fields.get("topics"), "log.topics", limit=TOPICS_MAX)
+    return (
+        decoding.data(fields.get("address"), "log.address", size=20),
+        [decoding.data(topic, "log.topics", size=32) for topic in topics],
+        decoding.data(fields.get("data"), "log.data"),
+    )
+
+
+def _require_sums(values: Sequence[object], receipts: Sequence[Receipt], where: str) -> None:
+    """The root commits to cumulative gas only: the gas of each must be its share of it."""
+    before = 0
+    for value, receipt in zip(values, receipts, strict=True):
+        fields = decoding.mapping(value, "receipt")
+        total = decoding.quantity(fields.get("cumulativeGasUsed"), "receipt.cumulativeGasUsed")
+        if total - before != receipt.gas_used:
+            raise DisprovedError(
+                f"{receipt.gas_used} gas of receipt {receipt.index}, and its block counts {total - before}",
+                where,
+                "do not use this endpoint",
+            )
+        before = total
