@@ -16,10 +16,12 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.chain.endpoints import Endpoint
-from seawall.chain.fees import FeeSettings
+from seawall.chain.fees import FeeSettings, fee_settings_of
 from seawall.chain.networks import FinalityRule, L2Kind, Network, network_of
+from seawall.chain.replacement import rule_of
 from seawall.primitives.errors import ConfigError, InputError, NativeError
-from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text, mul_div_up
+from seawall.primitives.levels import Priority
+from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
 from seawall.risk.limits import RiskLimits
 from seawall.risk.reduce import PriceFeed
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
@@ -35,7 +37,6 @@ from seawall.runtime.settings import (
 from seawall.runtime.tables import Table
 from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LEVELS, LogSettings
-from seawall.transactions.recovery import REPLACEMENT_BPS
 
 __all__ = [
     "CHAIN_KEYS",
@@ -181,11 +182,12 @@ _FEE_KEYS: Final = (
     "max_fee_per_gas_ceiling_gwei",
     "priority_fee_floor_gwei",
     "priority_fee_ceiling_gwei",
-    "priority_percentile",
+    "percentiles",
     "validity_blocks",
     "emergency_max_fee_per_gas_gwei",
 )
 CHAIN_KEYS: Final = (
+    "headroom_bps",
     "chain_id",
     "rpc",
     "send",
@@ -227,8 +229,8 @@ def read_chain(
         send=send or rpc,
         websocket=websocket,
         poll_interval_s=table.seconds("poll_interval_s", 0.5, minimum=0.01, maximum=600),
-        fees=_fees(fees),
-        emergency_max_fee_per_gas_wei=_emergency(fees, _fees(fees)),
+        fees=_fees(fees, network),
+        emergency_max_fee_per_gas_wei=_emergency(fees, network),
         book=book,
         executor=_address(table.text("executor"), table.key("executor"), book)
         if "executor" in table
@@ -256,24 +258,39 @@ def _token(text: str, where: str, book: AddressBook) -> Address:
     return NATIVE if text == _NATIVE_NAME else _address(text, where, book)
 
 
-def _fees(table: Table) -> FeeSettings:
+def _fees(table: Table, network: Network) -> FeeSettings:
+    standard = fee_settings_of(network)
+    shares = table.table("percentiles", [p.name.lower() for p in Priority])
+    critical, high, normal, low = (
+        shares.integer(p.name.lower(), standard.percentile(p), minimum=0, maximum=100) for p in Priority
+    )
     try:
         return FeeSettings(
-            max_fee_per_gas_ceiling_wei=table.amount("max_fee_per_gas_ceiling_gwei", _GWEI_DECIMALS, "300"),
-            priority_fee_floor_wei=table.amount("priority_fee_floor_gwei", _GWEI_DECIMALS, "0.01"),
-            priority_fee_ceiling_wei=table.amount("priority_fee_ceiling_gwei", _GWEI_DECIMALS, "5"),
-            priority_percentile=table.integer("priority_percentile", 50, minimum=0, maximum=100),
-            validity_blocks=table.integer("validity_blocks", 5, minimum=1, maximum=64),
+            max_fee_per_gas_ceiling_wei=_gwei(
+                table, "max_fee_per_gas_ceiling_gwei", standard.max_fee_per_gas_ceiling_wei
+            ),
+            priority_fee_floor_wei=_gwei(table, "priority_fee_floor_gwei", standard.priority_fee_floor_wei),
+            priority_fee_ceiling_wei=_gwei(
+                table, "priority_fee_ceiling_gwei", standard.priority_fee_ceiling_wei
+            ),
+            percentiles=(critical, high, normal, low),
+            validity_blocks=table.integer("validity_blocks", standard.validity_blocks, minimum=1, maximum=64),
+            headroom_bps=table.integer("headroom_bps", standard.headroom_bps, minimum=BPS, maximum=10 * BPS),
         )
     except ConfigError as error:
         where = error.where if error.where.startswith(table.where) else table.where
         raise ConfigError(error.what, where, error.fix) from None
 
 
-def _emergency(table: Table, fees: FeeSettings) -> int:
+def _gwei(table: Table, name: str, standard_wei: int) -> int:
+    return table.amount(name, _GWEI_DECIMALS) if name in table else standard_wei
+
+
+def _emergency(table: Table, network: Network) -> int:
     """Housekeeping must be able to replace the dearest plan, or its nonce could never be filled."""
-    emergency_wei = table.amount("emergency_max_fee_per_gas_gwei", _GWEI_DECIMALS, "500")
-    needed_wei = mul_div_up(fees.max_fee_per_gas_ceiling_wei, REPLACEMENT_BPS, BPS)
+    ceiling_wei = _fees(table, network).max_fee_per_gas_ceiling_wei
+    needed_wei = rule_of(network).least_after(ceiling_wei)
+    emergency_wei = _gwei(table, "emergency_max_fee_per_gas_gwei", 2 * needed_wei)
     if emergency_wei < needed_wei:
         raise ConfigError(
             f"{emergency_wei} wei cannot replace a plan at the fee ceiling, which takes {needed_wei} wei",
