@@ -184,10 +184,10 @@ _FEE_KEYS: Final = (
     "priority_fee_ceiling_gwei",
     "percentiles",
     "validity_blocks",
+    "headroom_bps",
     "emergency_max_fee_per_gas_gwei",
 )
 CHAIN_KEYS: Final = (
-    "headroom_bps",
     "chain_id",
     "rpc",
     "send",
