@@ -1,11 +1,16 @@
 """Lanes: one lease holder at a time, told apart by a fence that only ever grows.
 
-The lease's time only decides who may take a lane over. What protects the ledger is the fence: every commit of
-a lane's work requires the fence it began under, so a holder that slept through its lease can commit nothing.
+The lease only decides who may take a lane over, and no two machines' clocks are compared for it: whoever
+waits watches fence and renewals with a clock of its own, and takes the lane once neither has moved for the
+lease's time. What protects the ledger is the fence: every commit of a lane's work requires the fence it began
+under, so a holder that slept through its lease can commit nothing.
+
+A lane in quarantine may be held, and what is on chain is confirmed; nothing is dispatched on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,12 +19,20 @@ from sqlalchemy import bindparam
 from seawall.ledger.rows import LaneRow
 from seawall.ledger.schema import lanes
 from seawall.ledger.session import Prepared, Record, Session
-from seawall.primitives.errors import FenceLostError
+from seawall.primitives.errors import FenceLostError, InputError
 from seawall.primitives.identifiers import Lane
 
 __all__ = ["Lanes"]
 
-_COLUMNS: Final = (lanes.c.chain_id, lanes.c.key, lanes.c.holder, lanes.c.fence, lanes.c.expires_at_s)
+_COLUMNS: Final = (
+    lanes.c.chain_id,
+    lanes.c.key,
+    lanes.c.holder,
+    lanes.c.fence,
+    lanes.c.expires_at_s,
+    lanes.c.renewals,
+    lanes.c.quarantine,
+)
 _THE_LANE: Final = (lanes.c.chain_id == bindparam("lane_chain"), lanes.c.key == bindparam("lane_key"))
 _HELD: Final = (*_THE_LANE, lanes.c.fence == bindparam("held_fence"), lanes.c.holder.is_not(None))
 
@@ -32,8 +45,11 @@ _TAKE: Final = Prepared(
     .values(holder=bindparam("new_holder"), fence=lanes.c.fence + 1, expires_at_s=bindparam("until_s"))
 )
 _REQUIRE: Final = Prepared(sa.select(lanes.c.fence).where(*_HELD))
-_RENEW: Final = Prepared(sa.update(lanes).where(*_HELD).values(expires_at_s=bindparam("until_s")))
+_RENEW: Final = Prepared(
+    sa.update(lanes).where(*_HELD).values(expires_at_s=bindparam("until_s"), renewals=lanes.c.renewals + 1)
+)
 _RELEASE: Final = Prepared(sa.update(lanes).where(*_HELD).values(holder=None, expires_at_s=0))
+_QUARANTINE: Final = Prepared(sa.update(lanes).where(*_THE_LANE).values(quarantine=bindparam("why")))
 
 
 class Lanes:
@@ -42,26 +58,25 @@ class Lanes:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def acquire(self, lane: Lane, holder: str, now_s: int, ttl_s: int) -> int:
+    def acquire(
+        self, lane: Lane, holder: str, now_s: int, ttl_s: int, *, unmoved: LaneRow | None = None
+    ) -> int:
         """Take the lane and get a new fence, also when `holder` has it already.
 
-        A live other holder raises.
+        Another holder's lane is taken only if it stands as in `unmoved`, which the caller has watched for the
+        lease's time; else this raises. The time of the end is for people to read.
         """
-        record = self._session.first(_GET, _named(lane))
-        if record is None:
-            first = {
-                "chain_id": lane.chain_id,
-                "key": lane.key,
-                "holder": holder,
-                "fence": 1,
-                "expires_at_s": now_s + ttl_s,
-            }
-            self._session.run(_INSERT, first)
+        present = self.get(lane)
+        if present is None:
+            self._add(lane, holder, 1, now_s + ttl_s, None)
             return 1
-        present = _row_of(record)
-        if present.holder not in (None, holder) and present.expires_at_s > now_s:
+        is_dead = unmoved is not None and (unmoved.fence, unmoved.renewals) == (
+            present.fence,
+            present.renewals,
+        )
+        if present.holder not in (None, holder) and not is_dead:
             raise FenceLostError(
-                f"the lane is held by {present.holder} for {present.expires_at_s - now_s} s more",
+                f"the lane is held by {present.holder}",
                 f"lane {lane}",
                 "stop that kernel or wait until its lease ends",
             )
@@ -79,13 +94,48 @@ class Lanes:
         if self._session.run(_RENEW, _named(lane) | {"held_fence": fence, "until_s": now_s + ttl_s}) == 0:
             raise _lost(lane, fence)
 
+    def renew_all(self, held: Mapping[Lane, int], now_s: int, ttl_s: int) -> list[Lane]:
+        """Renew what is still held under these fences; answers the lanes that are lost."""
+        until_s = now_s + ttl_s
+        return [
+            lane
+            for lane, fence in held.items()
+            if self._session.run(_RENEW, _named(lane) | {"held_fence": fence, "until_s": until_s}) == 0
+        ]
+
     def release(self, lane: Lane, fence: int) -> None:
         """Give the lane up; the fence stays behind and is never used again."""
         if self._session.run(_RELEASE, _named(lane) | {"held_fence": fence}) == 0:
             raise _lost(lane, fence)
 
+    def quarantine(self, lane: Lane, why: str | None) -> None:
+        """Dispatch nothing on the lane, whoever holds it, until this is called again with None."""
+        if self._session.run(_QUARANTINE, _named(lane) | {"why": why}):
+            return
+        if why is None:
+            raise InputError("there is no such lane", f"lane {lane}", "name one of `seawall lanes list`")
+        self._add(lane, None, 0, 0, why)
+
+    def get(self, lane: Lane) -> LaneRow | None:
+        record = self._session.first(_GET, _named(lane))
+        return None if record is None else _row_of(record)
+
     def all(self) -> list[LaneRow]:
         return [_row_of(record) for record in self._session.rows(_ALL)]
+
+    def _add(self, lane: Lane, holder: str | None, fence: int, until_s: int, why: str | None) -> None:
+        self._session.run(
+            _INSERT,
+            {
+                "chain_id": lane.chain_id,
+                "key": lane.key,
+                "holder": holder,
+                "fence": fence,
+                "expires_at_s": until_s,
+                "renewals": 0,
+                "quarantine": why,
+            },
+        )
 
 
 def _named(lane: Lane) -> dict[str, object]:
@@ -101,5 +151,5 @@ def _lost(lane: Lane, fence: int) -> FenceLostError:
 
 
 def _row_of(record: Record) -> LaneRow:
-    chain_id, key, holder, fence, expires_at_s = record
-    return LaneRow(Lane(chain_id, key), holder, fence, expires_at_s)
+    chain_id, key, holder, fence, expires_at_s, renewals, quarantine = record
+    return LaneRow(Lane(chain_id, key), holder, fence, expires_at_s, renewals, quarantine)

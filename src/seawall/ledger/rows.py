@@ -22,6 +22,7 @@ __all__ = [
     "EventRow",
     "InclusionRow",
     "IntentRow",
+    "KernelRow",
     "LaneRow",
     "Leg",
     "PostingEntry",
@@ -81,7 +82,20 @@ class LaneRow:
     lane: Lane
     holder: str | None
     fence: int
-    expires_at_s: int  # UTC [s]
+    expires_at_s: int  # by its holder's clock, for people, UTC [s]
+    renewals: int = 0
+    quarantine: str | None = None  # why nothing is dispatched on it
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRow:
+    """A kernel of a fleet, as it says of itself."""
+
+    holder: str
+    started_at_s: int  # UTC [s]
+    beats: int  # grows while it lives
+    epoch_seen: int  # of the controls: what it has obeyed
+    authority: Authority
 
 
 @dataclass(frozen=True, slots=True)

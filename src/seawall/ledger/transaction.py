@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from seawall.ledger.attempts import Attempts
+from seawall.ledger.commitments import Commitments
 from seawall.ledger.controls import Controls
 from seawall.ledger.events import Events
 from seawall.ledger.heads import Heads
 from seawall.ledger.inclusions import Inclusions
 from seawall.ledger.intents import IntentIds, Intents
+from seawall.ledger.kernels import Kernels
 from seawall.ledger.lanes import Lanes
 from seawall.ledger.postings import Postings, Reservations
 from seawall.ledger.session import Session
@@ -24,11 +26,13 @@ class Transaction:
 
     __slots__ = (
         "attempts",
+        "commitments",
         "controls",
         "events",
         "heads",
         "inclusions",
         "intents",
+        "kernels",
         "lanes",
         "postings",
         "reservations",
@@ -41,6 +45,7 @@ class Transaction:
 
     def __init__(self, session: Session, ids: IntentIds) -> None:
         self.intents = Intents(session, ids)
+        self.kernels = Kernels(session)
         self.lanes = Lanes(session)
         self.slots = Slots(session)
         self.attempts = Attempts(session)
@@ -54,3 +59,4 @@ class Transaction:
         self.controls = Controls(session)
         self.heads = Heads(session)
         self.events = Events(session)
+        self.commitments = Commitments(session, self.events)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seawall.ledger import Transaction
-from seawall.primitives.errors import FenceLostError, LedgerError, NonceTakenError
+from seawall.primitives.errors import FenceLostError, InputError, LedgerError, NonceTakenError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.units import Address
 from tests.unit.ledger.samples import CHAIN_ID, LANE, NOW_S, accepted, committed, digest_of
@@ -17,16 +17,25 @@ def test_fence_grows_with_each_acquisition(tx: Transaction) -> None:
     tx.lanes.require(LANE, 3)
 
 
-def test_live_lease_of_another_holder_is_respected_until_it_ends(tx: Transaction) -> None:
+def test_lease_of_another_holder_is_respected_until_it_was_watched_and_did_not_move(tx: Transaction) -> None:
     tx.lanes.acquire(LANE, "one", NOW_S, 30)
-    with pytest.raises(FenceLostError, match="held by one for 1 s more"):
-        tx.lanes.acquire(LANE, "two", NOW_S + 29, 30)
-    assert tx.lanes.acquire(LANE, "two", NOW_S + 30, 30) == 2
+    watched = tx.lanes.get(LANE)
+    with pytest.raises(FenceLostError, match="held by one"):
+        tx.lanes.acquire(LANE, "two", NOW_S + 3_600, 30)
+    assert tx.lanes.acquire(LANE, "two", NOW_S + 1, 30, unmoved=watched) == 2
+
+
+def test_lane_that_was_renewed_since_it_was_watched_is_not_taken(tx: Transaction) -> None:
+    fence = tx.lanes.acquire(LANE, "one", NOW_S, 30)
+    watched = tx.lanes.get(LANE)
+    tx.lanes.renew(LANE, fence, NOW_S + 20, 30)
+    with pytest.raises(FenceLostError, match="held by one"):
+        tx.lanes.acquire(LANE, "two", NOW_S + 40, 30, unmoved=watched)
 
 
 def test_holder_whose_lane_was_taken_over_can_do_nothing(tx: Transaction) -> None:
     old = tx.lanes.acquire(LANE, "one", NOW_S, 30)
-    tx.lanes.acquire(LANE, "two", NOW_S + 60, 30)
+    tx.lanes.acquire(LANE, "two", NOW_S + 60, 30, unmoved=tx.lanes.get(LANE))
     for work in (
         lambda: tx.lanes.require(LANE, old),
         lambda: tx.lanes.renew(LANE, old, NOW_S + 61, 30),
@@ -36,11 +45,21 @@ def test_holder_whose_lane_was_taken_over_can_do_nothing(tx: Transaction) -> Non
             work()
 
 
-def test_renewed_lease_lasts_longer(tx: Transaction) -> None:
+def test_renewing_all_names_the_lanes_that_are_lost(tx: Transaction) -> None:
+    held = {lane: tx.lanes.acquire(lane, "one", NOW_S, 30) for lane in (LANE, OTHER)}
+    tx.lanes.acquire(OTHER, "two", NOW_S, 30, unmoved=tx.lanes.get(OTHER))
+    assert tx.lanes.renew_all(held, NOW_S + 1, 30) == [OTHER]
+    assert [(row.lane, row.renewals) for row in tx.lanes.all()] == [(LANE, 1), (OTHER, 0)]
+
+
+def test_quarantine_stays_with_the_lane_until_it_is_lifted(tx: Transaction) -> None:
+    tx.lanes.quarantine(LANE, "restored")  # never acquired: the row is made
     fence = tx.lanes.acquire(LANE, "one", NOW_S, 30)
-    tx.lanes.renew(LANE, fence, NOW_S + 20, 30)
-    with pytest.raises(FenceLostError):
-        tx.lanes.acquire(LANE, "two", NOW_S + 40, 30)
+    assert [(row.fence, row.quarantine) for row in tx.lanes.all()] == [(fence, "restored")]
+    tx.lanes.quarantine(LANE, None)
+    assert [(row.fence, row.quarantine) for row in tx.lanes.all()] == [(fence, None)]
+    with pytest.raises(InputError, match="no such lane"):
+        tx.lanes.quarantine(OTHER, None)
 
 
 def test_released_lane_is_free_at_once_and_its_fence_is_spent(tx: Transaction) -> None:
