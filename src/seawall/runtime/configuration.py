@@ -24,6 +24,7 @@ from seawall.runtime.sections import (
     NETWORK_KEYS,
     SIGNER_KEYS,
     STRATEGY_KEYS,
+    SUBMITTER_KEYS,
     read_chain,
     read_hosts,
     read_kernel,
@@ -32,6 +33,7 @@ from seawall.runtime.sections import (
     read_network,
     read_signer,
     read_strategy,
+    read_submitter,
 )
 from seawall.runtime.settings import Configuration
 from seawall.runtime.tables import Table
@@ -40,7 +42,17 @@ __all__ = ["CONFIGURATION_BYTES_MAX", "load_configuration", "render_template"]
 
 CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
 _TEMPLATE_NAME: Final = "template.toml"
-_SECTIONS: Final = ("kernel", "logs", "hosts", "networks", "chains", "signers", "strategies", "limits")
+_SECTIONS: Final = (
+    "kernel",
+    "logs",
+    "hosts",
+    "networks",
+    "chains",
+    "signers",
+    "strategies",
+    "submitters",
+    "limits",
+)
 
 
 def load_configuration(path: Path, environment: Mapping[str, str]) -> Configuration:
@@ -61,7 +73,12 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     signer_names = frozenset(signer.name for signer in signers)
     strategy_tables = root.tables("strategies", STRATEGY_KEYS)
     strategies = tuple(read_strategy(table, books, signer_names) for table in strategy_tables)
-    _require_unique([(strategy.name, "strategies") for strategy in strategies])
+    submitter_tables = root.tables("submitters", SUBMITTER_KEYS)
+    submitters = tuple(read_submitter(table, books, signer_names) for table in submitter_tables)
+    # Both stand in one place of names, because an idempotency key belongs to a name.
+    _require_unique(
+        [(one.name, "strategies") for one in strategies], [(one.name, "submitters") for one in submitters]
+    )
     return Configuration(
         file=path.resolve(),
         kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, environment),
@@ -71,6 +88,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         signers=signers,
         strategies=strategies,
         limits=read_limits(root.table("limits", LIMIT_KEYS), books),
+        submitters=submitters,
     )
 
 
@@ -98,9 +116,10 @@ def _read(path: Path) -> Mapping[str, object]:
         raise ConfigError(f"this is not TOML: {error}", str(path), "correct the syntax there") from None
 
 
-def _require_unique(names: list[tuple[str, str]]) -> None:
+def _require_unique(*sections: list[tuple[str, str]]) -> None:
     seen: set[str] = set()
-    for place, (name, section) in enumerate(names):
-        if name in seen:
-            raise ConfigError(f"{name!r} is there twice", f"{section}[{place}]", "give each its own")
-        seen.add(name)
+    for names in sections:
+        for place, (name, section) in enumerate(names):
+            if name in seen:
+                raise ConfigError(f"{name!r} is there twice", f"{section}[{place}]", "give each its own")
+            seen.add(name)

@@ -44,7 +44,9 @@ from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.reducing import reduce_rule_of
-from seawall.runtime.settings import ChainSettings, Configuration, Mode, StrategySettings
+from seawall.runtime.plan_form import PlanOrigin
+from seawall.runtime.settings import ChainSettings, Configuration, Mode, StrategySettings, SubmitterSettings
+from seawall.runtime.submission import COMMANDS, Submission, Submitter
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.signers.base import Signer
 from seawall.signers.local import LocalSigner
@@ -201,11 +203,13 @@ class Kernel:
             )
             await server.start()
             stack.push_async_callback(server.stop)
-            commands = CommandServer(self.configuration.kernel.data / SOCKET_NAME, self.latch, self.report)
+            socket = self.configuration.kernel.data / SOCKET_NAME
+            commands = CommandServer(socket, self.latch, self.report, COMMANDS)
             await commands.start()
             stack.push_async_callback(commands.stop)
             await self._build(stack, metrics)
             hosts = self._place_strategies(stack)
+            self._admit_submitters(commands)
             self._started = True
             _log.info("started", health_port=server.port, authority=self.latch.authority.name)
             await self._work(hosts)
@@ -222,7 +226,8 @@ class Kernel:
         return MetricLabels(
             chains={chain.network.chain_id: chain.network.name for chain in config.chains},
             lanes=lanes,
-            strategies=tuple(strategy.name for strategy in config.strategies),
+            strategies=tuple(one.name for one in config.strategies)
+            + tuple(one.name for one in config.submitters),
             guards=("simulation", *GUARD_NAMES),
         )
 
@@ -349,6 +354,26 @@ class Kernel:
             book.feeds.append(feed)
             chain.loop.listeners.append(feed)
         return hosts
+
+    def _admit_submitters(self, commands: CommandServer) -> None:
+        """Plans may come over the socket from now on; their lanes move once the chains are started."""
+        live, keys = self._books[0], {name: signer.address for name, signer in self._signers.items()}
+
+        def admitted(settings: SubmitterSettings) -> Submitter:
+            chain = live.chains[settings.chain_id]
+            own = {name: keys[name] for name in settings.signers}
+            book = next(c.book for c in self.configuration.chains if c.network.chain_id == settings.chain_id)
+            lanes = frozenset(Lane(settings.chain_id, key) for key in own.values())
+            origin = PlanOrigin(settings.name, settings.chain_id, own, book)
+            return Submitter(origin, replace(chain.intake, lanes=lanes), chain.loop.wake_lanes)
+
+        def look(chain_id: int) -> None:
+            if chain_id in live.chains:
+                live.chains[chain_id].loop.tend_soon()
+                live.chains[chain_id].loop.wake_lanes()
+
+        submitters = {one.name: admitted(one) for one in self.configuration.submitters}
+        Submission(submitters, live.ledger, self.clock, SystemEntropy(), look).offer_on(commands)
 
     def _lane(self, strategy: StrategySettings) -> Lane:
         """The one lane that the strategy's plans may use: its own signer's."""

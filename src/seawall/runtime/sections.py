@@ -33,6 +33,7 @@ from seawall.runtime.settings import (
     Mode,
     SignerSettings,
     StrategySettings,
+    SubmitterSettings,
 )
 from seawall.runtime.tables import Table
 from seawall.signers.local import PasswordSource
@@ -47,6 +48,7 @@ __all__ = [
     "NETWORK_KEYS",
     "SIGNER_KEYS",
     "STRATEGY_KEYS",
+    "SUBMITTER_KEYS",
     "read_chain",
     "read_hosts",
     "read_kernel",
@@ -55,6 +57,7 @@ __all__ = [
     "read_network",
     "read_signer",
     "read_strategy",
+    "read_submitter",
 ]
 
 _GWEI_DECIMALS: Final = 9
@@ -370,20 +373,8 @@ def read_strategy(
             table.key("class"),
             "write for example my.module:MyStrategy",
         )
-    chain_id = table.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX)
-    if chain_id not in books:
-        raise ConfigError(
-            f"chain {chain_id} is not configured",
-            table.key("chain_id"),
-            f"add it under [[chains]]; there: {_listed(books)}",
-        )
-    signer = table.text("signer")
-    if signer not in signers:
-        raise ConfigError(
-            f"there is no signer {signer[:60]!r}",
-            table.key("signer"),
-            f"add it under [[signers]]; there: {_listed(signers)}",
-        )
+    chain_id = _known_chain(table, books)
+    signer = _known_signer(table.text("signer"), table.key("signer"), signers)
     settings = table.mapping("settings")
     for own in ("chain_id", "key"):
         if own in settings:
@@ -404,6 +395,39 @@ def read_strategy(
         mode=table.choice("mode", Mode),
         host=table.text("host", SHARED_HOST),
         settings=resolved,
+    )
+
+
+def _known_chain(table: Table, books: Mapping[int, AddressBook]) -> int:
+    chain_id = table.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX)
+    if chain_id not in books:
+        raise ConfigError(
+            f"chain {chain_id} is not configured",
+            table.key("chain_id"),
+            f"add it under [[chains]]; there: {_listed(books)}",
+        )
+    return chain_id
+
+
+def _known_signer(name: str, where: str, signers: frozenset[str]) -> str:
+    if name not in signers:
+        raise ConfigError(
+            f"there is no signer {name[:60]!r}", where, f"add it under [[signers]]; there: {_listed(signers)}"
+        )
+    return name
+
+
+SUBMITTER_KEYS: Final = ("name", "chain_id", "signers")
+
+
+def read_submitter(
+    table: Table, books: Mapping[int, AddressBook], signers: frozenset[str]
+) -> SubmitterSettings:
+    named = table.texts("signers", at_least=1)
+    return SubmitterSettings(
+        name=table.name("name"),
+        chain_id=_known_chain(table, books),
+        signers=tuple(_known_signer(name, where, signers) for name, where in named),
     )
 
 

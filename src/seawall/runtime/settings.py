@@ -31,6 +31,7 @@ __all__ = [
     "Mode",
     "SignerSettings",
     "StrategySettings",
+    "SubmitterSettings",
 ]
 
 # Stands for the address of the signer in the settings of a strategy.
@@ -111,6 +112,15 @@ class StrategySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmitterSettings:
+    """Who may hand in plans over the kernel's socket: the strategy name they stand under, and their lanes."""
+
+    name: str
+    chain_id: int
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that one kernel runs with."""
 
@@ -122,6 +132,7 @@ class Configuration:
     signers: tuple[SignerSettings, ...]
     strategies: tuple[StrategySettings, ...]
     limits: Mapping[int, RiskLimits]  # by chain id
+    submitters: tuple[SubmitterSettings, ...] = ()
 
 
 def _with_key(value: object, address: str) -> object:

@@ -267,6 +267,35 @@ def test_unset_variable_is_named_and_a_set_one_is_never_shown(folder: Path) -> N
     assert "n0de-key" not in str(broken)
 
 
+SUBMITTER = """
+[[submitters]]
+name = "treasury"
+chain_id = 31337
+signers = ["main", "second"]
+"""
+
+
+def test_submitters_name_their_chain_and_lanes(folder: Path) -> None:
+    (submitter,) = load(folder, FULL + SUBMITTER).submitters
+    assert (submitter.name, submitter.chain_id, submitter.signers) == ("treasury", 31_337, ("main", "second"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('"treasury"', '"arbitrage"', "submitters[0]"),
+        ("31337", "1", "submitters[0].chain_id"),
+        ('"second"', '"third"', "submitters[0].signers[1]"),
+        ('["main", "second"]', "[]", "submitters[0].signers"),
+        ("signers", "signer", "submitters[0].signer"),
+    ],
+)
+def test_submitter_of_nothing_or_with_a_strategys_name_is_refused(
+    folder: Path, old: str, new: str, where: str
+) -> None:
+    assert refusal(folder, FULL + SUBMITTER.replace(old, new)).where == where
+
+
 def test_same_chain_twice_and_no_chain_are_refused(folder: Path) -> None:
     assert refusal(folder, MINIMAL + MINIMAL).where == "chains[1]"
     assert refusal(folder, "").where == "chains"
