@@ -86,6 +86,16 @@ class ChainClient:
             await self._state("eth_getTransactionCount", address, block_hash), "nonce", limit=2**64 - 1
         )
 
+    async def nonces_at(self, addresses: Sequence[Address], block_hash: Hash) -> list[int]:
+        """Nonces in order, of exactly this block, in one batch."""
+        pin = pin_of(block_hash)
+        requests = [Request("eth_getTransactionCount", (hex_text(address), pin)) for address in addresses]
+        answers = await self.pool.batch(requests, pinned=True) if requests else []
+        return [
+            decoding.quantity(_value("eth_getTransactionCount", answer), "nonce", limit=2**64 - 1)
+            for answer in answers
+        ]
+
     async def balance_at(self, address: Address, block_hash: Hash) -> int:
         return decoding.quantity(await self._state("eth_getBalance", address, block_hash), "balance")
 

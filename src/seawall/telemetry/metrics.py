@@ -118,6 +118,12 @@ class Metrics:
         self._unlanded = self._gauges(
             "lane_unlanded", "Slots of a lane that are not on chain.", "lane", lanes
         )
+        self._foreign = self._counters(
+            "foreign_nonces", "Nonces of ours that somebody else used.", "lane", lanes
+        )
+        self._stuck = self._counters(
+            "stuck_slots", "Slots that cannot be replaced or filled under their ceiling.", "lane", lanes
+        )
         self._authority = Gauge(
             "seawall_authority", "Authority in force: 0 HALT, 1 REDUCE_ONLY, 2 RUN.", registry=self.registry
         )
@@ -186,6 +192,12 @@ class Metrics:
 
     def unlanded(self, lane: Lane, count: int) -> None:
         self._unlanded[str(lane)].set(count)
+
+    def foreign(self, lane: Lane) -> None:
+        self._foreign[str(lane)].inc()
+
+    def stuck(self, lane: Lane) -> None:
+        self._stuck[str(lane)].inc()
 
     def reorged(self, depth: int) -> None:
         self._reorgs.inc()
