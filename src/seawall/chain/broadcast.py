@@ -30,6 +30,8 @@ from typing import Final, Protocol
 import orjson
 
 from seawall.chain.endpoints import Endpoint
+from seawall.chain.node_errors import Action, NodeError, judge
+from seawall.chain.reverts import decode_revert, revert_bytes
 from seawall.chain.sockets import Connection, NoAnswerError, request_head
 from seawall.control.latch import Latch
 from seawall.primitives.errors import ConfigError, EndpointError
@@ -50,17 +52,6 @@ RECONNECTS_MAX: Final = 1
 WRITE_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 10.0
 CLOSE_WAIT_S: Final = 2.0
-
-_KNOWN: Final = (
-    "already known",
-    "already imported",
-    "alreadyknown",
-    "known transaction",
-    "already in",
-    "already exists",
-)
-# The nonce is used: perhaps by these very bytes. Only the chain can tell.
-_NONCE_USED: Final = ("nonce too low", "nonce has already been used", "oldnonce", "invalid transaction nonce")
 
 _before_write = declare("broadcast.before_write")
 
@@ -94,6 +85,7 @@ class WriteResult:
     hash: Hash
     answer: WriteAnswer
     message: str = ""
+    error: NodeError | None = None  # what the endpoint's refusal means, where one refused
 
 
 class BroadcastPort(Protocol):
@@ -159,6 +151,9 @@ class _Entry:
 
     def settle(self, answer: WriteAnswer, message: str) -> None:
         self.result = WriteResult(self.write.hash, answer, message)
+
+    def refuse(self, error: object, endpoint: Endpoint) -> None:
+        self.result = _judged(self.write.hash, error, endpoint)
 
     def give_up(self, untouched: WriteAnswer, message: str) -> None:
         self.settle(WriteAnswer.UNKNOWN if self.touched else untouched, message)
@@ -334,7 +329,7 @@ def _take_in(entries: list[_Entry], status: int, body: bytes, endpoint: Endpoint
             continue
         error: object = answer.get("error")
         if error is not None:
-            entry.settle(*_judged(error, endpoint))
+            entry.refuse(error, endpoint)
         elif answer.get("result") == hex_text(entry.write.hash):
             entry.settle(WriteAnswer.ACCEPTED, "")
         else:
@@ -353,14 +348,26 @@ def _answers_of(body: bytes) -> dict[int, dict[str, object]]:
     return found
 
 
-def _judged(error: object, endpoint: Endpoint) -> tuple[WriteAnswer, str]:
-    message = endpoint.scrub(str(error.get("message", "")) if isinstance(error, dict) else str(error))
-    lowered = message.lower()
-    if any(text in lowered for text in _KNOWN):
-        return WriteAnswer.KNOWN, message
-    if any(text in lowered for text in _NONCE_USED):
-        return WriteAnswer.UNKNOWN, message
-    return WriteAnswer.REJECTED, message
+def _judged(write_hash: Hash, error: object, endpoint: Endpoint) -> WriteResult:
+    """What an endpoint's refusal says about the bytes, by its meaning. Words that nobody knows are a refusal:
+    whoever decides on it looks the hash up first."""
+    code, data = 0, None
+    message = str(error)
+    if isinstance(error, dict):
+        code = error["code"] if isinstance(error.get("code"), int) else 0
+        message, data = str(error.get("message", "")), error.get("data")
+    judgement = judge(code, message, data)
+    if judgement.action is Action.SUCCESS:
+        answer = WriteAnswer.KNOWN
+    elif judgement.action is Action.LOOK_UP or judgement.error is NodeError.BUSY:
+        answer = WriteAnswer.UNKNOWN
+    else:
+        answer = WriteAnswer.REJECTED
+    raw = revert_bytes(data) if judgement.error is NodeError.REVERTED else None
+    reason = decode_revert(raw) if raw else None
+    if reason is not None:
+        message = f"{message} ({reason.text})"
+    return WriteResult(write_hash, answer, endpoint.scrub(message), judgement.error)
 
 
 def _stronger(one: WriteResult, other: WriteResult) -> WriteResult:
