@@ -16,12 +16,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from seawall.chain.agreement import Vote, canvass, is_decided, verdict_of
 from seawall.chain.decoding import quantity
 from seawall.chain.endpoints import MESSAGE_CHARS_MAX
-from seawall.chain.transport import BATCH_REQUESTS_MAX, HttpTransport, Request, RpcError, RpcTransport
+from seawall.chain.transport import (
+    BATCH_REQUESTS_MAX,
+    CHAIN_ID_REQUEST,
+    HttpTransport,
+    Request,
+    RpcError,
+    RpcTransport,
+)
 from seawall.primitives.errors import (
     ChainIdMismatchError,
     ConfigError,
+    DisagreementError,
     DisprovedError,
     EndpointError,
     UnavailableError,
@@ -52,7 +61,12 @@ COOL_DOWN_MAX_S: Final = 30.0
 STRIKE_FIRST_S: Final = 30.0
 STRIKE_MAX_S: Final = 3_600.0
 
+# A chain id is asked this often of an endpoint whose connections change meanwhile.
+CHECKS_MAX: Final = 4
+_NEVER: Final = -1
+
 T = TypeVar("T")
+Decode = Callable[[Sequence["object | RpcError"]], T]
 _log = get_logger(__name__)
 
 # EIP-1474's "limit exceeded" and "resource unavailable": this endpoint now, not the request.
@@ -98,7 +112,7 @@ def is_execution_failure(error: RpcError) -> bool:
     return error.code == 3 or any(text in message for text in _EXECUTION_FAILED)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Member:
     """One endpoint of the pool with its light score."""
 
@@ -112,20 +126,35 @@ class _Member:
 
 
 class RpcPool:
-    """Several endpoints of one chain."""
+    """Several endpoints of one chain; `agreement` of them must say the same where `agreed` is asked."""
 
-    def __init__(self, transports: Sequence[RpcTransport], *, chain_id: int, clock: Clock) -> None:
+    def __init__(
+        self, transports: Sequence[RpcTransport], *, chain_id: int, clock: Clock, agreement: int = 1
+    ) -> None:
         if not 0 < len(transports) <= ENDPOINTS_MAX:
             raise ConfigError(
                 f"{len(transports)} endpoints", f"rpc.{chain_id}", f"give 1 to {ENDPOINTS_MAX} addresses"
             )
+        if not 0 < agreement <= len(transports):
+            raise ConfigError(
+                f"an agreement of {agreement} among {len(transports)} endpoints",
+                f"rpc.{chain_id}",
+                "give 1 to the number of endpoints",
+            )
         self._members = [_Member(transport) for transport in transports]
         self._chain_id = chain_id
         self._clock = clock
+        self._agreement = agreement
+        self._last: EndpointError | None = None
+        self._disagreed = ""
 
     @property
     def chain_id(self) -> int:
         return self._chain_id
+
+    @property
+    def agreement(self) -> int:
+        return self._agreement
 
     async def check(self) -> None:
         """At start: a wrong chain on *any* endpoint is raised; dead ones are tolerated while one is alive."""
@@ -159,32 +188,77 @@ class RpcPool:
             answers += await self._batch(requests[start : start + BATCH_REQUESTS_MAX], pinned)
         return answers
 
-    async def read(
-        self, requests: Sequence[Request], decode: Callable[[Sequence[object | RpcError]], T]
-    ) -> T:
+    async def read(self, requests: Sequence[Request], decode: Decode[T]) -> T:
         """What `decode` makes of the answers of the first endpoint that it does not refuse.
 
         `decode` raises `EndpointError` for answers that are not usable, `DisprovedError` for those that
         prove the endpoint wrong (it is then not asked for a while), `UnknownBlockError` for a block that it
         does not have.
         """
-        assert len(requests) <= BATCH_REQUESTS_MAX
         refused: EndpointError | None = None
         unknown: UnknownBlockError | None = None
         for member in self._ranked():
             try:
-                return decode(await self._ask(member, requests))
-            except DisprovedError as error:
-                self._strike(member, error)
-                refused = error
-            except UnknownBlockError as error:
-                unknown = error
-            except (EndpointError, ChainIdMismatchError) as error:
-                self._note_failure(member)
-                refused = error if isinstance(error, EndpointError) else refused
+                vote = await self._vote(member, requests, decode)
+            except _RefusedError as error:
+                refused = error.cause
+                continue
+            if vote is None:
+                continue
+            if not isinstance(vote.value, UnknownBlockError):
+                return vote.value
+            unknown = vote.value
         if unknown is not None:
             raise unknown
-        raise self._unavailable(refused)
+        if refused is not None:
+            raise refused
+        raise self._unavailable(self._last)
+
+    async def agreed(
+        self, requests: Sequence[Request], decode: Decode[T], *, silent: Callable[[T], bool] | None = None
+    ) -> T:
+        """What at least `agreement` endpoints say. `decode` as for `read`; `silent` as for `verdict_of`."""
+        need = self._agreement
+        if need == 1:
+            return await self.read(requests, decode)
+        votes = await self.votes(requests, decode, lambda votes, late: is_decided(votes, need))
+        try:
+            value = verdict_of(votes, need, f"chain {self._chain_id}, {requests[0].method}", silent=silent)
+        except DisagreementError as error:
+            self._note_disagreement(error.what)
+            raise
+        self._note_disagreement("")
+        return value
+
+    async def votes(
+        self,
+        requests: Sequence[Request],
+        decode: Decode[T],
+        settled: Callable[[Sequence[Vote[T]], bool], bool],
+        *,
+        everybody: bool = False,
+    ) -> list[Vote[T]]:
+        """What endpoints say, one vote each, from `agreement` of them at once (or from `everybody`), until
+        `settled`. Raises `UnavailableError` if fewer than `agreement` answer."""
+
+        async def ask(member: _Member) -> Vote[T] | None:
+            try:
+                return await self._vote(member, requests, decode)
+            except _RefusedError as error:
+                self._last = error.cause
+                return None
+
+        members = list(dict.fromkeys(self._ranked()))
+        need = len(members) if everybody else self._agreement
+        votes = await canvass(members, ask, need, settled, self._clock, self._note_failure)
+        if len(votes) < self._agreement:
+            cause = f"; the last failure: {self._last.what} ({self._last.where})" if self._last else ""
+            raise UnavailableError(
+                f"{len(votes)} endpoints answered where {self._agreement} must agree{cause}",
+                f"chain {self._chain_id}",
+                "check the endpoints or add one",
+            )
+        return votes
 
     async def close(self) -> None:
         for member in self._members:
@@ -219,14 +293,37 @@ class RpcPool:
             raise mismatch
         raise self._unavailable(last)
 
+    async def _vote(self, member: _Member, requests: Sequence[Request], decode: Decode[T]) -> Vote[T] | None:
+        """What one endpoint says; None if it fails. Raises `_RefusedError` for an answer that is no use."""
+        try:
+            answers = [
+                answer
+                for start in range(0, len(requests), BATCH_REQUESTS_MAX)
+                for answer in await self._ask(member, requests[start : start + BATCH_REQUESTS_MAX])
+            ]
+        except EndpointError as error:
+            self._note_failure(member)
+            self._last = error
+            return None
+        except ChainIdMismatchError as error:
+            self._last = EndpointError(error.what, error.where, error.fix)
+            return None
+        member.failures = 0
+        value: T | UnknownBlockError
+        try:
+            value = decode(answers)
+        except UnknownBlockError as error:
+            value = error
+        except DisprovedError as error:
+            self._strike(member, error)
+            self._last = error
+            return None
+        except EndpointError as error:
+            raise _RefusedError(error) from None
+        return Vote(id(member), member.transport.label, value)
+
     async def _ask(self, member: _Member, requests: Sequence[Request]) -> list[object | RpcError]:
-        if member.checked_at_connect != member.transport.connects or member.serves_other:
-            await self._check_chain(member)
-        connects = member.transport.connects
-        answers = await member.transport.send(requests)
-        if member.transport.connects != connects:
-            # The answer came over a connection that was opened for it: judge the endpoint before trusting it.
-            await self._check_chain(member)
+        answers = await self._send_checked(member, requests)
         if len(answers) != len(requests):
             raise EndpointError(
                 f"{len(answers)} answers to {len(requests)} requests",
@@ -242,9 +339,31 @@ class RpcPool:
                 )
         return answers
 
+    async def _send_checked(self, member: _Member, requests: Sequence[Request]) -> list[object | RpcError]:
+        """Answers over connections whose chain was checked: what came while they changed is asked again."""
+        transport = member.transport
+        for _ in range(CHECKS_MAX):
+            if member.checked_at_connect != transport.connects or member.serves_other:
+                await self._check_chain(member)
+            connects = transport.connects
+            answers = await transport.send(requests)
+            if transport.connects == connects:
+                return answers
+        raise EndpointError(
+            "its connections change faster than their chain can be checked",
+            transport.label,
+            "another endpoint is asked",
+        )
+
     async def _check_chain(self, member: _Member) -> None:
         member.checked_at_connect = None
-        (answer,) = await member.transport.send([Request("eth_chainId")])
+        connects = _NEVER
+        answer: object | RpcError = None
+        for _ in range(CHECKS_MAX):
+            if connects == member.transport.connects:
+                break
+            connects = member.transport.connects
+            (answer,) = await member.transport.send([CHAIN_ID_REQUEST])
         if isinstance(answer, RpcError):
             raise EndpointError(
                 f"eth_chainId: {answer.message[:MESSAGE_CHARS_MAX]}",
@@ -252,7 +371,7 @@ class RpcPool:
                 "check the endpoint",
             )
         served = quantity(answer, f"eth_chainId of {member.transport.label}")
-        member.checked_at_connect = member.transport.connects
+        member.checked_at_connect = connects
         member.serves_other = served != self._chain_id
         if member.serves_other:
             raise ChainIdMismatchError(
@@ -282,8 +401,24 @@ class RpcPool:
         member.struck_until_s = self._clock.monotonic_s() + out_s
         _log.error("endpoint_struck_out", endpoint=member.transport.label, proof=error.what, for_s=out_s)
 
+    def _note_disagreement(self, what: str) -> None:
+        """Once a change, not once a question."""
+        if what and not self._disagreed:
+            _log.error("endpoints_disagree", chain=self._chain_id, what=what)
+        elif self._disagreed and not what:
+            _log.info("endpoints_agree_again", chain=self._chain_id)
+        self._disagreed = what
+
     def _unavailable(self, last: EndpointError | None) -> UnavailableError:
         cause = f": {last.what} ({last.where})" if last is not None else ""
         return UnavailableError(
             f"no endpoint answered{cause}", f"chain {self._chain_id}", "check the endpoints or add one"
         )
+
+
+class _RefusedError(Exception):
+    """An endpoint answered in time what is no use here: no fault of its health."""
+
+    def __init__(self, cause: EndpointError) -> None:
+        super().__init__(cause)
+        self.cause = cause

@@ -1,13 +1,16 @@
 """One endpoint: the transport protocol and its implementation over HTTP.
 
 A batch of requests becomes one HTTP request, and its answers come back in order, each the decoded JSON value
-or an `RpcError`. Reads only. Timeouts are named here, per kind of method.
+or an `RpcError`. Every connection has told its chain before an answer that it carried is handed out.
+Reads only. Timeouts are named here, per kind of method.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final, Protocol
 
 import aiohttp
@@ -16,9 +19,9 @@ import orjson
 from seawall.chain.endpoints import MESSAGE_CHARS_MAX, Endpoint
 from seawall.primitives.errors import EndpointError
 
-__all__ = ["BATCH_REQUESTS_MAX", "HttpTransport", "Request", "RpcError", "RpcTransport"]
+__all__ = ["BATCH_REQUESTS_MAX", "CHAIN_ID_REQUEST", "HttpTransport", "Request", "RpcError", "RpcTransport"]
 
-BATCH_REQUESTS_MAX: Final = 100
+BATCH_REQUESTS_MAX: Final = 99  # and one for the chain id
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 CONNECTIONS_PER_ENDPOINT_MAX: Final = 8
 CONNECT_TIMEOUT_S: Final = 3.0
@@ -44,8 +47,15 @@ class RpcError:
     data: object = None
 
 
+CHAIN_ID_REQUEST: Final = Request("eth_chainId")
+
+
 class RpcTransport(Protocol):
-    """One endpoint. `connects` counts connections made: a change of it asks for a new chain-id check."""
+    """One endpoint.
+
+    `connects` changes whenever answers may come over a connection whose chain was not told before: an answer
+    counts only if it is the same before the request, after it, and at the check of the chain.
+    """
 
     @property
     def label(self) -> str: ...
@@ -61,11 +71,19 @@ class RpcTransport(Protocol):
 
 
 class HttpTransport:
-    """JSON-RPC over pooled keep-alive HTTP connections."""
+    """JSON-RPC over pooled keep-alive HTTP connections.
+
+    The first request over a new connection carries `eth_chainId` with it, in the same batch: an answer is
+    handed out only if its own connection has told its chain, and told the same as the others. `connects`
+    changes when one tells another, and when all are closed.
+    """
 
     def __init__(self, url: str) -> None:
         self._endpoint = Endpoint.parse(url)
-        self._session: aiohttp.ClientSession | None = None
+        self._channels: list[_Channel] = []
+        self._idle: list[_Channel] = []
+        self._free = asyncio.Semaphore(CONNECTIONS_PER_ENDPOINT_MAX)
+        self._served: object | None = None  # what the connections told as their chain
         self._connects = 0
         self._next_id = 1
 
@@ -79,31 +97,99 @@ class HttpTransport:
 
     async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
         assert 0 < len(requests) <= BATCH_REQUESTS_MAX
-        first_id = self._next_id
-        self._next_id += len(requests)
-        calls = [
-            {"jsonrpc": "2.0", "id": first_id + i, "method": request.method, "params": request.params}
-            for i, request in enumerate(requests)
-        ]
-        slow = any(request.method in _SLOW_METHODS for request in requests)
-        body = await self._post(
-            orjson.dumps(calls if len(calls) > 1 else calls[0]), SLOW_TIMEOUT_S if slow else READ_TIMEOUT_S
-        )
-        return _answers(body, first_id, len(requests), self._endpoint)
+        async with self._free:
+            channel = self._take()
+            try:
+                return await self._send_over(channel, requests)
+            finally:
+                if channel in self._channels:
+                    self._idle.append(channel)
 
     async def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        channels, self._channels, self._idle = self._channels, [], []
+        self._forget()
+        for channel in channels:
+            await channel.close()
 
-    async def _post(self, body: bytes, timeout_s: float) -> bytes:
+    def _take(self) -> _Channel:
+        if self._idle:
+            return self._idle.pop()
+        channel = _Channel(self._endpoint)
+        self._channels.append(channel)
+        return channel
+
+    async def _send_over(self, channel: _Channel, requests: Sequence[Request]) -> list[object | RpcError]:
+        told = channel.told
+        answers, opened = await self._round(channel, requests, asks=not told)
+        if told and opened:
+            # The connection was replaced: what came over the new one may be of another chain. Only reads.
+            channel.told = False
+            answers, _ = await self._round(channel, requests, asks=True)
+        return answers
+
+    async def _round(
+        self, channel: _Channel, requests: Sequence[Request], *, asks: bool
+    ) -> tuple[list[object | RpcError], bool]:
+        """Answers, and whether a connection was opened for them; with `asks`, it has told its chain."""
+        itself = requests[-1] == CHAIN_ID_REQUEST
+        sent = [*requests, CHAIN_ID_REQUEST] if asks and not itself else requests
+        first_id = self._next_id
+        self._next_id += len(sent)
+        calls = [
+            {"jsonrpc": "2.0", "id": first_id + i, "method": request.method, "params": request.params}
+            for i, request in enumerate(sent)
+        ]
+        slow = any(request.method in _SLOW_METHODS for request in sent)
+        connects = self._connects
+        body, opened = await channel.post(
+            orjson.dumps(calls if len(calls) > 1 else calls[0]), SLOW_TIMEOUT_S if slow else READ_TIMEOUT_S
+        )
+        answers = _answers(body, first_id, len(sent), self._endpoint)
+        if asks and connects == self._connects:
+            self._hear(answers[-1])
+            channel.told = True
+        return answers[: len(requests)], opened
+
+    def _hear(self, told: object | RpcError) -> None:
+        """What a new connection told as its chain."""
+        if isinstance(told, RpcError):
+            raise self._endpoint_error(f"eth_chainId: {told.message}")
+        if self._served is not None and told != self._served:
+            self._forget()
+            raise self._endpoint_error("a new connection serves another chain than the others")
+        self._served = told
+
+    def _forget(self) -> None:
+        self._served = None
+        self._connects += 1
+        for channel in self._channels:
+            channel.told = False
+
+    def _endpoint_error(self, what: str) -> EndpointError:
+        return EndpointError(self._endpoint.scrub(what), self._endpoint.label, "another endpoint is asked")
+
+
+class _Channel:
+    """One connection at a time, of one endpoint, used by one request at a time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._session: aiohttp.ClientSession | None = None
+        self.told = False  # the connection has told its chain
+
+    async def post(self, body: bytes, timeout_s: float) -> tuple[bytes, bool]:
+        """The answer, and whether a new connection was opened for it."""
         if self._session is None:
-            self._session = self._open()
-        timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
-        headers = {"Content-Type": "application/json"}
+            self._session = _session()
+        request = _Opened()
         try:
             async with self._session.post(
-                self._endpoint.url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+                self._endpoint.url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S),
+                allow_redirects=False,
+                trace_request_ctx=request,
             ) as response:
                 received = bytearray()
                 async for chunk in response.content.iter_any():
@@ -113,19 +199,16 @@ class HttpTransport:
                 if response.status != 200:
                     said = received[:MESSAGE_CHARS_MAX].decode(errors="replace")
                     raise self._failure(f"HTTP status {response.status}: {said}")
-                return bytes(received)
+                return bytes(received), request.opened
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise self._failure(f"{type(error).__name__}: {error}") from None
+        finally:
+            self.told = self.told and not request.opened
 
-    def _open(self) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(self._count_connect)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS_PER_ENDPOINT_MAX), trace_configs=[trace]
-        )
-
-    async def _count_connect(self, *_: object) -> None:
-        self._connects += 1
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     def _failure(self, what: str) -> EndpointError:
         return EndpointError(
@@ -133,6 +216,23 @@ class HttpTransport:
             self._endpoint.label,
             "another endpoint is asked; check this one if it lasts",
         )
+
+
+@dataclass(slots=True)
+class _Opened:
+    """Whether a connection was opened for one request."""
+
+    opened: bool = False
+
+
+def _session() -> aiohttp.ClientSession:
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(_note_opened)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), trace_configs=[trace])
+
+
+async def _note_opened(_session: object, context: SimpleNamespace, _parameters: object) -> None:
+    context.trace_request_ctx.opened = True
 
 
 def _answers(body: bytes, first_id: int, count: int, endpoint: Endpoint) -> list[object | RpcError]:

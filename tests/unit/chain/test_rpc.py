@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from seawall.primitives.errors import (
     UnavailableError,
     UnknownBlockError,
 )
+from seawall.primitives.ports import SystemClock
 from tests.fixtures.raw_server import Peer, raw_server
 
 TWO = [Request("eth_blockNumber"), Request("eth_gasPrice")]
@@ -46,13 +49,26 @@ async def sent_to(
             await transport.close()
 
 
-def answering(make: Callable[[list[int]], object]) -> Callable[[Peer], None]:
-    """A server whose answer is made from the ids asked."""
+def answering(
+    make: Callable[[list[int]], object], chain: Callable[[int], str] = lambda connection: "0x1"
+) -> Callable[[Peer], None]:
+    """A server whose answer is made from the ids asked; beside it, what a new connection tells as its
+    chain."""
+    connections = itertools.count()
 
     def behave(peer: Peer) -> None:
+        connection = next(connections)
         while (body := peer.request()) is not None:
             calls = json.loads(body)
-            peer.answer(make([call["id"] for call in (calls if isinstance(calls, list) else [calls])]))
+            calls = calls if isinstance(calls, list) else [calls]
+            told = [
+                {"id": call["id"], "result": chain(connection)}
+                for call in calls
+                if call["method"] == "eth_chainId"
+            ]
+            ids = [call["id"] for call in calls if call["method"] != "eth_chainId"]
+            answer = make(ids) if ids else []
+            peer.answer([*(answer if isinstance(answer, list) else [answer]), *told] if told else answer)
 
     return behave
 
@@ -135,6 +151,50 @@ async def test_huge_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seawall.chain.transport.RESPONSE_BYTES_MAX", 1_000)
     with pytest.raises(EndpointError, match="over 1000 bytes"):
         await sent_to(answering(lambda ids: {"id": ids[0], "result": "x" * 5_000}), TWO[:1])
+
+
+async def test_answer_is_handed_out_only_if_its_own_connection_told_the_chain() -> None:
+    """Many connections at once, and one of them leads to another chain: nothing of it comes through."""
+
+    def chain(connection: int) -> str:
+        return "0x1" if connection != 2 else "0x5"
+
+    with raw_server(answering(lambda ids: [{"id": i, "result": "0x0"} for i in ids], chain)) as server:
+        transport = HttpTransport(server.url)
+        pool = RpcPool([transport], chain_id=1, clock=SystemClock())
+        await pool.check()
+        before = transport.connects
+        asked = await asyncio.gather(*(transport.send(TWO) for _ in range(6)), return_exceptions=True)
+        assert [type(answer) for answer in asked].count(EndpointError) == 1
+        assert transport.connects == before + 1, "the pool checks again"
+        assert await pool.call("eth_gasPrice") == "0x0"
+        await transport.close()
+
+
+async def test_connection_that_a_server_replaced_tells_its_chain_before_its_answer_counts() -> None:
+    """The second connection leads elsewhere; the request that opened it is not answered from there."""
+    served: list[str] = []
+
+    def behave(peer: Peer) -> None:
+        chain = "0x1" if not served else "0x5"
+        served.append(chain)
+        for _ in range(2 if chain == "0x1" else 100):
+            body = peer.request()
+            if body is None:
+                return
+            calls = json.loads(body)
+            many = calls if isinstance(calls, list) else [calls]
+            answers = [{"id": c["id"], "result": chain} for c in many]
+            peer.answer(answers if isinstance(calls, list) else answers[0])
+
+    with raw_server(behave) as server:
+        pool = RpcPool([HttpTransport(server.url)], chain_id=1, clock=SystemClock())
+        assert await pool.call("eth_gasPrice") == "0x1"
+        for _ in range(3):
+            with pytest.raises((ChainIdMismatchError, UnavailableError)):
+                await pool.call("eth_gasPrice")
+        assert served[:2] == ["0x1", "0x5"]
+        await pool.close()
 
 
 # The pool
