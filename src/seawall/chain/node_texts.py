@@ -166,6 +166,7 @@ ROWS: Final = (
             "historical state … not available",
             "required historical state unavailable",
             "state is not available",
+            "state not available",
             "pruned history unavailable",
         ),
     ),
@@ -438,6 +439,12 @@ ROWS: Final = (
             "resource not found",
             "required data unavailable",
         ),
+    ),
+    Row(
+        E.REVERTED,
+        "anvil",
+        "anvil/src/eth/error.rs, revm's names",
+        ("outofgas", "invalidopcode", "opcodenotfound", "invalidjump"),
     ),
     Row(E.METHOD_UNKNOWN, "anvil", "anvil/src/eth/error.rs", ("rpc endpoint not implemented",)),
     # -------------------------------------------------------------- Arbitrum: nitro's sequencer
