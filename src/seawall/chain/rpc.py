@@ -3,7 +3,7 @@
 Flow: the pool ranks its endpoints, checks the chain id of each on every (re)connect, sends a bounded batch
 to the best, and goes to the next when an endpoint does not answer usefully. An answer is either the decoded
 JSON value or an `RpcError`; whether that error is a revert, a missing block or a fault of the endpoint is
-judged here (`is_*`) so that an error's class and an endpoint's health stay separate judgements.
+judged by `chain.node_errors`, where an error's class and an endpoint's health are separate judgements.
 
 Reads only: signed bytes leave through `chain.broadcast`. Time comes from the clock given; only
 `HttpTransport` has timeouts of its own. Scores are light (consecutive failures and a cool-down); hedging
@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 from seawall.chain.agreement import Vote, canvass, is_decided, verdict_of
 from seawall.chain.decoding import quantity
 from seawall.chain.endpoints import MESSAGE_CHARS_MAX
+from seawall.chain.node_errors import NodeError, classify, judge
 from seawall.chain.transport import (
     BATCH_REQUESTS_MAX,
     CHAIN_ID_REQUEST,
@@ -69,47 +70,19 @@ T = TypeVar("T")
 Decode = Callable[[Sequence["object | RpcError"]], T]
 _log = get_logger(__name__)
 
-# EIP-1474's "limit exceeded" and "resource unavailable": this endpoint now, not the request.
-_BUSY_CODES: Final = frozenset({-32005, -32002, 429})
-_BLOCK_UNKNOWN: Final = (
-    "header not found",
-    "block not found",
-    "unknown block",
-    "blocknotfound",
-    "block does not exist",
-    "hash is not currently canonical",
-    "missing trie node",
-    "could not find block",
-    "resource not found",
-    "state not available",
-)
-_EXECUTION_FAILED: Final = (
-    "revert",
-    "out of gas",
-    "outofgas",
-    "invalid opcode",
-    "invalidopcode",
-    "opcodenotfound",
-    "stack underflow",
-    "stack overflow",
-    "invalid jump",
-    "invalidjump",
-    "evm error",
-    "write protection",
-    "vm execution error",
-)
-
 
 def is_block_unknown(error: RpcError) -> bool:
     """The endpoint does not have (any more) the block that was named."""
-    message = error.message.lower()
-    return error.code == -32001 or any(text in message for text in _BLOCK_UNKNOWN)
+    return classify(error.code, error.message, error.data) is NodeError.BLOCK_UNKNOWN
 
 
 def is_execution_failure(error: RpcError) -> bool:
     """The call ran and failed by the rules of the EVM: an answer, the same on every endpoint."""
-    message = error.message.lower()
-    return error.code == 3 or any(text in message for text in _EXECUTION_FAILED)
+    return classify(error.code, error.message, error.data) is NodeError.REVERTED
+
+
+def _blames_endpoint(error: RpcError) -> bool:
+    return judge(error.code, error.message, error.data).blames_endpoint
 
 
 @dataclass(slots=True, eq=False)
@@ -331,7 +304,7 @@ class RpcPool:
                 "another endpoint is asked",
             )
         for answer in answers:
-            if isinstance(answer, RpcError) and answer.code in _BUSY_CODES:
+            if isinstance(answer, RpcError) and _blames_endpoint(answer):
                 raise EndpointError(
                     f"busy: {answer.message[:MESSAGE_CHARS_MAX]}",
                     member.transport.label,
