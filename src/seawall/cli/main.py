@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from seawall import __version__
-from seawall.cli import authority, devnet, ledger, project, records
+from seawall.cli import authority, devnet, ledger, project, records, submission
 from seawall.cli.output import EXIT_FAILED, EXIT_INPUT, exit_code_of, print_error
 from seawall.native.errors import SeawallError
 
@@ -30,6 +30,7 @@ application = typer.Typer(
 project.register(application)
 authority.register(application)
 application.add_typer(project.config, name="config")
+submission.register(records.plans)
 application.add_typer(records.plans, name="plans")
 application.add_typer(records.transactions, name="tx")
 application.add_typer(records.strategies, name="strategies")
