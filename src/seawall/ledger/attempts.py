@@ -15,9 +15,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from seawall.ledger.batches import InList
 from seawall.ledger.rows import AttemptNumber, AttemptRow, SlotRow, VerdictNumber
 from seawall.ledger.schema import attempt_intents, attempts, slots, verdicts
-from seawall.ledger.session import DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import WriteKind
@@ -79,6 +80,25 @@ _OF_SLOT_LINKS: Final = Prepared(
     .order_by(attempt_intents.c.attempt, attempt_intents.c.segment)
 )
 _BY_HASH: Final = Prepared(_JOINED.where(attempts.c.hash == bindparam("wanted")))
+_BY_HASHES: Final = InList(lambda hashes: _JOINED.where(attempts.c.hash.in_(hashes)))
+_OF_SLOTS: Final = InList(
+    lambda nonces: _JOINED.where(
+        slots.c.chain_id == bindparam("chain"),
+        slots.c.key == bindparam("lane_key"),
+        slots.c.nonce.in_(nonces),
+    ).order_by(attempts.c.number)
+)
+_LINKS_OF: Final = InList(
+    lambda numbers: (
+        sa.select(*_LINKS)
+        .where(attempt_intents.c.attempt.in_(numbers))
+        .order_by(attempt_intents.c.attempt, attempt_intents.c.segment)
+    )
+)
+_NEWEST: Final = Prepared(sa.select(sa.func.max(attempts.c.number)))
+_AFTER: Final = Prepared(
+    _JOINED.where(attempts.c.number > bindparam("known"), _ON_CHAIN).order_by(attempts.c.number)
+)
 _BY_NUMBER: Final = Prepared(_JOINED.where(attempts.c.number == bindparam("row")))
 _ONE_LINKS: Final = Prepared(
     sa.select(*_LINKS)
@@ -102,6 +122,16 @@ _MARK_WRITTEN: Final = Prepared(
     sa.update(attempts)
     .where(attempts.c.number == bindparam("row"))
     .values(writes=attempts.c.writes + 1, written_at_s=bindparam("at"), answer=bindparam("said"))
+)
+_MARK_WRITTEN_MANY: Final = Batch(
+    sa.update(attempts)
+    .where(attempts.c.number == bindparam("row"))
+    .values(
+        writes=attempts.c.writes + sa.literal_column("1"),
+        written_at_s=bindparam("at"),
+        answer=bindparam("said"),
+    ),
+    ["at", "said", "row"],
 )
 _RENEW: Final = Prepared(
     sa.update(attempts)
@@ -187,6 +217,32 @@ class Attempts:
         record = self._session.first(_BY_HASH, {"wanted": hash})
         return None if record is None else self._with_links(record)
 
+    def by_hashes(self, hashes: Sequence[Hash]) -> dict[Hash, AttemptRow]:
+        """Those of them that are ours."""
+        rows = self._linked(_BY_HASHES.rows(self._session, hashes))
+        return {row.hash: row for row in rows}
+
+    def of_slots(self, wanted: Sequence[tuple[Lane, int]]) -> dict[tuple[Lane, int], list[AttemptRow]]:
+        """Of each slot, in commit order; every wanted slot has its list."""
+        found: dict[tuple[Lane, int], list[AttemptRow]] = {slot: [] for slot in wanted}
+        nonces: dict[Lane, list[int]] = {}
+        for lane, nonce in found:
+            nonces.setdefault(lane, []).append(nonce)
+        for lane, of_lane in nonces.items():
+            named: dict[str, object] = {"chain": lane.chain_id, "lane_key": lane.key}
+            for row in self._linked(_OF_SLOTS.rows(self._session, of_lane, named)):
+                found[lane, row.nonce].append(row)
+        return found
+
+    def newest(self, chain_id: int) -> int:
+        """A mark for `after`: whatever this chain has now does not lie beyond it. 0 on an empty ledger."""
+        record = self._session.first(_NEWEST)
+        return 0 if record is None or record[0] is None else int(record[0])
+
+    def after(self, chain_id: int, number: int) -> list[AttemptRow]:
+        """Committed since that mark, in commit order; take `newest` in the same work and go on from there."""
+        return self._linked(self._session.rows(_AFTER, {"known": number, "chain": chain_id}))
+
     def get(self, number: AttemptNumber) -> AttemptRow:
         record = self._session.first(_BY_NUMBER, {"row": number})
         if record is None:
@@ -201,6 +257,10 @@ class Attempts:
     def mark_written(self, rows: Sequence[AttemptRow], at_s: int, answer: str) -> None:
         """Bytes left this process, or may have; `answer` is what came back."""
         self._session.many(_MARK_WRITTEN, [{"row": row.number, "at": at_s, "said": answer} for row in rows])
+
+    def mark_written_many(self, written: Sequence[tuple[AttemptRow, str]], at_s: int) -> None:
+        """As `mark_written`, each with its own answer."""
+        self._session.load(_MARK_WRITTEN_MANY, [(at_s, answer, row.number) for row, answer in written])
 
     def renew(self, row: AttemptRow, verdict: VerdictNumber) -> None:
         """The same payload was judged anew and may be written again under `verdict`."""
@@ -238,6 +298,10 @@ class Attempts:
         raise LedgerError(
             f"verdict {verdict} {problem}", "attempts", "sign only what was admitted, under its fee"
         )
+
+    def _linked(self, records: Sequence[Record]) -> list[AttemptRow]:
+        numbers = [record[0] for record in records]
+        return _joined(records, _LINKS_OF.rows(self._session, numbers))
 
     def _with_links(self, record: Record) -> AttemptRow:
         links = self._session.rows(_ONE_LINKS, {"row": record[0]})

@@ -12,7 +12,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from seawall.ledger.rows import EventData, EventRow
+from seawall.ledger.batches import insert_batch, take_numbers
+from seawall.ledger.rows import EventData, EventRow, NewEvent
 from seawall.ledger.schema import cursors, events
 from seawall.ledger.session import Prepared, Record, Session
 from seawall.primitives.bounds import EVENT_BATCH_MAX
@@ -33,6 +34,7 @@ _COLUMNS: Final = (
 _INSERT: Final = Prepared(
     sa.insert(events).returning(events.c.seq), [c.name for c in events.c if c.name != "seq"]
 )
+_INSERT_MANY: Final = insert_batch(events)
 _AFTER: Final = Prepared(
     sa.select(*_COLUMNS)
     .where(events.c.seq > bindparam("cursor"))
@@ -73,6 +75,18 @@ class Events:
         )
         assert created is not None
         return int(created[0])
+
+    def append_many(self, new: Sequence[NewEvent], at_s: int) -> Sequence[int]:
+        """Answers the events' places in the order."""
+        places = take_numbers(self._session, events.c.seq, len(new))
+        self._session.load(
+            _INSERT_MANY,
+            [
+                (seq, e.kind, e.chain_id, e.subject, e.intent, _JSON.encode(dict(e.data)), at_s)
+                for seq, e in zip(places, new, strict=True)
+            ],
+        )
+        return places
 
     def after(
         self, cursor_seq: int, limit: int = EVENT_BATCH_MAX, kinds: Sequence[str] | None = None

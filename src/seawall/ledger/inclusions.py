@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from seawall.ledger.rows import AttemptNumber, InclusionRow
+from seawall.ledger.batches import InList, insert_batch, take_numbers, uint256_text
+from seawall.ledger.rows import AttemptNumber, InclusionRow, NewInclusion
 from seawall.ledger.schema import attempt_intents, attempts, inclusions, slots
-from seawall.ledger.session import DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import IntegrityAlarm, LedgerError
 from seawall.primitives.identifiers import IntentNumber, Lane
@@ -45,17 +46,18 @@ _JOINED: Final = (
 _CANONICAL: Final = sa.text("inclusions.canonical")
 _UNSETTLED_ONLY: Final = sa.text("inclusions.canonical AND inclusions.finality < 2")
 
-_ATTEMPT: Final = Prepared(
-    sa.select(attempts.c.number, attempts.c.slot, slots.c.chain_id, slots.c.key, slots.c.nonce)
-    .join_from(attempts, slots, attempts.c.slot == slots.c.number)
-    .where(attempts.c.hash == bindparam("wanted"))
+_ATTEMPTS: Final = InList(
+    lambda hashes: (
+        sa.select(
+            attempts.c.hash, attempts.c.number, attempts.c.slot, slots.c.chain_id, slots.c.key, slots.c.nonce
+        )
+        .join_from(attempts, slots, attempts.c.slot == slots.c.number)
+        .where(attempts.c.hash.in_(hashes))
+    )
 )
-_INSERT: Final = Prepared(
-    sa.insert(inclusions).returning(inclusions.c.number), [c.name for c in inclusions.c if c.name != "number"]
-)
-_SEEN: Final = Prepared(
-    _JOINED.where(inclusions.c.attempt == bindparam("of"), inclusions.c.block_hash == bindparam("in_block"))
-)
+_SEEN_MANY: Final = InList(lambda numbers: _JOINED.where(inclusions.c.attempt.in_(numbers)))
+_INSERT_MANY: Final = insert_batch(inclusions)
+_NAMED_MAX: Final = 8  # hashes in the text of an alarm
 _RESTORE: Final = Prepared(
     sa.update(inclusions)
     .where(inclusions.c.number == bindparam("row"))
@@ -81,8 +83,11 @@ _RIPE: Final = Prepared(
         inclusions.c.finality < bindparam("reached"),
     ).order_by(inclusions.c.number)
 )
-_RIPEN: Final = Prepared(
-    sa.update(inclusions).where(inclusions.c.number == bindparam("row")).values(finality=bindparam("reached"))
+_RIPEN: Final = Batch(
+    sa.update(inclusions)
+    .where(inclusions.c.number == bindparam("row"))
+    .values(finality=bindparam("reached")),
+    ["reached", "row"],
 )
 
 
@@ -106,51 +111,30 @@ class Inclusions:
 
         Seeing it again, or back after a reorg, is one row.
         """
-        found = self._session.first(_ATTEMPT, {"wanted": attempt_hash})
-        if found is None:
-            raise LedgerError(
-                f"{hex_text(attempt_hash)} is no attempt of ours",
-                "inclusions",
-                "record only hashes the ledger holds",
-            )
-        attempt, slot, chain_id, key, nonce = found
-        if chain_id != block.chain_id:
-            raise LedgerError(
-                f"block of chain {block.chain_id}, attempt of chain {chain_id}",
-                "inclusions",
-                "ask the attempt's own chain",
-            )
-        values: dict[str, object] = {
-            "attempt": attempt,
-            "slot": slot,
-            "chain_id": chain_id,
-            "block_number": block.number,
-            "block_hash": block.hash,
-            "index": index,
-            "status": status,
-            "gas_used": gas_used,
-            "effective_gas_price_wei": effective_gas_price_wei,
-            "fee_wei": fee_wei,
-            "canonical": True,
-            "finality": int(Finality.INCLUDED),
-        }
-        seen = self._session.first(_SEEN, {"of": attempt, "in_block": block.hash})
+        new = NewInclusion(attempt_hash, block, index, status, gas_used, effective_gas_price_wei, fee_wei)
+        return self.insert_many([new])[0]
+
+    def insert_many(self, new: Sequence[NewInclusion]) -> list[InclusionRow]:
+        """As `insert`, in the order of `new`; one that cannot be undoes all."""
+        owners = {o[0]: o for o in _ATTEMPTS.rows(self._session, [n.attempt_hash for n in new])}
+        stored = _SEEN_MANY.rows(self._session, [owner[1] for owner in owners.values()])
+        seen = {(row.attempt, row.block_hash): row for row in map(_row_of, stored)}
+        rows: list[InclusionRow] = []
+        fresh: list[tuple[object, ...]] = []
+        numbers = iter(take_numbers(self._session, inclusions.c.number, len(new)))
+        for one in new:
+            owner = _owner_of(one, owners)
+            row = seen.get((owner[1], one.block.hash))
+            if row is None:
+                row = seen[owner[1], one.block.hash] = _row_for(next(numbers), owner, one)
+                fresh.append(_record_of(row, owner[2]))
+            rows.append(row)
         try:
-            if seen is not None:
-                return self._seen_again(_row_of(seen))
-            created = self._session.first(_INSERT, values)
+            rows = [self._seen_again(row) for row in rows]
+            self._session.load(_INSERT_MANY, fresh)
         except DuplicateError:
-            raise IntegrityAlarm(
-                f"{hex_text(attempt_hash)} is in block {hex_text(block.hash)},"
-                f" but nonce {nonce} landed in another canonical one",
-                f"slot {Lane(chain_id, key)}/{nonce}",
-                "flip the blocks that a reorg removed before recording new ones",
-            ) from None
-        assert created is not None
-        return InclusionRow(
-            created[0], attempt, attempt_hash, Lane(chain_id, key), nonce, block.number, block.hash, index,
-            status, gas_used, effective_gas_price_wei, fee_wei, canonical=True, finality=Finality.INCLUDED,
-        )  # fmt: skip
+            raise _landed_twice(rows) from None
+        return rows
 
     def canonical_of(self, hash: Hash) -> InclusionRow | None:  # noqa: A002
         record = self._session.first(_CANONICAL_OF, {"wanted": hash})
@@ -201,7 +185,7 @@ class Inclusions:
         named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
         ripe = [_row_of(record) for record in self._session.rows(_RIPE, named)]
         rows = [row for row in ripe if lanes is None or row.lane in lanes]
-        self._session.many(_RIPEN, [{"row": row.number, "reached": int(finality)} for row in rows])
+        self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
         return [replace(row, finality=finality) for row in rows]
 
     def _seen_again(self, row: InclusionRow) -> InclusionRow:
@@ -209,6 +193,49 @@ class Inclusions:
             return row
         self._session.run(_RESTORE, {"row": row.number})
         return replace(row, canonical=True, finality=Finality.INCLUDED)
+
+
+def _owner_of(new: NewInclusion, owners: Mapping[Hash, Record]) -> Record:
+    owner = owners.get(new.attempt_hash)
+    if owner is None:
+        raise LedgerError(
+            f"{hex_text(new.attempt_hash)} is no attempt of ours",
+            "inclusions",
+            "record only hashes the ledger holds",
+        )
+    if owner[3] != new.block.chain_id:
+        raise LedgerError(
+            f"block of chain {new.block.chain_id}, attempt of chain {owner[3]}",
+            "inclusions",
+            "ask the attempt's own chain",
+        )
+    return owner
+
+
+def _landed_twice(rows: Sequence[InclusionRow]) -> IntegrityAlarm:
+    named = ", ".join(f"{hex_text(row.attempt_hash)} at {row.block_number}" for row in rows[:_NAMED_MAX])
+    return IntegrityAlarm(
+        f"a nonce landed in another canonical block already, with another hash: one of {len(rows)}, {named}",
+        f"slot {rows[0].lane}/{rows[0].nonce}" + (" or another of the batch" if len(rows) > 1 else ""),
+        "flip the blocks that a reorg removed before recording new ones",
+    )
+
+
+def _row_for(number: int, owner: Record, new: NewInclusion) -> InclusionRow:
+    digest, attempt, _, chain_id, key, nonce = owner
+    return InclusionRow(
+        number, attempt, digest, Lane(chain_id, key), nonce, new.block.number, new.block.hash, new.index,
+        new.status, new.gas_used, new.effective_gas_price_wei, new.fee_wei, canonical=True,
+        finality=Finality.INCLUDED,
+    )  # fmt: skip
+
+
+def _record_of(row: InclusionRow, slot: int) -> tuple[object, ...]:
+    return (
+        row.number, row.attempt, slot, row.lane.chain_id, row.block_number, row.block_hash, row.index,
+        row.status, row.gas_used, uint256_text(row.effective_gas_price_wei), uint256_text(row.fee_wei),
+        True, 0,
+    )  # fmt: skip
 
 
 def _row_of(record: Record) -> InclusionRow:

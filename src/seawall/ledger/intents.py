@@ -12,15 +12,17 @@ or expired, because its bytes count as possibly sent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from seawall.ledger.rows import Accepted, IntentRow
+from seawall.ledger.batches import InList, insert_batch, int256_text, take_numbers, uint256_text
+from seawall.ledger.rows import Accepted, Ending, IntentRow
 from seawall.ledger.schema import intents, sequences
-from seawall.ledger.session import DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
 from seawall.primitives.bounds import INTENT_ID_BLOCK
 from seawall.primitives.codec import pack, unpack
 from seawall.primitives.errors import IdempotencyConflictError, LedgerError
@@ -54,17 +56,16 @@ _COLUMNS: Final = (
 )
 _ALIVE: Final = sa.text("state IN ('queued', 'committed')")
 _IN_LANE: Final = (intents.c.chain_id == bindparam("chain_id"), intents.c.key == bindparam("key"))
+_ONE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
 _WITH_NUMBER: Final = intents.c.number == bindparam("row")
 
+_UNTIL_ENDED: Final = ("finality", "ended_at_s", "predicted_wei", "realised_wei", "cancel_reason")
+_NEW_ROW: Final = [c.name for c in intents.c if c.name not in _UNTIL_ENDED]
 _INSERT: Final = Prepared(
     sa.insert(intents).returning(intents.c.number),
-    [
-        c.name
-        for c in intents.c
-        if c.name
-        not in ("number", "finality", "ended_at_s", "predicted_wei", "realised_wei", "cancel_reason")
-    ],
+    _NEW_ROW[1:],
 )
+_INSERT_NEW: Final = insert_batch(intents, *_UNTIL_ENDED, unless_exists=("strategy", "idempotency_key"))
 _FIND: Final = Prepared(
     sa.select(*_COLUMNS).where(
         intents.c.strategy == bindparam("strategy"), intents.c.idempotency_key == bindparam("idempotency_key")
@@ -76,6 +77,34 @@ _QUEUED: Final = Prepared(
     .where(_ALIVE, *_IN_LANE, intents.c.state == "queued")
     .order_by(intents.c.priority, intents.c.number)
     .limit(bindparam("count"))
+)
+_QUEUED_AFTER: Final = Prepared(
+    sa.select(*_COLUMNS)
+    .where(_ALIVE, *_IN_LANE, intents.c.state == "queued", intents.c.number > bindparam("known"))
+    .order_by(intents.c.number)
+    .limit(bindparam("count"))
+)
+_GET_MANY: Final = InList(lambda numbers: sa.select(*_COLUMNS).where(intents.c.number.in_(numbers)))
+_CANDIDATES: Final = InList(
+    lambda numbers: sa.select(intents.c.number, intents.c.candidates).where(intents.c.number.in_(numbers))
+)
+_COUNT_CANDIDATES: Final = Batch(
+    sa.update(intents).where(_WITH_NUMBER, _ALIVE).values(candidates=intents.c.candidates + _ONE), ["row"]
+)
+_QUEUED_COUNTS: Final = Prepared(
+    sa.select(intents.c.key, sa.func.count())
+    .where(_ALIVE, intents.c.chain_id == bindparam("chain_id"), intents.c.state == "queued")
+    .group_by(intents.c.key)
+)
+_CANCEL_ASKED: Final = Prepared(
+    sa.select(intents.c.key)
+    .where(
+        _ALIVE,
+        intents.c.chain_id == bindparam("chain_id"),
+        intents.c.state == "queued",
+        intents.c.cancel_reason.is_not(None),
+    )
+    .distinct()
 )
 _IN_STATE: Final = Prepared(
     sa.select(*_COLUMNS)
@@ -158,6 +187,22 @@ _SET_STATE: Final = {
     )
     for state, before in _BEFORE.items()
 }
+_END: Final = {
+    state: Batch(
+        sa.update(intents)
+        .where(_WITH_NUMBER, sa.text(before))
+        .values(
+            state=sa.literal_column(f"'{state.value}'"),
+            reason=bindparam("new_reason"),
+            finality=bindparam("new_finality"),
+            ended_at_s=bindparam("ended"),
+            realised_wei=bindparam("realised"),
+        ),
+        ["new_reason", "new_finality", "ended", "realised", "row"],
+    )
+    for state, before in _BEFORE.items()
+    if state.is_outcome
+}
 
 
 class IntentIds:
@@ -203,7 +248,7 @@ class Intents:
         found = self._session.first(_FIND, named)
         if found is not None:
             return _accepted_before(_row_of(found), plan, digest)
-        executor = plan.target if plan.is_executor_plan else ZERO_ADDRESS
+        executor = _executor_of(plan)
         intent_id = self._ids.take(self._session, plan.chain_id, executor)
         values: dict[str, object] = {
             **named,
@@ -230,6 +275,22 @@ class Intents:
         )  # fmt: skip
         return Accepted(row, created=True)
 
+    def accept_many(
+        self, plans: Sequence[tuple[Plan, Hash]], correlation_id: str, now_s: int
+    ) -> list[Accepted]:
+        """Store plans (with their digests) once each, as `accept` does; one that raises undoes all."""
+        if not plans:
+            return []
+        numbers = take_numbers(self._session, intents.c.number, len(plans))
+        rows = [
+            self._fresh(IntentNumber(number), plan, digest, correlation_id, now_s)
+            for number, (plan, digest) in zip(numbers, plans, strict=True)
+        ]
+        if self._session.load(_INSERT_NEW, [_record_of(row) for row in rows]) == len(rows):
+            return [Accepted(row, created=True) for row in rows]
+        # Some keys were used before, in the ledger or earlier in this batch.
+        return [self._as_stored(row) for row in rows]
+
     def get(self, number: IntentNumber) -> IntentRow:
         found = self._session.first(_GET, {"row": number})
         if found is None:
@@ -238,6 +299,11 @@ class Intents:
             )
         return _row_of(found)
 
+    def get_many(self, numbers: Sequence[IntentNumber]) -> list[IntentRow]:
+        """In the order of `numbers`."""
+        found = {record[0]: record for record in _GET_MANY.rows(self._session, numbers)}
+        return [_row_of(found[number]) if number in found else self.get(number) for number in numbers]
+
     def find(self, strategy: str, key: str) -> IntentRow | None:
         found = self._session.first(_FIND, {"strategy": strategy, "idempotency_key": key})
         return None if found is None else _row_of(found)
@@ -245,6 +311,23 @@ class Intents:
     def queued(self, lane: Lane, limit: int) -> list[IntentRow]:
         """Ready to be built, the most urgent first, then in order of acceptance."""
         return self._list(_QUEUED, {"chain_id": lane.chain_id, "key": lane.key, "count": limit})
+
+    def queued_after(self, lane: Lane, number: IntentNumber, limit: int) -> list[IntentRow]:
+        """Queued ones of the lane beyond `number`, in order of acceptance: how a queue in memory reads on."""
+        named = {"chain_id": lane.chain_id, "key": lane.key, "known": number, "count": limit}
+        return self._list(_QUEUED_AFTER, named)
+
+    def queued_counts(self, chain_id: int) -> dict[Lane, int]:
+        """How many are queued in each lane of the chain that has any."""
+        records = self._session.rows(_QUEUED_COUNTS, {"chain_id": chain_id})
+        return {Lane(chain_id, Address(key)): count for key, count in records}
+
+    def cancel_asked(self, chain_id: int) -> set[Lane]:
+        """Lanes of the chain with a queued intent whose cancellation was asked for."""
+        return {
+            Lane(chain_id, Address(key))
+            for (key,) in self._session.rows(_CANCEL_ASKED, {"chain_id": chain_id})
+        }
 
     def in_state(self, lane: Lane, state: IntentState) -> list[IntentRow]:
         """Queued or committed ones of the lane, oldest first. Outcomes are too many: use `listing`."""
@@ -282,12 +365,7 @@ class Intents:
             present = self.get(number)
             if (present.state, present.finality) == (state, finality):
                 return
-            raise LedgerError(
-                f"intent #{number} is {_described(present.state, present.finality)}"
-                f" and cannot become {_described(state, finality)}",
-                "intents",
-                "an outcome stays, and a committed intent ends by what the chain shows",
-            )
+            raise _immovable(present, state, finality)
 
     def ask_cancel(self, number: IntentNumber, reason: str) -> IntentRow:
         """Note that cancellation is wanted, by whom and why; whoever has the lane acts on it.
@@ -296,6 +374,26 @@ class Intents:
         """
         found = self._session.first(_ASK_CANCEL, {"row": number, "wish": reason})
         return self.get(number) if found is None else _row_of(found)
+
+    def end_many(self, endings: Sequence[Ending], at_s: int) -> None:
+        """Outcomes, with what they realised; moved as `set_state` says, and one that cannot undoes all."""
+        by_state: dict[IntentState, list[Ending]] = {}
+        for ending in endings:
+            _require_fitting(ending.number, ending.state, ending.finality)
+            by_state.setdefault(ending.state, []).append(ending)
+        for state, group in by_state.items():
+            rows = [
+                (
+                    ending.reason,
+                    None if ending.finality is None else int(ending.finality),
+                    at_s,
+                    None if ending.realised_wei is None else int256_text(ending.realised_wei),
+                    ending.number,
+                )
+                for ending in group
+            ]
+            if self._session.load(_END[state], rows) != len(rows):
+                self._require_ended(group)
 
     def explain(self, number: IntentNumber, reason: str) -> None:
         """Say why an intent that is alive goes the way it goes; its state stays."""
@@ -309,11 +407,17 @@ class Intents:
         """One more candidate is built; answers its number, counting from 1."""
         counted = self._session.first(_COUNT_CANDIDATE, {"row": number})
         if counted is None:
-            state = self.get(number).state
-            raise LedgerError(
-                f"intent #{number} is {state} and takes no candidate", "intents", "build only what is alive"
-            )
+            _require_alive(self.get(number))
+        assert counted is not None
         return int(counted[0])
+
+    def counted_many(self, numbers: Sequence[IntentNumber]) -> list[int]:
+        """One more candidate is built for each; answers their numbers, as `count_candidate` does."""
+        if self._session.load(_COUNT_CANDIDATES, [(number,) for number in numbers]) != len(numbers):
+            for row in self.get_many(numbers):
+                _require_alive(row)
+        counted = {record[0]: int(record[1]) for record in _CANDIDATES.rows(self._session, numbers)}
+        return [counted[number] for number in numbers]
 
     def set_profit(self, number: IntentNumber, predicted_wei: int | None, realised_wei: int | None) -> None:
         """`predicted_wei` of None leaves the prediction.
@@ -327,6 +431,28 @@ class Intents:
             == 0
         ):
             self.get(number)
+
+    def _fresh(
+        self, number: IntentNumber, plan: Plan, digest: Hash, correlation_id: str, now_s: int
+    ) -> IntentRow:
+        intent_id = self._ids.take(self._session, plan.chain_id, _executor_of(plan))
+        return IntentRow(
+            number, plan.strategy, Lane(plan.chain_id, plan.key), plan, digest, intent_id,
+            IntentState.QUEUED, "", None, correlation_id, now_s, None, 0, None, None,
+        )  # fmt: skip
+
+    def _as_stored(self, row: IntentRow) -> Accepted:
+        present = self.find(row.strategy, row.plan.idempotency_key)
+        assert present is not None, "it was inserted, or its key was there before"
+        if present.number == row.number:
+            return Accepted(row, created=True)
+        return _accepted_before(present, row.plan, row.plan_digest)
+
+    def _require_ended(self, endings: Sequence[Ending]) -> None:
+        """Not every row moved: what did not must have stood there before."""
+        for ending, present in zip(endings, self.get_many([e.number for e in endings]), strict=True):
+            if (present.state, present.finality) != (ending.state, ending.finality):
+                raise _immovable(present, ending.state, ending.finality)
 
     def _list(self, statement: Prepared, parameters: dict[str, object]) -> list[IntentRow]:
         return [_row_of(record) for record in self._session.rows(statement, parameters)]
@@ -361,6 +487,24 @@ def _accepted_before(present: IntentRow, plan: Plan, digest: Hash) -> Accepted:
     )
 
 
+def _immovable(present: IntentRow, state: IntentState, finality: Finality | None) -> LedgerError:
+    return LedgerError(
+        f"intent #{present.number} is {_described(present.state, present.finality)}"
+        f" and cannot become {_described(state, finality)}",
+        "intents",
+        "an outcome stays, and a committed intent ends by what the chain shows",
+    )
+
+
+def _require_alive(row: IntentRow) -> None:
+    if row.state.is_outcome:
+        raise LedgerError(
+            f"intent #{row.number} is {row.state} and takes no candidate",
+            "intents",
+            "build only what is alive",
+        )
+
+
 def _require_fitting(number: IntentNumber, state: IntentState, finality: Finality | None) -> None:
     needs = state in (IntentState.LANDED, IntentState.FAILED)
     allows = needs or state in (IntentState.COMMITTED, IntentState.CANCELLED)
@@ -374,6 +518,20 @@ def _require_fitting(number: IntentNumber, state: IntentState, finality: Finalit
 
 def _described(state: IntentState, finality: Finality | None) -> str:
     return state.value if finality is None else f"{state.value} ({finality.name.lower()})"
+
+
+def _executor_of(plan: Plan) -> Address:
+    return plan.target if plan.is_executor_plan else ZERO_ADDRESS
+
+
+def _record_of(row: IntentRow) -> tuple[object, ...]:
+    """A new intent in the order of `_NEW_ROW`."""
+    plan = row.plan
+    return (
+        row.number, plan.strategy, plan.idempotency_key, plan.chain_id, plan.key, _executor_of(plan),
+        uint256_text(row.intent_id), pack(plan), row.plan_digest, int(plan.priority), plan.deadline_s,
+        "queued", "", row.correlation_id, row.accepted_at_s, 0,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=_PLANS_CACHED)

@@ -14,11 +14,12 @@ from typing import Final, cast
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from seawall.ledger.batches import InList, insert_batch, int256_text, take_numbers
 from seawall.ledger.rows import Account, AttemptRow, Leg, PostingEntry, PostingRow
 from seawall.ledger.schema import attempts, inclusions, posting_entries, postings, reservations, slots
-from seawall.ledger.session import DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError
-from seawall.primitives.identifiers import IntentNumber, Lane
+from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.units import Address, Hash, address_text
 
 __all__ = ["Postings", "Reservations"]
@@ -49,6 +50,9 @@ _INSERT: Final = Prepared(
     [c.name for c in posting_entries.c if c.name != "number"],
 )
 _INSERT_LEG: Final = Prepared(sa.insert(postings), [c.name for c in postings.c])
+_INSERT_MANY: Final = insert_batch(posting_entries)
+_INSERT_LEGS: Final = insert_batch(postings)
+_OF_INTENTS: Final = InList(lambda numbers: _JOINED.where(posting_entries.c.intent.in_(numbers), _CANONICAL))
 _OF_INTENT: Final = Prepared(_JOINED.where(posting_entries.c.intent == bindparam("of"), _CANONICAL))
 _IN_BLOCK: Final = Prepared(_JOINED.where(posting_entries.c.block_hash == bindparam("in_block"), _CANONICAL))
 _CHANGES: Final = Prepared(
@@ -63,6 +67,9 @@ _CHANGES: Final = Prepared(
 )
 _RESERVE: Final = Prepared(sa.insert(reservations), [c.name for c in reservations.c])
 _UNRESERVE: Final = Prepared(sa.delete(reservations).where(reservations.c.attempt == bindparam("of")))
+_UNRESERVE_MANY: Final = Batch(
+    sa.delete(reservations).where(reservations.c.attempt == bindparam("of")), ["of"]
+)
 _RESERVED_BY_SLOT: Final = Prepared(
     sa.select(attempts.c.slot, reservations.c.amount)
     .join_from(reservations, attempts, reservations.c.attempt == attempts.c.number)
@@ -100,11 +107,7 @@ class Postings:
                 },
             )
         except DuplicateError:
-            raise LedgerError(
-                f"{entry.kind!r} of inclusion {entry.inclusion} is booked already",
-                "postings",
-                "book an inclusion once, flip it on a reorg",
-            ) from None
+            raise _booked_before(f"{entry.kind!r} of inclusion {entry.inclusion}") from None
         assert created is not None
         number = int(created[0])
         self._session.many(
@@ -122,10 +125,38 @@ class Postings:
         )
         return number
 
+    def book_many(self, entries: Sequence[PostingEntry]) -> Sequence[int]:
+        """Store entries as `book` does, and answer their numbers; one that cannot be undoes all."""
+        for entry in entries:
+            _require_balanced(entry)
+        numbers = take_numbers(self._session, posting_entries.c.number, len(entries))
+        try:
+            self._session.load(
+                _INSERT_MANY,
+                [
+                    (number, e.kind, e.chain_id, e.block_number, e.block_hash, e.inclusion, e.intent, True)
+                    for number, e in zip(numbers, entries, strict=True)
+                ],
+            )
+        except DuplicateError:
+            raise _booked_before("one of the entries") from None
+        self._session.load(
+            _INSERT_LEGS,
+            [
+                (number, i, _stored(leg.account), leg.token, int256_text(leg.delta))
+                for number, entry in zip(numbers, entries, strict=True)
+                for i, leg in enumerate(entry.legs)
+            ],
+        )
+        return numbers
+
     def flip(self, block_hashes: Sequence[Hash], lanes: Collection[Lane] | None = None) -> int:
         """A reorg removed these blocks: their entries count no more, those of inclusions only if these are of
         `lanes`. Answers how many."""
-        gone = [posting_entries.c.block_hash.in_(block_hashes), sa.text("canonical")]
+        gone: list[sa.ColumnElement[bool]] = [
+            posting_entries.c.block_hash.in_(block_hashes),
+            posting_entries.c.canonical,
+        ]
         if lanes is not None:
             found = self._session.once(
                 sa.select(posting_entries.c.number, slots.c.chain_id, slots.c.key)
@@ -147,6 +178,14 @@ class Postings:
     def of_intent(self, number: IntentNumber) -> list[PostingRow]:
         """Canonical entries, in booking order."""
         return _entries_of(self._session.rows(_OF_INTENT, {"of": number}))
+
+    def of_intents(self, numbers: Sequence[IntentNumber]) -> dict[IntentNumber, list[PostingRow]]:
+        """Canonical entries of each, in booking order; every number has its list."""
+        found: dict[IntentNumber, list[PostingRow]] = {number: [] for number in numbers}
+        for row in _entries_of(_OF_INTENTS.rows(self._session, list(found))):
+            assert row.entry.intent is not None
+            found[row.entry.intent].append(row)
+        return found
 
     def in_block(self, block_hash: Hash) -> list[PostingRow]:
         """Canonical entries, in booking order."""
@@ -185,6 +224,10 @@ class Reservations:
         """Nothing more can be taken by this attempt; releasing twice changes nothing."""
         self._session.run(_UNRESERVE, {"of": attempt.number})
 
+    def release_many(self, attempt_numbers: Sequence[AttemptNumber]) -> None:
+        """As `release`, for all of these attempts."""
+        self._session.load(_UNRESERVE_MANY, [(number,) for number in attempt_numbers])
+
     def sum(self, lane: Lane, token: Address) -> int:
         """The most that the lane's unsettled slots can still take.
 
@@ -195,6 +238,10 @@ class Reservations:
         for slot, amount in self._session.rows(_RESERVED_BY_SLOT, named):
             largest[slot] = max(largest[slot], amount)
         return sum(largest.values())
+
+
+def _booked_before(what: str) -> LedgerError:
+    return LedgerError(f"{what} is booked already", "postings", "book an inclusion once, flip it on a reorg")
 
 
 def _require_balanced(entry: PostingEntry) -> None:

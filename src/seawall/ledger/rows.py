@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NewType
 
+from seawall.primitives.blocks import Block
 from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Authority, Finality, IntentState, WriteKind
 from seawall.primitives.plans import Plan
@@ -17,7 +18,9 @@ __all__ = [
     "Account",
     "AttemptNumber",
     "AttemptRow",
+    "Commitment",
     "ControlRow",
+    "Ending",
     "EventData",
     "EventRow",
     "InclusionRow",
@@ -25,6 +28,8 @@ __all__ = [
     "KernelRow",
     "LaneRow",
     "Leg",
+    "NewEvent",
+    "NewInclusion",
     "PostingEntry",
     "PostingRow",
     "Purpose",
@@ -75,6 +80,17 @@ class Accepted:
 
     intent: IntentRow
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An intent's outcome, to be stored."""
+
+    number: IntentNumber
+    state: IntentState
+    reason: str
+    finality: Finality | None
+    realised_wei: int | None  # [smallest unit of the accounting token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +158,42 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Commitment:
+    """A signed candidate with the verdict that admitted it, to be committed to its slot."""
+
+    lane: Lane
+    nonce: int
+    intent: IntentNumber
+    strategy: str
+    verdict: Verdict
+    hash: Hash
+    raw: bytes
+    payload: Payload
+    payload_digest: Hash
+    max_fee_per_gas_wei: int
+    max_priority_fee_per_gas_wei: int
+    route: str
+    reserved: tuple[tuple[Address, int], ...]  # what it may take of each token at most [smallest unit]
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictRow:
     number: VerdictNumber
     verdict: Verdict
     at_s: int  # UTC [s]
+
+
+@dataclass(frozen=True, slots=True)
+class NewInclusion:
+    """A hash of ours as a block has it, to be recorded."""
+
+    attempt_hash: Hash
+    block: Block
+    index: int
+    status: bool
+    gas_used: int
+    effective_gas_price_wei: int
+    fee_wei: int  # L1 part included
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +271,15 @@ class ControlRow:
     reason: str
     who: str
     at_s: int  # UTC [s]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    kind: str
+    chain_id: int
+    subject: str
+    intent: IntentNumber | None
+    data: EventData
 
 
 @dataclass(frozen=True, slots=True)

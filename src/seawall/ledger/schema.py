@@ -108,7 +108,6 @@ intents = sa.Table(
         "chain_id",
         "key",
         "state",
-        "priority",
         "number",
         where="state IN ('queued', 'committed')",
     ),

@@ -17,7 +17,16 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from seawall.primitives.errors import LedgerError, LedgerLockedError
 
-__all__ = ["Connection", "DiskFullError", "DoubtError", "DuplicateError", "Prepared", "Record", "Session"]
+__all__ = [
+    "Batch",
+    "Connection",
+    "DiskFullError",
+    "DoubtError",
+    "DuplicateError",
+    "Prepared",
+    "Record",
+    "Session",
+]
 
 # A raw row: the column types say what stands at each place, and `rows.py` gives it a shape at once.
 Record = tuple[Any, ...]
@@ -59,6 +68,32 @@ class Prepared:
         found = self._compiled.get(dialect.name)
         if found is None:
             found = self._compiled[dialect.name] = _Compiled(self.statement, self.columns, dialect)
+        return found
+
+
+class Batch:
+    """A Core statement run for many rows; `order` names its parameters as they stand in each row.
+
+    A row is a tuple in the driver's own form: nothing is looked up or converted per row. Every parameter is
+    given exactly once, and what is constant is written into the statement as text. `suffix` is what Core
+    cannot say alike for both databases.
+    """
+
+    __slots__ = ("_order", "_suffix", "_texts", "statement")
+
+    def __init__(self, statement: sa.Executable, order: Sequence[str], suffix: str = "") -> None:
+        self.statement = statement
+        self._suffix = suffix
+        self._order = list(order)
+        self._texts: dict[str, str] = {}
+
+    def text_for(self, dialect: sa.Dialect) -> str:
+        found = self._texts.get(dialect.name)
+        if found is None:
+            positional = dialect if dialect.positional else type(dialect)(paramstyle="format")  # type: ignore[call-arg]
+            compiled: Any = self.statement.compile(dialect=positional)  # type: ignore[attr-defined]
+            assert compiled.positiontup == self._order, f"{compiled.positiontup} are not {self._order}"
+            found = self._texts[dialect.name] = f"{compiled}{self._suffix}"
         return found
 
 
@@ -182,6 +217,17 @@ class Session:
             self._cursor.executemany(compiled.sql, bound)
         except self._dbapi.Error as error:
             raise _translated(error, self._dbapi) from error
+
+    def load(self, batch: Batch, rows: Sequence[tuple[object, ...]]) -> int:
+        """Run the batch for every row; rows of the database touched."""
+        if not rows:
+            return 0
+        self._require_open()
+        try:
+            self._cursor.executemany(batch.text_for(self._dialect), rows)
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
+        return int(self._cursor.rowcount)
 
     def once(self, statement: sa.Executable) -> list[Record]:
         """Run a statement with a list in it (`IN`), which cannot be prepared; for what is rare."""

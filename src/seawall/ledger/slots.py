@@ -15,7 +15,7 @@ from sqlalchemy import bindparam
 
 from seawall.ledger.rows import Purpose, SlotRow
 from seawall.ledger.schema import attempts, slots
-from seawall.ledger.session import DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError, NonceTakenError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.units import Hash, hex_text
@@ -50,6 +50,12 @@ _SETTLE: Final = Prepared(
     sa.update(slots)
     .where(slots.c.number == bindparam("row"), _OPEN)
     .values(final=True, consumed_by=bindparam("by"))
+)
+_SETTLE_MANY: Final = Batch(
+    sa.update(slots)
+    .where(*_THE_LANE, slots.c.nonce == bindparam("nonce"), _OPEN)
+    .values(final=sa.true(), consumed_by=bindparam("by")),
+    ["by", "chain_id", "key", "nonce"],
 )
 _OVERTAKE: Final = Prepared(
     sa.update(slots)
@@ -149,6 +155,13 @@ class Slots:
             consumed_by,
             final=True,
         )
+
+    def settle_many(self, settled: Sequence[tuple[Lane, int, Hash | None]]) -> None:
+        """As `settle`, for all of these; one that cannot be undoes all."""
+        rows = [(by, lane.chain_id, lane.key, nonce) for lane, nonce, by in settled]
+        if self._session.load(_SETTLE_MANY, rows) != len(rows):
+            for lane, nonce, by in settled:
+                self.settle(lane, nonce, by)
 
     def mark_overtaken(self, lane: Lane, nonce: int, block_hash: Hash | None) -> None:
         """A foreign transaction was seen to use the nonce of this slot of ours in that block.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seawall.ledger.attempts import Attempts
+from seawall.ledger.commitments import Commitments
 from seawall.ledger.controls import Controls
 from seawall.ledger.events import Events
 from seawall.ledger.heads import Heads
@@ -25,6 +26,7 @@ class Transaction:
 
     __slots__ = (
         "attempts",
+        "commitments",
         "controls",
         "events",
         "heads",
@@ -57,3 +59,4 @@ class Transaction:
         self.controls = Controls(session)
         self.heads = Heads(session)
         self.events = Events(session)
+        self.commitments = Commitments(session, self.events)

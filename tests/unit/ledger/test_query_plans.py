@@ -18,6 +18,7 @@ DIALECT = sqlite.dialect()
 
 LIVE = [
     (intents, "_QUEUED", "ix_intents_alive"),
+    (intents, "_QUEUED_AFTER", "ix_intents_alive"),
     (intents, "_IN_STATE", "ix_intents_alive"),
     (intents, "_ALL_ALIVE", "ix_intents_alive"),
     (slots, "_OPEN_OF", "ix_slots_open"),
@@ -25,7 +26,6 @@ LIVE = [
     (attempts, "_UNSETTLED_LINKS", "ix_slots_open"),
     (inclusions, "_UNSETTLED", "ix_inclusions_unsettled"),
     (inclusions, "_RIPE", "ix_inclusions_unsettled"),
-    (inclusions, "_RIPEN", "ix_inclusions_unsettled"),
 ]
 
 

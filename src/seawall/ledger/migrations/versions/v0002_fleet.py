@@ -35,12 +35,23 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["attempt"], ["attempts.number"], name=op.f("fk_spends_attempt")),
         sa.PrimaryKeyConstraint("attempt", "token", name=op.f("pk_spends")),
     )
+    _index_alive(["chain_id", "key", "state", "number"])
     op.create_index("ix_spends_lane", "spends", ["chain_id", "key", "at_s"], unique=False)
 
 
 def downgrade() -> None:
+    _index_alive(["chain_id", "key", "state", "priority", "number"])
     op.drop_table("spends")
     op.drop_table("kernels")
     op.drop_column("lanes", "renewals")
     op.drop_column("lanes", "quarantine")
     op.drop_column("intents", "cancel_reason")
+
+
+def _index_alive(columns: list[str]) -> None:
+    """Lanes keep their queue in memory and read on by number; the order by priority is made there."""
+    alive = sa.text("state IN ('queued', 'committed')")
+    op.drop_index("ix_intents_alive", table_name="intents")
+    op.create_index(
+        "ix_intents_alive", "intents", columns, unique=False, sqlite_where=alive, postgresql_where=alive
+    )
