@@ -10,16 +10,26 @@ Does not cache, and does not follow the head (`chain.heads`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from seawall.chain import decoding
-from seawall.chain.networks import Network, ReceiptReads
-from seawall.chain.receipts import BlockReceipts, Receipt, block_receipts, logs_of, receipt_of
+from seawall.chain.headers import require_own_hash
+from seawall.chain.networks import Network, Proofs, ReceiptReads
+from seawall.chain.receipts import (
+    BlockReceipts,
+    Receipt,
+    block_receipts,
+    logs_of,
+    receipt_of,
+    transactions_of,
+)
 from seawall.chain.rpc import Request, RpcError, RpcPool, is_block_unknown, is_execution_failure
 from seawall.chain.state import BLOCKHASH_DEPTH_MAX, StateAt, StateKeys, state_from, state_requests
+from seawall.chain.tips import newest_blocks
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
+from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
@@ -32,6 +42,8 @@ FEE_HISTORY_BLOCKS_MAX: Final = 100
 _TIMESTAMP_MAX: Final = 2**40
 _NUMBER_MAX: Final = 2**63 - 1
 _ZERO_HASH: Final = Hash(bytes(32))
+
+_Answers = Sequence["object | RpcError"]
 
 BlockTag = str
 """`latest`, `safe` or `finalized`."""
@@ -49,13 +61,16 @@ class FeeHistory:
 class ChainClient:
     """Typed questions to one chain."""
 
-    def __init__(self, pool: RpcPool, network: Network) -> None:
+    def __init__(self, pool: RpcPool, network: Network, *, verify_state: bool = True) -> None:
+        """With `verify_state`, the state under a verdict is agreed on like nonces and receipts; without it,
+        one endpoint is believed for state, of the block that was agreed on."""
         assert pool.chain_id == network.chain_id
         self.pool = pool
         self.network = network
+        self._verify_state = verify_state
 
     async def head(self) -> Block:
-        (block,) = await self.blocks(["latest"])
+        (block,) = await self.newest(["latest"])
         if block is None:
             raise EndpointError(
                 "the node knows no block at all", f"chain {self.network.chain_id}", "wait until it has synced"
@@ -67,47 +82,73 @@ class ChainClient:
         return block
 
     async def blocks(self, numbers: Sequence[int | BlockTag]) -> list[Block | None]:
-        """Headers by number or tag, in one batch; None where there is no such block."""
-        asked = [n if isinstance(n, str) else hex(n) for n in numbers]
-        answers = await self.pool.batch([Request("eth_getBlockByNumber", (n, False)) for n in asked])
-        return [self._block(answer, f"block {n}") for n, answer in zip(asked, answers, strict=True)]
+        """Headers by number or tag; None where there is no such block, or none that enough agree on.
+
+        One batch, save that several endpoints that must agree are asked for tags apart from numbers.
+        """
+        if self.pool.agreement == 1:
+            return await self._numbered(numbers)
+        tags = [n for n in dict.fromkeys(numbers) if isinstance(n, str)]
+        counted = [n for n in dict.fromkeys(numbers) if isinstance(n, int)]
+        found: dict[int | str, Block | None] = {}
+        if tags:
+            found |= zip(tags, await self.newest(tags), strict=True)
+        if counted:
+            found |= zip(counted, await self._numbered(counted), strict=True)
+        return [found[n] for n in numbers]
+
+    async def newest(
+        self, tags: Sequence[BlockTag], judge: Callable[[Block, str], None] | None = None
+    ) -> list[Block | None]:
+        """The newest block of each tag that enough endpoints agree on (`chain.tips`). `judge` raises
+        `EndpointError` for a block that cannot be."""
+
+        def block_of(answer: object | RpcError, tag: str) -> Block | None:
+            block = self._block(answer, f"block {tag}")
+            if block is not None and judge is not None:
+                judge(block, tag)
+            return block
+
+        return await newest_blocks(self.pool, tags, block_of)
 
     async def block_by_hash(self, block_hash: Hash) -> Block | None:
-        (answer,) = await self.pool.batch([Request("eth_getBlockByHash", (hex_text(block_hash), False))])
-        block = self._block(answer, f"block {hex_text(block_hash)}")
-        if block is not None and block.hash != block_hash:
-            raise EndpointError(
-                "another block than asked", f"block {hex_text(block_hash)}", "check the endpoint"
-            )
-        return block
+        where = f"block {hex_text(block_hash)}"
+
+        def decode(answers: _Answers) -> Block:
+            block = self._block(answers[0], where)
+            if block is None:
+                raise UnknownBlockError("the block is not known", where, "follow the head again")
+            if block.hash != block_hash:
+                raise EndpointError("another block than asked", where, "check the endpoint")
+            return block
+
+        request = Request("eth_getBlockByHash", (hex_text(block_hash), False))
+        try:
+            return await self.pool.agreed([request], decode)
+        except UnknownBlockError:
+            return None
 
     async def nonce_at(self, address: Address, block_hash: Hash) -> int:
-        return decoding.quantity(
-            await self._state("eth_getTransactionCount", address, block_hash), "nonce", limit=2**64 - 1
-        )
+        (nonce,) = await self.nonces_at([address], block_hash)
+        return nonce
 
     async def nonces_at(self, addresses: Sequence[Address], block_hash: Hash) -> list[int]:
-        """Nonces in order, of exactly this block, in one batch."""
-        pin = pin_of(block_hash)
-        requests = [Request("eth_getTransactionCount", (hex_text(address), pin)) for address in addresses]
-        answers = await self.pool.batch(requests, pinned=True) if requests else []
-        return [
-            decoding.quantity(_value("eth_getTransactionCount", answer), "nonce", limit=2**64 - 1)
-            for answer in answers
-        ]
+        """Nonces in order, of exactly this block."""
+        return await self._numbers("eth_getTransactionCount", addresses, block_hash, limit=2**64 - 1)
 
     async def balance_at(self, address: Address, block_hash: Hash) -> int:
-        return decoding.quantity(await self._state("eth_getBalance", address, block_hash), "balance")
+        (balance_wei,) = await self.balances_at([address], block_hash)
+        return balance_wei
 
     async def balances_at(self, addresses: Sequence[Address], block_hash: Hash) -> list[int]:
         """Native balances in order, of exactly this block [wei]."""
-        pin = pin_of(block_hash)
-        requests = [Request("eth_getBalance", (hex_text(address), pin)) for address in addresses]
-        answers = await self.pool.batch(requests, pinned=True) if requests else []
-        return [decoding.quantity(_value("eth_getBalance", answer), "balance") for answer in answers]
+        return await self._numbers("eth_getBalance", addresses, block_hash, limit=UINT256_MAX)
 
     async def code_at(self, address: Address, block_hash: Hash) -> bytes:
-        return decoding.data(await self._state("eth_getCode", address, block_hash), "code")
+        request = Request("eth_getCode", (hex_text(address), pin_of(block_hash)))
+        return await self.pool.agreed(
+            [request], lambda answers: decoding.data(_known(request.method, answers[0]), "code")
+        )
 
     async def call_at(self, reads: Sequence[Read], block: Block) -> dict[str, bytes | None]:
         """Every read by its label, of exactly `block`; None where the call reverted."""
@@ -133,35 +174,53 @@ class ChainClient:
         return known
 
     async def transactions_known(self, hashes: Sequence[Hash]) -> list[bool]:
+        """True where as many endpoints as must agree have the transaction, mined or in their pools.
+
+        Pools differ, so that fewer prove nothing: False means that the bytes are worth writing again.
+        """
         requests = [Request("eth_getTransactionByHash", (hex_text(h),)) for h in hashes]
-        answers = await self.pool.batch(requests) if requests else []
-        return [_value("eth_getTransactionByHash", answer) is not None for answer in answers]
+        if not requests:
+            return []
+        need = self.pool.agreement
+        votes = await self.pool.votes(
+            requests,
+            lambda answers: [_value("eth_getTransactionByHash", answer) is not None for answer in answers],
+            lambda votes, late: len(votes) >= need,
+        )
+        told = [vote.value for vote in votes if not isinstance(vote.value, UnknownBlockError)]
+        return [sum(column) >= need for column in zip(*told, strict=True)]
 
     async def block_transactions(self, block_hash: Hash) -> list[Hash]:
         """Hashes of the block's transactions, in order."""
-        (answer,) = await self.pool.batch(
-            [Request("eth_getBlockByHash", (hex_text(block_hash), False))], pinned=True
-        )
-        value = _value("eth_getBlockByHash", answer)
-        if value is None:
-            raise UnknownBlockError(
-                "the block is not known", f"block {hex_text(block_hash)}", "follow the head again"
-            )
-        block = decoding.mapping(value, "block")
-        return [
-            decoding.digest(h, "transactions")
-            for h in decoding.array(block.get("transactions"), "transactions")
-        ]
+        where = f"block {hex_text(block_hash)}"
+
+        def decode(answers: _Answers) -> list[Hash]:
+            value = _known("eth_getBlockByHash", answers[0])
+            if value is None:
+                raise UnknownBlockError("the block is not known", where, "follow the head again")
+            block = decoding.mapping(value, "block")
+            if decoding.digest(block.get("hash"), f"{where}.hash") != block_hash:
+                raise EndpointError("another block than asked", where, "check the endpoint")
+            return transactions_of(block)
+
+        return await self.pool.agreed([Request("eth_getBlockByHash", (hex_text(block_hash), False))], decode)
 
     async def receipts(self, hashes: Sequence[Hash]) -> list[Receipt | None]:
         """Receipts in order; None for what is in no block. Their block may go again: compare its hash."""
+        if not hashes:
+            return []
+
+        def decode(answers: _Answers) -> list[Receipt | None]:
+            receipts = [receipt_of(_value("eth_getTransactionReceipt", answer)) for answer in answers]
+            for asked, receipt in zip(hashes, receipts, strict=True):
+                if receipt is not None and receipt.transaction_hash != asked:
+                    raise EndpointError(
+                        "a receipt of another transaction", hex_text(asked), "check the endpoint"
+                    )
+            return receipts
+
         requests = [Request("eth_getTransactionReceipt", (hex_text(h),)) for h in hashes]
-        answers = await self.pool.batch(requests) if requests else []
-        receipts = [receipt_of(_value("eth_getTransactionReceipt", answer)) for answer in answers]
-        for asked, receipt in zip(hashes, receipts, strict=True):
-            if receipt is not None and receipt.transaction_hash != asked:
-                raise EndpointError("a receipt of another transaction", hex_text(asked), "check the endpoint")
-        return receipts
+        return await self.pool.agreed(requests, decode, silent=lambda found: None in found)
 
     async def receipts_of(self, block: Block, hashes: Sequence[Hash]) -> list[Receipt]:
         """Receipts of transactions of exactly `block`, in order, by the one call that the network asks for.
@@ -226,9 +285,18 @@ class ChainClient:
         )
 
     async def fetch_state(self, keys: StateKeys, block: Block) -> StateAt:
-        """Accounts, codes and slots of exactly `block`, in one batch."""
+        """Accounts, codes and slots of exactly `block`, in one batch; of one endpoint, or agreed on."""
         requests = state_requests(keys, pin_of(block.hash))
-        return state_from(keys, await self.pool.batch(requests, pinned=True) if requests else [])
+        if not requests:
+            return state_from(keys, [])
+
+        def decode(answers: _Answers) -> StateAt:
+            for request, answer in zip(requests, answers, strict=True):
+                _require_block(request.method, answer)
+            return state_from(keys, answers)
+
+        ask = self.pool.agreed if self._verify_state else self.pool.read
+        return await ask(requests, decode)
 
     async def access_hint(self, payload: Payload, block: Block) -> StateKeys:
         """What the node says that this payload touches on `block` (EIP-2930), beside its sender and target.
@@ -265,18 +333,52 @@ class ChainClient:
         return [(number, hashes[number]) for number in wanted if number >= 0]
 
     async def _block_receipts(self, block: Block) -> BlockReceipts:
+        """All receipts of a block: of one endpoint where they prove themselves, else agreed on. Which
+        transaction each is of, no root says: that is agreed on in any case."""
         name = hex_text(block.hash)
         requests = [Request("eth_getBlockByHash", (name, False)), Request("eth_getBlockReceipts", (name,))]
+        agreed = await self.block_transactions(block.hash) if self.pool.agreement > 1 else None
 
-        def decode(answers: Sequence[object | RpcError]) -> BlockReceipts:
-            for request, answer in zip(requests, answers, strict=True):
-                if _value(request.method, answer) is None:
-                    raise UnknownBlockError(
-                        "the block is not known", f"block {name}", "follow the head again"
-                    )
-            return block_receipts(answers[0], answers[1], block.hash, self.network)
+        def decode(answers: _Answers) -> BlockReceipts:
+            header, receipts = (
+                _known(request.method, answer) for request, answer in zip(requests, answers, strict=True)
+            )
+            if header is None or receipts is None:
+                raise UnknownBlockError("the block is not known", f"block {name}", "follow the head again")
+            found = block_receipts(header, receipts, block.hash, self.network)
+            if agreed is not None and [one.transaction_hash for one in found.receipts] != agreed:
+                raise EndpointError(
+                    "other transactions than the endpoints agreed on", f"block {name}", "another is asked"
+                )
+            return found
 
-        return await self.pool.read(requests, decode)
+        if self.network.proofs is Proofs.RECEIPTS:
+            found = await self.pool.read(requests, decode)
+            if found.proved:
+                return found
+        return await self.pool.agreed(requests, decode)
+
+    async def _numbered(self, numbers: Sequence[int | BlockTag]) -> list[Block | None]:
+        names = [n if isinstance(n, str) else hex(n) for n in numbers]
+
+        def decode(answers: _Answers) -> list[Block | None]:
+            return [self._block(a, f"block {name}") for name, a in zip(names, answers, strict=True)]
+
+        if not names:
+            return []
+        requests = [Request("eth_getBlockByNumber", (name, False)) for name in names]
+        return await self.pool.agreed(requests, decode, silent=lambda found: None in found)
+
+    async def _numbers(
+        self, method: str, addresses: Sequence[Address], block_hash: Hash, *, limit: int
+    ) -> list[int]:
+        if not addresses:
+            return []
+        requests = [Request(method, (hex_text(address), pin_of(block_hash))) for address in addresses]
+        return await self.pool.agreed(
+            requests,
+            lambda answers: [decoding.quantity(_known(method, a), method, limit=limit) for a in answers],
+        )
 
     async def _logs_between(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
         request = Request(
@@ -291,17 +393,15 @@ class ChainClient:
         older = await self._logs_between(wanted, from_number, middle)
         return older + await self._logs_between(wanted, middle + 1, to_number)
 
-    async def _state(self, method: str, address: Address, block_hash: Hash) -> object:
-        (answer,) = await self.pool.batch(
-            [Request(method, (hex_text(address), pin_of(block_hash)))], pinned=True
-        )
-        return _value(method, answer)
-
     def _block(self, answer: object | RpcError, where: str) -> Block | None:
         if isinstance(answer, RpcError) and is_block_unknown(answer):
             return None
         value = _value(where, answer)
-        return None if value is None else _block(value, self.network.chain_id, where)
+        if value is None:
+            return None
+        if self.network.proofs is not Proofs.NONE:
+            require_own_hash(decoding.mapping(value, where), where)
+        return _block(value, self.network.chain_id, where)
 
 
 def pin_of(block_hash: Hash) -> Mapping[str, object]:
@@ -353,6 +453,19 @@ def _value(method: str, answer: object | RpcError) -> object:
     if isinstance(answer, RpcError):
         raise _refused(method, answer, "chain client")
     return answer
+
+
+def _known(method: str, answer: object | RpcError) -> object:
+    """The value of a pinned read."""
+    _require_block(method, answer)
+    return _value(method, answer)
+
+
+def _require_block(method: str, answer: object | RpcError) -> None:
+    if isinstance(answer, RpcError) and is_block_unknown(answer):
+        raise UnknownBlockError(
+            f"the pinned block is not known: {answer.message}", method, "pin a newer block"
+        )
 
 
 def _refused(method: str, answer: RpcError, where: str) -> EndpointError:

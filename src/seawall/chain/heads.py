@@ -1,6 +1,7 @@
 """Follows the head of a chain: what was added, what a reorg removed, and how far it is safe and final.
 
-Flow: `poll` asks for the newest head (and the safe and final ones) in one batch, connects it to the heads
+Flow: `poll` asks for the newest head (and the safe and final ones) in one batch of as many endpoints as must
+agree, takes the highest blocks that enough of them have (`chain.tips`), connects the head to the heads
 it knows by parent hash, and answers one `HeadChange` with what left and what came. Missed heads are filled
 from the node and must link; a gap longer than `HEADS_KEPT` is skipped, said so in `skipped`, and the
 consumer reads again. The known heads come from the ledger at start, so a reorg during a stop is seen like
@@ -22,7 +23,7 @@ from typing import Final
 from seawall.chain.client import ChainClient
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT, REORG_DEPTH_MAX
-from seawall.primitives.errors import IntegrityAlarm, StaleError, UnavailableError
+from seawall.primitives.errors import EndpointError, IntegrityAlarm, StaleError, UnavailableError
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash, hex_text
 
@@ -133,15 +134,27 @@ class HeadFollower:
     async def _newest(self) -> tuple[Block, Block | int | None, Block | int | None]:
         rule = self._client.network.finality
         tags = [tag for tag in (rule.safe, rule.final) if isinstance(tag, str)]
-        answers = await self._client.blocks(["latest", *tags])
+        answers = await self._client.newest(["latest", *tags], self._require_time)
         head = answers[0]
         if head is None:
-            raise StaleError("the node knows no head", self._where, "wait until it has synced")
+            raise StaleError(
+                "the endpoints know no head, or agree on none", self._where, "wait until they have synced"
+            )
         by_tag = dict(zip(tags, answers[1:], strict=True))
         safe, final = (
             by_tag[r] if isinstance(r, str) else max(head.number - r, 0) for r in (rule.safe, rule.final)
         )
         return head, safe, final
+
+    def _require_time(self, block: Block, name: str) -> None:
+        """A block out of the future is no head; which of two clocks is wrong, the text leaves open."""
+        ahead_s = block.timestamp_s - self._clock.now_s()
+        if ahead_s > self._client.network.head_ahead_s_max:
+            raise EndpointError(
+                f"the {name} block is {ahead_s} s ahead of our clock",
+                self._where,
+                "check the endpoint, and the clock of this machine",
+            )
 
     async def _branch_to(self, head: Block) -> list[Block]:
         """Blocks up to `head`, oldest first, from one whose parent is known, or as far as bounds allow."""

@@ -25,7 +25,16 @@ from seawall.primitives.blocks import Log
 from seawall.primitives.errors import DisprovedError, EndpointError
 from seawall.primitives.units import Hash, hex_text
 
-__all__ = ["BlockReceipts", "Receipt", "block_receipts", "log_of", "logs_of", "receipt_of", "receipts_root"]
+__all__ = [
+    "BlockReceipts",
+    "Receipt",
+    "block_receipts",
+    "log_of",
+    "logs_of",
+    "receipt_of",
+    "receipts_root",
+    "transactions_of",
+]
 
 LOGS_ANSWER_MAX: Final = 100_000
 TRANSACTIONS_MAX: Final = 100_000
@@ -116,10 +125,7 @@ def block_receipts(header: object, receipts: object, block_hash: Hash, network: 
     if decoding.digest(fields.get("hash"), f"{where}.hash") != block_hash:
         raise EndpointError("another block than asked", where, "another endpoint is asked")
     own_hash = network.proofs is not Proofs.NONE and require_own_hash(fields, where)
-    hashes = [
-        decoding.digest(one, "transactions")
-        for one in decoding.array(fields.get("transactions"), "transactions", limit=TRANSACTIONS_MAX)
-    ]
+    hashes = transactions_of(fields)
     values = decoding.array(receipts, "receipts", limit=TRANSACTIONS_MAX)
     if len(values) != len(hashes):
         raise EndpointError(
@@ -145,6 +151,12 @@ def block_receipts(header: object, receipts: object, block_hash: Hash, network: 
     if root is not None:
         _require_sums(values, found, where)
     return BlockReceipts(tuple(found), root is not None)
+
+
+def transactions_of(block: Mapping[str, object]) -> list[Hash]:
+    """Hashes of the transactions of a block as JSON-RPC shows it, in order."""
+    shown = decoding.array(block.get("transactions"), "transactions", limit=TRANSACTIONS_MAX)
+    return [decoding.digest(one, "transactions") for one in shown]
 
 
 def receipts_root(receipts: Sequence[object]) -> Hash | None:

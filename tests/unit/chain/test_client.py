@@ -127,7 +127,7 @@ async def test_every_state_read_names_the_block_by_hash() -> None:
 
 async def test_read_that_fails_for_another_reason_than_a_revert_is_no_none() -> None:
     client, _ = client_of(lambda method, params: RpcError(-32603, "internal error"))
-    with pytest.raises(EndpointError, match="internal error"):
+    with pytest.raises((EndpointError, UnavailableError), match="internal error"):
         await client.call_at([Read("a", TARGET, b"")], block(100))
 
 
