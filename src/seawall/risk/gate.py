@@ -7,10 +7,12 @@ rule of CT-4 is judged as well, and an admitted verdict is of the reducing kind,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from seawall.primitives.codec import payload_digest
 from seawall.primitives.levels import Authority, WriteKind
+from seawall.primitives.plans import DirectBody, Plan
 from seawall.primitives.simulations import Probe
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence, holders_of
@@ -21,6 +23,9 @@ from seawall.risk.reduce import ReduceRule
 
 __all__ = ["Gate"]
 
+# Sets of guards kept: plans of a strategy mostly ask for the same ones.
+_GUARD_SETS_MAX: Final = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -29,10 +34,11 @@ class Gate:
     limits: RiskLimits
     ours: OurAddresses
     reduce: ReduceRule
+    _sets: dict[object, tuple[Guard, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
         """View calls that the verdict will need on the state after (and, under REDUCE_ONLY, before)."""
-        probes = {p.label: p for guard in guards_of(candidate.plan, self.limits) for p in guard.probes()}
+        probes = {p.label: p for guard in self._guards(candidate.plan) for p in guard.probes()}
         if authority is not Authority.RUN:
             probes |= {p.label: p for p in self.reduce.probes(holders_of(candidate, self.ours))}
         return tuple(probes.values())
@@ -42,7 +48,7 @@ class Gate:
         candidate, simulation, limits = evidence.candidate, evidence.simulation, evidence.limits
         findings = [_simulation_finding(evidence)]
         if simulation.success:
-            findings += [guard.measure(evidence) for guard in self._guards(evidence)]
+            findings += [guard.measure(evidence) for guard in self._guards(candidate.plan)]
         kind = WriteKind.PLAN
         if authority is Authority.HALT:
             findings.append(_halted(evidence))
@@ -72,8 +78,17 @@ class Gate:
             gas_used=simulation.gas_used if simulation.success else None,
         )
 
-    def _guards(self, evidence: Evidence) -> tuple[Guard, ...]:
-        return guards_of(evidence.candidate.plan, evidence.limits)
+    def _guards(self, plan: Plan) -> tuple[Guard, ...]:
+        body = plan.body
+        own = None if isinstance(body, DirectBody) else (body.executor, body.beneficiary, body.min_profit_wei)
+        kind = (plan.key, plan.guards, own)
+        found = self._sets.get(kind)
+        if found is None:
+            found = guards_of(plan, self.limits)
+            if len(self._sets) >= _GUARD_SETS_MAX:
+                self._sets.clear()
+            self._sets[kind] = found
+        return found
 
 
 def _simulation_finding(evidence: Evidence) -> Measurement:

@@ -1,4 +1,4 @@
-"""One chain's loop: follow the head, confirm, tend what is open, let strategies see it, move the lanes.
+"""One chain's loop: follow the head, confirm, tend what is open, let strategies see it, dispatch.
 
 The order within a head is fixed: confirmation (so that the ledger is at the head), recovery (so that what is
 committed comes first), then observations and lanes. Kernel, dry run and the world simulator run this same
@@ -15,7 +15,6 @@ from seawall.chain.heads import HeadChange, HeadFollower
 from seawall.chain.subscriptions import HeadWake
 from seawall.primitives.errors import (
     ChainError,
-    FenceLostError,
     IntegrityAlarm,
     LedgerLockedError,
     StaleError,
@@ -23,6 +22,7 @@ from seawall.primitives.errors import (
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk
+from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.recovery import tend
 from seawall.transactions.writing import Outbox
@@ -50,11 +50,12 @@ class ChainLoop:
     confirmer: Confirmer
     outbox: Outbox
     runners: Sequence[LaneRunner]
+    dispatcher: Dispatcher
     listeners: list[HeadListener]
     head_wake: HeadWake
     on_integrity_alarm: Callable[[IntegrityAlarm], None]
     trouble: str = "the chain was not looked at yet"  # of the last turn, for health; empty when it went well
-    _lane_wakes: list[asyncio.Event] = field(default_factory=list)
+    _dispatch_due: asyncio.Event = field(default_factory=asyncio.Event)
     _retry: HeadChange | None = None
     _unseen: list[HeadChange] = field(default_factory=list)  # handled, and not yet told to the listeners
     _pin_due: bool = True
@@ -65,14 +66,12 @@ class ChainLoop:
         """Take the leases and load what is not settled. Start-up and crash recovery are this same path."""
         for runner in self.runners:
             await runner.acquire()
-        self._lane_wakes = [asyncio.Event() for _ in self.runners]
         await self.confirmer.load()
         self._renewed_s = self.desk.parts.clock.monotonic_s()
 
     def wake_lanes(self) -> None:
-        """Intents were accepted, a signer was unlocked, or authority was raised."""
-        for event in self._lane_wakes:
-            event.set()
+        """Intents were accepted or cancelled, a signer was unlocked, or authority was raised."""
+        self._dispatch_due.set()
 
     def tend_soon(self) -> None:
         """Authority was raised, or a write was not made: look after open slots at the next turn."""
@@ -84,8 +83,7 @@ class ChainLoop:
         mend."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(self._write_failed))
-            for runner, event in zip(self.runners, self._lane_wakes, strict=True):
-                tasks.create_task(self._run_lane(runner, event))
+            tasks.create_task(self._dispatch())
             tasks.create_task(self._run_heads())
 
     async def _run_heads(self) -> None:
@@ -140,18 +138,15 @@ class ChainLoop:
         if self.runners and now_s - self._renewed_s >= self.runners[0].lease_ttl_s / _LEASE_RENEWALS_PER_TTL:
             self._renewed_s = now_s
 
-    async def _run_lane(self, runner: LaneRunner, event: asyncio.Event) -> None:
+    async def _dispatch(self) -> None:
         while True:
-            await event.wait()
-            event.clear()
+            await self._dispatch_due.wait()
+            self._dispatch_due.clear()
             try:
-                while await runner.step():
+                while await self.dispatcher.step():
                     pass
             except _TROUBLE as trouble:
                 self._trouble(trouble)
-            except FenceLostError:
-                _log.error("lane_lost", lane=str(runner.lane))
-                raise
 
     def _trouble(self, trouble: Exception, *, is_news: bool = True) -> None:
         if is_news:

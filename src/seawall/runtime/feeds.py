@@ -23,6 +23,7 @@ from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_MAX
 from seawall.primitives.errors import (
+    BackPressureError,
     ChainError,
     LedgerLockedError,
     PlanError,
@@ -172,7 +173,8 @@ class Feed:
             self.failures = 0
         except ChainError as trouble:
             _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
-        except LedgerLockedError as trouble:
+        except (LedgerLockedError, BackPressureError) as trouble:
+            # Nothing of it was stored: the strategy decides anew at the next head, when there may be room.
             if observation is not None:
                 self._lose(observation)
             _log.warning("decision_not_stored", strategy=self.strategy, cause=str(trouble))

@@ -16,7 +16,7 @@ from seawall.chain.simulation import Simulator
 from seawall.chain.subscriptions import HeadWake
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
-from seawall.primitives.bounds import HEADS_KEPT
+from seawall.primitives.bounds import HEADS_KEPT, LANE_UNLANDED_MAX
 from seawall.primitives.errors import IntegrityAlarm
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.ports import Clock, Entropy, Offload
@@ -28,8 +28,11 @@ from seawall.telemetry.metrics import Metrics
 from seawall.transactions.accounting import Accountant
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk, DeskParts
+from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.queue import Queues
+from seawall.transactions.waiting import Waiting
 from seawall.transactions.writing import Outbox
 
 __all__ = ["Chain", "ChainSpec", "Services", "build_chain"]
@@ -61,6 +64,7 @@ class ChainSpec:
     fees: FeeSettings
     emergency_max_fee_per_gas_wei: int
     poll_interval_s: float
+    lane_unlanded_max: int = LANE_UNLANDED_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,12 @@ async def build_chain(
         clock=services.clock,
         metrics=services.metrics,
         emergency_max_fee_per_gas_wei=spec.emergency_max_fee_per_gas_wei,
+        lane_unlanded_max=spec.lane_unlanded_max,
     )
     desk = Desk(parts)
     outbox = Outbox(desk)
     lanes = {key: Lane(chain_id, key) for key in spec.signers}
+    queues = Queues()
     runners = [
         LaneRunner(desk, lanes[key], signer, outbox, services.holder, services.lease_ttl_s)
         for key, signer in spec.signers.items()
@@ -107,9 +113,12 @@ async def build_chain(
         confirmer=Confirmer(desk, Accountant(client, spec.gate.ours)),
         outbox=outbox,
         runners=runners,
+        dispatcher=Dispatcher(
+            desk, {runner.lane: runner for runner in runners}, queues, outbox, Waiting(desk, queues)
+        ),
         listeners=[],
         head_wake=HeadWake(services.clock, spec.poll_interval_s),
         on_integrity_alarm=on_integrity_alarm,
     )
-    intake = Intake(services.ledger, services.clock, services.entropy, frozenset(lanes.values()))
+    intake = Intake(services.ledger, services.clock, services.entropy, frozenset(lanes.values()), queues)
     return Chain(pool, desk, intake, loop)

@@ -10,6 +10,7 @@ from typing import Final
 
 from seawall.chain.fees import FeeQuote
 from seawall.ledger.rows import IntentRow
+from seawall.native.wire import DynamicFeeTransaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX
 from seawall.primitives.identifiers import Lane
@@ -18,7 +19,7 @@ from seawall.primitives.units import ceil_div
 from seawall.primitives.verdicts import Candidate, Payload
 from seawall.protocols.executor.encoding import execution_calldata
 
-__all__ = ["NO_FEES", "build_candidate", "gas_limit_for", "gas_limit_room"]
+__all__ = ["NO_FEES", "build_candidate", "gas_limit_for", "gas_limit_room", "unsigned"]
 
 # What a candidate promises while only its gas is measured: no fee, so that no profit check depends on the
 # room given.
@@ -39,6 +40,22 @@ def gas_limit_for(gas_used: int, base: Block) -> int:
         return gas_used
     return min(
         gas_limit_room(base), ceil_div(gas_used * _REFUND_NUMERATOR, _REFUND_DENOMINATOR) + _MARGIN_GAS
+    )
+
+
+def unsigned(
+    payload: Payload, nonce: int, max_fee_per_gas_wei: int, max_priority_fee_per_gas_wei: int
+) -> DynamicFeeTransaction:
+    """The transaction to be signed for a payload: the one place where a payload meets nonce and fees."""
+    return DynamicFeeTransaction(
+        chain_id=payload.chain_id,
+        nonce=nonce,
+        max_priority_fee_per_gas_wei=max_priority_fee_per_gas_wei,
+        max_fee_per_gas_wei=max_fee_per_gas_wei,
+        gas_limit=payload.gas_limit,
+        to=payload.to,
+        value_wei=payload.value_wei,
+        data=payload.data,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final
@@ -22,10 +23,10 @@ from seawall.ledger import Ledger
 from seawall.ledger.rows import AttemptRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
-from seawall.primitives.bounds import HEADS_KEPT
+from seawall.primitives.bounds import HEADS_KEPT, LANE_UNLANDED_MAX
 from seawall.primitives.errors import UnavailableError
 from seawall.primitives.identifiers import AttemptNumber, Lane
-from seawall.primitives.levels import Authority
+from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Verdict
@@ -53,6 +54,7 @@ class DeskParts:
     clock: Clock
     metrics: Metrics
     emergency_max_fee_per_gas_wei: int  # housekeeping's own ceiling: gap fill and cancel
+    lane_unlanded_max: int = LANE_UNLANDED_MAX
 
 
 @dataclass(slots=True)
@@ -77,7 +79,13 @@ class Desk:
     # (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
     _is_ready: bool = False  # the simulator stands on the head with the whole overlay
-    _quote: tuple[Hash, FeeQuote] | None = None
+    _quotes: tuple[Hash, Mapping[Priority, FeeQuote]] | None = None
+    reload_due: bool = False  # a commit is in doubt: what stands here is to be read from the ledger anew
+    # Of `unsettled`, those whose slot no canonical block has; and the hashes of each open slot.
+    _pending: dict[Hash, AttemptRow] = field(default_factory=dict)
+    _open: dict[Lane, dict[int, list[Hash]]] = field(default_factory=dict)
+    _unlanded: dict[Lane, set[int]] = field(default_factory=dict)  # nonces of the pending slots
+    _highest: dict[Lane, int] = field(default_factory=dict)  # nonce of the highest slot
     _nonces: dict[Lane, tuple[Hash, int]] = field(default_factory=dict)
     _canonical: OrderedDict[Hash, int] = field(default_factory=OrderedDict)
 
@@ -135,6 +143,65 @@ class Desk:
         self.head = head
         self._is_ready = False
 
+    # ------------------------------------------------------------------ attempts of slots that are not final
+
+    def take(self, attempt: AttemptRow, verdict: Verdict | None = None, correlation_id: str = "") -> None:
+        """An attempt that is committed: watched until its slot is final."""
+        self.unsettled[attempt.hash] = attempt
+        siblings = self._open.setdefault(attempt.lane, {}).setdefault(attempt.nonce, [])
+        siblings.append(attempt.hash)
+        self._highest[attempt.lane] = max(attempt.nonce, self._highest.get(attempt.lane, -1))
+        if not any(sibling in self.included for sibling in siblings):
+            self._pending[attempt.hash] = attempt
+            self._unlanded.setdefault(attempt.lane, set()).add(attempt.nonce)
+        if verdict is not None:
+            self.verdicts[attempt.number] = verdict
+        if correlation_id:
+            self.correlations[attempt.number] = correlation_id
+
+    def load(self, attempts: Iterable[AttemptRow], included: Mapping[Hash, Hash]) -> None:
+        """Everything that is not settled, in commit order, and which canonical block has what of it."""
+        self.unsettled, self.included, self._pending, self._open = {}, {}, {}, {}
+        self._unlanded, self._highest = {}, {}
+        for attempt in attempts:
+            self.take(attempt)
+        for attempt_hash, block_hash in included.items():
+            self.include(attempt_hash, block_hash)
+
+    def include(self, attempt_hash: Hash, block_hash: Hash) -> None:
+        """A canonical block has it: its slot is landed, provisionally."""
+        attempt = self.unsettled[attempt_hash]
+        self.included[attempt_hash] = block_hash
+        self._unlanded[attempt.lane].discard(attempt.nonce)
+        for sibling in self._open[attempt.lane][attempt.nonce]:
+            self._pending.pop(sibling, None)
+
+    def exclude(self, block_hashes: Collection[Hash]) -> None:
+        """A reorg took these blocks away: what they held is not landed any more."""
+        if not block_hashes:
+            return
+        gone = [h for h, block_hash in self.included.items() if block_hash in block_hashes]
+        for attempt_hash in gone:
+            del self.included[attempt_hash]
+            attempt = self.unsettled[attempt_hash]
+            self._unlanded[attempt.lane].add(attempt.nonce)
+            for sibling in self._open[attempt.lane][attempt.nonce]:
+                self._pending[sibling] = self.unsettled[sibling]
+
+    def settle(self, lane: Lane, nonce: int) -> None:
+        """Final: nothing of the slot is watched any more."""
+        self._unlanded.get(lane, set()).discard(nonce)
+        for attempt_hash in self._open.get(lane, {}).pop(nonce, ()):
+            row = self.unsettled.pop(attempt_hash)
+            self._pending.pop(attempt_hash, None)
+            self.included.pop(attempt_hash, None)
+            self.verdicts.pop(row.number, None)
+            self.correlations.pop(row.number, None)
+
+    def siblings(self, attempt: AttemptRow) -> list[Hash]:
+        """Every hash of the attempt's slot, in commit order."""
+        return list(self._open.get(attempt.lane, {}).get(attempt.nonce, ()))
+
     def unlanded(self) -> list[AttemptRow]:
         """The newest attempt of every slot that no canonical block has, in commit order of the slots.
 
@@ -142,18 +209,22 @@ class Desk:
         filled) stands just before the first of them, for without it none of them can run."""
         newest: dict[tuple[Lane, int], AttemptRow] = {}
         places: dict[tuple[Lane, int], int] = {}
-        taken = {(row.lane, row.nonce) for h, row in self.unsettled.items() if h in self.included}
-        for row in sorted(self.unsettled.values(), key=lambda r: r.number):
+        for row in sorted(self._pending.values(), key=lambda r: r.number):
             newest[(row.lane, row.nonce)] = row
             places.setdefault((row.lane, row.nonce), row.number)
         earliest: dict[Lane, int] = {}
         for lane, nonce in sorted(places, key=lambda slot: slot[1], reverse=True):
             place = min(places[(lane, nonce)], earliest.get(lane, places[(lane, nonce)]))
             places[(lane, nonce)] = earliest[lane] = place
-        return sorted(
-            (row for slot, row in newest.items() if slot not in taken),
-            key=lambda r: (places[(r.lane, r.nonce)], r.lane, r.nonce),
-        )
+        return sorted(newest.values(), key=lambda r: (places[(r.lane, r.nonce)], r.lane, r.nonce))
+
+    def room(self, lane: Lane) -> int:
+        """How many more slots of the lane may be unlanded; what is included and not final holds up nobody."""
+        return max(0, self.parts.lane_unlanded_max - len(self._unlanded.get(lane, ())))
+
+    def next_nonce(self, lane: Lane, at_head: int) -> int:
+        """TX-3: past the chain, and past every slot of ours; settled ones are below the chain's."""
+        return max(at_head, self._highest.get(lane, -1) + 1)
 
     async def stand_on_head(self) -> None:
         """Pin the head and put the overlay on it. What fails here is tried again at the next turn."""
@@ -171,12 +242,6 @@ class Desk:
         await self.parts.simulator.rebuild([(r.payload, r.nonce, r.max_fee_per_gas_wei) for r in rows])
         self._is_ready = before is None
 
-    async def push_overlay(self, attempt: AttemptRow) -> None:
-        """A commit appends; if it cannot be run now, nothing is judged until the overlay was rebuilt."""
-        self._is_ready = False
-        await self.parts.simulator.push(attempt.payload, attempt.nonce, attempt.max_fee_per_gas_wei)
-        self._is_ready = True
-
     @property
     def is_ready(self) -> bool:
         """Whether candidates may be judged: the simulator stands on the head with the whole overlay."""
@@ -184,10 +249,14 @@ class Desk:
 
     def take_filler(self, attempt: AttemptRow) -> None:
         """A filler takes its slot's place in the overlay, to be rebuilt before anything is judged."""
-        self.unsettled[attempt.hash] = attempt
-        self._is_ready = False
+        self.take(attempt)
+        self.unready()
         # What was judged on top of the payload replaced here is stale: judged anew before a write.
         self.verdicts.clear()
+
+    def unready(self) -> None:
+        """The simulator's overlay is not what is committed: nothing is judged until it was rebuilt."""
+        self._is_ready = False
 
     async def nonce_at_head(self, lane: Lane) -> int:
         """The chain's nonce for the lane's key at the pinned head; read once a head."""
@@ -199,9 +268,12 @@ class Desk:
         self._nonces[lane] = (base.hash, nonce)
         return nonce
 
-    async def fee_quote(self) -> FeeQuote:
-        """Fees for the block after the pinned head; asked once a head."""
+    async def fee_quotes(self) -> Mapping[Priority, FeeQuote]:
+        """Fees for the block after the pinned head, by class; asked once a head."""
         base = self.base()
-        if self._quote is None or self._quote[0] != base.hash:
-            self._quote = (base.hash, await self.parts.fees.quote(base))
-        return self._quote[1]
+        if self._quotes is None or self._quotes[0] != base.hash:
+            self._quotes = (base.hash, await self.parts.fees.quotes(base))
+        return self._quotes[1]
+
+    async def fee_quote(self, priority: Priority = Priority.NORMAL) -> FeeQuote:
+        return (await self.fee_quotes())[priority]

@@ -1,28 +1,37 @@
-"""Intake: a decision's plans, new state and timers become durable in one commit, or not at all."""
+"""Intake: a decision's plans, new state and timers become durable in one commit, or not at all.
+
+What it took in is offered to the queues of the lanes that this kernel holds. A lane in which too much waits
+takes no more (back-pressure): the decision is refused as a whole, and whoever made it may decide again.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seawall.ledger import Ledger
-from seawall.ledger.rows import IntentRow
+from seawall.ledger.rows import IntentRow, NewEvent
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.bounds import (
     PLANS_PER_DECISION_MAX,
+    QUEUED_PER_LANE_MAX,
+    RETRIES_MAX,
     STATE_BYTES_MAX,
     TIME_S_MAX,
     TIMERS_PER_STRATEGY_MAX,
 )
 from seawall.primitives.codec import plan_digest
-from seawall.primitives.errors import PlanError
+from seawall.primitives.errors import BackPressureError, PlanError
 from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import IntentState
 from seawall.primitives.observations import Decision
 from seawall.primitives.plans import Plan
 from seawall.primitives.ports import Clock, Entropy
 from seawall.primitives.units import address_text
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import RiskLimits
+from seawall.transactions.queue import Queues
 
 __all__ = ["Intake"]
 
@@ -37,6 +46,7 @@ class Intake:
     clock: Clock
     entropy: Entropy
     lanes: Collection[Lane]
+    queues: Queues = field(default_factory=Queues)
 
     async def accept(
         self, decision: Decision, correlation_id: str = "", also: Callable[[Transaction], None] | None = None
@@ -44,11 +54,11 @@ class Intake:
         """Commit the decision, and `also` with it, and return its intents, new and already known alike.
 
         Raises `PlanError` for a plan no lane of ours can carry, `IdempotencyConflictError` for a key used
-        before for another plan, `StateVersionError` if the state moved meanwhile. After an error nothing of
-        it is stored."""
+        before for another plan, `BackPressureError` where a lane is full, `StateVersionError` if the state
+        moved meanwhile. After an error nothing of it is stored."""
         self._check(decision)
         correlation_id = correlation_id or self.entropy.token(_CORRELATION_BYTES).hex()
-        digests = [plan_digest(plan) for plan in decision.plans]
+        plans = [(plan, plan_digest(plan)) for plan in decision.plans]
         now_s = self.clock.now_s()
 
         def commit(tx: Transaction) -> list[IntentRow]:
@@ -56,24 +66,32 @@ class Intake:
                 tx.states.compare_and_set(decision.strategy, decision.state_version, decision.state)
             if decision.timers is not None:
                 tx.timers.replace(decision.strategy, decision.timers)
-            rows = []
-            for plan, digest in zip(decision.plans, digests, strict=True):
-                accepted = tx.intents.accept(plan, digest, correlation_id, now_s)
-                if accepted.created:
-                    data: dict[str, str | int | bool | None] = {
-                        "strategy": plan.strategy,
-                        "key": plan.idempotency_key,
-                        "note": plan.note,
-                    }
-                    tx.events.append(
-                        "intent.accepted", plan.chain_id, plan.strategy, accepted.intent.number, data, now_s
-                    )
-                rows.append(accepted.intent)
+            _require_retries(tx, decision)
+            accepted = tx.intents.accept_many(plans, correlation_id, now_s)
+            fresh = [one.intent for one in accepted if one.created]
+            self._require_room(tx, fresh)
+            tx.events.append_many([_accepted(row) for row in fresh], now_s)
             if also is not None:
                 also(tx)
-            return rows
+            return [one.intent for one in accepted]
 
-        return await self.ledger.write(commit)
+        rows = await self.ledger.write(commit)
+        self.queues.offer(row for row in rows if row.state is IntentState.QUEUED)
+        return rows
+
+    def _require_room(self, tx: Transaction, fresh: list[IntentRow]) -> None:
+        """Waiting intents are counted in memory where the lane is ours, else in the ledger."""
+        for lane, count in Counter(row.lane for row in fresh).items():
+            if lane in self.queues:
+                waiting = len(self.queues[lane]) + count
+            else:
+                waiting = tx.intents.queued_counts(lane.chain_id).get(lane, 0)
+            if waiting > QUEUED_PER_LANE_MAX:
+                raise BackPressureError(
+                    f"{waiting} intents would wait, more than {QUEUED_PER_LANE_MAX}",
+                    f"lane {lane}",
+                    "submit it again when fewer wait, under the same key",
+                )
 
     def _check(self, decision: Decision) -> None:
         where = f"decision {decision.seq} of {decision.strategy!r}"
@@ -108,3 +126,33 @@ class Intake:
             raise PlanError(what, where, "configure a signer with this address on this chain")
         for guard in guards_of(plan, RiskLimits()):  # what cannot be judged is not taken in
             guard.probes()
+
+
+def _accepted(row: IntentRow) -> NewEvent:
+    plan = row.plan
+    data = {"strategy": plan.strategy, "key": plan.idempotency_key, "note": plan.note}
+    return NewEvent("intent.accepted", plan.chain_id, plan.strategy, row.number, data)
+
+
+def _require_retries(tx: Transaction, decision: Decision) -> None:
+    """A retry follows a plan that ended without its effect, and only so often (TX-2)."""
+    for plan in decision.plans:
+        where = f"plan {plan.idempotency_key!r} of {plan.strategy!r}"
+        retried, tries = plan.retry_of, 0
+        while retried:
+            tries += 1
+            earlier = tx.intents.find(plan.strategy, retried)
+            if earlier is None:
+                raise PlanError(
+                    f"it retries {retried!r}, which is not known", where, "name the plan that failed"
+                )
+            if tries == 1 and (not earlier.is_settled or earlier.state is IntentState.LANDED):
+                what = f"it retries intent #{earlier.number}, which is {earlier.state}"
+                raise PlanError(what, where, "wait until it has ended without its effect, beyond finality")
+            if tries > RETRIES_MAX:
+                raise PlanError(
+                    f"more than {RETRIES_MAX} retries of one effect",
+                    where,
+                    "find out why it keeps failing first",
+                )
+            retried = earlier.plan.retry_of

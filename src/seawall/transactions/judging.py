@@ -1,13 +1,17 @@
 """From candidate to verdict: simulate exactly what would be signed, then let the gate judge.
 
-The one place where a native `Execution` becomes the plain `Simulation` that guards see.
+The one place where a native `Execution` becomes the plain `Simulation` that guards see. What ends in `_now`
+runs inside `Simulator.drive`, without awaiting, and answers `Missing` where state has to be fetched first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from seawall.native.evm import CallResult, Execution, StateOverride
+from seawall.chain.simulation import Machine
+from seawall.native.evm import CallResult, Execution, Missing, StateOverride
 from seawall.primitives.errors import StaleError, UnavailableError
 from seawall.primitives.levels import Authority
 from seawall.primitives.simulations import AllowanceChange, Flow, Probe, Simulation
@@ -15,10 +19,11 @@ from seawall.primitives.units import NATIVE, Address, Hash, hex_text
 from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.protocols.executor.events import decode_revert
 from seawall.risk.evidence import Evidence
+from seawall.risk.gate import Gate
 from seawall.transactions.desk import Desk
 from seawall.transactions.handovers import handovers_of
 
-__all__ = ["judge", "measure_gas", "simulate"]
+__all__ = ["judge", "judge_now", "measure_gas_now"]
 
 _BALANCE_LABEL: Final = "sender_balance"
 # No view call answers what an account's native balance is, so the simulation is given one: code that returns
@@ -38,44 +43,72 @@ async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdi
 
     Raises `UnavailableError` or `StaleError`, which are not refusals: the candidate may be built again.
     """
-    gate = desk.parts.gate
+    simulator = desk.parts.simulator
+    work = _Judgement(simulator.machine, desk.parts.gate, candidate, authority, desk.parts.clock.now_s())
+    return await simulator.drive(work, [candidate.payload])
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    machine: Machine
+    gate: Gate
+    candidate: Candidate
+    authority: Authority
+    now_s: int
+    progress: int = 0
+
+    def go(self) -> Verdict | Missing:
+        return judge_now(self.machine, self.gate, self.candidate, self.authority, self.now_s)
+
+
+def judge_now(
+    machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int
+) -> Verdict | Missing:
+    """The verdict, or what has to be fetched for it. Raises as `judge` does."""
     probes = gate.probes(candidate, authority)
-    before = await desk.parts.simulator.view(probes) if authority is Authority.REDUCE_ONLY else {}
-    simulation = await simulate(desk, candidate, probes, before)
+    before: dict[str, bytes | None] = {}
+    if probes and authority is Authority.REDUCE_ONLY:
+        viewed = machine.view(probes)
+        if isinstance(viewed, Missing):
+            return viewed
+        before = viewed
+    simulation = _simulate_now(machine, candidate, probes, before)
+    if isinstance(simulation, Missing):
+        return simulation
     if simulation.base_hash != candidate.base.hash:
         raise StaleError(
             f"simulated on {hex_text(simulation.base_hash)}, not on the candidate's base",
             f"block {candidate.base.number}",
             "pin the head, then build the candidate again",
         )
-    evidence = Evidence(candidate, simulation, gate.ours, gate.limits, desk.parts.clock.now_s())
-    return gate.judge(evidence, authority)
+    return gate.judge(Evidence(candidate, simulation, gate.ours, gate.limits, now_s), authority)
 
 
-async def measure_gas(desk: Desk, candidate: Candidate, fee_per_gas_wei: int) -> int:
+def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int) -> int | Missing:
     """Gas that the candidate uses with all the room that its gas limit gives."""
     payload = candidate.payload
     rich = StateOverride(payload.sender, balance_wei=_MEASURING_BALANCE_WEI)
-    execution = await desk.parts.simulator.run(payload, candidate.nonce, fee_per_gas_wei, (), (rich,))
+    execution = machine.run(payload, candidate.nonce, fee_per_gas_wei, (), (rich,))
+    if isinstance(execution, Missing):
+        return execution
     _require_its_turn(execution, candidate)
     return execution.transactions[0].gas_used
 
 
-async def simulate(
-    desk: Desk,
-    candidate: Candidate,
-    probes: tuple[Probe, ...] = (),
-    before: dict[str, bytes | None] | None = None,
-) -> Simulation:
-    """Run the candidate on the pinned block plus overlay, paying the ceiling fee."""
+def _simulate_now(
+    machine: Machine, candidate: Candidate, probes: tuple[Probe, ...], before: dict[str, bytes | None]
+) -> Simulation | Missing:
+    """Run the candidate on the pinned block plus overlay, paying what is signed first."""
     sender = candidate.payload.sender
     asked = (*probes, Probe(_BALANCE_LABEL, _BALANCE_READER, sender.rjust(32, b"\0")))
-    execution = await desk.parts.simulator.run(
+    execution = machine.run(
         candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, asked, (_READER,)
     )
+    if isinstance(execution, Missing):
+        return execution
     _require_its_turn(execution, candidate)
     _require_payable(candidate)
-    return _plain(execution, asked, before or {})
+    return _plain(execution, asked, before)
 
 
 def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
@@ -124,7 +157,7 @@ def _flows_of(result: CallResult) -> list[Flow]:
     ]
 
 
-def _answers(execution: Execution, probes: tuple[Probe, ...]) -> dict[str, bytes | None]:
+def _answers(execution: Execution, probes: Sequence[Probe]) -> dict[str, bytes | None]:
     pairs = zip(probes, execution.probes, strict=True)
     return {probe.label: (result.return_data if result.success else None) for probe, result in pairs}
 

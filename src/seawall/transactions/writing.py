@@ -6,13 +6,13 @@ committed, and recovery takes it up at the next head, at resume, or after a rest
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from seawall.chain.broadcast import SignedWrite, WriteAnswer, WriteResult
 from seawall.ledger.rows import AttemptRow
-from seawall.ledger.transaction import Transaction
 from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash, hex_text
@@ -24,6 +24,9 @@ from seawall.transactions.desk import Desk
 __all__ = ["Outbox"]
 
 _BATCH_MAX: Final = 100
+# A batch of more than this is logged as one line, and singly only what was not to be expected.
+LOGGED_SINGLY_MAX: Final = 8
+_EXPECTED: Final = (WriteAnswer.ACCEPTED, WriteAnswer.KNOWN)
 _HOUSEKEEPING_VALID_S: Final = 30
 _BEFORE_FIRST_WRITE = failpoints.declare("transactions.before_first_write")
 _AFTER_WRITE = failpoints.declare("transactions.after_write")
@@ -91,15 +94,21 @@ class Outbox:
         answers = {result.hash: result for result in results}
         now_s = self.desk.parts.clock.now_s()
         numbers = {attempt.hash: attempt.number for attempt in batch}
-        for result in results:
-            self.desk.parts.metrics.written(result.answer)
-            with correlated(self.desk.correlations.get(numbers[result.hash], "")):
-                _log.info("written", hash=hex_text(result.hash), answer=result.answer, message=result.message)
+        for each in results:
+            self.desk.parts.metrics.written(each.answer)
+        if len(results) > LOGGED_SINGLY_MAX:
+            _log.info("batch_written", answers=dict(Counter(str(each.answer) for each in results)))
+        for each in results:
+            if len(results) <= LOGGED_SINGLY_MAX or each.answer not in _EXPECTED:
+                with correlated(self.desk.correlations.get(numbers[each.hash], "")):
+                    _log.info("written", hash=hex_text(each.hash), answer=each.answer, message=each.message)
+        made = [
+            (attempt, str(result.answer))
+            for attempt in batch
+            if (result := answers.get(attempt.hash)) is not None
+            and result.answer not in (WriteAnswer.LATCHED, WriteAnswer.UNSENT)
+        ]
+        if not made:
+            return
 
-        def commit(tx: Transaction) -> None:
-            for attempt in batch:
-                result = answers.get(attempt.hash)
-                if result is not None and result.answer not in (WriteAnswer.LATCHED, WriteAnswer.UNSENT):
-                    tx.attempts.mark_written([attempt], now_s, result.answer)
-
-        await self.desk.parts.ledger.write(commit)
+        await self.desk.parts.ledger.write(lambda tx: tx.attempts.mark_written_many(made, now_s))

@@ -11,6 +11,7 @@ import pytest
 
 from seawall.chain.fees import FeeQuote
 from seawall.primitives.errors import ConfigError
+from seawall.primitives.levels import Priority
 from seawall.runtime.configuration import load_configuration
 from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.lanes import LaneRunner
@@ -20,11 +21,12 @@ from tests.unit.transactions.test_review_overlay import attempt
 
 
 def runner(quoted_gwei: int, ceiling_gwei: int) -> LaneRunner:
-    async def quote(*_: object) -> FeeQuote:
-        return FeeQuote(GWEI, 1, quoted_gwei * GWEI, GWEI, quoted_gwei * GWEI)
+    async def quotes(*_: object) -> dict[Priority, FeeQuote]:
+        quote = FeeQuote(GWEI, 1, quoted_gwei * GWEI, GWEI, quoted_gwei * GWEI)
+        return dict.fromkeys(Priority, quote)
 
     parts = SimpleNamespace(
-        fees=SimpleNamespace(quote=quote),
+        fees=SimpleNamespace(quotes=quotes),
         emergency_max_fee_per_gas_wei=ceiling_gwei * GWEI,
         clock=SimpleNamespace(now_s=lambda: NOW_S),
     )

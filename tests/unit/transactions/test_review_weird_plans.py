@@ -15,14 +15,17 @@ from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger.migrate import create
 from seawall.primitives.errors import PlanError
 from seawall.primitives.identifiers import IntentNumber, Lane
-from seawall.primitives.levels import Authority, IntentState
+from seawall.primitives.levels import Authority, IntentState, Priority
 from seawall.primitives.observations import Decision, Timer
 from seawall.primitives.plans import GuardSpec, Plan
 from seawall.primitives.ports import SystemClock, SystemEntropy
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.desk import Desk, DeskParts
+from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.queue import Queues
+from seawall.transactions.waiting import Waiting
 from seawall.transactions.writing import Outbox
 from tests.builders.messages import CHAIN_ID, GWEI, KEY, block, direct_plan
 from tests.unit.transactions.test_review_overlay import attempt, desk
@@ -54,8 +57,8 @@ async def standing_desk(ledger: Ledger) -> Desk:
     async def nonce_at(*_: object) -> int:
         return 5
 
-    async def quote(*_: object) -> FeeQuote:
-        return FeeQuote(GWEI, 1, 2 * GWEI, GWEI, 2 * GWEI)
+    async def quotes(*_: object) -> dict[Priority, FeeQuote]:
+        return dict.fromkeys(Priority, FeeQuote(GWEI, 1, 2 * GWEI, GWEI, 2 * GWEI))
 
     parts = SimpleNamespace(
         simulator=found.parts.simulator,
@@ -65,12 +68,21 @@ async def standing_desk(ledger: Ledger) -> Desk:
         latch=SimpleNamespace(authority=Authority.RUN, changes=0),
         metrics=Metrics(),
         client=SimpleNamespace(nonce_at=nonce_at),
-        fees=SimpleNamespace(quote=quote),
+        fees=SimpleNamespace(quotes=quotes),
+        network=SimpleNamespace(chain_id=CHAIN_ID),
+        lane_unlanded_max=16,
     )
     made = Desk(cast(DeskParts, parts))
     made.move_to(block())
     await made.stand_on_head()
     return made
+
+
+async def dry_run_of(standing: Desk) -> Dispatcher:
+    outbox, queues = Outbox(standing), Queues()
+    runner = LaneRunner(standing, LANE, None, outbox, "test", 60)
+    await runner.acquire()
+    return Dispatcher(standing, {LANE: runner}, queues, outbox, Waiting(standing, queues))
 
 
 async def state_of(ledger: Ledger, number: IntentNumber) -> tuple[IntentState, str]:
@@ -113,24 +125,22 @@ async def test_intent_that_cannot_be_judged_is_refused_and_the_next_one_is_carri
     first = await ledger.write(lambda tx: tx.intents.accept(unknown, block().hash, "c", 1).intent.number)
     (second,) = await intake(ledger).accept(decision(direct_plan(key="second")))
     standing = await standing_desk(ledger)
-    runner = LaneRunner(standing, LANE, None, Outbox(standing), "test", 60)
-    await runner.acquire()
-    assert await runner.step()
+    dispatcher = await dry_run_of(standing)
+    assert await dispatcher.step()
     state, reason = await state_of(ledger, first)
     assert state is IntentState.REFUSED
     assert reason.startswith("it cannot be judged: unknown guard 'of_another_release'")
-    assert await runner.step()
+    assert await dispatcher.step()
     assert (await state_of(ledger, second.number))[0] is IntentState.CANCELLED
 
 
 async def test_what_is_included_and_not_final_does_not_count_as_unlanded(ledger: Ledger) -> None:
     (row,) = await intake(ledger).accept(decision(direct_plan(key="17th")))
     standing = await standing_desk(ledger)
-    runner = LaneRunner(standing, LANE, None, Outbox(standing), "test", 60)
-    await runner.acquire()
+    dispatcher = await dry_run_of(standing)
     rows = [attempt(number, number) for number in range(1, 17)]
     standing.unsettled = {one.hash: one for one in rows}
-    assert not await runner.step()
+    assert not await dispatcher.step()
     standing.included = {rows[0].hash: block().hash}
-    assert await runner.step()
+    assert await dispatcher.step()
     assert (await state_of(ledger, row.number))[0] is IntentState.CANCELLED

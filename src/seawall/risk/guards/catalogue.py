@@ -47,7 +47,7 @@ class GasPrice:
         return below(
             self.name,
             evidence,
-            evidence.candidate.max_fee_per_gas_wei,
+            evidence.candidate.ceiling_fee_per_gas_wei,
             self.limit_wei,
             "wei per gas",
             "the fee ceiling",
@@ -246,10 +246,10 @@ class Balance:
             return cannot_measure(
                 self.name, evidence, self.min_wei, "wei", "the simulation did not report the key's balance"
             )
-        # The simulation paid for the gas used; the transaction may pay for all of its gas limit.
+        # The simulation paid the first fee for the gas used; replacements may pay the ceiling for all of it.
         candidate = evidence.candidate
-        unused_gas = candidate.payload.gas_limit - evidence.simulation.gas_used
-        least = balance - max(0, unused_gas) * candidate.max_fee_per_gas_wei
+        paid_wei = evidence.simulation.gas_used * candidate.max_fee_per_gas_wei
+        least = balance - max(0, candidate.max_total_fee_wei - paid_wei)
         return above(
             self.name, evidence, least, self.min_wei, "wei", "the key's balance, after the maximum fee, of"
         )

@@ -1,0 +1,179 @@
+"""A batch of intents on its way to the commit: judged one after the other, each on top of those before it.
+
+`BatchJudging` is the synchronous part, driven by the simulator: build the candidate, run exactly its payload,
+let the gate judge, and put what was admitted onto the overlay, tentatively, for the next one to stand on.
+
+Gas is learned: what a call (sender, target, selector, length) needed last time is tried first, so that a
+known call is run once. Where the guess does not fit, gas is measured with all the room there is and the exact
+payload is run again, because only what will be signed may be judged.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from seawall.chain.fees import FeeQuote
+from seawall.chain.simulation import Machine
+from seawall.ledger.rows import IntentRow
+from seawall.native.evm import Missing
+from seawall.primitives.errors import NativeError, PlanError, StaleError, UnavailableError
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import Authority, Priority
+from seawall.primitives.plans import DirectBody, Plan
+from seawall.primitives.units import Address
+from seawall.primitives.verdicts import Candidate, Payload, Verdict
+from seawall.risk.gate import Gate
+from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
+from seawall.transactions.desk import Desk
+from seawall.transactions.judging import judge_now, measure_gas_now
+
+__all__ = ["BatchJudging", "GasBook", "Judged", "call_of"]
+
+_CALLS_MAX: Final = 1024
+_SELECTOR_BYTES: Final = 4
+# A guess that gives more than this many times the gas needed makes the judged fee too pessimistic.
+_GUESS_EXCESS_NUMERATOR: Final = 5
+_GUESS_EXCESS_DENOMINATOR: Final = 4
+
+Call = tuple[Address, Address, bytes, int]
+
+
+def call_of(plan: Plan) -> Call:
+    """What is likely to need the same gas and to read the same state."""
+    body = plan.body
+    if isinstance(body, DirectBody):
+        return plan.key, body.target, body.calldata[:_SELECTOR_BYTES], len(body.calldata)
+    return plan.key, body.executor, b"", len(body.operations)
+
+
+class GasBook:
+    """Gas limits that fitted, by call; bounded, the oldest forgotten."""
+
+    def __init__(self) -> None:
+        self._limits: OrderedDict[Call, int] = OrderedDict()
+
+    def guess(self, call: Call) -> int | None:
+        return self._limits.get(call)
+
+    def learn(self, call: Call, gas_limit: int) -> None:
+        self._limits[call] = gas_limit
+        self._limits.move_to_end(call)
+        if len(self._limits) > _CALLS_MAX:
+            self._limits.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An intent of the batch with its verdict. A refused one has no nonce that counts."""
+
+    row: IntentRow
+    candidate: Candidate
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class BatchJudging:
+    """Fulfils `SimulationWork`: judges `rows` in order until one cannot be judged now."""
+
+    desk: Desk
+    rows: list[IntentRow]
+    nonces: dict[Lane, int]  # the next of each lane; advanced by each admitted candidate
+    dry: frozenset[Lane]  # lanes without a signer: nothing of theirs goes onto the overlay
+    fees: Mapping[Priority, FeeQuote]
+    fee_cap_wei: int  # per gas, of the limits: no ceiling passes it
+    authority: Authority
+    gas: GasBook
+    now_s: int
+    progress: int = 0
+    judged: list[Judged] = field(default_factory=list)
+    unjudgeable: list[tuple[IntentRow, str]] = field(default_factory=list)
+    cause: UnavailableError | StaleError | None = None  # why the row at `progress` cannot be judged now
+
+    @property
+    def put_off(self) -> IntentRow | None:
+        """The intent that could not be judged now, if one could not."""
+        return self.rows[self.progress] if self.cause is not None else None
+
+    @property
+    def untouched(self) -> list[IntentRow]:
+        """Those behind the one that was put off."""
+        return self.rows[self.progress + (self.cause is not None) :]
+
+    def go(self) -> Missing | None:
+        machine, gate = self.desk.parts.simulator.machine, self.desk.parts.gate
+        while self.progress < len(self.rows) and self.cause is None:
+            row = self.rows[self.progress]
+            try:
+                missing = self._one(row, machine, gate)
+            except (UnavailableError, StaleError) as cause:
+                self.cause = cause
+                break
+            except (PlanError, NativeError) as cause:
+                # No later head can mend it, and it must not stop those behind it.
+                self.unjudgeable.append((row, f"it cannot be judged: {cause}"))
+                missing = None
+            if missing is not None:
+                return missing
+            self.progress += 1
+        return None
+
+    def payloads_ahead(self) -> list[Payload]:
+        """One payload of each kind of call in the batch: near enough to know what it reads."""
+        kinds = {call_of(row.plan): row for row in self.rows}
+        base = self.desk.base()
+        room = gas_limit_room(base)
+        return [build_candidate(row, row.lane, 0, 1, NO_FEES, base, room).payload for row in kinds.values()]
+
+    def _one(self, row: IntentRow, machine: Machine, gate: Gate) -> Missing | None:
+        call = call_of(row.plan)
+        gas_limit = row.plan.gas_limit or self.gas.guess(call)
+        found = None if gas_limit is None else self._judge(row, machine, gate, gas_limit)
+        if isinstance(found, Missing):
+            return found
+        if found is None or (row.plan.gas_limit is None and not _fits(found, self.desk)):
+            measured = self._measure(row, machine)
+            if isinstance(measured, Missing):
+                return measured
+            found = self._judge(row, machine, gate, measured)
+            if isinstance(found, Missing):
+                return found
+            self.gas.learn(call, measured)
+        if found.verdict.admitted and row.lane not in self.dry:
+            candidate = found.candidate
+            pushed = machine.push(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei)
+            if isinstance(pushed, Missing):
+                return pushed
+            self.nonces[row.lane] += 1
+        self.judged.append(found)
+        return None
+
+    def _judge(self, row: IntentRow, machine: Machine, gate: Gate, gas_limit: int) -> Judged | Missing:
+        nonce, number = self.nonces[row.lane], row.candidates + 1
+        fees = self._fees_of(row)
+        candidate = build_candidate(row, row.lane, nonce, number, fees, self.desk.base(), gas_limit)
+        verdict = judge_now(machine, gate, candidate, self.authority, self.now_s)
+        return verdict if isinstance(verdict, Missing) else Judged(row, candidate, verdict)
+
+    def _fees_of(self, row: IntentRow) -> FeeQuote:
+        fees = self.fees[row.plan.priority]
+        ceiling_wei = max(fees.max_fee_per_gas_wei, min(fees.ceiling_fee_per_gas_wei, self.fee_cap_wei))
+        return replace(fees, ceiling_fee_per_gas_wei=ceiling_wei)
+
+    def _measure(self, row: IntentRow, machine: Machine) -> int | Missing:
+        base = self.desk.base()
+        nonce, number = self.nonces[row.lane], row.candidates + 1
+        roomy = build_candidate(row, row.lane, nonce, number, NO_FEES, base, gas_limit_room(base))
+        gas_used = measure_gas_now(machine, roomy, self._fees_of(row).max_fee_per_gas_wei)
+        return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, base)
+
+
+def _fits(found: Judged, desk: Desk) -> bool:
+    """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
+    gas_used = found.verdict.gas_used
+    if gas_used is None:
+        return False  # it failed: perhaps for want of gas
+    needed, guessed = gas_limit_for(gas_used, desk.base()), found.candidate.payload.gas_limit
+    return needed <= guessed <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR

@@ -1,0 +1,381 @@
+"""From the queues of all lanes of a chain to committed attempts: take, judge, sign, commit (invariant 3).
+
+One batch is what is ready now, the most urgent first over all lanes: simulated one upon the other, signed in
+memory, and stored by ONE fenced ledger transaction. While it is being committed the next batch is prepared on
+top of it, and dropped if that commit does not happen. Failing before the commit consumes nothing and leaves
+no gap. A refusal is final. *Stale* and *unavailable* are not refusals: the candidate is built again after a
+pause, a bounded number of times, until the intent's deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from seawall.ledger.rows import AttemptRow, Commitment, IntentRow
+from seawall.ledger.transaction import Transaction
+from seawall.native.wire import DynamicFeeTransaction, SignedTransaction
+from seawall.primitives.bounds import DISPATCH_BATCH_MAX, REBUILDS_MAX
+from seawall.primitives.errors import (
+    AuthorityChangedError,
+    ChainError,
+    FenceLostError,
+    LedgerError,
+    LedgerLockedError,
+    NonceTakenError,
+    StaleError,
+    UnavailableError,
+)
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import Authority, IntentState
+from seawall.primitives.units import NATIVE, Hash, hex_text
+from seawall.telemetry import failpoints
+from seawall.telemetry.logs import correlated, get_logger
+from seawall.telemetry.metrics import Stage
+from seawall.transactions.batches import BatchJudging, GasBook, Judged
+from seawall.transactions.candidates import unsigned
+from seawall.transactions.desk import Desk
+from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.queue import Queues, pause_s
+from seawall.transactions.waiting import Ended, Waiting, store_endings
+from seawall.transactions.writing import Outbox
+
+__all__ = ["DRY_RUN", "Dispatcher", "Stance"]
+
+DRY_RUN: Final = "dry_run"
+# Batches that one turn of the desk makes, before a new head may have its turn.
+BATCHES_PER_TURN_MAX: Final = 4
+# A batch of more than this is logged as one line.
+LOGGED_SINGLY_MAX: Final = 8
+
+_AFTER_VERDICT = failpoints.declare("transactions.after_verdict")
+_AFTER_SIGNATURE = failpoints.declare("transactions.after_signature")
+_AFTER_COMMIT = failpoints.declare("transactions.after_commit")
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """Authority before a batch was judged; a stop that came and went since then drops the batch."""
+
+    epoch: int  # of the ledger's controls
+    latch_changes: int
+
+
+@dataclass(slots=True)
+class _Signed:
+    judged: Judged
+    signed: SignedTransaction
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one commit stores: attempts of what was admitted, and the ends of what was not."""
+
+    stance: Stance
+    fences: dict[Lane, int]
+    signed: list[_Signed] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    is_dropped: bool = False  # its attempts were; what stands on them must be too
+
+    @property
+    def rows(self) -> list[IntentRow]:
+        return [one.judged.row for one in self.signed] + [row for row, *_ in self.ended]
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """All lanes of one desk."""
+
+    desk: Desk
+    runners: Mapping[Lane, LaneRunner]
+    queues: Queues
+    outbox: Outbox
+    waiting: Waiting
+    _gas: GasBook = field(default_factory=GasBook)
+    # Of batches that are prepared and not committed: the next nonce of each lane.
+    _ahead: dict[Lane, int] = field(default_factory=dict)
+
+    async def step(self) -> bool:
+        """Take what is ready as far as it goes now. True if something moved, so that stepping again may
+        help."""
+        if self.desk.authority is Authority.HALT:
+            return False
+        async with self.desk.turn:
+            self.desk.base()
+            if not self.desk.is_ready:
+                return False
+            moved = await self.waiting.tidy(self.runners)
+            return await self._batches() or moved
+
+    async def _batches(self) -> bool:
+        """Prepare one batch while the one before it is committed."""
+        moved = False
+        commit: asyncio.Task[bool] | None = None
+        try:
+            for _ in range(BATCHES_PER_TURN_MAX):
+                try:
+                    batch = await self._prepare()
+                except (ChainError, StaleError, LedgerError):
+                    if commit is not None:
+                        await commit  # the one before stands on its own
+                    raise
+                if commit is not None and not await commit:
+                    await self._drop(batch)
+                    return False
+                commit = None
+                if batch is None:
+                    return moved
+                moved = True
+                commit = asyncio.create_task(self._commit(batch))
+            return commit is None or await commit
+        finally:
+            self._ahead.clear()
+
+    # ------------------------------------------------------------------ prepare
+
+    async def _prepare(self) -> _Batch | None:
+        """Take the best of what is ready, judge it, and sign what was admitted. None: nothing is ready."""
+        desk = self.desk
+        rows = self._take()
+        if not rows:
+            return None
+        stance = Stance(desk.epoch, desk.parts.latch.changes)
+        try:
+            work = await self._judged(rows)
+        except BaseException:
+            self.queues.give_back(rows)
+            raise
+        self.queues.give_back(work.untouched)
+        if work.put_off is not None:
+            await self._put_off(work.put_off, str(work.cause), type(work.cause).__name__)
+        await _AFTER_VERDICT.reach()
+        batch = _Batch(stance, {row.lane: self.runners[row.lane].fence for row in rows})
+        batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
+        admitted: dict[Lane, list[Judged]] = defaultdict(list)
+        for one in work.judged:
+            desk.parts.metrics.judged(one.verdict)
+            if not one.verdict.admitted:
+                batch.ended.append((one.row, IntentState.REFUSED, one.verdict.explanation, one))
+            elif one.row.lane in work.dry:
+                batch.ended.append((one.row, IntentState.CANCELLED, DRY_RUN, one))
+            else:
+                admitted[one.row.lane].append(one)
+        await self._sign(batch, admitted)
+        return batch
+
+    def _take(self) -> list[IntentRow]:
+        rooms = {}
+        for lane, runner in self.runners.items():
+            if runner.may_dispatch:
+                waiting = max(0, self._ahead.get(lane, 0) - self.desk.next_nonce(lane, 0))
+                rooms[lane] = self.desk.room(lane) - (waiting if lane in self._ahead else 0)
+        return self.queues.take(rooms, self.desk.parts.clock.now_s(), DISPATCH_BATCH_MAX)
+
+    async def _judged(self, rows: list[IntentRow]) -> BatchJudging:
+        desk = self.desk
+        fees = await desk.fee_quotes()
+        nonces = {}
+        for lane in {row.lane: None for row in rows}:
+            from_slots = desk.next_nonce(lane, await desk.nonce_at_head(lane))
+            nonces[lane] = max(from_slots, self._ahead.get(lane, 0))
+        work = BatchJudging(
+            desk=desk,
+            rows=rows,
+            nonces=nonces,
+            dry=frozenset(lane for lane in nonces if self.runners[lane].signer is None),
+            fees=fees,
+            fee_cap_wei=desk.parts.gate.limits.max_fee_per_gas_wei,
+            authority=desk.authority,
+            gas=self._gas,
+            now_s=desk.parts.clock.now_s(),
+        )
+        with desk.parts.metrics.timing(Stage.JUDGE):
+            try:
+                await desk.parts.simulator.drive(work, work.payloads_ahead())
+            except (UnavailableError, StaleError) as cause:
+                work.cause = cause
+        self._ahead.update(work.nonces)
+        return work
+
+    async def _sign(self, batch: _Batch, admitted: Mapping[Lane, Sequence[Judged]]) -> None:
+        """Sign per lane. What is not in force any more by then is dropped: nothing is consumed by that."""
+        desk = self.desk
+        dropped = False
+        with desk.parts.metrics.timing(Stage.SIGN):
+            for lane, several in admitted.items():
+                signer = self.runners[lane].signer
+                assert signer is not None
+                signed = await signer.sign_transactions([_unsigned(one) for one in several])
+                batch.signed += [_Signed(*pair) for pair in zip(several, signed, strict=True)]
+        await _AFTER_SIGNATURE.reach()
+        for one in batch.signed:
+            dropped = dropped or not desk.in_force(one.judged.verdict)
+        if dropped:
+            # The signer took longer than a verdict lasts, or authority moved. Those signed beside it stood
+            # on the same overlay: all are built again.
+            _log.info(
+                "candidates_dropped", cause="a verdict is not in force any more", count=len(batch.signed)
+            )
+            self.queues.give_back(one.judged.row for one in batch.signed)
+            batch.signed.clear()
+            batch.is_dropped = True
+
+    # ------------------------------------------------------------------ commit
+
+    async def _commit(self, batch: _Batch) -> bool:
+        """Store the batch. False: it did not happen, and what stood on it is to be dropped too."""
+        desk = self.desk
+        now_s = desk.parts.clock.now_s()
+        commitments = [_commitment(one) for one in batch.signed]
+        lost: list[Lane] = []
+        try:
+            with desk.parts.metrics.timing(Stage.COMMIT):
+                attempts = await desk.parts.ledger.write(
+                    lambda tx: self._store(tx, batch, commitments, lost, now_s)
+                )
+        except (AuthorityChangedError, NonceTakenError, FenceLostError) as error:
+            # Nothing was consumed: the candidates are dropped and built anew on what is true now.
+            _log.info("candidates_dropped", cause=str(error), count=len(batch.signed))
+            await self._undo(batch)
+            for lane in lost:
+                self.runners[lane].lose()
+                self.queues.close(lane)
+            self.waiting.reconcile_soon()
+            return False
+        except LedgerLockedError:
+            await self._undo(batch)
+            raise
+        except LedgerError:
+            # Whether it happened is not known, or something else moved these intents: all is read anew.
+            desk.unready()
+            desk.reload_due = True
+            self.queues.give_back(batch.rows)
+            raise
+        await _AFTER_COMMIT.reach()
+        self._note(batch, attempts)
+        if batch.is_dropped:
+            await desk.rebuild_overlay()
+            return False
+        return True
+
+    def _store(
+        self, tx: Transaction, batch: _Batch, commitments: list[Commitment], lost: list[Lane], now_s: int
+    ) -> list[AttemptRow]:
+        """The one fenced commit: leases, authority, then everything of the batch."""
+        for lane, fence in batch.fences.items():
+            try:
+                tx.lanes.require(lane, fence)
+            except FenceLostError:
+                lost.append(lane)
+        if lost:
+            raise FenceLostError(
+                f"{len(lost)} of the batch's lanes are another kernel's", str(lost[0]), "none needed"
+            )
+        latch = self.desk.parts.latch
+        if commitments:
+            tx.controls.require_epoch(batch.stance.epoch)
+        if commitments and (
+            latch.changes != batch.stance.latch_changes
+            or not all(latch.admits(one.verdict.kind) for one in commitments)
+        ):
+            raise AuthorityChangedError(
+                f"authority changed since the verdicts, to {latch.authority.name}", "dispatch", "none needed"
+            )
+        attempts = tx.commitments.insert(commitments, now_s) if commitments else []
+        store_endings(tx, batch.ended, now_s)
+        return attempts
+
+    def _note(self, batch: _Batch, attempts: Sequence[AttemptRow]) -> None:
+        """The commit is done: bring desk, queues and outbox to it."""
+        desk = self.desk
+        for one, attempt in zip(batch.signed, attempts, strict=True):
+            row = one.judged.row
+            desk.take(attempt, one.judged.verdict, row.correlation_id)
+            self.queues.done(row)
+            self.outbox.put(attempt)
+        for row, state, _, _ in batch.ended:
+            self.queues.done(row)
+            desk.parts.metrics.ended(state)
+        if len(batch.signed) + len(batch.ended) > LOGGED_SINGLY_MAX:
+            _log.info("batch_committed", committed=len(batch.signed), ended=len(batch.ended))
+            return
+        for one, attempt in zip(batch.signed, attempts, strict=True):
+            with correlated(one.judged.row.correlation_id):
+                _log.info(
+                    "intent_committed",
+                    intent=one.judged.row.number,
+                    nonce=attempt.nonce,
+                    hash=hex_text(attempt.hash),
+                )
+        for row, state, why, _ in batch.ended:
+            with correlated(row.correlation_id):
+                _log.info("intent_ended", intent=row.number, state=state, reason=why)
+
+    async def _undo(self, batch: _Batch) -> None:
+        """The commit did not happen: its intents wait again, and the overlay is what is committed."""
+        self.queues.give_back(batch.rows)
+        self.desk.unready()
+        self._ahead.clear()
+
+    async def _drop(self, batch: _Batch | None) -> None:
+        """What was prepared on top of a batch that was not committed."""
+        if batch is not None:
+            self.queues.give_back(batch.rows)
+        await self.desk.rebuild_overlay()
+
+    async def _put_off(self, row: IntentRow, cause: str, kind: str) -> None:
+        """Count the try; past the bound the intent expires with its last cause."""
+        now_s, fence = self.desk.parts.clock.now_s(), self.runners[row.lane].fence
+
+        def commit(tx: Transaction) -> int:
+            tx.lanes.require(row.lane, fence)
+            (tries,) = tx.intents.counted_many([row.number])
+            if tries >= REBUILDS_MAX:
+                store_endings(tx, [(row, IntentState.EXPIRED, f"{kind}: {cause}", None)], now_s)
+            return tries
+
+        try:
+            tries = await self.desk.parts.ledger.write(commit)
+        except BaseException:
+            self.queues.give_back([row])
+            raise
+        _log.warning("candidate_put_off", intent=row.number, tries=tries, cause=cause)
+        if tries >= REBUILDS_MAX:
+            self.queues.done(row)
+            self.desk.parts.metrics.ended(IntentState.EXPIRED)
+        else:
+            until_s = self.desk.parts.clock.monotonic_s() + pause_s(tries)
+            self.queues.put_off(replace(row, candidates=tries), until_s, f"{kind}: {cause}")
+
+
+def _unsigned(one: Judged) -> DynamicFeeTransaction:
+    candidate = one.candidate
+    return unsigned(
+        candidate.payload,
+        candidate.nonce,
+        candidate.max_fee_per_gas_wei,
+        candidate.max_priority_fee_per_gas_wei,
+    )
+
+
+def _commitment(one: _Signed) -> Commitment:
+    candidate, verdict = one.judged.candidate, one.judged.verdict
+    return Commitment(
+        lane=candidate.lane,
+        nonce=candidate.nonce,
+        intent=candidate.number,
+        strategy=candidate.plan.strategy,
+        verdict=verdict,
+        hash=Hash(one.signed.hash),
+        raw=one.signed.raw,
+        payload=candidate.payload,
+        payload_digest=verdict.payload_digest,
+        max_fee_per_gas_wei=candidate.max_fee_per_gas_wei,
+        max_priority_fee_per_gas_wei=candidate.max_priority_fee_per_gas_wei,
+        route="public",
+        reserved=((NATIVE, candidate.payload.value_wei + candidate.max_total_fee_wei),),
+    )
