@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from seawall.chain import decoding
@@ -34,7 +35,7 @@ from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBl
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
-__all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt"]
+__all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt", "StateCheck"]
 
 # A range of logs is asked in pieces of this many blocks, and a piece that fails is halved.
 LOGS_RANGE_BLOCKS_MAX: Final = 2_000
@@ -49,6 +50,13 @@ BlockTag = str
 """`latest`, `safe` or `finalized`."""
 
 
+class StateCheck(StrEnum):
+    """How the state under a verdict is read, of the block that was agreed on."""
+
+    NONE = "none"  # one endpoint is believed
+    AGREEMENT = "agreement"  # as many say the same as must agree
+
+
 @dataclass(frozen=True, slots=True)
 class FeeHistory:
     """Base fees of the blocks asked for, oldest first, then of the block after them; per block one reward."""
@@ -61,13 +69,13 @@ class FeeHistory:
 class ChainClient:
     """Typed questions to one chain."""
 
-    def __init__(self, pool: RpcPool, network: Network, *, verify_state: bool = True) -> None:
-        """With `verify_state`, the state under a verdict is agreed on like nonces and receipts; without it,
-        one endpoint is believed for state, of the block that was agreed on."""
+    def __init__(
+        self, pool: RpcPool, network: Network, *, verify_state: StateCheck = StateCheck.AGREEMENT
+    ) -> None:
         assert pool.chain_id == network.chain_id
         self.pool = pool
         self.network = network
-        self._verify_state = verify_state
+        self._verify_state = verify_state is StateCheck.AGREEMENT
 
     async def head(self) -> Block:
         (block,) = await self.newest(["latest"])

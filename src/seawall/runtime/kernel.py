@@ -296,6 +296,8 @@ class Kernel:
             fees=settings.fees,
             emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
             poll_interval_s=settings.poll_interval_s,
+            agreement=settings.agreement,
+            verify_state=settings.verify_state,
         )
 
     def _holder(self, url: str) -> str:

@@ -15,10 +15,21 @@ from pathlib import Path
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
+from seawall.chain.agreement import default_agreement
+from seawall.chain.client import StateCheck
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings, fee_settings_of
-from seawall.chain.networks import FinalityRule, L2Kind, Network, network_of
+from seawall.chain.networks import (
+    HEAD_AHEAD_S_MAX,
+    FinalityRule,
+    L2Kind,
+    Network,
+    Proofs,
+    ReceiptReads,
+    network_of,
+)
 from seawall.chain.replacement import rule_of
+from seawall.chain.rpc import ENDPOINTS_MAX
 from seawall.primitives.errors import ConfigError, InputError, NativeError
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
@@ -153,6 +164,9 @@ NETWORK_KEYS: Final = (
     "wrapped_native",
     "l2_kind",
     "hardforks",
+    "receipts",
+    "proofs",
+    "head_ahead_s_max",
 )
 _CHAIN_ID_MAX: Final = 2**63 - 1
 
@@ -173,6 +187,9 @@ def read_network(table: Table) -> Network:
         hardforks=tuple(
             (rule.integer("from_s", minimum=0, maximum=2**40), rule.text("name")) for rule in rules
         ),
+        receipts=table.choice("receipts", ReceiptReads, ReceiptReads.BLOCK),
+        proofs=table.choice("proofs", Proofs, Proofs.NONE),
+        head_ahead_s_max=table.integer("head_ahead_s_max", HEAD_AHEAD_S_MAX, minimum=0, maximum=2**40),
     )
 
 
@@ -196,6 +213,8 @@ CHAIN_KEYS: Final = (
     "send",
     "websocket",
     "poll_interval_s",
+    "agreement",
+    "verify_state",
     "address_book",
     "executor",
     "fees",
@@ -232,6 +251,8 @@ def read_chain(
         send=send or rpc,
         websocket=websocket,
         poll_interval_s=table.seconds("poll_interval_s", 0.5, minimum=0.01, maximum=600),
+        agreement=_agreement(table, len(rpc)),
+        verify_state=table.choice("verify_state", StateCheck, StateCheck.AGREEMENT),
         fees=_fees(fees, network),
         emergency_max_fee_per_gas_wei=_emergency(fees, network),
         book=book,
@@ -244,6 +265,18 @@ def read_chain(
             for health in table.tables("health", _HEALTH_KEYS)
         ),
     )
+
+
+def _agreement(table: Table, endpoints: int) -> int:
+    """How many read endpoints must say the same."""
+    need = table.integer("agreement", default_agreement(endpoints), minimum=1, maximum=ENDPOINTS_MAX)
+    if need > endpoints:
+        raise ConfigError(
+            f"{need} endpoints must agree, and there are {endpoints}",
+            table.key("agreement"),
+            f"give 1 to {endpoints}, or add read endpoints in rpc",
+        )
+    return need
 
 
 def _price(table: Table, book: AddressBook) -> PriceFeed:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
+from seawall.chain.client import StateCheck
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
@@ -75,6 +76,8 @@ class ChainSettings:
     send: tuple[Endpoint, ...]
     websocket: Endpoint | None
     poll_interval_s: float
+    agreement: int  # how many of `rpc` must say the same
+    verify_state: StateCheck
     fees: FeeSettings
     emergency_max_fee_per_gas_wei: int
     book: AddressBook

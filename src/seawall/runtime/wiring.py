@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from seawall.chain.broadcast import BroadcastPort
-from seawall.chain.client import ChainClient
+from seawall.chain.client import ChainClient, StateCheck
 from seawall.chain.fees import FeeEstimator, FeeSettings
 from seawall.chain.heads import HeadFollower
 from seawall.chain.networks import Network
@@ -64,6 +64,8 @@ class ChainSpec:
     fees: FeeSettings
     emergency_max_fee_per_gas_wei: int
     poll_interval_s: float
+    agreement: int = 1  # how many of `transports` must say the same
+    verify_state: StateCheck = StateCheck.AGREEMENT
     lane_unlanded_max: int = LANE_UNLANDED_MAX
 
 
@@ -82,8 +84,8 @@ async def build_chain(
 ) -> Chain:
     """Put one chain together on the heads that the ledger remembers."""
     chain_id = spec.network.chain_id
-    pool = RpcPool(spec.transports, chain_id=chain_id, clock=services.clock)
-    client = ChainClient(pool, spec.network)
+    pool = RpcPool(spec.transports, chain_id=chain_id, clock=services.clock, agreement=spec.agreement)
+    client = ChainClient(pool, spec.network, verify_state=spec.verify_state)
     parts = DeskParts(
         network=spec.network,
         client=client,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
+from seawall.chain.client import StateCheck
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, Hash, address_from_text, address_text
 from seawall.runtime.configuration import CONFIGURATION_BYTES_MAX, load_configuration, render_template
@@ -141,6 +142,22 @@ def test_full_file_is_read_to_the_last_key(folder: Path) -> None:
     assert limits.key_balance_min_wei == 25 * 10**16
     assert limits.position_caps == {WETH: 15 * 10**17, Address(b"\x33" * 20): 2_000_001}
     assert (strategy.mode, strategy.signer, strategy.host) == (Mode.LIVE, "main", "shared")
+
+
+@pytest.mark.parametrize(("endpoints", "need"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
+def test_most_endpoints_must_agree_where_nobody_says_how_many(
+    folder: Path, endpoints: int, need: int
+) -> None:
+    urls = ", ".join(f'"http://127.0.0.1:{8_545 + number}"' for number in range(endpoints))
+    content = MINIMAL.replace('"http://127.0.0.1:8545"', urls)
+    (chain,) = load(folder, content).chains
+    assert (chain.agreement, chain.verify_state) == (need, StateCheck.AGREEMENT)
+
+
+def test_agreement_above_the_number_of_endpoints_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="2 endpoints must agree, and there are 1") as caught:
+        load(folder, MINIMAL + "agreement = 2\n")
+    assert caught.value.where == "chains[0].agreement"
 
 
 def test_strategy_is_given_its_chain_its_key_and_the_addresses_behind_names(folder: Path) -> None:
