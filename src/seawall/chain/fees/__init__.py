@@ -2,7 +2,7 @@
 
     markets     a table per network: how the base fee moves, and the defaults of bidding
     history     what one request a head reads from the node
-    forecast    where the base fee will be in the next blocks, as an interval
+    forecasting where the base fee will be in the next blocks, as an interval
     estimator   fee quotes by priority, under the operator's ceilings
 
 Replacing (`chain.replacement`) and a roll-up's data fee (`chain.data_fees`) stand beside it.
@@ -11,7 +11,7 @@ Replacing (`chain.replacement`) and a roll-up's data fee (`chain.data_fees`) sta
 from __future__ import annotations
 
 from seawall.chain.fees.estimator import FeeEstimator, FeeQuote
-from seawall.chain.fees.forecast import Forecast, forecast
+from seawall.chain.fees.forecasting import Forecast, forecast
 from seawall.chain.fees.markets import (
     FeeMarket,
     FeeSettings,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from seawall.chain.client import ChainClient
-from seawall.chain.fees.forecast import Forecast, forecast
+from seawall.chain.fees.forecasting import Forecast, forecast
 from seawall.chain.fees.history import FeeFacts, read_fee_facts
 from seawall.chain.fees.markets import (
     FeeMarket,

@@ -13,7 +13,7 @@ from typing import Final
 
 from seawall.chain import decoding
 from seawall.chain.client import ChainClient
-from seawall.chain.fees.forecast import WINDOW_BLOCKS
+from seawall.chain.fees.forecasting import WINDOW_BLOCKS
 from seawall.chain.rpc import Request, RpcError
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import UnavailableError
