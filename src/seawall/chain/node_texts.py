@@ -422,6 +422,7 @@ ROWS: Final = (
             "unknown transaction type not supported",
             "transaction data is empty",
             "failed to decode transaction",
+            "failed to recover the signer",
             "but they are not supported by the current hardfork",
             "but is not supported by the current hardfork",
         ),
