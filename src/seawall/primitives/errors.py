@@ -22,6 +22,8 @@ to do.
     ├── StaleError                   head, overlay, lease or verdict moved; rebuild the candidate
     ├── LedgerError
     │   ├── LedgerLockedError        another kernel owns the database, or it is locked
+    │   ├── LedgerUnavailableError   the database is away, busy or full: nothing was stored; try later
+    │   │   └── LedgerDoubtError     ... but the commit may have taken place: look before repeating
     │   ├── LedgerSchemaError        schema older or newer than this program
     │   ├── FenceLostError           the lane's lease moved to another kernel
     │   ├── AuthorityChangedError    the halt epoch moved between verdict and commit
@@ -63,9 +65,11 @@ __all__ = [
     "InputError",
     "IntegrityAlarm",
     "KeystoreError",
+    "LedgerDoubtError",
     "LedgerError",
     "LedgerLockedError",
     "LedgerSchemaError",
+    "LedgerUnavailableError",
     "MarketError",
     "NativeError",
     "NonceTakenError",
@@ -163,6 +167,14 @@ class LedgerError(SeawallError):
 
 class LedgerLockedError(LedgerError):
     """Another process owns the ledger."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """The database is away, busy or full. Nothing was stored; trying later may help."""
+
+
+class LedgerDoubtError(LedgerUnavailableError):
+    """The database went away in a commit that may or may not have taken place: look before repeating."""
 
 
 class LedgerSchemaError(LedgerError):
