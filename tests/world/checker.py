@@ -8,6 +8,7 @@ another. It looks at three kinds of moments: every commit and write (`commits`),
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.world.commits import CommitChecker
 from tests.world.kernel import Kernel
 from tests.world.node import NodeModel
 from tests.world.resting import RestChecker
-from tests.world.strategy import Asker
+from tests.world.strategy import Inhabitant
 from tests.world.violations import require
 
 __all__ = ["Checker"]
@@ -28,6 +29,7 @@ class Checker:
     directory: Path
     node: NodeModel
     keys: Sequence[bytes]
+    is_known_on_chain: bool  # whether calldata tells what landed
     db: sqlite3.Connection = field(init=False)
     commits: CommitChecker = field(init=False)
     rest: RestChecker = field(init=False)
@@ -35,7 +37,8 @@ class Checker:
 
     def __post_init__(self) -> None:
         self.db = sqlite3.connect(f"file:{self.directory / 'ledger.db'}?mode=ro", uri=True)
-        self.commits = CommitChecker(self.db, self.node, self.directory / "latch.json")
+        latch_path = self.directory / "latch.json"
+        self.commits = CommitChecker(self.db, self.node, latch_path, self.is_known_on_chain)
         self.rest = RestChecker(self.db, self.node, self.keys)
 
     def close(self) -> None:
@@ -49,17 +52,30 @@ class Checker:
 
     def at_block(self, kernels: Iterable[Kernel]) -> None:
         """Just before the next block, when everything that the kernels may know is on the chain already."""
-        require(not self.node.landed_twice, "an intent landed twice", self.node.landed_twice)
+        twice = self.node.landed_twice if self.is_known_on_chain else []
+        require(not twice, "an intent landed twice", twice)
+        self._no_intent_landed_twice()
         self._new_outcomes_match_the_chain()
         for kernel in kernels:
             what = "an integrity alarm, though the node is honest"
             require(kernel.is_deposed or not kernel.alarms, what, kernel.alarms)
 
-    def at_rest(self, askers: Iterable[Asker]) -> None:
+    def at_rest(self, askers: Iterable[Inhabitant]) -> None:
         """When chaos is over and everything had time to end."""
         self.rest.check(askers)
         numbers = [row[0] for row in self.db.execute("SELECT number FROM intents").fetchall()]
         self._outcomes_match_the_chain(numbers)
+
+    def _no_intent_landed_twice(self) -> None:
+        """By the attempts of the ledger: of several of an intent, the chain may have one that succeeded."""
+        rows = self.db.execute(
+            "SELECT l.intent, a.hash FROM attempt_intents l JOIN attempts a ON a.number = l.attempt"
+            " WHERE l.intent IN (SELECT intent FROM attempt_intents GROUP BY intent HAVING COUNT(*) > 1)"
+        ).fetchall()
+        places = [(intent, place) for intent, tx_hash in rows if (place := self.node.find(tx_hash))]
+        landed = Counter(intent for intent, (_, _, mined) in places if mined.status)
+        twice = [intent for intent, times in landed.items() if times > 1]
+        require(not twice, "several attempts of an intent landed", twice)
 
     def _new_outcomes_match_the_chain(self) -> None:
         rows = self.db.execute(
@@ -73,8 +89,11 @@ class Checker:
     def _ends_are_the_plans_own_fault(self, numbers: Sequence[int]) -> None:
         """No plan here is to end for its form: nonce, gas and fees are the kernel's to choose.
 
-        Only where somebody else uses the key, a nonce may be out of turn until a plan's deadline.
+        Only where somebody else uses the key, or the base fee jumped over what earlier attempts pay, a nonce
+        may be out of turn until a plan's deadline. A plan of another's strategy may name a gas limit.
         """
+        if not self.is_known_on_chain:
+            return
         for number in numbers:
             state, reason, key = self.db.execute(
                 "SELECT state, reason, key FROM intents WHERE number = ?", (number,)
@@ -82,7 +101,8 @@ class Checker:
             if state not in ("refused", "expired"):
                 continue
             rejected = "rejected: " in reason and "lack of funds" not in reason
-            excused = state == "expired" and key in self.node.foreign_nonces
+            is_held_up = key in self.node.foreign_nonces or self.node.has_jumped
+            excused = state == "expired" and is_held_up
             require(excused or not rejected, "a plan ended for what the kernel chose", (number, reason))
 
     def _outcomes_match_the_chain(self, numbers: Sequence[int]) -> None:

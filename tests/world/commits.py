@@ -6,20 +6,21 @@ the model's port. What was committed is read from the database's file by plain S
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seawall.chain.broadcast import SignedWrite
 from seawall.native import decode_transaction
+from seawall.primitives.bounds import LANE_UNLANDED_MAX
 from seawall.primitives.codec import unpack
 from seawall.primitives.plans import Plan
-from tests.world.kernel import Kernel
-from tests.world.node import COIN, MinedBlock, NodeModel, may_replace
+from seawall.primitives.units import NATIVE
+from tests.world.kernel import Kernel, changes_at_verdict
+from tests.world.node import Contract, MinedBlock, NodeModel, may_replace
 from tests.world.violations import require
 
 __all__ = ["CommitChecker"]
@@ -70,6 +71,7 @@ class CommitChecker:
     db: sqlite3.Connection
     node: NodeModel
     latch_path: Path
+    is_known_on_chain: bool
     seen: int = 0  # the newest attempt that was checked
 
     def at_commit(self, kernel: Kernel | None) -> None:
@@ -84,15 +86,22 @@ class CommitChecker:
             self._holds_the_lane(kernel, attempt)
             self._bytes_are_what_was_committed(attempt)
             self._authority_admits(kernel, attempt)
+            self._keeps_to_the_bound(attempt)
+            earlier = self._earlier(attempt)
+            self._outbids(attempt, earlier)
             if attempt.is_housekeeping:
                 self._fills_for_a_reason(attempt)
-                self._outbids_earlier_attempts(attempt)
+                continue
+            self._stands_on_its_verdict(attempt)
+            self._is_the_only_slot_of_its_intents(attempt)
+            self._key_can_pay(attempt)
+            self._is_reserved(attempt)
+            if earlier:
+                self._replaces_only_the_fee(attempt, earlier)
             else:
-                self._stands_on_its_verdict(attempt)
                 self._takes_the_next_nonce(attempt)
-                self._is_the_first_slot_of_its_intents(attempt)
+                self._was_wanted(attempt)
                 self._dependencies_landed(attempt)
-                self._key_can_pay(attempt)
 
     def at_write(self, kernel: Kernel, write: SignedWrite) -> None:
         """Bytes go out now, by `kernel`."""
@@ -156,7 +165,7 @@ class CommitChecker:
         authority = self._authority()
         refused = _HALTED_WRITES.get(authority, frozenset())
         require(attempt.kind not in refused, f"an attempt was committed under {authority}", attempt.kind)
-        judged_at = kernel.changes_at_verdict.get(asyncio.current_task())
+        judged_at = changes_at_verdict()
         if not attempt.is_housekeeping and judged_at is not None and kernel.latch is not None:
             what = "authority changed between the verdict and the commit"
             require(judged_at == kernel.latch.changes, what, (judged_at, kernel.latch.changes))
@@ -170,14 +179,57 @@ class CommitChecker:
             foreign = self.node.foreign_nonces.get(attempt.key, set())
             require(attempt.nonce in foreign, "a nonce was left out, and had to be filled", attempt.nonce)
 
-    def _outbids_earlier_attempts(self, attempt: Attempt) -> None:
+    def _earlier(self, attempt: Attempt) -> list[Attempt]:
+        """Of the same slot."""
+        where = "WHERE s.key = ? AND s.nonce = ? AND a.number < ? ORDER BY a.number"
+        return self._attempts(where, attempt.key, attempt.nonce, attempt.number)
+
+    def _outbids(self, attempt: Attempt, earlier: Sequence[Attempt]) -> None:
         """By the rule by which nodes replace, or they refuse it for as long as they keep the earlier one."""
         fields = decode_transaction(attempt.raw).fields
-        for earlier in self._attempts(
-            "WHERE s.key = ? AND s.nonce = ? AND a.number < ?", attempt.key, attempt.nonce, attempt.number
-        ):
-            outbid = may_replace(fields, decode_transaction(earlier.raw).fields)
-            require(outbid, "a filler does not outbid what it is to replace", attempt.hash.hex())
+        for each in earlier:
+            outbid = may_replace(fields, decode_transaction(each.raw).fields)
+            require(outbid, "an attempt does not outbid what it is to replace", attempt.hash.hex())
+
+    def _replaces_only_the_fee(self, attempt: Attempt, earlier: Sequence[Attempt]) -> None:
+        first = earlier[0]
+        mine = (attempt.target, attempt.data, attempt.value_wei, attempt.gas_limit)
+        theirs = (first.target, first.data, first.value_wei, first.gas_limit)
+        require(mine == theirs, "a replacement changed more than the fee", attempt.hash.hex())
+        what = "a plan's nonce was given to it again after it was filled"
+        require(not any(each.is_housekeeping for each in earlier), what, attempt.hash.hex())
+
+    def _keeps_to_the_bound(self, attempt: Attempt) -> None:
+        """Slots of a lane that no canonical block has, as the ledger knows it."""
+        (unlanded,) = self.db.execute(
+            "SELECT COUNT(*) FROM slots s WHERE s.key = ? AND NOT s.final AND s.purpose = 'plan'"
+            " AND NOT EXISTS (SELECT 1 FROM attempts a JOIN inclusions i ON i.attempt = a.number"
+            " WHERE a.slot = s.number AND i.canonical)",
+            (attempt.key,),
+        ).fetchone()
+        require(unlanded <= LANE_UNLANDED_MAX, "a lane has more unlanded slots than its bound", unlanded)
+
+    def _is_reserved(self, attempt: Attempt) -> None:
+        """What the newest attempt of a slot may cost, stands in the reservations."""
+        rows = self.db.execute(
+            "SELECT r.amount FROM reservations r JOIN attempts a ON a.number = r.attempt"
+            " JOIN slots s ON s.number = a.slot WHERE s.key = ? AND s.nonce = ? AND r.token = ?",
+            (attempt.key, attempt.nonce, NATIVE),
+        ).fetchall()
+        reserved_wei = max((int(amount) for (amount,) in rows), default=0)
+        needed_wei = attempt.value_wei + attempt.fee_wei
+        require(reserved_wei >= needed_wei, "an attempt may cost more than is reserved", attempt.hash.hex())
+
+    def _was_wanted(self, attempt: Attempt) -> None:
+        """At its commit an intent had not been cancelled, and its deadline had not passed for long."""
+        rows = self.db.execute(
+            "SELECT i.number, i.cancel_reason, i.state FROM intents i"
+            " JOIN attempt_intents l ON l.intent = i.number WHERE l.attempt = ?",
+            (attempt.number,),
+        ).fetchall()
+        for number, cancel_reason, state in rows:
+            require(state == "committed", "bytes of an intent that is not committed", (number, state))
+            require(cancel_reason is None, "a cancelled intent was dispatched", (number, cancel_reason))
 
     def _stands_on_its_verdict(self, attempt: Attempt) -> None:
         what = "signed without a verdict on exactly what was signed"
@@ -188,13 +240,15 @@ class CommitChecker:
     def _takes_the_next_nonce(self, attempt: Attempt) -> None:
         assert attempt.base_hash is not None
         (highest,) = self.db.execute(
-            "SELECT MAX(nonce) FROM slots WHERE key = ? AND nonce != ?", (attempt.key, attempt.nonce)
+            "SELECT MAX(nonce) FROM slots WHERE key = :key AND number <"
+            " (SELECT number FROM slots WHERE key = :key AND nonce = :nonce)",
+            {"key": attempt.key, "nonce": attempt.nonce},
         ).fetchone()
         at_base = self.node.block(attempt.base_hash).nonces.get(attempt.key, 0)
         following = at_base if highest is None else max(at_base, highest + 1)
         require(attempt.nonce == following, "a nonce was left out", (attempt.nonce, following))
 
-    def _is_the_first_slot_of_its_intents(self, attempt: Attempt) -> None:
+    def _is_the_only_slot_of_its_intents(self, attempt: Attempt) -> None:
         rows = self.db.execute(
             "SELECT l.intent, COUNT(DISTINCT a.slot) FROM attempt_intents l"
             " JOIN attempts a ON a.number = l.attempt"
@@ -210,7 +264,7 @@ class CommitChecker:
             "SELECT i.plan FROM intents i JOIN attempt_intents l ON l.intent = i.number WHERE l.attempt = ?",
             (attempt.number,),
         ).fetchall()
-        for (packed,) in rows:
+        for (packed,) in rows if self.is_known_on_chain else ():
             plan = unpack(Plan, packed)
             reached = self.node.reached[int(plan.depends_finality)]
             missing = [key for key in plan.depends_on if key.encode() not in reached]
@@ -222,7 +276,7 @@ class CommitChecker:
         base = self.node.block(attempt.base_hash)
         earlier = self._attempts("WHERE a.number < ? AND NOT s.final ORDER BY a.number", attempt.number)
         unlanded = {(each.key, each.nonce): each for each in earlier}  # the newest, at the place of the slot
-        balance_wei = _after(base, unlanded.values())[attempt.key]
+        balance_wei = _after(base, unlanded.values(), self.node.contracts)[attempt.key]
         needed_wei = attempt.value_wei + attempt.fee_wei
         require(
             balance_wei >= needed_wei, "a key was overspent", (attempt.hash.hex(), balance_wei, needed_wei)
@@ -240,7 +294,9 @@ def _attempt(row: Sequence[Any]) -> Attempt:
     )  # fmt: skip
 
 
-def _after(base: MinedBlock, unlanded: Iterable[Attempt]) -> dict[bytes, int]:
+def _after(
+    base: MinedBlock, unlanded: Iterable[Attempt], contracts: Mapping[bytes, Contract]
+) -> dict[bytes, int]:
     """Balances on `base` when these have run at their ceiling fee, as far as they can run."""
     balances, nonces = dict(base.balances), dict(base.nonces)
     waiting = [each for each in unlanded if each.nonce >= nonces.get(each.key, 0)]
@@ -251,7 +307,8 @@ def _after(base: MinedBlock, unlanded: Iterable[Attempt]) -> dict[bytes, int]:
             continue  # it cannot run before its key is paid; by then there is another base
         tokens = sum(1 if byte == 0 else 4 for byte in each.data)
         balances[each.key] -= min(each.gas_limit, 21_000 + 10 * tokens) * each.max_fee_per_gas_wei
-        if each.target != COIN or base.number % 2 == 1:
+        contract = contracts.get(each.target)
+        if contract is None or contract.succeeds(base.number + 1):
             balances[each.key] -= each.value_wei
             balances[each.target] = balances.get(each.target, 0) + each.value_wei
     return balances

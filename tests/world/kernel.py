@@ -12,12 +12,9 @@ from pathlib import Path
 from seawall.chain.broadcast import SignedWrite
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
-from seawall.chain.rpc import RpcTransport
 from seawall.control.latch import Latch
-from seawall.ledger import Ledger, LedgerSettings
 from seawall.native import DynamicFeeTransaction, LocalKey, SignedTransaction
 from seawall.primitives.errors import IntegrityAlarm
-from seawall.primitives.observations import Subscription
 from seawall.primitives.ports import InlineOffload
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.gate import Gate
@@ -27,13 +24,14 @@ from seawall.runtime.authority import AuthorityKeeper
 from seawall.runtime.feeds import Feed
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.telemetry.metrics import Metrics
+from tests.world.endpoints import Endpoints, ModelTransport
 from tests.world.loop import Machine, VirtualEntropy, VirtualLoop
 from tests.world.node import CHAIN_ID, NodeModel
 from tests.world.port import ModelPort
-from tests.world.strategy import Asker, Host
-from tests.world.transport import Impostor, ModelTransport
+from tests.world.storage import WorldLedger
+from tests.world.strategy import Host, Inhabitant
 
-__all__ = ["LEASE_TTL_S", "Kernel", "Randomness", "acting_kernel"]
+__all__ = ["LEASE_TTL_S", "Kernel", "Randomness", "acting_kernel", "changes_at_verdict"]
 
 LEASE_TTL_S = 20
 _GWEI = 10**9
@@ -47,11 +45,18 @@ _LIMITS = RiskLimits(
 # Which kernel the running task belongs to: a failpoint does not say.
 _acting: ContextVar[Kernel | None] = ContextVar("acting_kernel", default=None)
 
+# How often the latch had changed when the running task, or the one that began it, had its last verdict.
+_changes_at_verdict: ContextVar[int | None] = ContextVar("changes_at_verdict", default=None)
+
 Randomness = Callable[[str], random.Random]
 
 
 def acting_kernel() -> Kernel | None:
     return _acting.get()
+
+
+def changes_at_verdict() -> int | None:
+    return _changes_at_verdict.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +93,40 @@ class Kernel:
     loop: VirtualLoop
     machine: Machine
     node: NodeModel
+    endpoints: Endpoints
     keys: Sequence[LocalKey]
-    askers: Sequence[Asker]
+    askers: Sequence[Inhabitant]
     holder: str
     randomness: Randomness
     before_await: Callable[[str], None]
     on_write: Callable[[Kernel, SignedWrite], None]
     alarms: list[IntegrityAlarm] = field(default_factory=list)
-    # How often the latch had changed when the lane of this task had its verdict.
-    changes_at_verdict: dict[asyncio.Task[object] | None, int] = field(default_factory=dict)
+    has_company: bool = False  # others share the lanes with it
+    has_started: bool = False
+    has_crashed: bool = False
+    storage_failed: bool = False  # a commit was refused or its result is not known
     is_deposed: bool = False  # it was frozen and another took its lanes; it may not know
     latch: Latch | None = None
-    ledger: Ledger | None = None
+    ledger: WorldLedger | None = None
     chain: Chain | None = None
 
     async def run(self) -> None:
         """Start up, then work until cancelled or crashed."""
         _acting.set(self)
         self.latch = latch = Latch(self.directory / "latch.json", clock=self.machine)
-        url = f"sqlite:///{self.directory / 'ledger.db'}"
         entropy = VirtualEntropy(self.randomness("entropy"))
-        self.ledger = ledger = Ledger.open(
-            LedgerSettings(url), clock=self.machine, entropy=entropy, inline=True
-        )
+        self.ledger = ledger = WorldLedger.at(self.directory, self.machine, entropy, self.node.faults)
+        if self.has_company:
+            ledger.leave_lock()
         try:
             await self._work(latch, ledger, entropy)
         finally:
             await ledger.close()
+
+    def note_verdict(self) -> None:
+        """The running task has a verdict now."""
+        if self.latch is not None:
+            _changes_at_verdict.set(self.latch.changes)
 
     @property
     def has_lanes(self) -> bool:
@@ -127,11 +139,10 @@ class Kernel:
         return next(runner.fence for runner in self.chain.loop.runners if runner.lane.key == key)
 
     def leave_lock(self) -> None:
-        """Let another kernel open the ledger while this one has it, as on a database without this lock."""
-        if self.ledger is not None and self.ledger._lock is not None:
-            self.ledger._lock.release()
+        if self.ledger is not None:
+            self.ledger.leave_lock()
 
-    async def _work(self, latch: Latch, ledger: Ledger, entropy: VirtualEntropy) -> None:
+    async def _work(self, latch: Latch, ledger: WorldLedger, entropy: VirtualEntropy) -> None:
         services = Services(
             ledger, latch, self.machine, entropy, InlineOffload(), Metrics(), self.holder, LEASE_TTL_S
         )
@@ -142,6 +153,7 @@ class Kernel:
         feeds = [self._feed(asker, chain, ledger) for asker in self.askers]
         chain.loop.listeners += feeds
         await chain.loop.start()
+        self.has_started = True
         async with asyncio.TaskGroup() as tasks:
             for feed in feeds:
                 await feed.start()
@@ -154,7 +166,10 @@ class Kernel:
         ours = OurAddresses(frozenset(signer.address for signer in signers), None)
         return ChainSpec(
             network_of(CHAIN_ID),
-            self._transports(),
+            [
+                ModelTransport(endpoint, self.machine, self.randomness(endpoint.name), self.before_await)
+                for endpoint in self.endpoints.all
+            ],
             ModelPort(
                 self.node,
                 self.loop,
@@ -163,24 +178,19 @@ class Kernel:
                 self.randomness("port"),
                 self.before_await,
                 lambda write: self.on_write(self, write),
+                self.node.faults.send_endpoints,
             ),
             {signer.address: signer for signer in signers},
             Gate(_LIMITS, ours, ReduceRule({NATIVE: TokenClass.SETTLEMENT}, (), (), ())),
             FeeSettings(max_fee_per_gas_ceiling_wei=400 * _GWEI, validity_blocks=2),
             emergency_max_fee_per_gas_wei=5_000 * _GWEI,
             poll_interval_s=0.5,
+            agreement=len(self.endpoints.all) // 2 + 1,
         )
 
-    def _transports(self) -> list[RpcTransport]:
-        def transport(name: str) -> ModelTransport:
-            return ModelTransport(self.node, self.machine, self.randomness(name), self.before_await, name)
-
-        honest = transport("model")
-        return [Impostor(transport("impostor")), honest] if self.node.faults.impostor else [honest]
-
-    def _feed(self, asker: Asker, chain: Chain, ledger: Ledger) -> Feed:
-        wanted = (Subscription(CHAIN_ID),)
-        host = Host(asker, self.machine, self.node.faults, self.randomness(asker.name))
+    def _feed(self, asker: Inhabitant, chain: Chain, ledger: WorldLedger) -> Feed:
+        wanted = asker.subscriptions()
+        host = Host(asker.name, asker.instance(), self.machine, self.node.faults, self.randomness(asker.name))
         return Feed(
             asker.name, host, chain.desk, chain.intake, ledger, chain.loop.wake_lanes, lambda _name: wanted
         )

@@ -85,13 +85,14 @@ class Machine:
     Everything that leaves or enters a kernel waits here, so a freeze takes effect at any of its awaits.
     """
 
-    def __init__(self, loop: VirtualLoop, wall: Wall, rng: random.Random) -> None:
+    def __init__(self, loop: VirtualLoop, wall: Wall, rng: random.Random, ahead_s: int = 0) -> None:
         self._loop, self._wall, self._rng = loop, wall, rng
+        self.ahead_s = ahead_s  # of other machines' clocks
         self._running = asyncio.Event()
         self._running.set()
 
     def now_s(self) -> int:
-        return self._wall.now_s()
+        return self._wall.now_s() + self.ahead_s
 
     def monotonic_s(self) -> float:
         return self._loop.time()
@@ -103,6 +104,10 @@ class Machine:
     async def delay(self, most_s: float) -> None:
         """Something takes up to `most_s`."""
         await self.sleep_s(self._rng.random() * most_s)
+
+    @property
+    def is_frozen(self) -> bool:
+        return not self._running.is_set()
 
     def freeze(self) -> None:
         self._running.clear()

@@ -1,32 +1,34 @@
-"""A model of a node: a chain, a pool, and the ways in which both misbehave.
+"""A model of a chain and of the pool that all nodes share, and the ways in which both misbehave.
 
-The chain knows plain transfers and one kind of contract, the *coin*: an account whose code reverts in odd
-blocks, so that what simulated well may still fail. Blocks carry full copies of the small state, so that every
-pinned question has its exact answer and a reorg is a cut of the list. What leaves the pool comes back if
-somebody sends it again: we, or whoever else still had it.
+The chain knows plain transfers and one kind of contract, by its code (`Contract`): what simulated well may
+still fail. Blocks carry full copies of the small state, so that every pinned question has its exact answer
+and a reorg is a cut of the list. What leaves the pool comes back if somebody sends it again: we, or whoever
+else still had it. What single endpoints say of all this is in `views` and `endpoints`.
 
-Deliberately not here: gas markets beyond a base fee, uncles, logs.
+Deliberately not here: a gas market beyond a base fee that jumps, uncles, logs, contracts that keep anything.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum
 
 from seawall.native import DynamicFeeTransaction, decode_transaction, keccak256
-from seawall.primitives.errors import EndpointError
 from tests.world.faults import Faults
 from tests.world.loop import EPOCH_S, VirtualLoop
 
 __all__ = [
+    "BLOCK_GAS",
     "BLOCK_S",
     "CHAIN_ID",
     "COIN",
-    "COIN_CODE",
     "FINAL_DEPTH",
+    "PRIORITY_WEI",
     "SAFE_DEPTH",
+    "Contract",
     "Mined",
     "MinedBlock",
     "NodeModel",
@@ -39,11 +41,28 @@ BLOCK_S = 2
 SAFE_DEPTH = 2
 FINAL_DEPTH = 4
 BLOCK_GAS = 30_000_000
-COIN = b"\xc0" * 20
-# NUMBER, PUSH1 1, AND, PUSH1 8, JUMPI, STOP; JUMPDEST, PUSH0, PUSH0, REVERT
-COIN_CODE = bytes.fromhex("43600116600857005b5f5ffd")
+PRIORITY_WEI = 10**7  # what others pay
+POOL_MAX = 24  # transactions; beyond it the cheapest is evicted
 _GWEI = 10**9
+_JUMP_FACTOR = 8
+_BASE_FEE_WEI_MAX = 120 * _GWEI
 _REPLACEMENT_NUMERATOR, _REPLACEMENT_DENOMINATOR = 11, 10
+
+
+class Contract(Enum):
+    """What an account with code does with every call, by its code."""
+
+    ACCEPTS = bytes.fromhex("00")
+    REJECTS = bytes.fromhex("5f5ffd")
+    # NUMBER, PUSH1 1, AND, PUSH1 8, JUMPI, STOP; JUMPDEST, PUSH0, PUSH0, REVERT
+    REJECTS_IN_ODD_BLOCKS = bytes.fromhex("43600116600857005b5f5ffd")
+
+    def succeeds(self, number: int) -> bool:
+        return self is Contract.ACCEPTS or (self is Contract.REJECTS_IN_ODD_BLOCKS and number % 2 == 0)
+
+
+COIN = b"\xc0" * 20
+_EXECUTION_GAS = {Contract.ACCEPTS: 0, Contract.REJECTS: 4, Contract.REJECTS_IN_ODD_BLOCKS: 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +72,11 @@ class Transaction:
     sender: bytes
     fields: DynamicFeeTransaction
 
-    @property
-    def gas_used(self) -> int:
-        """Intrinsic gas with the calldata floor of EIP-7623, and a little for the coin's code."""
+    def gas_used(self, contract: Contract | None) -> int:
+        """Intrinsic gas with the calldata floor of EIP-7623, and a little for a contract's code."""
         tokens = sum(1 if byte == 0 else 4 for byte in self.fields.data)
         base = 21_000 + max(4 * tokens, 10 * tokens)
-        return min(self.fields.gas_limit, base + (40 if self.fields.to == COIN else 0))
+        return min(self.fields.gas_limit, base + (0 if contract is None else _EXECUTION_GAS[contract]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +99,18 @@ class MinedBlock:
     nonces: dict[bytes, int]
 
 
+Place = tuple[MinedBlock, int, Mined]
+"""A block that has a transaction, and where in it."""
+
+
 @dataclass(slots=True)
 class NodeModel:
     loop: VirtualLoop
     rng: random.Random
     faults: Faults
+    contracts: Mapping[bytes, Contract] = field(
+        default_factory=lambda: {COIN: Contract.REJECTS_IN_ODD_BLOCKS}
+    )
     blocks: list[MinedBlock] = field(default_factory=list)
     pool: dict[bytes, Transaction] = field(default_factory=dict)
     # What left the pool unmined, or was cut off with its block: others may still have it.
@@ -95,10 +120,17 @@ class NodeModel:
     landed_twice: list[bytes] = field(default_factory=list)
     foreign_nonces: dict[bytes, set[int]] = field(default_factory=dict)  # that others signed for, by key
     removed_at_s: dict[bytes, float] = field(default_factory=dict)  # when a reorg took a block away
-    reorgs: int = 0
+    received_at_s: dict[bytes, float] = field(default_factory=dict)  # when the pool first had a transaction
+    mined_at_s: dict[bytes, float] = field(default_factory=dict)  # by block hash
+    base_fee_factor: int = 1  # of the next block; 0 for a fall
+    has_jumped: bool = False
+    happened: list[str] = field(default_factory=list)  # since somebody looked
+    _heads: list[tuple[float, MinedBlock]] = field(default_factory=list)  # from when on each was the head
+    _branches: dict[bytes, list[MinedBlock]] = field(default_factory=dict)  # from genesis, by newest block
     _landed: set[bytes] = field(default_factory=set)  # calldata that succeeded on the canonical chain
     _by_hash: dict[bytes, MinedBlock] = field(default_factory=dict)
-    _places: dict[bytes, tuple[MinedBlock, int, Mined]] = field(default_factory=dict)
+    _places: dict[bytes, Place] = field(default_factory=dict)
+    _all_places: dict[bytes, list[Place]] = field(default_factory=dict)  # of canonical blocks or not
     _decoded: dict[bytes, Transaction] = field(default_factory=dict)
 
     def start(self, balances: dict[bytes, int]) -> None:
@@ -120,13 +152,13 @@ class NodeModel:
     def mine(self) -> None:
         """One block of what is executable in the pool."""
         parent = self.head
-        base_fee_wei = max(1, parent.base_fee_wei * self.rng.choice((7, 8, 8, 9)) // 8)
+        base_fee_wei = self._next_base_fee_wei()
         balances, nonces = dict(parent.balances), dict(parent.nonces)
         number = parent.number + 1
         mined: list[Mined] = []
         if self.rng.random() >= self.faults.empty_block:
             for transaction in sorted(self.pool.values(), key=lambda t: (t.sender, t.fields.nonce)):
-                one = _execute(transaction, number, base_fee_wei, balances, nonces)
+                one = self._execute(transaction, number, base_fee_wei, balances, nonces)
                 if one is not None:
                     mined.append(one)
                     del self.pool[transaction.hash]
@@ -142,20 +174,37 @@ class NodeModel:
             )
         )
 
+    def _next_base_fee_wei(self) -> int:
+        """By EIP-1559 it moves an eighth at most; where a sequencer or an operator sets it, it jumps."""
+        before_wei, factor = self.head.base_fee_wei, self.base_fee_factor
+        self.base_fee_factor = 1
+        if factor == 0:
+            return max(1, before_wei // _JUMP_FACTOR)
+        eighths = (7, 7, 8, 8) if before_wei > 2 * _GWEI else (7, 8, 8, 9)
+        return max(1, min(before_wei * factor, _BASE_FEE_WEI_MAX) * self.rng.choice(eighths) // 8)
+
     def misbehave(self) -> None:
         """Between blocks: drop from the pool, hear of what was dropped, or cut off the newest blocks."""
         for transaction in list(self.pool.values()):
             if self.rng.random() < self.faults.drop:
                 self._drop(transaction)
+        if self.rng.random() < self.faults.pool_forgets:
+            for transaction in list(self.pool.values()):
+                self._drop(transaction)
+            self.happened.append("pool forgotten")
         for transaction in list(self.gone.values()):
             if self.rng.random() < self.faults.gossip:
                 self.receive(transaction.raw)
+        if self.rng.random() < self.faults.base_fee_jump:
+            self.base_fee_factor = self.rng.choice((0, _JUMP_FACTOR, _JUMP_FACTOR))
+            self.has_jumped = True
+            self.happened.append("base fee jump" if self.base_fee_factor else "base fee fall")
         if self.rng.random() < self.faults.reorg and self.head.number > FINAL_DEPTH + 3:
             self.reorg(self.rng.randint(1, 3))
 
     def reorg(self, depth: int) -> None:
         """Replace the newest `depth` blocks by as many and one more. Their transactions may be forgotten."""
-        self.reorgs += 1
+        self.happened.append("reorg")
         cut, self.blocks = self.blocks[-depth:], self.blocks[:-depth]
         forgets = self.rng.random() < self.faults.reorg_forgets
         for block in cut:
@@ -177,9 +226,11 @@ class NodeModel:
             self.receive(transaction.raw)
         self.mine()
 
+    # ------------------------------------------------------------------ the pool
+
     def receive(self, raw: bytes) -> str | None:
         """Take signed bytes as a node would; answers an error text, or None."""
-        transaction = self._read(raw)
+        transaction = self.read(raw)
         fields, sender = transaction.fields, transaction.sender
         if transaction.hash in self.pool or transaction.hash in self._places:
             return "already known"
@@ -193,15 +244,35 @@ class NodeModel:
                 if not may_replace(fields, other.fields):
                     return "replacement transaction underpriced"
                 self._drop(other)
+        if len(self.pool) >= self.faults.pool_max:
+            cheapest = min(self.pool.values(), key=lambda t: (t.fields.max_fee_per_gas_wei, t.hash))
+            if cheapest.fields.max_fee_per_gas_wei >= fields.max_fee_per_gas_wei:
+                return "txpool is full"
+            self._drop(cheapest)
+            self.happened.append("eviction")
         self.pool[transaction.hash] = transaction
+        self.received_at_s.setdefault(transaction.hash, self.loop.time())
         self.gone.pop(transaction.hash, None)
         return None
 
     def receive_foreign(self, raw: bytes) -> None:
         """Somebody else signed this with one of our keys."""
-        transaction = self._read(raw)
+        transaction = self.read(raw)
         self.foreign_nonces.setdefault(transaction.sender, set()).add(transaction.fields.nonce)
         self.receive(raw)
+
+    def read(self, raw: bytes) -> Transaction:
+        known = self._decoded.get(raw)
+        if known is None:
+            decoded = decode_transaction(raw)
+            known = self._decoded[raw] = Transaction(decoded.hash, raw, decoded.sender, decoded.fields)
+        return known
+
+    def _drop(self, transaction: Transaction) -> None:
+        del self.pool[transaction.hash]
+        self.gone[transaction.hash] = transaction
+
+    # ------------------------------------------------------------------ what is asked of it
 
     def canonical(self, block_hash: bytes) -> bool:
         block = self._by_hash.get(block_hash)
@@ -215,26 +286,43 @@ class NodeModel:
         """Canonical or not."""
         return self._by_hash[block_hash]
 
-    def find(self, tx_hash: bytes) -> tuple[MinedBlock, int, Mined] | None:
+    def known_block(self, block_hash: bytes) -> MinedBlock | None:
+        return self._by_hash.get(block_hash)
+
+    def find(self, tx_hash: bytes) -> Place | None:
         """The canonical block that has it, and where in it."""
         return self._places.get(tx_hash)
 
-    def _read(self, raw: bytes) -> Transaction:
-        known = self._decoded.get(raw)
-        if known is None:
-            decoded = decode_transaction(raw)
-            known = self._decoded[raw] = Transaction(decoded.hash, raw, decoded.sender, decoded.fields)
-        return known
+    def head_at(self, time_s: float) -> MinedBlock:
+        """What the head was then."""
+        index = bisect_right(self._heads, time_s, key=lambda entry: entry[0])
+        return self._heads[max(0, index - 1)][1]
 
-    def _drop(self, transaction: Transaction) -> None:
-        del self.pool[transaction.hash]
-        self.gone[transaction.hash] = transaction
+    def branch(self, head: MinedBlock) -> list[MinedBlock]:
+        """The chain that ends with `head`, from genesis."""
+        found = self._branches.get(head.hash)
+        if found is None:
+            found = [*self.branch(self._by_hash[head.parent_hash]), head]
+            self._branches[head.hash] = found
+        return found
+
+    def places(self, tx_hash: bytes) -> list[Place]:
+        """In all blocks that ever had it."""
+        return self._all_places.get(tx_hash, [])
+
+    # ------------------------------------------------------------------ inside
 
     def _append(self, block: MinedBlock) -> None:
         self.blocks.append(block)
         self._by_hash[block.hash] = block
+        self._heads.append((self.loop.time(), block))
+        self.mined_at_s[block.hash] = self.loop.time()
+        if block.number == 0:
+            self._branches[block.hash] = [block]
         for index, mined in enumerate(block.transactions):
-            self._places[mined.transaction.hash] = (block, index, mined)
+            place = (block, index, mined)
+            self._places[mined.transaction.hash] = place
+            self._all_places.setdefault(mined.transaction.hash, []).append(place)
             self.gone.pop(mined.transaction.hash, None)
             data = mined.transaction.fields.data
             if mined.status and data:
@@ -254,102 +342,30 @@ class NodeModel:
             if transaction.fields.nonce < nonces.get(transaction.sender, 0):
                 del self.gone[tx_hash]
 
-    # ------------------------------------------------------------------ JSON-RPC
-
-    def answer(self, method: str, params: Sequence[Any]) -> object:
-        """The result of one call, as JSON would carry it. `LookupError` for a block that is not canonical."""
-        match method:
-            case "eth_chainId":
-                return hex(CHAIN_ID)
-            case "eth_blockNumber":
-                return hex(self.head.number)
-            case "eth_getBlockByNumber":
-                block = self._tagged(params[0])
-                return None if block is None else _json_block(block)
-            case "eth_getBlockByHash":
-                found = self._by_hash.get(bytes.fromhex(params[0][2:]))
-                return None if found is None else _json_block(found)
-            case "eth_getTransactionCount":
-                return hex(self._pinned(params[1]).nonces.get(bytes.fromhex(params[0][2:]), 0))
-            case "eth_getBalance":
-                return hex(self._pinned(params[1]).balances.get(bytes.fromhex(params[0][2:]), 0))
-            case "eth_getCode":
-                self._pinned(params[1])
-                return "0x" + (COIN_CODE.hex() if bytes.fromhex(params[0][2:]) == COIN else "")
-            case "eth_getStorageAt":
-                self._pinned(params[2])
-                return "0x" + bytes(32).hex()
-            case "eth_call":
-                self._pinned(params[1])
-                return "0x"
-            case "eth_getTransactionByHash":
-                return self._transaction(bytes.fromhex(params[0][2:]))
-            case "eth_getTransactionReceipt":
-                return self._receipt(bytes.fromhex(params[0][2:]))
-            case "eth_feeHistory":
-                return self._fee_history(int(params[0], 16), self._tagged(params[1]) or self.head)
-            case "eth_createAccessList":
-                raise LookupError("method not found")
-            case "eth_getLogs":
-                return []
-        raise EndpointError(f"the model does not know {method}", "tests.world.node", "add it")
-
-    def _tagged(self, tag: str) -> MinedBlock | None:
-        numbers = {
-            "latest": self.head.number,
-            "safe": max(0, self.head.number - SAFE_DEPTH),
-            "finalized": self.final_number,
-            "earliest": 0,
-        }
-        number = numbers[tag] if tag in numbers else int(tag, 16)
-        return self.blocks[number] if number < len(self.blocks) else None
-
-    def _pinned(self, where: Any) -> MinedBlock:
-        if isinstance(where, dict):
-            block = self._by_hash.get(bytes.fromhex(where["blockHash"][2:]))
-            if block is None or not self.canonical(block.hash):
-                raise LookupError("header not found")
-            return block
-        block = self._tagged(where)
-        if block is None:
-            raise LookupError("header not found")
-        return block
-
-    def _transaction(self, tx_hash: bytes) -> object:
-        mined = self.find(tx_hash)
-        if mined is None and tx_hash not in self.pool:
+    def _execute(
+        self,
+        transaction: Transaction,
+        number: int,
+        base_fee_wei: int,
+        balances: dict[bytes, int],
+        nonces: dict[bytes, int],
+    ) -> Mined | None:
+        """Apply it to the state in place, or None where it cannot be in this block."""
+        fields, sender = transaction.fields, transaction.sender
+        if fields.nonce != nonces.get(sender, 0) or fields.max_fee_per_gas_wei < base_fee_wei:
             return None
-        return {
-            "hash": "0x" + tx_hash.hex(),
-            "blockHash": None if mined is None else "0x" + mined[0].hash.hex(),
-        }
-
-    def _receipt(self, tx_hash: bytes) -> object:
-        found = self.find(tx_hash)
-        if found is None:
+        if balances.get(sender, 0) < fields.value_wei + fields.gas_limit * fields.max_fee_per_gas_wei:
             return None
-        block, index, mined = found
-        return {
-            "transactionHash": "0x" + tx_hash.hex(),
-            "blockHash": "0x" + block.hash.hex(),
-            "blockNumber": hex(block.number),
-            "transactionIndex": hex(index),
-            "status": hex(int(mined.status)),
-            "gasUsed": hex(mined.gas_used),
-            "effectiveGasPrice": hex(mined.price_wei),
-            "logs": [],
-        }
-
-    def _fee_history(self, count: int, newest: MinedBlock) -> object:
-        oldest = max(0, newest.number - count + 1)
-        fees = [hex(self.blocks[n].base_fee_wei) for n in range(oldest, newest.number + 1)]
-        following = hex(newest.base_fee_wei * 9 // 8 + 1)
-        return {
-            "oldestBlock": hex(oldest),
-            "baseFeePerGas": [*fees, following],
-            "gasUsedRatio": [0.5] * len(fees),
-            "reward": [[hex(_GWEI // 100)]] * len(fees),
-        }
+        price_wei = min(fields.max_fee_per_gas_wei, base_fee_wei + fields.max_priority_fee_per_gas_wei)
+        contract = None if fields.to is None else self.contracts.get(fields.to)
+        status = contract is None or contract.succeeds(number)
+        gas_used = transaction.gas_used(contract)
+        balances[sender] -= gas_used * price_wei
+        nonces[sender] = fields.nonce + 1
+        if status and fields.to is not None:
+            balances[sender] -= fields.value_wei
+            balances[fields.to] = balances.get(fields.to, 0) + fields.value_wei
+        return Mined(transaction, status, gas_used, price_wei)
 
 
 def may_replace(new: DynamicFeeTransaction, old: DynamicFeeTransaction) -> bool:
@@ -362,44 +378,3 @@ def may_replace(new: DynamicFeeTransaction, old: DynamicFeeTransaction) -> bool:
         offered_wei >= paid_wei * _REPLACEMENT_NUMERATOR // _REPLACEMENT_DENOMINATOR
         for offered_wei, paid_wei in pairs
     )
-
-
-def _execute(
-    transaction: Transaction,
-    number: int,
-    base_fee_wei: int,
-    balances: dict[bytes, int],
-    nonces: dict[bytes, int],
-) -> Mined | None:
-    """Apply it to the state in place, or None where it cannot be in this block."""
-    fields, sender = transaction.fields, transaction.sender
-    if fields.nonce != nonces.get(sender, 0) or fields.max_fee_per_gas_wei < base_fee_wei:
-        return None
-    if balances.get(sender, 0) < fields.value_wei + fields.gas_limit * fields.max_fee_per_gas_wei:
-        return None
-    price_wei = min(fields.max_fee_per_gas_wei, base_fee_wei + fields.max_priority_fee_per_gas_wei)
-    status = not (fields.to == COIN and number % 2 == 1)
-    gas_used = transaction.gas_used
-    balances[sender] -= gas_used * price_wei
-    nonces[sender] = fields.nonce + 1
-    if status and fields.to is not None:
-        balances[sender] -= fields.value_wei
-        balances[fields.to] = balances.get(fields.to, 0) + fields.value_wei
-    return Mined(transaction, status, gas_used, price_wei)
-
-
-def _json_block(block: MinedBlock) -> object:
-    zero = "0x" + bytes(32).hex()
-    return {
-        "number": hex(block.number),
-        "hash": "0x" + block.hash.hex(),
-        "parentHash": "0x" + block.parent_hash.hex(),
-        "timestamp": hex(block.timestamp_s),
-        "baseFeePerGas": hex(block.base_fee_wei),
-        "gasLimit": hex(BLOCK_GAS),
-        "gasUsed": hex(sum(m.gas_used for m in block.transactions)),
-        "miner": "0x" + bytes(20).hex(),
-        "mixHash": zero,
-        "prevRandao": zero,
-        "transactions": ["0x" + m.transaction.hash.hex() for m in block.transactions],
-    }

@@ -8,10 +8,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.world.node import Mined, NodeModel
-from tests.world.strategy import Asker
+from tests.world.strategy import Inhabitant
 from tests.world.violations import require
 
 __all__ = ["RestChecker"]
+
+
+_ACCEPTED = "intent.accepted"
+_OUTCOMES = frozenset(f"intent.{state}" for state in ("landed", "failed", "refused", "expired", "cancelled"))
+_MOMENTS = {
+    _ACCEPTED: 0,
+    "intent.committed": 1,
+    "inclusion.added": 2,
+    "inclusion.removed": 2,
+    "inclusion.safe": 2,
+} | dict.fromkeys(_OUTCOMES, 3)
 
 
 @dataclass(slots=True)
@@ -20,15 +31,17 @@ class RestChecker:
     node: NodeModel
     keys: Sequence[bytes]
 
-    def check(self, askers: Iterable[Asker]) -> None:
+    def check(self, askers: Iterable[Inhabitant]) -> None:
         self._everything_ended()
         self._slots_are_the_chain()
         self._inclusions_are_the_chain()
         self._reservations_are_released()
         self._balances_are_explained()
         self._ids_are_unique()
+        self._events_tell_each_life_in_order()
         for asker in askers:
-            self._state_fits_the_intents(asker)
+            if asker.is_known_on_chain:
+                self._state_fits_the_intents(asker)
             self._was_told_every_outcome(asker)
 
     def _everything_ended(self) -> None:
@@ -79,6 +92,23 @@ class RestChecker:
         ).fetchall()
         require(not twice, "an intent id was used twice", twice)
 
+    def _events_tell_each_life_in_order(self) -> None:
+        """Accepted first, committed at most once and before any inclusion, one outcome, and that last."""
+        states = dict(self.db.execute("SELECT number, state FROM intents").fetchall())
+        lives: dict[int, list[str]] = {number: [] for number in states}
+        for intent, kind in self.db.execute(
+            "SELECT intent, kind FROM events WHERE intent IS NOT NULL ORDER BY seq"
+        ).fetchall():
+            lives[intent].append(kind)
+        for number, kinds in lives.items():
+            outcomes = [kind for kind in kinds if kind in _OUTCOMES]
+            expected = [f"intent.{states[number]}"]
+            require(outcomes == expected, "an intent was told another outcome", (number, outcomes, expected))
+            told = [kind for kind in kinds if kind in _MOMENTS]
+            order = sorted(told, key=_MOMENTS.__getitem__)
+            in_order = told == order and told.count("intent.committed") <= 1 and told[:1] == [_ACCEPTED]
+            require(in_order, "events of an intent are out of order", (number, kinds))
+
     def _balances_are_explained(self) -> None:
         """Postings sum to each balance's change since genesis, but for what others did with our keys.
 
@@ -115,7 +145,7 @@ class RestChecker:
                     (booked if has_ours else unbooked)[mined.transaction.sender] += change
         return booked, unbooked
 
-    def _state_fits_the_intents(self, asker: Asker) -> None:
+    def _state_fits_the_intents(self, asker: Inhabitant) -> None:
         """A decision's plans and its state are kept together, or neither is."""
         row = self.db.execute("SELECT data FROM strategy_states WHERE strategy = ?", (asker.name,)).fetchone()
         (accepted,) = self.db.execute(
@@ -124,7 +154,7 @@ class RestChecker:
         asked = 0 if row is None else int.from_bytes(row[0], "big")
         require(asked == accepted, "plans and state of a decision were parted", (asker.name, asked, accepted))
 
-    def _was_told_every_outcome(self, asker: Asker) -> None:
+    def _was_told_every_outcome(self, asker: Inhabitant) -> None:
         outcomes = self.db.execute(
             "SELECT idempotency_key, state FROM intents WHERE strategy = ?", (asker.name,)
         ).fetchall()

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,17 +18,20 @@ from eth_account import Account
 
 from seawall.ledger.migrate import create
 from seawall.native import LocalKey, Password
+from seawall.primitives.units import Address
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import LogSettings, configure
 from tests.world.loop import Stuck, VirtualLoop
-from tests.world.strategy import Asker
+from tests.world.strategy import Asker, Inhabitant
 from tests.world.violations import Violation
-from tests.world.world import World
+from tests.world.world import Place, World
 
-__all__ = ["Bug", "Report", "simulate"]
+__all__ = ["Bug", "Report", "askers", "signing_keys", "simulate"]
 
 KEYS = 2
 _RAM = Path("/dev/shm")  # where there is one, commits cost nothing
+
+_PLACE = Place()
 
 Bug = Callable[[], contextlib.AbstractContextManager[object]]
 
@@ -39,32 +42,40 @@ class Report:
 
     seed: int
     violation: str | None = None
+    reached: Counter[str] = field(default_factory=Counter)
     crashes: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     digest: str = ""  # of the final chain and of everything in the ledger: equal for equal seeds
 
 
+def askers(seed: int, keys: tuple[Address, ...]) -> Sequence[Inhabitant]:
+    return [Asker(f"asker{number}", seed, keys) for number in range(2)]
+
+
 def simulate(
     seed: int,
     bug: Bug | None = None,
     trace: Callable[[str], None] | None = None,
-    make_asker: type[Asker] = Asker,
+    make_askers: Callable[[int, tuple[Address, ...]], Sequence[Inhabitant]] = askers,
+    place: Place = _PLACE,
 ) -> Report:
     """Run one seed to its end. With a planted `bug`, everything happens while it is in force."""
     if trace is None:
         configure(LogSettings(level="critical"))
     report = Report(seed)
     with (
-        tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as place,
+        tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder,
         contextlib.closing(VirtualLoop()) as loop,
         contextlib.ExitStack() as stack,
     ):
         if bug is not None:
             stack.enter_context(bug())
-        directory = Path(place)
+        directory = Path(folder)
         (directory / "ledger.db").write_bytes(_empty_ledger())
-        world = World(seed, directory, loop, _keys(), make_asker, trace or (lambda _text: None))
+        keys = signing_keys()
+        asking = make_askers(seed, tuple(Address(key.address) for key in keys))
+        world = World(seed, directory, loop, keys, asking, place, trace or (lambda _text: None))
         stack.callback(world.close)
         stack.callback(_cancel_all, loop)
         failpoints.install(world.meet)
@@ -73,7 +84,7 @@ def simulate(
             loop.run_until_complete(world.run())
         except (Violation, Stuck) as violation:
             report.violation = str(violation)
-        report.crashes, report.faults = world.crashes, world.faults_seen
+        report.reached, report.crashes, report.faults = world.reached, world.crashes, world.faults_seen
         report.outcomes, report.digest = _summary(directory, world.node.head.hash)
     return report
 
@@ -100,7 +111,7 @@ def _summary(directory: Path, head_hash: bytes) -> tuple[Counter[str], str]:
 
 
 @cache
-def _keys() -> tuple[LocalKey, ...]:
+def signing_keys() -> tuple[LocalKey, ...]:
     """Keys known to everybody, so that a seed gives the same signatures on every machine."""
     keys = []
     with tempfile.TemporaryDirectory() as directory:

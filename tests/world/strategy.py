@@ -1,24 +1,29 @@
-"""A strategy that asks for what the checker knows on chain: transfers that carry their idempotency key.
+"""Strategies in the world: one that asks for what the checker knows on chain, and any of a user's.
 
-Its state is the number of plans that it asked for, so that the checker sees whether plans and state were kept
-together.
+An `Asker`'s plans carry their idempotency key as calldata, so that what landed is known from the chain alone;
+its state is the number of plans that it asked for, so that the checker sees whether plans and state were kept
+together. A `Guest` is a strategy as a project has it: its instances live and die with the kernels.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from seawall.primitives.errors import StrategyError
+from seawall.primitives.frames import Turn
 from seawall.primitives.levels import Finality, Priority
-from seawall.primitives.observations import Cause, Decision, Observation
+from seawall.primitives.observations import Cause, Decision, Observation, Subscription
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import NATIVE, Address
+from seawall.strategies.base import Strategy, answer
 from tests.world.faults import Faults
 from tests.world.node import CHAIN_ID, COIN
 
-__all__ = ["Asker", "Host"]
+__all__ = ["Asker", "Guest", "Host", "Inhabitant"]
 
 _VALUE_WEI = 10**15
 _BIG_WEI = 10**18  # a few of these are more than a key has
@@ -26,19 +31,78 @@ _HUGE_WEI = 10**21  # more than a key ever has
 _DEADLINES_S = (4, 20, 60, 120)
 _ANSWER_S_MAX = 2.0
 
+Decide = Callable[[Observation, bytes, int], Decision]
+"""Observation, state and its version to a decision."""
+
+
+class Inhabitant(Protocol):
+    """Whoever asks for plans. The world turns `asking` off when chaos is over."""
+
+    name: str
+    asking: bool
+    told: set[tuple[str, str]]  # (key of a plan, state) of events that it was given
+
+    @property
+    def is_known_on_chain(self) -> bool:
+        """Whether calldata on the chain is the key of its plan, and the state their number."""
+        ...
+
+    def subscriptions(self) -> tuple[Subscription, ...]: ...
+
+    def instance(self) -> Decide:
+        """A new one, for a kernel that begins to live."""
+        ...
+
+
+@dataclass(slots=True)
+class Guest:
+    """Fulfils `Inhabitant` over a strategy; `make` makes an instance."""
+
+    name: str
+    make: Callable[[], Strategy]
+    asking: bool = True
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def is_known_on_chain(self) -> bool:
+        return False
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return self.make().subscriptions()
+
+    def instance(self) -> Decide:
+        strategy = self.make()
+
+        def decide(observation: Observation, state: bytes, state_version: int) -> Decision:
+            for event in observation.intents:
+                self.told.add((event.idempotency_key, event.state.value))
+            if not self.asking:
+                return Decision(self.name, observation.seq, state_version)
+            return answer(strategy, Turn(observation, state_version, state))
+
+        return decide
+
 
 @dataclass(slots=True)
 class Asker:
-    """Pure but for `asking`, which the world turns off, and for what it remembers for the checker."""
+    """Fulfils `Inhabitant`. Pure but for `asking`, and for what it remembers for the checker."""
 
     name: str
     seed: int
     keys: tuple[Address, ...]
     asking: bool = True
-    told: set[tuple[str, str]] = field(
-        default_factory=set
-    )  # (key of a plan, state) of events that it was given
+    told: set[tuple[str, str]] = field(default_factory=set)
     _plans: dict[str, list[Plan]] = field(default_factory=dict)  # what it ever proposed under a key
+
+    @property
+    def is_known_on_chain(self) -> bool:
+        return True
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        return (Subscription(CHAIN_ID),)
+
+    def instance(self) -> Decide:
+        return self.decide
 
     def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
         for event in observation.intents:
@@ -96,7 +160,8 @@ class Asker:
 class Host:
     """Fulfils `StrategyPort` for one kernel: the strategy answers after a while, or its process dies."""
 
-    asker: Asker
+    name: str
+    decider: Decide
     clock: Clock
     faults: Faults
     rng: random.Random
@@ -104,5 +169,5 @@ class Host:
     async def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
         await self.clock.sleep_s(self.rng.random() * min(_ANSWER_S_MAX, 10 * self.faults.latency_s_max))
         if self.rng.random() < self.faults.strategy_fails:
-            raise StrategyError("the host died", self.asker.name, "it is started again")
-        return self.asker.decide(observation, state, state_version)
+            raise StrategyError("the host died", self.name, "it is started again")
+        return self.decider(observation, state, state_version)

@@ -1,4 +1,4 @@
-"""The world of one seed: node, kernel lives, askers, and everything that goes wrong between blocks.
+"""The world of one seed: chain, endpoints, kernel lives, askers, and what goes wrong between blocks.
 
 Chaos lasts `CHAOS_S`; then faults end, the askers stop asking, and everything must come to rest within
 `CALM_S_MAX`. All randomness is of the seed, one stream a purpose, so that what one part draws does not move
@@ -8,34 +8,36 @@ the others.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seawall.control.latch import Latch
 from seawall.native import DynamicFeeTransaction, LocalKey
-from seawall.primitives.errors import FenceLostError, SeawallError
 from seawall.primitives.levels import Authority
-from seawall.primitives.units import Address
 from seawall.telemetry import failpoints
 from tests.world.checker import Checker
+from tests.world.endpoints import Endpoints
 from tests.world.faults import Faults
 from tests.world.kernel import LEASE_TTL_S, Kernel, acting_kernel
+from tests.world.lives import Life, Lives, Member
 from tests.world.loop import Machine, VirtualLoop, Wall
-from tests.world.node import BLOCK_S, CHAIN_ID, NodeModel
-from tests.world.strategy import Asker
+from tests.world.node import BLOCK_S, CHAIN_ID, COIN, Contract, NodeModel
+from tests.world.storage import StorageTrouble
+from tests.world.strategy import Inhabitant
+from tests.world.views import ReadAnswer
 from tests.world.violations import Violation, require
 
-__all__ = ["CALM_S_MAX", "CHAOS_S", "World"]
+__all__ = ["CALM_S_MAX", "CHAOS_S", "Place", "World"]
 
 CHAOS_S = 120
 CALM_S_MAX = 400
 _START_WEI = 12 * 10**18
-_RESTART_S_MAX = 8
 _FROZEN_S_MAX = 2 * LEASE_TTL_S
+_SHORT_FREEZE_S_MAX = 6  # so that what it was about to do is still allowed by the clock
+_DISK_FULL_S_MAX = 15
 # A crash at what happens seldom must not be seldom twice over.
 _CRASH_WEIGHTS = {
     "confirmation.before_commit": 3,
@@ -47,13 +49,16 @@ _CRASH_WEIGHTS = {
 }
 
 
-@dataclass(eq=False, slots=True)
-class Life:
-    """A kernel and the task that it lives in."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a world contains beside kernels, and how long its chaos lasts."""
 
-    kernel: Kernel
-    task: asyncio.Task[None]
-    deposed: asyncio.Event
+    contracts: Mapping[bytes, Contract] = field(
+        default_factory=lambda: {COIN: Contract.REJECTS_IN_ODD_BLOCKS}
+    )
+    reads: Mapping[tuple[bytes, bytes], ReadAnswer] = field(default_factory=dict)
+    balance_wei: int = _START_WEI
+    chaos_s: int = CHAOS_S
 
 
 class World:
@@ -63,10 +68,12 @@ class World:
         directory: Path,
         loop: VirtualLoop,
         keys: Sequence[LocalKey],
-        make_asker: type[Asker],
+        askers: Sequence[Inhabitant],
+        place: Place,
         trace: Callable[[str], None],
     ) -> None:
-        self.seed, self.directory, self.loop, self.keys = seed, directory, loop, keys
+        self.seed, self.directory, self.loop, self.keys, self.place = seed, directory, loop, keys, place
+        self.reached: Counter[str] = Counter()
         self.crashes: Counter[str] = Counter()
         self.faults_seen: Counter[str] = Counter()
         self.chaos = True
@@ -74,12 +81,19 @@ class World:
         self._rng = self._randomness("events")
         self.faults = Faults.drawn(self._randomness("faults"))
         self.wall = Wall(loop)
-        self.node = NodeModel(loop, self._randomness("node"), self.faults)
-        addresses = tuple(Address(key.address) for key in keys)
-        self.askers = [make_asker(f"asker{i}", seed, addresses) for i in range(2)]
-        self.checker = Checker(directory, self.node, addresses)
-        self._life: Life | None = None
-        self._deposed: list[Life] = []
+        self.node = NodeModel(loop, self._randomness("node"), self.faults, place.contracts)
+        self.endpoints = Endpoints(self.node, self._randomness("endpoints"), place.reads)
+        self.storage = StorageTrouble(self._randomness("storage"), self.faults)
+        self.askers = askers
+        self.checker = Checker(
+            directory,
+            self.node,
+            tuple(key.address for key in keys),
+            all(asker.is_known_on_chain for asker in askers),
+        )
+        members = [Member(number) for number in range(self.faults.kernels)]
+        self.lives = Lives(self._kernel, self._randomness("lives"), self._note, members)
+        self._skews_s = [self._rng.randint(-self.faults.skew_s_max, self.faults.skew_s_max) for _ in members]
         self._violation: Violation | None = None
         self._freezes_at_verdict = False
         self._crash_rng = self._randomness("crashes")
@@ -90,36 +104,52 @@ class World:
 
     async def run(self) -> None:
         """Raises `Violation`."""
-        self.node.start(dict.fromkeys((key.address for key in self.keys), _START_WEI))
-        lives = asyncio.create_task(self._lives())
-        while self.loop.time() < CHAOS_S + CALM_S_MAX:
+        self.node.start(dict.fromkeys((key.address for key in self.keys), self.place.balance_wei))
+        self.lives.start()
+        chaos_s = self.place.chaos_s
+        while self.loop.time() < chaos_s + CALM_S_MAX:
             await asyncio.sleep(BLOCK_S)
             if self._violation is not None:
                 raise self._violation
-            self._reap(lives)
-            self.checker.at_block(self._kernels())
+            self.lives.reap()
+            self.checker.at_block(self.lives.kernels)
             if self.chaos:
-                self._go_wrong() if self.loop.time() < CHAOS_S else self._calm_down()
-            elif not self._deposed and self._is_at_rest():
+                self._go_wrong() if self.loop.time() < chaos_s else self._calm_down()
+            elif not self.lives.deposed and self._is_at_rest():
                 break
             self.node.mine()
             self._say(f"block {self.node.head.number}, {len(self.node.head.transactions)} transactions")
-        require(not self._deposed, "a kernel that had lost its lanes lives on", len(self._deposed))
+        what = "a kernel that had lost its lanes lives on"
+        require(not self.lives.deposed, what, len(self.lives.deposed))
         self.checker.at_rest(self.askers)
 
     def meet(self, name: str) -> None:
         """A failpoint, or an await of the model, was reached by some kernel."""
         kernel = acting_kernel()
+        self.reached[name] += 1
         if name == "ledger.after_commit":
             self._look(lambda: self.checker.at_commit(kernel))
-        if name == "transactions.after_verdict" and kernel is not None and kernel.latch is not None:
-            kernel.changes_at_verdict[asyncio.current_task()] = kernel.latch.changes
-            if self._freezes_at_verdict and self._life is not None and self._life.kernel is kernel:
-                self._depose(self._life)
+        if name == "transactions.after_verdict" and kernel is not None:
+            kernel.note_verdict()
+            life = self.lives.of(kernel)
+            if self._freezes_at_verdict and life is not None:
+                self._depose(life)
         if self.chaos and self._crash_rng.random() < self.faults.crash * _CRASH_WEIGHTS.get(name, 1):
             self.crashes[name] += 1
             self._say(f"crash at {name}")
+            if kernel is not None:
+                kernel.has_crashed = True
             raise failpoints.Crash(name)
+        if kernel is not None and kernel.has_started:
+            self._spoil_storage(kernel, name)
+
+    def _spoil_storage(self, kernel: Kernel, name: str) -> None:
+        try:
+            self.storage.meet(name)
+        except Exception as error:
+            kernel.storage_failed = True
+            self._note(type(error).__name__)
+            raise
 
     def _look(self, check: Callable[[], None]) -> None:
         """Inside a kernel, whose code may swallow what is raised: a violation is kept too."""
@@ -132,16 +162,19 @@ class World:
     # ------------------------------------------------------------------ between blocks
 
     def _go_wrong(self) -> None:
-        reorgs = self.node.reorgs
         self.node.misbehave()
-        if self.node.reorgs > reorgs:
-            self._note("reorg")
+        self.endpoints.misbehave()
+        for happened in (self.node.happened, self.endpoints.happened):
+            for what in happened:
+                self._note(what)
+            happened.clear()
         for chance, fault in (
             (self.faults.foreign, self._use_a_key_elsewhere),
             (self.faults.clock, self._upset_the_clock),
             (self.faults.kill, self._kill),
             (self.faults.freeze, self._freeze),
             (self.faults.halt, self._halt),
+            (self.faults.disk_full, self._fill_the_disk),
         ):
             if self._rng.random() < chance:
                 fault()
@@ -178,30 +211,28 @@ class World:
 
     def _kill(self) -> None:
         """At any moment before the next block, wherever its tasks wait then."""
-        if self._life is not None:
-            self.loop.call_later(self._rng.random() * BLOCK_S, self._life.task.cancel)
+        life = self.lives.anyone().life
+        if life is not None:
+            self.loop.call_later(self._rng.random() * BLOCK_S, life.task.cancel)
             self._note("kill")
 
     def _freeze(self) -> None:
         """Another kernel is started; later this one goes on, unsuspecting. At best it was about to commit."""
-        if self._life is None or self._deposed:
+        life = self.lives.anyone().life
+        if life is None or self.lives.deposed:
             return
         if self._rng.random() < 0.5:
             self._freezes_at_verdict = True
         else:
-            self.loop.call_later(self._rng.random() * BLOCK_S, self._depose, self._life)
+            self.loop.call_later(self._rng.random() * BLOCK_S, self._depose, life)
 
     def _depose(self, life: Life) -> None:
-        if life is not self._life or life.kernel.chain is None or not self.chaos:
+        if self.lives.of(life.kernel) is None or life.kernel.chain is None or not self.chaos:
             return
         self._freezes_at_verdict = False
-        life.kernel.machine.freeze()
-        life.kernel.is_deposed = True
-        life.kernel.leave_lock()
-        life.deposed.set()
-        self._deposed.append(life)
-        self._life = None
-        self.loop.call_later(self._rng.random() * _FROZEN_S_MAX, life.kernel.machine.thaw)
+        self.lives.depose(life)
+        frozen_s_max = self._rng.choice((_SHORT_FREEZE_S_MAX, _FROZEN_S_MAX))
+        self.loop.call_later(self._rng.random() * frozen_s_max, life.kernel.machine.thaw)
         self._note("freeze")
 
     def _halt(self) -> None:
@@ -224,17 +255,30 @@ class World:
             self._say("authority RUN")
 
     def _latch(self) -> Latch | None:
-        return None if self._life is None else self._life.kernel.latch
+        """Of some kernel; their machine's file is one."""
+        lives = [member.life for member in self.lives.members if member.life is not None]
+        return lives[0].kernel.latch if lives else None
+
+    def _fill_the_disk(self) -> None:
+        if not self.storage.is_disk_full:
+            self.storage.is_disk_full = True
+            self.loop.call_later(self._rng.random() * _DISK_FULL_S_MAX, self._free_the_disk)
+            self._note("disk full")
+
+    def _free_the_disk(self) -> None:
+        self.storage.is_disk_full = False
 
     def _calm_down(self) -> None:
         self.chaos = False
         self.faults.calm_down()
+        self.endpoints.calm_down()
+        self.storage.is_disk_full = False
         self.wall.skew_s, self.wall.stands_at_s = 0, None
         for asker in self.askers:
             asker.asking = False
-        for life in self._deposed:
+        for life in self.lives.deposed:
             life.kernel.machine.thaw()
-        latch = self._latch() or Latch(self.directory / "latch.json", clock=self._machine("world"))
+        latch = self._latch() or Latch(self.directory / "latch.json", clock=self._machine("world", 0))
         if latch.authority is not Authority.RUN:
             latch.raise_to(Authority.RUN, "the storm is over", "world")
         self._say("calm")
@@ -246,55 +290,31 @@ class World:
             return False
         return True
 
-    # ------------------------------------------------------------------ lives of kernels
+    # ------------------------------------------------------------------ kernels
 
-    async def _lives(self) -> None:
-        """Start a kernel again after every end of the one before."""
-        number = 0
-        while True:
-            number += 1
-            kernel = self._kernel(number)
-            self._life = life = Life(kernel, asyncio.create_task(kernel.run()), asyncio.Event())
-            deposed = asyncio.create_task(life.deposed.wait())
-            await asyncio.wait((life.task, deposed), return_when=asyncio.FIRST_COMPLETED)
-            deposed.cancel()
-            self._life = None
-            if not life.deposed.is_set():
-                _require_natural_end(life)
-            await asyncio.sleep(self._rng.random() * _RESTART_S_MAX)
-
-    def _kernel(self, number: int) -> Kernel:
-        name = f"kernel{number}"
+    def _kernel(self, member: Member) -> Kernel:
+        name = f"kernel{member.number}.{member.lives}"
+        has_company = len(self.lives.members) > 1
         # On one machine a new process is the same holder; on another it must wait for the lease to run out.
-        elsewhere = bool(self._deposed) and number % 2 == 0
+        elsewhere = bool(self.lives.deposed) and member.lives % 2 == 0
         return Kernel(
             name=name,
             directory=self.directory,
             loop=self.loop,
-            machine=self._machine(name),
+            machine=self._machine(name, self._skews_s[member.number]),
             node=self.node,
+            endpoints=self.endpoints,
             keys=self.keys,
             askers=self.askers,
-            holder=name if elsewhere else "world",
+            holder=name if elsewhere or has_company else "world",
             randomness=lambda purpose: self._randomness(f"{name}:{purpose}"),
             before_await=self.meet,
             on_write=lambda kernel, write: self._look(lambda: self.checker.at_write(kernel, write)),
+            has_company=has_company,
         )
 
-    def _machine(self, name: str) -> Machine:
-        return Machine(self.loop, self.wall, self._randomness(f"{name}:machine"))
-
-    def _kernels(self) -> list[Kernel]:
-        lives = self._deposed if self._life is None else [*self._deposed, self._life]
-        return [life.kernel for life in lives]
-
-    def _reap(self, lives: asyncio.Task[None]) -> None:
-        if lives.done():
-            lives.result()
-        for life in [life for life in self._deposed if life.task.done()]:
-            self._deposed.remove(life)
-            _require_natural_end(life)
-            self._note("deposed kernel ended")
+    def _machine(self, name: str, ahead_s: int) -> Machine:
+        return Machine(self.loop, self.wall, self._randomness(f"{name}:machine"), ahead_s)
 
     def _randomness(self, purpose: str) -> random.Random:
         return random.Random(f"{self.seed}:{purpose}")
@@ -305,25 +325,3 @@ class World:
 
     def _say(self, text: str) -> None:
         self._trace(f"{self.loop.time():8.3f} {text}")
-
-
-def _require_natural_end(life: Life) -> None:
-    """By a crash or a kill; deposed, by finding that out; new, because it must wait for a lease."""
-    try:
-        with contextlib.suppress(asyncio.CancelledError, failpoints.Crash):
-            life.task.result()
-    except BaseException as error:
-        causes = list(_leaves(error))
-        for cause in causes:
-            if isinstance(cause, Violation):
-                raise cause from None
-        waits = not life.kernel.has_lanes and all(isinstance(cause, FenceLostError) for cause in causes)
-        crashed = any(isinstance(cause, failpoints.Crash) for cause in causes)
-        deposed = life.kernel.is_deposed and all(isinstance(cause, SeawallError) for cause in causes)
-        require(crashed or deposed or waits, f"{life.kernel.name} died", [repr(cause) for cause in causes])
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
-    return [error]
