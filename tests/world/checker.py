@@ -66,6 +66,13 @@ class Checker:
         numbers = [row[0] for row in self.db.execute("SELECT number FROM intents").fetchall()]
         self._outcomes_match_the_chain(numbers)
 
+    def alive(self) -> list[int]:
+        """Intents without an outcome."""
+        rows = self.db.execute(
+            "SELECT number FROM intents WHERE state IN ('queued', 'committed') ORDER BY number"
+        ).fetchall()
+        return [number for (number,) in rows]
+
     def _no_intent_landed_twice(self) -> None:
         """By the attempts of the ledger: of several of an intent, the chain may have one that succeeded."""
         rows = self.db.execute(

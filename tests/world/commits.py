@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,12 @@ class CommitChecker:
     latch_path: Path
     is_known_on_chain: bool
     seen: int = 0  # the newest attempt that was checked
+    _asked_s: dict[int, float] = field(default_factory=dict)  # when a cancellation was first seen, by intent
 
     def at_commit(self, kernel: Kernel | None) -> None:
         """After any commit of `kernel` (None: not a kernel's, so without attempts)."""
+        for (number,) in self.db.execute("SELECT number FROM intents WHERE cancel_reason IS NOT NULL"):
+            self._asked_s.setdefault(number, self.node.loop.time())
         (newest,) = self.db.execute("SELECT MAX(number) FROM attempts").fetchone()
         if newest is None or newest <= self.seen:
             return
@@ -127,14 +130,18 @@ class CommitChecker:
 
     def _base_stands(self, kernel: Kernel, base_hash: bytes) -> None:
         """A verdict ends with its base block; a kernel that hears well knows so within a few polls."""
-        faults = self.node.faults
-        hears_well = (
-            faults.answer_lost == 0 and faults.latency_s_max <= _HEARING_WELL_S and not faults.impostor
-        )
-        if hears_well and not kernel.is_deposed:
+        if self._hears_well and not kernel.is_deposed:
             gone_s = self.node.loop.time() - self.node.removed_at_s.get(base_hash, self.node.loop.time())
             what = "bytes were sent under a verdict whose base block was gone"
             require(gone_s <= _HEARD_WITHIN_S, what, (base_hash.hex(), gone_s))
+
+    @property
+    def _hears_well(self) -> bool:
+        """Whether what happens is known to kernels within `_HEARD_WITHIN_S`."""
+        faults = self.node.faults
+        misses = (faults.answer_lost, faults.stall, faults.lag, faults.lie, faults.disk_full, faults.freeze)
+        slow = max(faults.latency_s_max, faults.commit_s_max) > _HEARING_WELL_S
+        return not any(misses) and not slow and not faults.impostor
 
     def _attempts(self, where: str, *values: object) -> list[Attempt]:
         return [_attempt(row) for row in self.db.execute(_ATTEMPTS + where, values).fetchall()]
@@ -229,7 +236,10 @@ class CommitChecker:
         ).fetchall()
         for number, cancel_reason, state in rows:
             require(state == "committed", "bytes of an intent that is not committed", (number, state))
-            require(cancel_reason is None, "a cancelled intent was dispatched", (number, cancel_reason))
+            if cancel_reason is not None and self._hears_well:
+                late_s = self.node.loop.time() - self._asked_s[number]
+                what = "a cancelled intent was dispatched"
+                require(late_s <= _HEARD_WITHIN_S, what, (number, cancel_reason, late_s))
 
     def _stands_on_its_verdict(self, attempt: Attempt) -> None:
         what = "signed without a verdict on exactly what was signed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -14,14 +15,16 @@ from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
 from seawall.control.latch import Latch
 from seawall.native import DynamicFeeTransaction, LocalKey, SignedTransaction
-from seawall.primitives.errors import IntegrityAlarm
+from seawall.primitives.errors import IntegrityAlarm, SeawallError
 from seawall.primitives.ports import InlineOffload
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.gate import Gate
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule, TokenClass
 from seawall.runtime.authority import AuthorityKeeper
+from seawall.runtime.commands import Command
 from seawall.runtime.feeds import Feed
+from seawall.runtime.submission import Submission
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.telemetry.metrics import Metrics
 from tests.world.endpoints import Endpoints, ModelTransport
@@ -109,6 +112,7 @@ class Kernel:
     latch: Latch | None = None
     ledger: WorldLedger | None = None
     chain: Chain | None = None
+    _tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Start up, then work until cancelled or crashed."""
@@ -122,6 +126,23 @@ class Kernel:
             await self._work(latch, ledger, entropy)
         finally:
             await ledger.close()
+
+    def ask_cancel(self, number: int) -> bool:
+        """Somebody cancels an intent through this kernel; False while it is not there for that."""
+        if self._tasks is None or self.machine.is_frozen:
+            return False
+        self._tasks.create_task(self._cancel(number))
+        return True
+
+    async def _cancel(self, number: int) -> None:
+        assert self.ledger is not None
+        assert self.chain is not None
+        _acting.set(self)
+        entropy = VirtualEntropy(self.randomness("cancel"))
+        wake = self.chain.loop.wake_lanes
+        submission = Submission({}, self.ledger, self.machine, entropy, lambda _chain_id: wake())
+        with contextlib.suppress(SeawallError):
+            await submission.cancel(Command("cancel", {"id": number}, "world", "a drill"))
 
     def note_verdict(self) -> None:
         """The running task has a verdict now."""
@@ -155,6 +176,7 @@ class Kernel:
         await chain.loop.start()
         self.has_started = True
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             for feed in feeds:
                 await feed.start()
                 tasks.create_task(feed.run())

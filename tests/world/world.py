@@ -175,6 +175,7 @@ class World:
             (self.faults.freeze, self._freeze),
             (self.faults.halt, self._halt),
             (self.faults.disk_full, self._fill_the_disk),
+            (self.faults.cancel, self._cancel),
         ):
             if self._rng.random() < chance:
                 fault()
@@ -258,6 +259,11 @@ class World:
         """Of some kernel; their machine's file is one."""
         lives = [member.life for member in self.lives.members if member.life is not None]
         return lives[0].kernel.latch if lives else None
+
+    def _cancel(self) -> None:
+        life, alive = self.lives.anyone().life, self.checker.alive()
+        if life is not None and alive and life.kernel.ask_cancel(self._rng.choice(alive)):
+            self._note("cancel")
 
     def _fill_the_disk(self) -> None:
         if not self.storage.is_disk_full:
