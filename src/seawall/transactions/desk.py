@@ -32,6 +32,7 @@ from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.gate import Gate
 from seawall.telemetry.metrics import Metrics
+from seawall.transactions.policies import StuckPolicies
 
 __all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts"]
 
@@ -55,6 +56,7 @@ class DeskParts:
     metrics: Metrics
     emergency_max_fee_per_gas_wei: int  # housekeeping's own ceiling: gap fill and cancel
     lane_unlanded_max: int = LANE_UNLANDED_MAX
+    stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class Desk:
     _is_ready: bool = False  # the simulator stands on the head with the whole overlay
     _quotes: tuple[Hash, Mapping[Priority, FeeQuote]] | None = None
     reload_due: bool = False  # a commit is in doubt: what stands here is to be read from the ledger anew
+    # What was reported of an attempt that cannot go on, or of an intent that waits behind one: each once.
+    told: set[tuple[str, int]] = field(default_factory=set)
     # Of `unsettled`, those whose slot no canonical block has; and the hashes of each open slot.
     _pending: dict[Hash, AttemptRow] = field(default_factory=dict)
     _open: dict[Lane, dict[int, list[Hash]]] = field(default_factory=dict)
