@@ -10,6 +10,7 @@ from seawall.primitives.simulations import Simulation
 from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement
 from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.spending import Spent
 
 __all__ = ["Evidence", "above", "below", "cannot_measure", "holders_of"]
 
@@ -23,6 +24,7 @@ class Evidence:
     ours: OurAddresses
     limits: RiskLimits
     now_s: int
+    spent: tuple[Spent, ...] | None = None  # of the lane's budgets, at `now_s`; None: nobody counts
 
     @property
     def payee(self) -> Address:
@@ -68,6 +70,20 @@ class Evidence:
             if amount > 0 and owner in self.holders and spender not in self.holders:
                 totals[token] += amount
         return dict(totals)
+
+    def spends(self) -> dict[Address, int]:
+        """The most that this candidate may take from us: native value and maximum fee from its key, and of
+        each other token what our addresses together have less of, with what is left approved to others."""
+        payload = self.candidate.payload
+        totals = {NATIVE: payload.value_wei + self.candidate.max_total_fee_wei}
+        for token in {flow.token for flow in self.simulation.flows} - {NATIVE}:
+            lost = -self.simulation.net(self.holders, token)
+            if lost > 0:
+                totals[token] = lost
+        for (token, owner, spender), amount in self.allowances_left().items():
+            if amount > 0 and owner in self.holders and spender not in self.holders:
+                totals[token] = totals.get(token, 0) + amount
+        return totals
 
     def allowances_left(self) -> dict[tuple[Address, Address, Address], int]:
         """By (token, owner, spender): the last allowance that was set is what is left."""

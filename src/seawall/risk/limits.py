@@ -5,11 +5,35 @@ more."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from seawall.primitives.units import Address
 
-__all__ = ["OurAddresses", "RiskLimits"]
+__all__ = ["OurAddresses", "RiskLimits", "SignerPolicy", "TargetRule"]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRule:
+    """One contract that a signer may call, and with what."""
+
+    target: Address
+    selectors: frozenset[bytes] | None  # of 4 bytes; None: any call
+
+
+@dataclass(frozen=True, slots=True)
+class SignerPolicy:
+    """What one key may do on one chain (SPEC TX-10). What it may spend an hour and a day stands in
+    `risk.spending`: there several keys may share one limit."""
+
+    signer: str
+    fee_max_wei: int  # of one transaction, replacements and data fee included
+    value_max_wei: int  # of one transaction; 0: it sends none
+    gas_limit_max: int
+    balance_min_wei: int = 0  # that the key keeps
+    any_target: bool = False
+    targets: tuple[TargetRule, ...] = ()
+    recipients: frozenset[Address] = frozenset()  # of plain transfers, without calldata
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +50,7 @@ class RiskLimits:
     reduce_loss_bps: int = 100
     validity_blocks: int = 3
     validity_s: int = 30
+    policies: Mapping[Address, SignerPolicy] = field(default_factory=dict)  # by key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The guards of this release and the names by which plans ask for them.
 
 Always on, asked for or not: gas price, gas use, slippage against the plan's expected changes, position size,
-the key's native balance; of executor plans the executor itself and minimum profit. Asked for: oracle
-staleness, and tighter values of the others."""
+the key's native balance; of a key with a policy what `signer_policy` lists; of executor plans the executor
+itself and minimum profit. Asked for: oracle staleness, and tighter values of the others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.guards.base import Guard, argument
+from seawall.risk.guards.signer_policy import policy_guards
 from seawall.risk.limits import RiskLimits
 
 __all__ = [
@@ -290,8 +291,11 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
         GasUse(),
         Slippage(_tighter(asked.get("slippage"), "limit_bps", limits.slippage_bps_max)),
         PositionSize(_caps(plan, limits)),
-        Balance(max(limits.key_balance_min_wei, _asked(asked.get("balance"), "min_wei"))),
+        Balance(max(_balance_min(plan, limits), _asked(asked.get("balance"), "min_wei"))),
     ]
+    policy = limits.policies.get(plan.key)
+    if policy is not None:
+        guards += policy_guards(policy)
     floor = _asked(asked.get("min_profit"), "min_wei")
     if isinstance(plan.body, ExecutorBody):
         guards.append(Executor(plan.body.executor, plan.body.beneficiary))
@@ -304,6 +308,11 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
         if spec.name == "oracle_staleness"
     ]
     return tuple(guards)
+
+
+def _balance_min(plan: Plan, limits: RiskLimits) -> int:
+    policy = limits.policies.get(plan.key)
+    return max(limits.key_balance_min_wei, 0 if policy is None else policy.balance_min_wei)
 
 
 def _asked(spec: GuardSpec | None, name: str) -> int:
