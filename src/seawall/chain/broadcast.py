@@ -34,6 +34,7 @@ from seawall.chain.node_errors import Action, NodeError, judge
 from seawall.chain.reverts import decode_revert, revert_bytes
 from seawall.chain.sockets import Connection, NoAnswerError, request_head
 from seawall.control.latch import Latch
+from seawall.control.permit import SendPermit
 from seawall.primitives.errors import ConfigError, EndpointError
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.ports import Clock
@@ -100,8 +101,15 @@ class SocketBroadcastPort:
     """Writes to every endpoint given; a write is accepted if any of them accepts it."""
 
     def __init__(
-        self, urls: Sequence[str], latch: Latch, *, clock: Clock, tls: ssl.SSLContext | None = None
+        self,
+        urls: Sequence[str],
+        latch: Latch,
+        *,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+        permit: SendPermit | None = None,
     ) -> None:
+        """`permit` is the fleet's, and looked at with the latch; None where there is no fleet."""
         endpoints = [Endpoint.parse(url) for url in urls]
         if not 0 < len(endpoints) <= URLS_MAX:
             raise ConfigError(
@@ -109,7 +117,7 @@ class SocketBroadcastPort:
             )
         if tls is None and any(endpoint.scheme == "https" for endpoint in endpoints):
             tls = ssl.create_default_context()
-        self._senders = [_Sender(endpoint, latch, clock, tls) for endpoint in endpoints]
+        self._senders = [_Sender(endpoint, latch, clock, tls, permit) for endpoint in endpoints]
 
     async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
         results: list[WriteResult] = []
@@ -165,9 +173,17 @@ _Job = tuple[Sequence[SignedWrite], "Future[list[WriteResult]]"]
 class _Sender:
     """One endpoint's thread and connection."""
 
-    def __init__(self, endpoint: Endpoint, latch: Latch, clock: Clock, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        latch: Latch,
+        clock: Clock,
+        tls: ssl.SSLContext | None,
+        permit: SendPermit | None,
+    ) -> None:
         self._endpoint = endpoint
         self._latch = latch
+        self._permit = permit
         self._clock = clock
         self._tls = tls
         self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_QUEUED_MAX)
@@ -234,9 +250,11 @@ class _Sender:
         return [entry.result for entry in entries if entry.result is not None]
 
     def _refusal(self, write: SignedWrite) -> tuple[WriteAnswer, str] | None:
-        """Why `write` must not leave now, by flag, validity and closing; cheap enough for every look."""
+        """Why `write` must not leave now, by flag, permit, validity, closing; cheap enough for every look."""
         if not self._latch.admits(write.kind):
             return WriteAnswer.LATCHED, f"{self._latch.authority.name}: {self._latch.reason}"
+        if self._permit is not None and not self._permit.valid():
+            return WriteAnswer.UNSENT, "no permit: the fleet's database was not heard in time"
         if self._clock.now_s() > write.valid_until_s:
             return WriteAnswer.UNSENT, "its verdict is over"
         if self._ending.is_set():

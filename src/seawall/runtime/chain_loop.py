@@ -2,7 +2,12 @@
 
 The order within a head is fixed: confirmation (so that the ledger is at the head), recovery (so that what is
 committed comes first), then observations and lanes. Kernel, dry run and the world simulator run this same
-class."""
+class.
+
+A lane that was gained, at the start or from another kernel, takes one path: the chain must know no nonce
+beyond finality that we do not (else it is quarantined), what is committed on it is read from the ledger and
+compared with the chain, then tended, and only then is anything new dispatched. On a lane that was lost this
+kernel stops at once; on its other lanes it goes on."""
 
 from __future__ import annotations
 
@@ -13,17 +18,24 @@ from typing import Final, Protocol
 
 from seawall.chain.heads import HeadChange, HeadFollower
 from seawall.chain.subscriptions import HeadWake
+from seawall.ledger.rows import EventData
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.errors import (
     ChainError,
+    FenceLostError,
     IntegrityAlarm,
+    LedgerError,
     LedgerLockedError,
     StaleError,
 )
+from seawall.primitives.identifiers import Lane
+from seawall.runtime.leases import LeaseKeeper
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.neighbours import Neighbours, unknown_nonces
 from seawall.transactions.recovery import tend
 from seawall.transactions.writing import Outbox
 
@@ -31,7 +43,6 @@ __all__ = ["ChainLoop", "HeadListener", "merged"]
 
 # What passes, or waits until a person corrects it: the loop tries again, and health says what it is.
 _TROUBLE: Final = (ChainError, StaleError, LedgerLockedError)
-_LEASE_RENEWALS_PER_TTL: Final = 3
 _log = get_logger(__name__)
 
 
@@ -51,6 +62,7 @@ class ChainLoop:
     outbox: Outbox
     runners: Sequence[LaneRunner]
     dispatcher: Dispatcher
+    leases: LeaseKeeper
     listeners: list[HeadListener]
     head_wake: HeadWake
     on_integrity_alarm: Callable[[IntegrityAlarm], None]
@@ -60,14 +72,19 @@ class ChainLoop:
     _unseen: list[HeadChange] = field(default_factory=list)  # handled, and not yet told to the listeners
     _pin_due: bool = True
     _tend_due: bool = True
-    _renewed_s: float = 0.0
+    _is_arriving: bool = False  # lanes were gained and not tended yet
+    _neighbours: Neighbours = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._neighbours = Neighbours(self.desk)
 
     async def start(self) -> None:
-        """Take the leases and load what is not settled. Start-up and crash recovery are this same path."""
-        for runner in self.runners:
-            await runner.acquire()
+        """Take what leases there are and load what is not settled. Start-up and crash recovery are this same
+        path."""
+        await self.leases.start(self)
+        if self.leases.is_shared:
+            await self._neighbours.start()
         await self.confirmer.load()
-        self._renewed_s = self.desk.parts.clock.monotonic_s()
 
     def wake_lanes(self) -> None:
         """Intents were accepted or cancelled, a signer was unlocked, or authority was raised."""
@@ -85,6 +102,7 @@ class ChainLoop:
             tasks.create_task(self.outbox.run(self._write_failed))
             tasks.create_task(self._dispatch())
             tasks.create_task(self._run_heads())
+            tasks.create_task(self.leases.run())
 
     async def _run_heads(self) -> None:
         while True:
@@ -94,12 +112,17 @@ class ChainLoop:
     async def turn(self) -> None:
         """One look at the chain."""
         try:
-            change = merged(self._retry, await self.follower.poll())
+            self._retry = merged(self._retry, await self.follower.poll())
+            change = await self._arrive(self._retry)
+            if self.leases.is_shared:
+                async with self.desk.turn:
+                    self._pin_due = await self._neighbours.learn() or self._pin_due
             if change is not None:
-                self._retry = change
                 await self.confirmer.handle(change)
-                self._retry, self._tend_due, self._pin_due = None, True, True
-                self._unseen.append(change)
+                news, self._retry = self._retry, None
+                self._tend_due = self._pin_due = True
+                if news is not None:
+                    self._unseen.append(news)
             if self._pin_due and self.desk.head is not None:
                 async with self.desk.turn:
                     await self.desk.stand_on_head()
@@ -107,46 +130,128 @@ class ChainLoop:
             if self._tend_due and self.desk.head is not None:
                 self._tend_due = False
                 await self._tend()
+                self._is_arriving = False
             for seen in self._unseen:
                 for listener in self.listeners:
                     listener.on_head(seen)
             self._unseen.clear()
             self.trouble = ""
             self.wake_lanes()
+        except FenceLostError:
+            await self._look_at_leases()
         except _TROUBLE as trouble:
-            self._trouble(trouble, is_news=str(trouble) != self.trouble)
-            self.trouble = str(trouble)
+            self._turn_failed(trouble)
+        except LedgerError as trouble:
+            if not self.leases.is_shared:
+                raise
+            # Whether something was stored is not known: what stands here is read anew once it can be.
+            self.desk.reload_due = True
+            self._turn_failed(trouble)
         except IntegrityAlarm as alarm:
             self.trouble = str(alarm)
             _log.critical("integrity_alarm", what=str(alarm))
             self.on_integrity_alarm(alarm)
 
     async def _tend(self) -> None:
-        await self._renew_leases()
         for runner in self.runners:
+            if runner.fence == 0 or runner.lane in self.desk.quarantined:
+                continue
             try:
                 await tend(runner)
+            except FenceLostError:
+                self.leases.forget(runner.lane)
             except _TROUBLE as trouble:
                 self._tend_due = True
                 self._trouble(trouble)
 
-    async def _renew_leases(self) -> None:
-        now_s = self.desk.parts.clock.monotonic_s()
+    # ------------------------------------------------------------------ leases
+
+    def on_leases(self) -> None:
+        """A lane was gained, or its quarantine changed."""
+        self.desk.quarantined = dict(self.leases.quarantined)
+        self.tend_soon()
+
+    def on_lease_lost(self, lane: Lane) -> None:
+        """What was committed stays in the overlay; it is another kernel's to look after."""
         for runner in self.runners:
-            if now_s - self._renewed_s >= runner.lease_ttl_s / _LEASE_RENEWALS_PER_TTL:
-                await runner.renew_lease()
-        if self.runners and now_s - self._renewed_s >= self.runners[0].lease_ttl_s / _LEASE_RENEWALS_PER_TTL:
-            self._renewed_s = now_s
+            if runner.lane == lane:
+                runner.lose()
+
+    async def let_go(self, lane: Lane) -> bool:
+        """Give the lane up if it is idle, and nobody is at work on the desk."""
+        if self.desk.turn.locked() or lane not in self.desk.fences:
+            return False
+        async with self.desk.turn:
+            if any(row.lane == lane for row in self.desk.unlanded()):
+                return False
+            self.on_lease_lost(lane)
+            return True
+
+    async def _arrive(self, change: HeadChange | None) -> HeadChange | None:
+        """Begin with the lanes that were gained. Answers the change to be handled: one that says nothing, if
+        there was none, so that what is committed on them is looked at now."""
+        gained = {
+            lane: fence for lane, fence in self.leases.held.items() if self.desk.fences.get(lane) != fence
+        }
+        if not gained or (change is None and self.desk.head is None):
+            return change
+        final_number = self.desk.final_number if change is None else change.final_number
+        for lane, nonces in (await unknown_nonces(self.desk, list(gained), final_number)).items():
+            await self._quarantine(
+                lane,
+                gained[lane],
+                f"the chain has used nonces {nonces[0]} to {nonces[-1]}, which the ledger does not know",
+            )
+        async with self.desk.turn:
+            for runner in self.runners:
+                if runner.lane in gained and self.leases.held.get(runner.lane) == gained[runner.lane]:
+                    runner.fence = self.desk.fences[runner.lane] = gained[runner.lane]
+            self.desk.reload_due = self._is_arriving = True
+        return change or HeadChange((), (), self.desk.safe_number, self.desk.final_number)
+
+    async def _quarantine(self, lane: Lane, fence: int, why: str) -> None:
+        now_s, chain_id = self.desk.parts.clock.now_s(), self.desk.parts.network.chain_id
+        data: EventData = {"why": why}
+
+        def commit(tx: Transaction) -> None:
+            tx.lanes.require(lane, fence)
+            tx.lanes.quarantine(lane, why)
+            tx.events.append("lane.quarantined", chain_id, str(lane), None, data, now_s)
+
+        await self.desk.parts.ledger.write(commit)
+        self.desk.quarantined[lane] = why
+        _log.critical("lane_quarantined", lane=str(lane), why=why)
+
+    async def _look_at_leases(self) -> None:
+        """A commit met a fence that is not ours any more: find out which lanes are lost, and go on."""
+        try:
+            await self.leases.tick()
+        except LedgerError as trouble:
+            if not self.leases.is_shared:
+                raise
+            self._turn_failed(trouble)
 
     async def _dispatch(self) -> None:
         while True:
             await self._dispatch_due.wait()
             self._dispatch_due.clear()
+            if self._is_arriving:
+                continue  # the turn that tends them wakes us
             try:
                 while await self.dispatcher.step():
                     pass
+            except FenceLostError:
+                await self._look_at_leases()
             except _TROUBLE as trouble:
                 self._trouble(trouble)
+            except LedgerError as trouble:
+                if not self.leases.is_shared:
+                    raise
+                self._trouble(trouble)
+
+    def _turn_failed(self, trouble: Exception) -> None:
+        self._trouble(trouble, is_news=str(trouble) != self.trouble)
+        self.trouble = str(trouble)
 
     def _trouble(self, trouble: Exception, *, is_news: bool = True) -> None:
         if is_news:

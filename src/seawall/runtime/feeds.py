@@ -7,7 +7,10 @@ observation is built, so that a strategy never sees a state that its last decisi
 Logs are fetched block by block, by hash, before the observation that carries them. Logs that could not be
 had, that are too many, or that went out with an observation whose decision was lost become a `LogGap`: the
 strategy reads again what they would have told. Intent events and timers are never lost: they stand in the
-ledger until a decision that saw them is committed."""
+ledger until a decision that saw them is committed.
+
+In a fleet a strategy is loaded in every kernel, and asked only in the one that holds its lane. A kernel that
+gained it goes on where the last one's commits stand; what it did not see itself is told as a gap."""
 
 from __future__ import annotations
 
@@ -25,11 +28,14 @@ from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_
 from seawall.primitives.errors import (
     BackPressureError,
     ChainError,
+    FenceLostError,
+    LedgerError,
     LedgerLockedError,
     PlanError,
     StateVersionError,
     StrategyError,
 )
+from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, LogGap, Observation, Subscription
 from seawall.primitives.units import Hash, hash_from_text
@@ -108,6 +114,8 @@ class Feed:
     ledger: Ledger
     on_accepted: Callable[[], None]
     declared: Callable[[str], tuple[Subscription, ...]]  # what the strategy asked for when it was last loaded
+    lane: Lane | None = None  # where its plans go: without it the strategy is not asked; None: always asked
+    is_shared: bool = False  # a database that vanishes is waited for, since other kernels go on meanwhile
     seq: int = 0
     failures: int = 0
     _replaced: tuple[Subscription, ...] | None = None  # by a decision
@@ -117,6 +125,8 @@ class Feed:
     _heads: int = 0
     _commands: list[str] = field(default_factory=list)
     _events_passed: int = 0  # events up to here were looked at, and none of them is ours
+    _fence: int = 0  # under which it was asked last
+    _doubted: Observation | None = None  # its decision may be stored or not
 
     def on_head(self, change: HeadChange) -> None:
         """Called with the desk at the new head."""
@@ -162,6 +172,9 @@ class Feed:
         """Build the observation that is due, if any, let the strategy decide, and commit the decision."""
         observation = None
         try:
+            await self._resolve_doubt()
+            if not await self._is_ours():
+                return
             observation, (version, state), cursor = await self._observation()
             if observation is None:
                 return
@@ -178,6 +191,11 @@ class Feed:
             if observation is not None:
                 self._lose(observation)
             _log.warning("decision_not_stored", strategy=self.strategy, cause=str(trouble))
+        except FenceLostError:
+            # Nothing of it was stored: whoever holds the lane now asks its own host.
+            if observation is not None:
+                self._lose(observation)
+            _log.warning("lane_lost", strategy=self.strategy)
         except StrategyNotRunningError as waiting:
             # Health tells of it; a head is no news about it.
             assert observation is not None
@@ -191,6 +209,37 @@ class Feed:
                 self._lose(observation)
             self.desk.parts.metrics.strategy_failed(self.strategy)
             _log.error("decision_rejected", strategy=self.strategy, cause=str(error))
+        except LedgerError as trouble:
+            if not self.is_shared:
+                raise
+            self._doubted = observation
+            _log.error("decision_in_doubt", strategy=self.strategy, cause=str(trouble))
+
+    async def _resolve_doubt(self) -> None:
+        """A commit whose answer was lost either took place or did not: the ledger knows."""
+        if self._doubted is None:
+            return
+        name = self._cursor("seq")
+        if await self.ledger.read(lambda tx: tx.events.cursor(name)) < self._doubted.seq:
+            self._lose(self._doubted)
+        else:
+            self.on_accepted()
+        self._doubted = None
+
+    async def _is_ours(self) -> bool:
+        """Whether this kernel holds the strategy's lane. Newly gained, the ledger says how far another
+        kernel's decisions went."""
+        if self.lane is None:
+            return True
+        fence = self.desk.fences.get(self.lane, 0)
+        if fence != self._fence and fence:
+            await self.start()
+            if self._fence:
+                self.on_loaded()
+            self._events_passed = 0
+        if fence:
+            self._fence = fence
+        return fence > 0
 
     def _lose(self, observation: Observation) -> None:
         """Nobody knows how much of it the strategy took in: reorgs are told again, logs must be read
@@ -320,7 +369,10 @@ class Feed:
             raise StrategyError(what, self.strategy, "a decision must name the observation that it answers")
 
         def advance(tx: Transaction) -> None:
-            self.desk.require_leases(tx)
+            if self.lane is None:
+                self.desk.require_leases(tx)
+            else:
+                tx.lanes.require(self.lane, self._fence)
             tx.events.advance(self._cursor("events"), cursor)
             tx.events.advance(self._cursor("seq"), observation.seq)
             tx.timers.remove(self.strategy, observation.timers)

@@ -11,18 +11,15 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from seawall.chain.broadcast import BroadcastPort, SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
-from seawall.chain.rpc import HttpTransport
 from seawall.chain.subscriptions import HeadSocket
 from seawall.control.latch import Latch
 from seawall.control.signals import SignalWatch
-from seawall.ledger import Ledger, LedgerSettings
 from seawall.primitives.errors import (
     ChainError,
     LedgerLockedError,
@@ -30,12 +27,10 @@ from seawall.primitives.errors import (
 )
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority
-from seawall.primitives.ports import SystemClock, SystemEntropy, ThreadOffload
+from seawall.primitives.ports import SystemClock, SystemEntropy
 from seawall.primitives.units import Address, address_text
-from seawall.risk.gate import Gate
 from seawall.risk.guards.catalogue import GUARD_NAMES
-from seawall.risk.limits import OurAddresses, RiskLimits
-from seawall.runtime.authority import AuthorityKeeper
+from seawall.runtime.books import Book, BookOpener
 from seawall.runtime.commands import CommandServer
 from seawall.runtime.configuration import load_configuration
 from seawall.runtime.feeds import Feed
@@ -43,18 +38,16 @@ from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
 from seawall.runtime.places import SOCKET_NAME
-from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.plan_form import PlanOrigin
-from seawall.runtime.settings import ChainSettings, Configuration, Mode, StrategySettings, SubmitterSettings
+from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
 from seawall.runtime.submission import COMMANDS, Submission, Submitter
-from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
-from seawall.signers.base import Signer
+from seawall.runtime.wiring import Chain
 from seawall.signers.local import LocalSigner
 from seawall.telemetry import logs
 from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
 
-__all__ = ["Kernel", "dry_run_ledger", "main"]
+__all__ = ["Kernel", "main"]
 
 STOP_WAIT_S: Final = 5.0
 _log = logs.get_logger(__name__)
@@ -158,25 +151,6 @@ def _pid_file(path: Path) -> Iterator[None]:
             file.truncate(0)
 
 
-class _NoPort:
-    """The port of a dry run: there is nothing to write, and whatever comes is left unsent."""
-
-    async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
-        return [WriteResult(write.hash, WriteAnswer.UNSENT, "a dry run sends nothing") for write in writes]
-
-    async def close(self) -> None:
-        return
-
-
-@dataclass(slots=True)
-class _Book:
-    """One ledger with the chains and strategies that live in it."""
-
-    ledger: Ledger
-    chains: dict[int, Chain]
-    feeds: list[Feed] = field(default_factory=list)
-
-
 @dataclass(slots=True)
 class Kernel:
     """One life of the process. `run` ends by cancellation, or by a failure that nothing here can mend."""
@@ -186,7 +160,7 @@ class Kernel:
     clock: SystemClock = field(default_factory=SystemClock)
     _signers: dict[str, LocalSigner] = field(default_factory=dict)
     _unlock_failures: dict[str, str] = field(default_factory=dict)
-    _books: list[_Book] = field(default_factory=list)
+    _books: list[Book] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
     _hosts: HostSupervisor | None = None
     _started: bool = False
@@ -207,12 +181,15 @@ class Kernel:
             commands = CommandServer(socket, self.latch, self.report, COMMANDS)
             await commands.start()
             stack.push_async_callback(commands.stop)
-            await self._build(stack, metrics)
+            await self._open_books(stack, metrics)
             hosts = self._place_strategies(stack)
             self._admit_submitters(commands)
             self._started = True
             _log.info("started", health_port=server.port, authority=self.latch.authority.name)
-            await self._work(hosts)
+            try:
+                await self._work(hosts)
+            finally:
+                await self._books[0].leave()
 
     # ------------------------------------------------------------------ start-up
 
@@ -237,99 +214,15 @@ class Kernel:
             self._signers[settings.name] = signer
             stack.callback(signer.close)
 
-    async def _build(self, stack: AsyncExitStack, metrics: Metrics) -> None:
-        live = await self._open_book(stack, metrics, self.configuration.kernel.ledger_url, None)
-        self._books.append(live)
+    async def _open_books(self, stack: AsyncExitStack, metrics: Metrics) -> None:
+        opener = BookOpener(
+            self.configuration, self.latch, self.clock, self._signers, metrics, self._on_integrity_alarm,
+            self._on_raised, stack,
+        )  # fmt: skip
+        self._books.append(await opener.open_live())
         for strategy in self.configuration.strategies:
             if strategy.mode is Mode.DRY_RUN:
-                path = dry_run_ledger(self.configuration, strategy.name)
-                if not path.exists():
-                    await self._found_dry_run(live.ledger, path, strategy.name)
-                self._books.append(await self._open_book(stack, metrics, f"sqlite:///{path}", strategy))
-
-    async def _open_book(
-        self, stack: AsyncExitStack, metrics: Metrics, url: str, dry_run: StrategySettings | None
-    ) -> _Book:
-        ledger = Ledger.open(LedgerSettings(url), clock=self.clock, entropy=SystemEntropy())
-        stack.push_async_callback(ledger.close)
-        services = Services(
-            ledger=ledger,
-            latch=self.latch,
-            clock=self.clock,
-            entropy=SystemEntropy(),
-            offload=ThreadOffload(),
-            metrics=metrics,
-            holder=self._holder(url),
-            lease_ttl_s=self.configuration.kernel.lease_ttl_s,
-        )
-        chains = {}
-        for settings in self.configuration.chains:
-            if dry_run is None or dry_run.chain_id == settings.network.chain_id:
-                chain = await build_chain(
-                    self._spec(stack, settings, dry_run), services, self._on_integrity_alarm
-                )
-                stack.push_async_callback(chain.pool.close)
-                chains[settings.network.chain_id] = chain
-        return _Book(ledger, chains)
-
-    def _spec(
-        self, stack: AsyncExitStack, settings: ChainSettings, dry_run: StrategySettings | None
-    ) -> ChainSpec:
-        keys: dict[Address, Signer | None] = {}
-        for name, signer in self._signers.items():
-            if dry_run is None:
-                keys[signer.address] = signer
-            elif dry_run.signer == name:
-                keys[signer.address] = None
-        port: BroadcastPort = _NoPort()
-        if dry_run is None:
-            port = SocketBroadcastPort(
-                [endpoint.url for endpoint in settings.send], self.latch, clock=self.clock
-            )
-            stack.push_async_callback(port.close)
-        return ChainSpec(
-            network=settings.network,
-            transports=[HttpTransport(endpoint.url) for endpoint in settings.rpc],
-            port=port,
-            signers=keys,
-            gate=self._gate(settings, frozenset(signer.address for signer in self._signers.values())),
-            fees=settings.fees,
-            emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
-            poll_interval_s=settings.poll_interval_s,
-            agreement=settings.agreement,
-            verify_state=settings.verify_state,
-        )
-
-    def _holder(self, url: str) -> str:
-        """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one
-        is the same holder and need not wait for a dead one's lease; elsewhere each process is its own.
-        """
-        machine = os.uname().nodename
-        own = self.configuration.kernel.data if url.startswith("sqlite") else os.getpid()
-        return f"{machine}:{own}"
-
-    def _gate(self, settings: ChainSettings, keys: frozenset[Address]) -> Gate:
-        chain_id = settings.network.chain_id
-        holders = keys | ({settings.executor} if settings.executor is not None else set())
-        wrapped = settings.network.wrapped_native or _wrapped_in(settings)
-        limits = self.configuration.limits.get(chain_id, RiskLimits())
-        rule = reduce_rule_of(settings, wrapped, holders)
-        return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule)
-
-    async def _found_dry_run(self, live: Ledger, path: Path, strategy: str) -> None:
-        """A dry run's own ledger begins with what the strategy knows in the live one; nothing ever flows
-        back."""
-        from seawall.ledger.migrate import create
-
-        create(f"sqlite:///{path}")
-        version, state = await live.read(lambda tx: tx.states.get(strategy))
-        if version == 0:
-            return
-        ledger = Ledger.open(LedgerSettings(f"sqlite:///{path}"), clock=self.clock, entropy=SystemEntropy())
-        try:
-            await ledger.write(lambda tx: tx.states.compare_and_set(strategy, 0, state))
-        finally:
-            await ledger.close()
+                self._books.append(await opener.open_dry_run(strategy, self._books[0].ledger))
 
     def _place_strategies(self, stack: AsyncExitStack) -> HostSupervisor:
         """They are loaded while recovery goes on already: what is committed does not wait for their code."""
@@ -352,6 +245,8 @@ class Kernel:
                 book.ledger,
                 chain.loop.wake_lanes,
                 hosts.subscriptions,
+                lane=self._lane(strategy),
+                is_shared=book.membership is not None,
             )
             book.feeds.append(feed)
             chain.loop.listeners.append(feed)
@@ -398,11 +293,9 @@ class Kernel:
             for signer in self._signers.values():
                 tasks.create_task(self._unlock(signer))
             for book in self._books:
-                desks = [chain.desk for chain in book.chains.values()]
-                keeper = AuthorityKeeper(self.latch, book.ledger, self.clock, desks, self._on_raised)
-                keeper.attach(loop)
-                await keeper.start()
-                tasks.create_task(keeper.run())
+                book.authority.attach(loop)
+                await book.authority.start()
+                tasks.create_task(book.authority.run())
                 for chain in book.chains.values():
                     await chain.loop.start()
                     tasks.create_task(chain.loop.run())
@@ -475,6 +368,7 @@ class Kernel:
         for book in self._books[:1]:
             failure = book.ledger.failure
             checks.append(Check("database", failure is None, "writes" if failure is None else str(failure)))
+            checks += self._fleet_checks(book)
             checks += [self._head_check(chain) for chain in book.chains.values()]
             checks += [
                 Check(f"executor:{chain_id}", not finding, finding or "it has code")
@@ -485,7 +379,34 @@ class Kernel:
                 running = status.standing is Standing.RUNNING
                 finding = str(status.standing) + (f": {status.reason}" if status.reason else "")
                 checks.append(Check(f"strategy:{status.name}", running, finding, is_needed=False))
-        return HealthReport(self._started, tuple(checks), {"authority": self.latch.authority.name})
+        facts: dict[str, str | int | None] = {"authority": self.latch.authority.name, **self._lane_facts()}
+        return HealthReport(self._started, tuple(checks), facts)
+
+    def _fleet_checks(self, book: Book) -> list[Check]:
+        """A kernel that the fleet does not hear sends nothing; a lane in quarantine waits for a person."""
+        checks = []
+        if book.membership is not None:
+            trouble = book.authority.trouble or ("" if book.membership.permit.valid() else "no send permit")
+            checks.append(Check("fleet", not trouble, trouble or "the send permit is renewed"))
+        for chain in book.chains.values():
+            for lane, why in sorted(chain.desk.quarantined.items()):
+                if lane in chain.desk.fences:
+                    checks.append(Check(f"lane:{lane}", False, f"quarantined: {why}", is_needed=False))
+        return checks
+
+    def _lane_facts(self) -> dict[str, str]:
+        """In a fleet, how many of the lanes that it could serve this kernel holds."""
+        if not self._books or self._books[0].membership is None:
+            return {}
+        chains = self._books[0].chains.values()
+        held, all_lanes = (
+            sum(len(of) for of in several)
+            for several in (
+                [chain.desk.fences for chain in chains],
+                [chain.loop.leases.lanes for chain in chains],
+            )
+        )
+        return {"kernel": self._books[0].membership.holder, "lanes": f"{held} of {all_lanes}"}
 
     def _authority_check(self) -> Check:
         authority = self.latch.authority
@@ -500,12 +421,3 @@ class Kernel:
             return Check(name, False, trouble or "no head is known yet")
         age_s = self.clock.now_s() - head.timestamp_s
         return Check(name, age_s <= HEAD_AGE_S_MAX, f"head {head.number} is {age_s} s old")
-
-
-def dry_run_ledger(configuration: Configuration, strategy: str) -> Path:
-    """Where the ledger of a dry run is: named by mode and strategy, beside everything else of the kernel."""
-    return configuration.kernel.data / f"dry_run-{strategy}.db"
-
-
-def _wrapped_in(settings: ChainSettings) -> Address | None:
-    return settings.book.address("weth") if "weth" in settings.book else None

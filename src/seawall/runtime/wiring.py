@@ -23,6 +23,7 @@ from seawall.primitives.ports import Clock, Entropy, Offload
 from seawall.primitives.units import Address
 from seawall.risk.gate import Gate
 from seawall.runtime.chain_loop import ChainLoop
+from seawall.runtime.leases import LeaseKeeper
 from seawall.signers.base import Signer
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.accounting import Accountant
@@ -50,6 +51,7 @@ class Services:
     metrics: Metrics
     holder: str  # who holds our leases
     lease_ttl_s: int
+    is_shared: bool = False  # other kernels may work on this ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,7 @@ async def build_chain(
     outbox = Outbox(desk)
     lanes = {key: Lane(chain_id, key) for key in spec.signers}
     queues = Queues()
-    runners = [
-        LaneRunner(desk, lanes[key], signer, outbox, services.holder, services.lease_ttl_s)
-        for key, signer in spec.signers.items()
-    ]
+    runners = [LaneRunner(desk, lanes[key], signer, outbox) for key, signer in spec.signers.items()]
     recent = await services.ledger.read(lambda tx: tx.heads.recent(chain_id, HEADS_KEPT))
     loop = ChainLoop(
         desk=desk,
@@ -117,6 +116,14 @@ async def build_chain(
         runners=runners,
         dispatcher=Dispatcher(
             desk, {runner.lane: runner for runner in runners}, queues, outbox, Waiting(desk, queues)
+        ),
+        leases=LeaseKeeper(
+            services.ledger,
+            services.clock,
+            tuple(lanes.values()),
+            services.holder,
+            services.lease_ttl_s,
+            services.is_shared,
         ),
         listeners=[],
         head_wake=HeadWake(services.clock, spec.poll_interval_s),

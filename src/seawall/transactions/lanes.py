@@ -24,8 +24,6 @@ class LaneRunner:
     lane: Lane
     signer: Signer | None
     outbox: Outbox
-    holder: str
-    lease_ttl_s: int
     fence: int = 0
 
     @property
@@ -35,20 +33,6 @@ class LaneRunner:
             self.fence > 0
             and self.lane not in self.desk.quarantined
             and (self.signer is None or self.signer.ready)
-        )
-
-    async def acquire(self) -> None:
-        """Take the lane's lease. Raises `FenceLostError` while another kernel holds it."""
-        now_s = self.desk.parts.clock.now_s()
-        self.fence = await self.desk.parts.ledger.write(
-            lambda tx: tx.lanes.acquire(self.lane, self.holder, now_s, self.lease_ttl_s)
-        )
-        self.desk.fences[self.lane] = self.fence
-
-    async def renew_lease(self) -> None:
-        now_s = self.desk.parts.clock.now_s()
-        await self.desk.parts.ledger.write(
-            lambda tx: tx.lanes.renew(self.lane, self.fence, now_s, self.lease_ttl_s)
         )
 
     def lose(self) -> None:

@@ -25,9 +25,11 @@ from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, Hash
 from seawall.runtime import chain_loop
 from seawall.runtime.chain_loop import ChainLoop, merged
+from seawall.runtime.leases import LeaseKeeper
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk
+from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.writing import Outbox
 
 CHAIN_ID = 31337
@@ -92,6 +94,8 @@ def loop_of(chain: Chain) -> ChainLoop:
         confirmer=cast(Confirmer, chain),
         outbox=cast(Outbox, None),
         runners=(),
+        dispatcher=cast(Dispatcher, None),
+        leases=cast(LeaseKeeper, SimpleNamespace(held={}, is_shared=False)),
         listeners=[chain],
         head_wake=HeadWake(SystemClock(), 1.0),
         on_integrity_alarm=chain.alarms.append,

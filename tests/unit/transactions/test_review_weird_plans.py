@@ -80,8 +80,9 @@ async def standing_desk(ledger: Ledger) -> Desk:
 
 async def dry_run_of(standing: Desk) -> Dispatcher:
     outbox, queues = Outbox(standing), Queues()
-    runner = LaneRunner(standing, LANE, None, outbox, "test", 60)
-    await runner.acquire()
+    fence = await standing.parts.ledger.write(lambda tx: tx.lanes.acquire(LANE, "test", 0, 60))
+    runner = LaneRunner(standing, LANE, None, outbox, fence)
+    standing.fences[LANE] = fence
     return Dispatcher(standing, {LANE: runner}, queues, outbox, Waiting(standing, queues))
 
 

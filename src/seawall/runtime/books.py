@@ -1,0 +1,198 @@
+"""Books: a ledger with the chains that live in it, opened for a kernel.
+
+The live book is the configured ledger. A dry-run strategy has a book of its own: an SQLite ledger named by
+mode and strategy, and a chain whose lanes have no signer and whose port refuses to write; all else is the
+same code. On PostgreSQL other kernels may work on the live book too: its writes then need a send permit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from seawall.chain.broadcast import BroadcastPort, SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
+from seawall.chain.rpc import HttpTransport
+from seawall.control.latch import Latch
+from seawall.control.permit import SendPermit
+from seawall.ledger import Ledger, LedgerSettings
+from seawall.primitives.errors import LedgerError, SeawallError
+from seawall.primitives.ports import Clock, SystemEntropy, ThreadOffload
+from seawall.primitives.units import Address
+from seawall.risk.gate import Gate
+from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.runtime.authority import AuthorityKeeper, Membership
+from seawall.runtime.feeds import Feed
+from seawall.runtime.reducing import reduce_rule_of
+from seawall.runtime.settings import ChainSettings, Configuration, StrategySettings
+from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
+from seawall.signers.base import Signer
+from seawall.telemetry.logs import get_logger
+from seawall.telemetry.metrics import Metrics
+
+__all__ = ["Book", "BookOpener", "dry_run_ledger"]
+
+# An orderly stop tells the fleet so; a database that does not answer is not waited for.
+LEAVE_WAIT_S: Final = 2.0
+_PROCESS_TOKEN_BYTES: Final = 4
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Book:
+    """One ledger with the chains and strategies that live in it."""
+
+    ledger: Ledger
+    chains: dict[int, Chain]
+    authority: AuthorityKeeper
+    membership: Membership | None = None  # in a fleet
+    feeds: list[Feed] = field(default_factory=list)
+
+    async def leave(self) -> None:
+        """Before an orderly stop: lanes are free at once, and nobody waits for this kernel."""
+        if self.membership is None:
+            return
+        try:
+            async with asyncio.timeout(LEAVE_WAIT_S):
+                for chain in self.chains.values():
+                    await chain.loop.leases.close()
+                await self.authority.leave()
+        except (LedgerError, TimeoutError) as trouble:
+            _log.warning("left_without_telling", cause=str(trouble))
+
+
+@dataclass(frozen=True, slots=True)
+class BookOpener:
+    """Opens books; what they need is closed by `stack`."""
+
+    configuration: Configuration
+    latch: Latch
+    clock: Clock
+    signers: Mapping[str, Signer]
+    metrics: Metrics
+    on_integrity_alarm: Callable[[SeawallError], None]
+    on_raised: Callable[[], None]
+    stack: AsyncExitStack
+
+    async def open_live(self) -> Book:
+        return await self._open(self.configuration.kernel.ledger_url, None)
+
+    async def open_dry_run(self, strategy: StrategySettings, live: Ledger) -> Book:
+        path = dry_run_ledger(self.configuration, strategy.name)
+        if not path.exists():
+            await self._found_dry_run(live, path, strategy.name)
+        return await self._open(f"sqlite:///{path}", strategy)
+
+    async def _open(self, url: str, dry_run: StrategySettings | None) -> Book:
+        ledger = Ledger.open(LedgerSettings(url), clock=self.clock, entropy=SystemEntropy())
+        self.stack.push_async_callback(ledger.close)
+        is_shared = not url.startswith("sqlite")
+        services = Services(
+            ledger=ledger,
+            latch=self.latch,
+            clock=self.clock,
+            entropy=SystemEntropy(),
+            offload=ThreadOffload(),
+            metrics=self.metrics,
+            holder=self._holder(is_shared=is_shared),
+            lease_ttl_s=self.configuration.kernel.lease_ttl_s,
+            is_shared=is_shared,
+        )
+        membership = Membership(services.holder, SendPermit(self.clock)) if is_shared else None
+        chains = {}
+        for settings in self.configuration.chains:
+            if dry_run is None or dry_run.chain_id == settings.network.chain_id:
+                spec = self._spec(settings, dry_run, membership)
+                chain = await build_chain(spec, services, self.on_integrity_alarm)
+                self.stack.push_async_callback(chain.pool.close)
+                chains[settings.network.chain_id] = chain
+        desks = [chain.desk for chain in chains.values()]
+        authority = AuthorityKeeper(self.latch, ledger, self.clock, desks, self.on_raised, membership)
+        return Book(ledger, chains, authority, membership)
+
+    def _spec(
+        self, settings: ChainSettings, dry_run: StrategySettings | None, membership: Membership | None
+    ) -> ChainSpec:
+        keys: dict[Address, Signer | None] = {}
+        for name, signer in self.signers.items():
+            if dry_run is None:
+                keys[signer.address] = signer
+            elif dry_run.signer == name:
+                keys[signer.address] = None
+        return ChainSpec(
+            network=settings.network,
+            transports=[HttpTransport(endpoint.url) for endpoint in settings.rpc],
+            port=self._port(settings, membership) if dry_run is None else _NoPort(),
+            signers=keys,
+            gate=self._gate(settings, frozenset(signer.address for signer in self.signers.values())),
+            fees=settings.fees,
+            emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
+            poll_interval_s=settings.poll_interval_s,
+            agreement=settings.agreement,
+            verify_state=settings.verify_state,
+        )
+
+    def _port(self, settings: ChainSettings, membership: Membership | None) -> BroadcastPort:
+        port = SocketBroadcastPort(
+            [endpoint.url for endpoint in settings.send],
+            self.latch,
+            clock=self.clock,
+            permit=None if membership is None else membership.permit,
+        )
+        self.stack.push_async_callback(port.close)
+        return port
+
+    def _holder(self, *, is_shared: bool) -> str:
+        """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one
+        is the same holder and need not wait for a dead one's lease; elsewhere each process is its own, also
+        where containers give all of them one name and one number.
+        """
+        machine = os.uname().nodename
+        if not is_shared:
+            return f"{machine}:{self.configuration.kernel.data}"
+        return f"{machine}:{os.getpid()}:{SystemEntropy().token(_PROCESS_TOKEN_BYTES).hex()}"
+
+    def _gate(self, settings: ChainSettings, keys: frozenset[Address]) -> Gate:
+        chain_id = settings.network.chain_id
+        holders = keys | ({settings.executor} if settings.executor is not None else set())
+        wrapped = settings.network.wrapped_native or _wrapped_in(settings)
+        limits = self.configuration.limits.get(chain_id, RiskLimits())
+        rule = reduce_rule_of(settings, wrapped, holders)
+        return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule)
+
+    async def _found_dry_run(self, live: Ledger, path: Path, strategy: str) -> None:
+        """A dry run's own ledger begins with what the strategy knows in the live one; nothing ever flows
+        back."""
+        from seawall.ledger.migrate import create
+
+        create(f"sqlite:///{path}")
+        version, state = await live.read(lambda tx: tx.states.get(strategy))
+        if version == 0:
+            return
+        ledger = Ledger.open(LedgerSettings(f"sqlite:///{path}"), clock=self.clock, entropy=SystemEntropy())
+        try:
+            await ledger.write(lambda tx: tx.states.compare_and_set(strategy, 0, state))
+        finally:
+            await ledger.close()
+
+
+class _NoPort:
+    """The port of a dry run: there is nothing to write, and whatever comes is left unsent."""
+
+    async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
+        return [WriteResult(write.hash, WriteAnswer.UNSENT, "a dry run sends nothing") for write in writes]
+
+    async def close(self) -> None:
+        return
+
+
+def dry_run_ledger(configuration: Configuration, strategy: str) -> Path:
+    """Where the ledger of a dry run is: named by mode and strategy, beside everything else of the kernel."""
+    return configuration.kernel.data / f"dry_run-{strategy}.db"
+
+
+def _wrapped_in(settings: ChainSettings) -> Address | None:
+    return settings.book.address("weth") if "weth" in settings.book else None
