@@ -182,6 +182,7 @@ async def test_head_that_one_endpoint_calls_final_is_not(endpoints: Endpoints) -
     endpoints.all[0].lies["eth_getBlockByNumber"] = lambda params, answer: (
         endpoints.node.rpc("eth_getBlockByNumber", "latest", False) if params[0] == "finalized" else answer
     )
+    endpoints.all[1].behind = 1  # so that no two say the same, and each block is judged by itself
     async with endpoints.client(2) as client:
         follower = HeadFollower(client, SystemClock())
         await follower.poll()

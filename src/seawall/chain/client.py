@@ -18,6 +18,7 @@ from typing import Final
 from seawall.chain import decoding
 from seawall.chain.headers import require_own_hash
 from seawall.chain.networks import Network, Proofs, ReceiptReads
+from seawall.chain.node_errors import NodeError, judge
 from seawall.chain.receipts import (
     BlockReceipts,
     Receipt,
@@ -39,6 +40,10 @@ __all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt", "StateCheck"]
 
 # A range of logs is asked in pieces of this many blocks, and a piece that fails is halved.
 LOGS_RANGE_BLOCKS_MAX: Final = 2_000
+# A piece that no endpoint answers is halved this often.
+LOGS_RETRIES_MAX: Final = 3
+# Less is refused too.
+_NEVER_LOGS: Final = frozenset({NodeError.METHOD_UNKNOWN, NodeError.POLICY})
 FEE_HISTORY_BLOCKS_MAX: Final = 100
 _TIMESTAMP_MAX: Final = 2**40
 _NUMBER_MAX: Final = 2**63 - 1
@@ -388,18 +393,29 @@ class ChainClient:
             lambda answers: [decoding.quantity(_known(method, a), method, limit=limit) for a in answers],
         )
 
-    async def _logs_between(self, wanted: LogFilter, from_number: int, to_number: int) -> list[Log]:
+    async def _logs_between(
+        self, wanted: LogFilter, from_number: int, to_number: int, retries: int = LOGS_RETRIES_MAX
+    ) -> list[Log]:
+        """Halved where a node refuses, down to one block; where none answers, a bounded number of times: an
+        endpoint that is given too much may time out instead of saying so."""
         request = Request(
             "eth_getLogs", ({**_filter(wanted), "fromBlock": hex(from_number), "toBlock": hex(to_number)},)
         )
-        (answer,) = await self.pool.batch([request])
-        if not isinstance(answer, RpcError):
-            return logs_of(answer)
-        if from_number == to_number:
-            raise _refused("eth_getLogs", answer, f"block {from_number}")
+        single = from_number == to_number
+        try:
+            (answer,) = await self.pool.batch([request])
+        except UnavailableError:
+            if single or retries == 0:
+                raise
+            retries -= 1
+        else:
+            if not isinstance(answer, RpcError):
+                return _logs_within(answer, from_number, to_number)
+            if single or judge(answer.code, answer.message, answer.data).error in _NEVER_LOGS:
+                raise _refused("eth_getLogs", answer, f"blocks {from_number} to {to_number}")
         middle = (from_number + to_number) // 2
-        older = await self._logs_between(wanted, from_number, middle)
-        return older + await self._logs_between(wanted, middle + 1, to_number)
+        older = await self._logs_between(wanted, from_number, middle, retries)
+        return older + await self._logs_between(wanted, middle + 1, to_number, retries)
 
     def _block(self, answer: object | RpcError, where: str) -> Block | None:
         if isinstance(answer, RpcError) and is_block_unknown(answer):
@@ -446,6 +462,15 @@ def _block(value: object, chain_id: int, where: str) -> Block:
         else decoding.address(header.get("miner"), f"{where}.miner"),
         prevrandao=_ZERO_HASH if randao is None else decoding.digest(randao, f"{where}.mixHash"),
     )
+
+
+def _logs_within(answer: object, from_number: int, to_number: int) -> list[Log]:
+    logs = logs_of(answer)
+    if any(not from_number <= log.block_number <= to_number for log in logs):
+        raise EndpointError(
+            "a log of a block outside the range", f"blocks {from_number} to {to_number}", "check the endpoint"
+        )
+    return logs
 
 
 def _filter(wanted: LogFilter) -> dict[str, object]:

@@ -33,6 +33,8 @@ __all__ = ["CONTRADICTIONS_MAX", "HeadChange", "HeadFollower"]
 CONTRADICTIONS_MAX: Final = 3
 # Endpoints that never agree within one poll are no source of heads.
 UNSETTLED_POLLS_MAX: Final = 16
+# A head that cannot be connected so often in a row is perhaps its endpoint's invention: another is asked.
+UNSETTLED_POLLS_PER_ENDPOINT: Final = 4
 _UNKNOWN: Final = -1
 
 
@@ -84,6 +86,8 @@ class HeadFollower:
             change = await self._poll()
         except StaleError as error:
             self._unsettled += 1
+            if self._unsettled % UNSETTLED_POLLS_PER_ENDPOINT == 0:
+                self._client.pool.rest_preferred()
             if self._unsettled < UNSETTLED_POLLS_MAX:
                 return None
             raise UnavailableError(

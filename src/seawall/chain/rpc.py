@@ -221,7 +221,7 @@ class RpcPool:
                 self._last = error.cause
                 return None
 
-        members = list(dict.fromkeys(self._ranked()))
+        members = self._usable()
         need = len(members) if everybody else self._agreement
         votes = await canvass(members, ask, need, settled, self._clock, self._note_failure)
         if len(votes) < self._agreement:
@@ -232,6 +232,12 @@ class RpcPool:
                 "check the endpoints or add one",
             )
         return votes
+
+    def rest_preferred(self) -> None:
+        """The endpoint that would be asked first answers, and what it says leads nowhere: it rests."""
+        members = self._usable()
+        if len(members) > 1:
+            self._note_failure(members[0])
 
     async def close(self) -> None:
         for member in self._members:
@@ -353,14 +359,18 @@ class RpcPool:
                 "correct its address in the configuration",
             )
 
-    def _ranked(self) -> list[_Member]:
-        """As given; those that rest later, soonest first; one of another chain last. One alone: twice."""
+    def _usable(self) -> list[_Member]:
+        """As given; those that rest later, soonest first; one of another chain last; none struck out."""
         now_s = self._clock.monotonic_s()
-        usable = [member for member in self._members if member.struck_until_s <= now_s]
-        ranked = sorted(
-            usable, key=lambda member: (member.serves_other, max(member.rests_until_s - now_s, 0.0))
+        members = [member for member in self._members if member.struck_until_s <= now_s]
+        return sorted(
+            members, key=lambda member: (member.serves_other, max(member.rests_until_s - now_s, 0.0))
         )
-        return (ranked if len(ranked) > 1 else ranked * 2)[:TRIES_MAX]
+
+    def _ranked(self) -> list[_Member]:
+        """Whom one request is tried on, in order; one alone twice."""
+        members = self._usable()
+        return (members if len(members) > 1 else members * 2)[:TRIES_MAX]
 
     def _note_failure(self, member: _Member) -> None:
         member.failures += 1
@@ -384,8 +394,10 @@ class RpcPool:
 
     def _unavailable(self, last: EndpointError | None) -> UnavailableError:
         cause = f": {last.what} ({last.where})" if last is not None else ""
+        struck = len(self._members) - len(self._usable())
+        out = f"; {struck} struck out for what they showed" if struck else ""
         return UnavailableError(
-            f"no endpoint answered{cause}", f"chain {self._chain_id}", "check the endpoints or add one"
+            f"no endpoint answered{cause}{out}", f"chain {self._chain_id}", "check the endpoints or add one"
         )
 
 

@@ -21,23 +21,29 @@ __all__ = ["HeadSocket", "HeadWake"]
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
 CONNECT_TIMEOUT_S: Final = 5.0
 HEARTBEAT_S: Final = 15.0
+WAKES_APART_S: Final = 0.01
 RECONNECT_PAUSE_FIRST_S: Final = 0.5
 RECONNECT_PAUSE_MAX_S: Final = 30.0
 
 
 class HeadWake:
-    """`wait()` returns when somebody rang, or after the interval."""
+    """`wait()` returns when somebody rang, or after the interval; never sooner than `WAKES_APART_S` after the
+    last time, so that a socket that rings without end costs no more than that."""
 
     def __init__(self, clock: Clock, interval_s: float) -> None:
         assert interval_s > 0
         self._clock = clock
         self._interval_s = interval_s
         self._rung = asyncio.Event()
+        self._woke_s = -WAKES_APART_S
 
     def ring(self) -> None:
         self._rung.set()
 
     async def wait(self) -> None:
+        early_s = self._woke_s + WAKES_APART_S - self._clock.monotonic_s()
+        if early_s > 0:
+            await self._clock.sleep_s(early_s)
         ringing = asyncio.ensure_future(self._rung.wait())
         sleeping = asyncio.ensure_future(self._clock.sleep_s(self._interval_s))
         try:
@@ -47,6 +53,7 @@ class HeadWake:
             ringing.cancel()
             sleeping.cancel()
         self._rung.clear()
+        self._woke_s = self._clock.monotonic_s()
 
 
 class HeadSocket:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from seawall.chain.client import LOGS_RANGE_BLOCKS_MAX, ChainClient
+from seawall.chain.client import LOGS_RANGE_BLOCKS_MAX, LOGS_RETRIES_MAX, ChainClient
 from seawall.chain.networks import NETWORKS
 from seawall.chain.rpc import Request, RpcError, RpcPool
 from seawall.chain.simulation import Simulator
@@ -73,6 +73,37 @@ async def test_long_range_of_logs_is_split_and_a_refused_piece_is_halved() -> No
     logs = await client.logs(LogFilter(), 0, 2 * LOGS_RANGE_BLOCKS_MAX)
     assert [log.block_number for log in logs] == list(range(0, 2 * LOGS_RANGE_BLOCKS_MAX + 1, 500))
     assert len(endpoint.asked) > 4
+
+
+async def test_range_of_logs_that_no_endpoint_answers_is_halved_a_bounded_number_of_times() -> None:
+    def answer(method: str, params: tuple[object, ...]) -> object:
+        wanted = params[0]
+        assert isinstance(wanted, dict)
+        start, end = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
+        return RpcError(429, "busy") if end - start >= limit else [log_at(start)]
+
+    limit = 500
+    client, endpoint = client_of(answer)
+    logs = await client.logs(LogFilter(), 0, 1_999)
+    assert [log.block_number for log in logs] == [0, 500, 1_000, 1_500]
+    limit = 0
+    endpoint.asked.clear()
+    with pytest.raises(UnavailableError):
+        await client.logs(LogFilter(), 0, 1_999)
+    assert len(endpoint.asked) == 2 * (1 + LOGS_RETRIES_MAX)
+
+
+async def test_logs_from_outside_the_range_are_refused() -> None:
+    client, _ = client_of(lambda method, params: [log_at(7)])
+    with pytest.raises(EndpointError, match="outside the range"):
+        await client.logs(LogFilter(), 5, 6)
+
+
+async def test_endpoint_that_has_no_logs_at_all_is_asked_once() -> None:
+    client, endpoint = client_of(lambda method, params: RpcError(-32601, "the method does not exist"))
+    with pytest.raises(EndpointError, match="does not exist"):
+        await client.logs(LogFilter(), 0, 1_999)
+    assert len(endpoint.asked) == 1
 
 
 async def test_single_block_of_logs_that_is_refused_is_an_endpoint_error() -> None:

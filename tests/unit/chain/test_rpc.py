@@ -13,6 +13,8 @@ import pytest
 from seawall.chain.rpc import (
     COOL_DOWN_FIRST_S,
     COOL_DOWN_MAX_S,
+    STRIKE_FIRST_S,
+    STRIKE_MAX_S,
     HttpTransport,
     Request,
     RpcError,
@@ -23,6 +25,7 @@ from seawall.chain.rpc import (
 from seawall.primitives.errors import (
     ChainIdMismatchError,
     ConfigError,
+    DisprovedError,
     EndpointError,
     UnavailableError,
     UnknownBlockError,
@@ -306,6 +309,46 @@ async def test_chain_id_is_checked_once_a_connection() -> None:
     with pytest.raises(ChainIdMismatchError):
         await pool.call("eth_gasPrice")
     assert one.asked[-1] == "eth_chainId"
+
+
+def disproved(answers: Sequence[object | RpcError]) -> object:
+    if answers[0] == "lie":
+        raise DisprovedError("a lie", "there", "")
+    return answers[0]
+
+
+async def test_endpoint_proved_wrong_is_not_asked_for_a_bounded_and_growing_time() -> None:
+    clock, liar, honest = Clock(), Scripted("liar", "lie"), Scripted("honest", "0x2")
+    pool = RpcPool([liar, honest], chain_id=1, clock=clock)
+    for strikes in range(3):
+        assert await pool.read(TWO[:1], disproved) == "0x2"
+        asked = len(liar.asked)
+        clock.time_s += STRIKE_FIRST_S * 2**strikes - 1
+        assert await pool.read(TWO[:1], disproved) == "0x2"
+        assert len(liar.asked) == asked
+        clock.time_s += 1
+    clock.time_s += STRIKE_MAX_S
+    liar.answer = "0x3"
+    assert await pool.read(TWO[:1], disproved) == "0x3"
+
+
+async def test_pool_whose_endpoints_are_all_struck_out_says_so() -> None:
+    pool = RpcPool([Scripted("liar", "lie")], chain_id=1, clock=Clock())
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="1 struck out"):
+            await pool.read(TWO[:1], disproved)
+
+
+async def test_more_endpoints_than_tries_can_all_be_needed_to_agree() -> None:
+    members = [Scripted(f"{number}", "0x2") for number in range(9)]
+    pool = RpcPool(members, chain_id=1, clock=Clock(), agreement=9)
+    assert await pool.agreed(TWO[:1], disproved) == "0x2"
+
+
+@pytest.mark.parametrize("need", [0, 3])
+def test_agreement_of_none_or_more_than_there_are_is_a_config_error(need: int) -> None:
+    with pytest.raises(ConfigError, match="among 2 endpoints"):
+        RpcPool([Scripted("one"), Scripted("two")], chain_id=1, clock=Clock(), agreement=need)
 
 
 async def test_error_answer_of_a_call_is_an_endpoint_error_with_its_words() -> None:

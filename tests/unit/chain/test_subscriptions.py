@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from seawall.chain.subscriptions import RECONNECT_PAUSE_MAX_S, HeadSocket, HeadWake
+from seawall.chain.subscriptions import RECONNECT_PAUSE_MAX_S, WAKES_APART_S, HeadSocket, HeadWake
 from seawall.primitives.errors import ConfigError
 from tests.fixtures.raw_server import Peer, raw_server
 
@@ -49,6 +49,15 @@ async def test_socket_that_is_refused_is_tried_again_with_growing_bounded_pauses
     assert not socket.connected
     assert clock.pauses_s == sorted(clock.pauses_s)
     assert clock.pauses_s[-1] == RECONNECT_PAUSE_MAX_S
+
+
+async def test_socket_that_rings_without_end_is_heard_a_bounded_number_of_times() -> None:
+    clock = PausingClock(100)
+    wake = HeadWake(clock, 60.0)
+    for _ in range(3):
+        wake.ring()
+        await asyncio.wait_for(wake.wait(), 5)
+    assert [pause_s for pause_s in clock.pauses_s if pause_s < 60.0] == [WAKES_APART_S] * 2
 
 
 async def test_rings_before_the_wait_are_not_lost_and_count_once() -> None:
