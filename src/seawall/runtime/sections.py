@@ -30,6 +30,7 @@ from seawall.chain.networks import (
 )
 from seawall.chain.replacement import rule_of
 from seawall.chain.rpc import ENDPOINTS_MAX
+from seawall.control.permit import PERMIT_S
 from seawall.primitives.errors import ConfigError, InputError, NativeError
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
@@ -76,6 +77,10 @@ _NATIVE_DECIMALS: Final = 18
 _DECIMALS_MAX: Final = 77
 _DAY_S: Final = 86_400
 _SQLITE: Final = "sqlite:///"
+# How long lanes stay a dead kernel's: on PostgreSQL others wait for them, on SQLite nobody does.
+_FLEET_LEASE_S: Final = 3
+_LONE_LEASE_S: Final = 30
+_LEASE_MARGIN_S: Final = 0.5
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -108,8 +113,22 @@ def read_kernel(table: Table, folder: Path, environment: Mapping[str, str]) -> K
         ledger_url=ledger,
         listen_host=host.strip("[]"),
         listen_port=int(port),
-        lease_ttl_s=table.integer("lease_ttl_s", 30, minimum=3, maximum=3_600),
+        lease_ttl_s=_lease_ttl_s(table, is_shared=not ledger.startswith(_SQLITE)),
     )
+
+
+def _lease_ttl_s(table: Table, *, is_shared: bool) -> int:
+    """Whoever takes a lane over must find the last holder's send permit at its end."""
+    ttl_s = table.integer(
+        "lease_ttl_s", _FLEET_LEASE_S if is_shared else _LONE_LEASE_S, minimum=1, maximum=3_600
+    )
+    if is_shared and ttl_s < PERMIT_S + _LEASE_MARGIN_S:
+        raise ConfigError(
+            f"a lease of {ttl_s} s may end before the send permit of {PERMIT_S:g} s of a kernel that died",
+            table.key("lease_ttl_s"),
+            f"write {_FLEET_LEASE_S} or more",
+        )
+    return ttl_s
 
 
 def _is_loopback(host: str) -> bool:

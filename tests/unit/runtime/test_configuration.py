@@ -182,6 +182,14 @@ def test_relative_database_is_in_the_files_folder_and_a_secret_address_comes_fro
     assert remote.kernel.ledger_url == "postgresql+psycopg://seawall:pa55word@db/main"
 
 
+def test_lease_in_a_fleet_is_short_and_outlives_the_send_permit(folder: Path) -> None:
+    fleet = '[kernel]\nledger = "postgresql+psycopg://db/main"\n'
+    assert load(folder, MINIMAL).kernel.lease_ttl_s == 30
+    assert load(folder, fleet + MINIMAL).kernel.lease_ttl_s == 3
+    with pytest.raises(ConfigError, match="lease of 2 s may end before the send permit"):
+        load(folder, fleet + "lease_ttl_s = 2\n" + MINIMAL)
+
+
 def test_unknown_chain_can_be_described(folder: Path) -> None:
     network = """
 [[networks]]
