@@ -1,4 +1,4 @@
-"""The geth that the tests of a module share, each with keys of its own."""
+"""The geth that all tests share, each with keys and contracts of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.geth import Geth, running_geth
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def geth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Geth]:
     with running_geth(tmp_path_factory.mktemp("geth")) as node:
         yield node

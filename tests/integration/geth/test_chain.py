@@ -12,13 +12,13 @@ import pytest
 from seawall.chain.client import ChainClient
 from seawall.chain.fees import FeeEstimator, FeeSettings
 from seawall.chain.heads import HeadChange, HeadFollower
-from seawall.chain.networks import NETWORKS, FinalityRule, ReceiptReads
+from seawall.chain.networks import NETWORKS, FinalityRule, Network, ReceiptReads
 from seawall.chain.rpc import HttpTransport, RpcPool
 from seawall.chain.simulation import Simulator
 from seawall.chain.state import StateKeys
 from seawall.chain.subscriptions import HeadSocket, HeadWake
 from seawall.native import LocalKey
-from seawall.primitives.blocks import Block, LogFilter, Read
+from seawall.primitives.blocks import LogFilter, Read
 from seawall.primitives.errors import UnknownBlockError
 from seawall.primitives.ports import InlineOffload, SystemClock
 from seawall.primitives.units import Address, Hash, hex_text
@@ -49,10 +49,10 @@ CODES = {
 
 
 @contextlib.asynccontextmanager
-async def client_of(node: Geth) -> AsyncIterator[ChainClient]:
+async def client_of(node: Geth, network: Network = NETWORK) -> AsyncIterator[ChainClient]:
     pool = RpcPool([HttpTransport(node.url)], chain_id=CHAIN_ID, clock=SystemClock())
     try:
-        yield ChainClient(pool, NETWORK)
+        yield ChainClient(pool, network)
     finally:
         await pool.close()
 
@@ -86,36 +86,40 @@ async def next_change(node: Geth, follower: HeadFollower) -> HeadChange:
     return change
 
 
-async def test_heads_are_followed_through_an_unwound_chain(geth: Geth, rich: LocalKey) -> None:
-    """The chain is set back and grows other blocks: removed newest first, then added, and the same chain."""
-    async with client_of(geth) as client:
+async def test_heads_are_followed_through_a_chain_that_is_set_back(geth: Geth, rich: LocalKey) -> None:
+    """It grows other blocks then: removed newest first, then added, and one unbroken chain."""
+    async with client_of(geth, replace(NETWORK, finality=FinalityRule(2, 16))) as client:
         follower = HeadFollower(client, SystemClock())
-        await follower.poll()
-        known: list[Block] = [follower.tip] if follower.tip is not None else []
-        await asyncio.to_thread(geth.wait_blocks, 2)
-        grown = await next_change(geth, follower)
-        assert grown.removed == ()
-        known += grown.added
-        unwound_to = known[-1].number - 2
-        await asyncio.to_thread(geth.set_head, unwound_to)
-        await asyncio.to_thread(geth.wait_blocks, known[-1].number - unwound_to + 1)
+        known = list((await next_change(geth, follower)).added)
+        while len(known) < 3:
+            known += (await next_change(geth, follower)).added
+        ancestor = known[-3]
+        await asyncio.to_thread(geth.set_head, ancestor.number)
+        await asyncio.to_thread(geth.wait_blocks, 3)
         change = await next_change(geth, follower)
-        removed = [block for block in reversed(known) if block.number > unwound_to]
-        assert list(change.removed) == removed
-        assert [block.number for block in change.added[:2]] == [unwound_to + 1, unwound_to + 2]
-        assert change.added[0].parent_hash == known[-3].hash
-        assert not {block.hash for block in change.added} & {block.hash for block in removed}
-        assert not any(follower.canonical(block.hash) for block in removed)
+        assert change.removed == (known[-1], known[-2])
+        assert [block.number for block in change.added[:2]] == [ancestor.number + 1, ancestor.number + 2]
+        assert change.added[0].parent_hash == ancestor.hash
+        assert not {block.hash for block in change.added} & {block.hash for block in known}
+        assert not any(follower.canonical(block.hash) for block in change.removed)
         with pytest.raises(UnknownBlockError):
-            await client.nonce_at(Address(rich.address), removed[0].hash)
+            await client.nonce_at(Address(rich.address), known[-1].hash)
         assert await client.nonce_at(Address(rich.address), change.added[-1].hash) >= 0
+
+
+async def test_final_and_safe_are_the_blocks_that_the_node_tags(geth: Geth) -> None:
+    async with client_of(geth) as client:
+        change = await next_change(geth, HeadFollower(client, SystemClock()))
+        safe, final = await client.block_by_number("safe"), await client.block_by_number("finalized")
+    assert safe is not None
+    assert final is not None
+    assert change.final_number == final.number <= change.safe_number <= safe.number
 
 
 async def test_new_heads_wake_the_poll_by_the_socket(geth: Geth) -> None:
     wake = HeadWake(SystemClock(), interval_s=60)
     socket = HeadSocket(geth.socket_url, wake, SystemClock())
     task = asyncio.create_task(socket.run())
-    await asyncio.wait_for(wake.wait(), 20)
     await asyncio.wait_for(wake.wait(), 20)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
