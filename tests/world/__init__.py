@@ -1,8 +1,8 @@
 """The world simulator: the whole kernel on one seeded loop with virtual time, against a model of a chain.
 
-`loop` is time and machines; `node` is the chain and its pool, `views` what an endpoint sees of it, `endpoints`
-and `lies` what endpoints make of that, `port` the way for signed bytes; `storage` is the ledger's disk and
-connection; `faults` is how much goes wrong. `kernel` builds the true kernel on them, `lives` lets kernels
+`loop` is time and machines; `node` is the chain and its pool, `views` what one endpoint sees of it, and
+`endpoints` and `lies` what it makes of that, `port` the way for signed bytes; `storage` is the ledger's disk
+and connection; `faults` is how much goes wrong. `kernel` builds the true kernel on them, `lives` lets kernels
 begin and end, `world` is all of it under one seed, `simulation` runs that. `strategy` has who asks for plans,
 `projects` a user's own strategy.
 

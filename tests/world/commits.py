@@ -10,13 +10,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from seawall.chain.broadcast import SignedWrite
+from seawall.control.permit import PERMIT_S
 from seawall.native import decode_transaction
 from seawall.primitives.bounds import LANE_UNLANDED_MAX
 from seawall.primitives.codec import unpack
+from seawall.primitives.levels import Authority
 from seawall.primitives.plans import Plan
 from seawall.primitives.units import NATIVE
 from tests.world.kernel import Kernel, changes_at_verdict
@@ -70,15 +71,16 @@ class Attempt:
 class CommitChecker:
     db: sqlite3.Connection
     node: NodeModel
-    latch_path: Path
     is_known_on_chain: bool
     seen: int = 0  # the newest attempt that was checked
+    _controls_s: dict[int, float] = field(default_factory=dict)  # when an epoch was first seen
     _asked_s: dict[int, float] = field(default_factory=dict)  # when a cancellation was first seen, by intent
 
     def at_commit(self, kernel: Kernel | None) -> None:
         """After any commit of `kernel` (None: not a kernel's, so without attempts)."""
         for (number,) in self.db.execute("SELECT number FROM intents WHERE cancel_reason IS NOT NULL"):
             self._asked_s.setdefault(number, self.node.loop.time())
+        self._control()
         (newest,) = self.db.execute("SELECT MAX(number) FROM attempts").fetchone()
         if newest is None or newest <= self.seen:
             return
@@ -108,9 +110,10 @@ class CommitChecker:
 
     def at_write(self, kernel: Kernel, write: SignedWrite) -> None:
         """Bytes go out now, by `kernel`."""
-        authority = self._authority()
+        authority = _authority_of(kernel)
         refused = _HALTED_WRITES.get(authority, frozenset())
         require(write.kind.value not in refused, f"signed bytes were written under {authority}", write.kind)
+        self._fleet_was_heard(write)
         row = self.db.execute(
             "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.base_hash,"
             " v.payload_digest = a.payload_digest"
@@ -130,7 +133,7 @@ class CommitChecker:
 
     def _base_stands(self, kernel: Kernel, base_hash: bytes) -> None:
         """A verdict ends with its base block; a kernel that hears well knows so within a few polls."""
-        if self._hears_well and not kernel.is_deposed:
+        if self._hears_well:
             gone_s = self.node.loop.time() - self.node.removed_at_s.get(base_hash, self.node.loop.time())
             what = "bytes were sent under a verdict whose base block was gone"
             require(gone_s <= _HEARD_WITHIN_S, what, (base_hash.hex(), gone_s))
@@ -146,17 +149,28 @@ class CommitChecker:
     def _attempts(self, where: str, *values: object) -> list[Attempt]:
         return [_attempt(row) for row in self.db.execute(_ATTEMPTS + where, values).fetchall()]
 
-    def _authority(self) -> str:
-        """By the latch's file, whatever a kernel believes."""
-        try:
-            return str(json.loads(self.latch_path.read_bytes())["authority"])
-        except FileNotFoundError:
-            return "RUN"
-
     def _holds_the_lane(self, kernel: Kernel, attempt: Attempt) -> None:
         (fence,) = self.db.execute("SELECT fence FROM lanes WHERE key = ?", (attempt.key,)).fetchone()
         held = kernel.fence_of(attempt.key)
         require(fence == held, "an attempt was committed by a kernel that had lost the lane", (held, fence))
+
+    def _control(self) -> tuple[str, float]:
+        """The authority that the ledger knows, and since when."""
+        row = self.db.execute(
+            "SELECT epoch, authority FROM controls WHERE scope = 'global' ORDER BY epoch DESC LIMIT 1"
+        ).fetchone()
+        epoch, authority = (0, int(Authority.RUN)) if row is None else row
+        since_s = self._controls_s.setdefault(epoch, self.node.loop.time())
+        return Authority(authority).name, since_s
+
+    def _fleet_was_heard(self, write: SignedWrite) -> None:
+        """A stop that the ledger knows holds on every machine once the permits have run out."""
+        authority, since_s = self._control()
+        late_s = self.node.loop.time() - since_s
+        if late_s > PERMIT_S:
+            refused = _HALTED_WRITES.get(authority, frozenset())
+            what = f"a kernel sent while the fleet was under {authority}"
+            require(write.kind.value not in refused, what, (write.hash.hex(), late_s))
 
     def _bytes_are_what_was_committed(self, attempt: Attempt) -> None:
         decoded = decode_transaction(attempt.raw)
@@ -169,9 +183,9 @@ class CommitChecker:
         require(same, "what was signed is not what was committed", attempt.hash.hex())
 
     def _authority_admits(self, kernel: Kernel, attempt: Attempt) -> None:
-        authority = self._authority()
-        refused = _HALTED_WRITES.get(authority, frozenset())
-        require(attempt.kind not in refused, f"an attempt was committed under {authority}", attempt.kind)
+        for authority in (_authority_of(kernel), self._control()[0]):
+            refused = _HALTED_WRITES.get(authority, frozenset())
+            require(attempt.kind not in refused, f"an attempt was committed under {authority}", attempt.kind)
         judged_at = changes_at_verdict()
         if not attempt.is_housekeeping and judged_at is not None and kernel.latch is not None:
             what = "authority changed between the verdict and the commit"
@@ -291,6 +305,14 @@ class CommitChecker:
         require(
             balance_wei >= needed_wei, "a key was overspent", (attempt.hash.hex(), balance_wei, needed_wei)
         )
+
+
+def _authority_of(kernel: Kernel) -> str:
+    """By the file of its latch, whatever it believes."""
+    try:
+        return str(json.loads(kernel.latch_path.read_bytes())["authority"])
+    except FileNotFoundError:
+        return "RUN"
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:

@@ -14,14 +14,17 @@ from seawall.chain.broadcast import SignedWrite
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
 from seawall.control.latch import Latch
+from seawall.control.permit import SendPermit
+from seawall.ledger import Transaction
 from seawall.native import DynamicFeeTransaction, LocalKey, SignedTransaction
 from seawall.primitives.errors import IntegrityAlarm, SeawallError
+from seawall.primitives.identifiers import Lane
 from seawall.primitives.ports import InlineOffload
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.gate import Gate
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule, TokenClass
-from seawall.runtime.authority import AuthorityKeeper
+from seawall.runtime.authority import AuthorityKeeper, Membership
 from seawall.runtime.commands import Command
 from seawall.runtime.feeds import Feed
 from seawall.runtime.submission import Submission
@@ -36,7 +39,7 @@ from tests.world.strategy import Host, Inhabitant
 
 __all__ = ["LEASE_TTL_S", "Kernel", "Randomness", "acting_kernel", "changes_at_verdict"]
 
-LEASE_TTL_S = 20
+LEASE_TTL_S = 3
 _GWEI = 10**9
 _LIMITS = RiskLimits(
     max_fee_per_gas_wei=500 * _GWEI,
@@ -103,12 +106,13 @@ class Kernel:
     randomness: Randomness
     before_await: Callable[[str], None]
     on_write: Callable[[Kernel, SignedWrite], None]
+    latch_path: Path
+    send_endpoints: int
+    has_company: bool  # others share the lanes with it
     alarms: list[IntegrityAlarm] = field(default_factory=list)
-    has_company: bool = False  # others share the lanes with it
     has_started: bool = False
     has_crashed: bool = False
     storage_failed: bool = False  # a commit was refused or its result is not known
-    is_deposed: bool = False  # it was frozen and another took its lanes; it may not know
     latch: Latch | None = None
     ledger: WorldLedger | None = None
     chain: Chain | None = None
@@ -117,11 +121,11 @@ class Kernel:
     async def run(self) -> None:
         """Start up, then work until cancelled or crashed."""
         _acting.set(self)
-        self.latch = latch = Latch(self.directory / "latch.json", clock=self.machine)
+        self.latch = latch = Latch(self.latch_path, clock=self.machine)
         entropy = VirtualEntropy(self.randomness("entropy"))
-        self.ledger = ledger = WorldLedger.at(self.directory, self.machine, entropy, self.node.faults)
-        if self.has_company:
-            ledger.leave_lock()
+        self.ledger = ledger = WorldLedger.at(
+            self.directory, self.machine, entropy, self.node.faults, is_shared=self.has_company
+        )
         try:
             await self._work(latch, ledger, entropy)
         finally:
@@ -142,33 +146,46 @@ class Kernel:
         wake = self.chain.loop.wake_lanes
         submission = Submission({}, self.ledger, self.machine, entropy, lambda _chain_id: wake())
         with contextlib.suppress(SeawallError):
-            await submission.cancel(Command("cancel", {"id": number}, "world", "a drill"))
+            await submission.cancel(Command("cancel", reason="a drill", who="world", body={"id": number}))
+
+    def release_quarantines(self) -> None:
+        """An operator has looked at the lanes that stand still, and lets them work."""
+        chain = self.chain
+        if self._tasks is not None and chain is not None and chain.loop.leases.quarantined:
+            self._tasks.create_task(self._release(list(chain.loop.leases.quarantined)))
+
+    async def _release(self, lanes: Sequence[Lane]) -> None:
+        assert self.ledger is not None
+        _acting.set(self)
+        with contextlib.suppress(SeawallError):
+            await self.ledger.write(lambda tx: _release(tx, lanes))
 
     def note_verdict(self) -> None:
         """The running task has a verdict now."""
         if self.latch is not None:
             _changes_at_verdict.set(self.latch.changes)
 
-    @property
-    def has_lanes(self) -> bool:
-        """Whether it ever took the leases of all of its lanes."""
-        return self.chain is not None and all(runner.fence for runner in self.chain.loop.runners)
-
     def fence_of(self, key: bytes) -> int:
         """The fence under which it believes to hold the key's lane."""
         assert self.chain is not None
         return next(runner.fence for runner in self.chain.loop.runners if runner.lane.key == key)
 
-    def leave_lock(self) -> None:
-        if self.ledger is not None:
-            self.ledger.leave_lock()
-
     async def _work(self, latch: Latch, ledger: WorldLedger, entropy: VirtualEntropy) -> None:
         services = Services(
-            ledger, latch, self.machine, entropy, InlineOffload(), Metrics(), self.holder, LEASE_TTL_S
+            ledger=ledger,
+            latch=latch,
+            clock=self.machine,
+            entropy=entropy,
+            offload=InlineOffload(),
+            metrics=Metrics(),
+            holder=self.holder,
+            lease_ttl_s=LEASE_TTL_S,
+            is_shared=self.has_company,
         )
-        self.chain = chain = await build_chain(self._spec(latch), services, self.alarms.append)
-        keeper = AuthorityKeeper(latch, ledger, self.machine, [chain.desk], self._on_raised)
+        member = Membership(self.holder, SendPermit(self.machine)) if self.has_company else None
+        permit = None if member is None else member.permit
+        self.chain = chain = await build_chain(self._spec(latch, permit), services, self.alarms.append)
+        keeper = AuthorityKeeper(latch, ledger, self.machine, [chain.desk], self._on_raised, member)
         keeper.attach(asyncio.get_running_loop())
         await keeper.start()
         feeds = [self._feed(asker, chain, ledger) for asker in self.askers]
@@ -183,7 +200,7 @@ class Kernel:
             tasks.create_task(keeper.run())
             tasks.create_task(chain.loop.run())
 
-    def _spec(self, latch: Latch) -> ChainSpec:
+    def _spec(self, latch: Latch, permit: SendPermit | None) -> ChainSpec:
         signers = [WorldSigner(key, self.machine, self.node, self.before_await) for key in self.keys]
         ours = OurAddresses(frozenset(signer.address for signer in signers), None)
         return ChainSpec(
@@ -200,7 +217,8 @@ class Kernel:
                 self.randomness("port"),
                 self.before_await,
                 lambda write: self.on_write(self, write),
-                self.node.faults.send_endpoints,
+                self.send_endpoints,
+                permit,
             ),
             {signer.address: signer for signer in signers},
             Gate(_LIMITS, ours, ReduceRule({NATIVE: TokenClass.SETTLEMENT}, (), (), ())),
@@ -214,10 +232,22 @@ class Kernel:
         wanted = asker.subscriptions()
         host = Host(asker.name, asker.instance(), self.machine, self.node.faults, self.randomness(asker.name))
         return Feed(
-            asker.name, host, chain.desk, chain.intake, ledger, chain.loop.wake_lanes, lambda _name: wanted
+            strategy=asker.name,
+            port=host,
+            desk=chain.desk,
+            intake=chain.intake,
+            ledger=ledger,
+            on_accepted=chain.loop.wake_lanes,
+            declared=lambda _name: wanted,
+            lane=Lane(CHAIN_ID, asker.home) if self.has_company else None,
         )
 
     def _on_raised(self) -> None:
         if self.chain is not None:
             self.chain.loop.tend_soon()
             self.chain.loop.wake_lanes()
+
+
+def _release(tx: Transaction, lanes: Sequence[Lane]) -> None:
+    for lane in lanes:
+        tx.lanes.quarantine(lane, None)

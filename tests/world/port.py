@@ -16,6 +16,7 @@ from seawall.chain import broadcast
 from seawall.chain.broadcast import SignedWrite, WriteAnswer, WriteResult
 from seawall.chain.endpoints import Endpoint
 from seawall.control.latch import Latch
+from seawall.control.permit import SendPermit
 from tests.world.loop import Machine, VirtualLoop
 from tests.world.node import NodeModel
 
@@ -30,7 +31,7 @@ class ModelPort:
     """Fulfils `BroadcastPort`.
 
     `on_write` sees each write at the moment at which it goes out, so that no planted bug in the kernel can
-    change what the checker sees. `may_send` is what beside the latch must hold (a fleet's permit).
+    change what the checker sees. Beside the latch, a fleet's `permit` must hold.
     """
 
     node: NodeModel
@@ -41,6 +42,7 @@ class ModelPort:
     before_await: Callable[[str], None]
     on_write: Callable[[SignedWrite], None]
     endpoints: int = 1
+    permit: SendPermit | None = None
 
     async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
         self.before_await("world.port")
@@ -59,6 +61,8 @@ class ModelPort:
         with self.latch.passage():
             if not self.latch.admits(write.kind):
                 return WriteResult(write.hash, WriteAnswer.LATCHED)
+            if self.permit is not None and not self.permit.valid():
+                return WriteResult(write.hash, WriteAnswer.UNSENT, "no permit")
             if self.machine.now_s() > write.valid_until_s:
                 return WriteResult(write.hash, WriteAnswer.UNSENT)
             self.on_write(write)

@@ -76,7 +76,9 @@ class Project:
     def inhabitants(self, _seed: int, keys: Sequence[Address]) -> Sequence[Guest]:
         """The strategy, with the first key."""
         given = {"chain_id": CHAIN_ID, "key": address_text(keys[0]), **self.settings}
-        return [Guest(_NAME, partial(load_strategy, StrategySpec(_NAME, self.path, json.dumps(given))))]
+        return [
+            Guest(_NAME, keys[0], partial(load_strategy, StrategySpec(_NAME, self.path, json.dumps(given))))
+        ]
 
 
 def _place(written: Mapping[str, Any]) -> Place:

@@ -50,7 +50,7 @@ class Report:
 
 
 def askers(seed: int, keys: tuple[Address, ...]) -> Sequence[Inhabitant]:
-    return [Asker(f"asker{number}", seed, keys) for number in range(2)]
+    return [Asker(f"asker{number}", seed, keys, home) for number, home in enumerate(keys)]
 
 
 def simulate(

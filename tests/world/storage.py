@@ -30,23 +30,38 @@ T = TypeVar("T")
 
 
 class WorldLedger(Ledger):
-    """Opened with `at`."""
+    """Opened with `at`. Shared by kernels, it has no lock, and a connection that was lost is made anew."""
 
     machine: Machine
     faults: Faults
+    is_shared: bool
+    _open_anew: Callable[[], Ledger]
 
     @staticmethod
-    def at(directory: Path, machine: Machine, entropy: Entropy, faults: Faults) -> WorldLedger:
+    def at(
+        directory: Path, machine: Machine, entropy: Entropy, faults: Faults, *, is_shared: bool
+    ) -> WorldLedger:
         settings = LedgerSettings(f"sqlite:///{directory / 'ledger.db'}")
-        true = Ledger.open(settings, clock=machine, entropy=entropy, inline=True)
+
+        def open_anew() -> Ledger:
+            true = Ledger.open(settings, clock=machine, entropy=entropy, inline=True)
+            if is_shared and true._lock is not None:
+                true._lock.release()
+            return true
+
         ledger = WorldLedger.__new__(WorldLedger)
-        ledger.__dict__.update(true.__dict__)
+        ledger.__dict__.update(open_anew().__dict__)
         ledger.machine, ledger.faults = machine, faults
+        ledger.is_shared, ledger._open_anew = is_shared, open_anew
         return ledger
 
     @override
     async def write(self, work: Callable[[Transaction], T]) -> T:
         await self._take_time()
+        if self._failure is not None and self.is_shared and not self._closed:
+            for session in self._sessions:
+                session.close()
+            self.__dict__.update(self._open_anew().__dict__)
         try:
             return await super().write(work)
         finally:
@@ -56,11 +71,6 @@ class WorldLedger(Ledger):
     async def read(self, work: Callable[[Transaction], T]) -> T:
         await self._take_time()
         return await super().read(work)
-
-    def leave_lock(self) -> None:
-        """Let other kernels open the ledger while this one has it, as on a database without this lock."""
-        if self._lock is not None:
-            self._lock.release()
 
     async def _take_time(self) -> None:
         if self.faults.commit_s_max or self.machine.is_frozen:

@@ -39,6 +39,7 @@ class Inhabitant(Protocol):
     """Whoever asks for plans. The world turns `asking` off when chaos is over."""
 
     name: str
+    home: Address  # the key whose lane decides which kernel of a fleet asks it
     asking: bool
     told: set[tuple[str, str]]  # (key of a plan, state) of events that it was given
 
@@ -59,6 +60,7 @@ class Guest:
     """Fulfils `Inhabitant` over a strategy; `make` makes an instance."""
 
     name: str
+    home: Address
     make: Callable[[], Strategy]
     asking: bool = True
     told: set[tuple[str, str]] = field(default_factory=set)
@@ -90,6 +92,7 @@ class Asker:
     name: str
     seed: int
     keys: tuple[Address, ...]
+    home: Address
     asking: bool = True
     told: set[tuple[str, str]] = field(default_factory=set)
     _plans: dict[str, list[Plan]] = field(default_factory=dict)  # what it ever proposed under a key

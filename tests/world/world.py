@@ -21,22 +21,21 @@ from seawall.telemetry import failpoints
 from tests.world.checker import Checker
 from tests.world.endpoints import Endpoints
 from tests.world.faults import Faults
-from tests.world.kernel import LEASE_TTL_S, Kernel, acting_kernel
-from tests.world.lives import Life, Lives, Member
+from tests.world.kernel import Kernel, acting_kernel
+from tests.world.lives import Lives, Member
 from tests.world.loop import Machine, VirtualLoop, Wall
 from tests.world.node import BLOCK_S, CHAIN_ID, COIN, Contract, NodeModel
 from tests.world.storage import StorageTrouble
 from tests.world.strategy import Inhabitant
 from tests.world.views import ReadAnswer
-from tests.world.violations import Violation, require
+from tests.world.violations import Violation
 
 __all__ = ["CALM_S_MAX", "CHAOS_S", "Place", "World"]
 
 CHAOS_S = 120
 CALM_S_MAX = 400
 _START_WEI = 12 * 10**18
-_FROZEN_S_MAX = 2 * LEASE_TTL_S
-_SHORT_FREEZE_S_MAX = 6  # so that what it was about to do is still allowed by the clock
+_FROZEN_S_MAX = 12
 _DISK_FULL_S_MAX = 15
 # A crash at what happens seldom must not be seldom twice over.
 _CRASH_WEIGHTS = {
@@ -91,9 +90,10 @@ class World:
             tuple(key.address for key in keys),
             all(asker.is_known_on_chain for asker in askers),
         )
-        members = [Member(number) for number in range(self.faults.kernels)]
-        self.lives = Lives(self._kernel, self._randomness("lives"), self._note, members)
-        self._skews_s = [self._rng.randint(-self.faults.skew_s_max, self.faults.skew_s_max) for _ in members]
+        skew_s = self.faults.skew_s_max
+        members = [Member(n, self._rng.randint(-skew_s, skew_s)) for n in range(self.faults.kernels)]
+        self.lives = Lives(self._kernel, self._randomness("lives"), members)
+        self._send_endpoints = self.faults.send_endpoints
         self._violation: Violation | None = None
         self._freezes_at_verdict = False
         self._crash_rng = self._randomness("crashes")
@@ -115,12 +115,12 @@ class World:
             self.checker.at_block(self.lives.kernels)
             if self.chaos:
                 self._go_wrong() if self.loop.time() < chaos_s else self._calm_down()
-            elif not self.lives.deposed and self._is_at_rest():
-                break
+            else:
+                self._let_everybody_work()
+                if self._is_at_rest():
+                    break
             self.node.mine()
             self._say(f"block {self.node.head.number}, {len(self.node.head.transactions)} transactions")
-        what = "a kernel that had lost its lanes lives on"
-        require(not self.lives.deposed, what, len(self.lives.deposed))
         self.checker.at_rest(self.askers)
 
     def meet(self, name: str) -> None:
@@ -131,9 +131,8 @@ class World:
             self._look(lambda: self.checker.at_commit(kernel))
         if name == "transactions.after_verdict" and kernel is not None:
             kernel.note_verdict()
-            life = self.lives.of(kernel)
-            if self._freezes_at_verdict and life is not None:
-                self._depose(life)
+            if self._freezes_at_verdict:
+                self._stop_for_a_while(kernel)
         if self.chaos and self._crash_rng.random() < self.faults.crash * _CRASH_WEIGHTS.get(name, 1):
             self.crashes[name] += 1
             self._say(f"crash at {name}")
@@ -218,27 +217,27 @@ class World:
             self._note("kill")
 
     def _freeze(self) -> None:
-        """Another kernel is started; later this one goes on, unsuspecting. At best it was about to commit."""
-        life = self.lives.anyone().life
-        if life is None or self.lives.deposed:
-            return
+        """A kernel stops, others may take its lanes, and it goes on, unsuspecting. At best it was about to
+        commit."""
         if self._rng.random() < 0.5:
             self._freezes_at_verdict = True
-        else:
-            self.loop.call_later(self._rng.random() * BLOCK_S, self._depose, life)
+            return
+        life = self.lives.anyone().life
+        if life is not None:
+            self.loop.call_later(self._rng.random() * BLOCK_S, self._stop_for_a_while, life.kernel)
 
-    def _depose(self, life: Life) -> None:
-        if self.lives.of(life.kernel) is None or life.kernel.chain is None or not self.chaos:
+    def _stop_for_a_while(self, kernel: Kernel) -> None:
+        if not self.chaos or kernel.machine.is_frozen:
             return
         self._freezes_at_verdict = False
-        self.lives.depose(life)
-        frozen_s_max = self._rng.choice((_SHORT_FREEZE_S_MAX, _FROZEN_S_MAX))
-        self.loop.call_later(self._rng.random() * frozen_s_max, life.kernel.machine.thaw)
+        kernel.machine.freeze()
+        self.loop.call_later(self._rng.random() * _FROZEN_S_MAX, kernel.machine.thaw)
         self._note("freeze")
 
     def _halt(self) -> None:
-        latch = self._latch()
-        if latch is not None and latch.authority is Authority.RUN:
+        """On one machine; in a fleet, the others hear of it."""
+        latch = self._latch(self.lives.anyone())
+        if latch.authority is Authority.RUN:
             to = self._rng.choice((Authority.HALT, Authority.HALT, Authority.REDUCE_ONLY))
             latch.lower(to, "a drill", "world")
             self._note(f"authority {to.name}")
@@ -250,15 +249,20 @@ class World:
             self._resume()
 
     def _resume(self) -> None:
-        latch = self._latch()
-        if latch is not None and latch.authority is not Authority.RUN:
-            latch.raise_to(Authority.RUN, "the drill is over", "world")
-            self._say("authority RUN")
+        """By a hand on each machine."""
+        for member in self.lives.members:
+            latch = self._latch(member)
+            if latch.authority is not Authority.RUN:
+                latch.raise_to(Authority.RUN, "the drill is over", "world")
+                self._say(f"authority RUN on machine {member.number}")
 
-    def _latch(self) -> Latch | None:
-        """Of some kernel; their machine's file is one."""
-        lives = [member.life for member in self.lives.members if member.life is not None]
-        return lives[0].kernel.latch if lives else None
+    def _latch(self, member: Member) -> Latch:
+        """The running kernel's, or one on the same file."""
+        latch = None if member.life is None else member.life.kernel.latch
+        return latch or Latch(self._latch_path(member), clock=self._machine("world", 0))
+
+    def _latch_path(self, member: Member) -> Path:
+        return self.directory / f"latch{member.number}.json"
 
     def _cancel(self) -> None:
         life, alive = self.lives.anyone().life, self.checker.alive()
@@ -282,12 +286,16 @@ class World:
         self.wall.skew_s, self.wall.stands_at_s = 0, None
         for asker in self.askers:
             asker.asking = False
-        for life in self.lives.deposed:
-            life.kernel.machine.thaw()
-        latch = self._latch() or Latch(self.directory / "latch.json", clock=self._machine("world", 0))
-        if latch.authority is not Authority.RUN:
-            latch.raise_to(Authority.RUN, "the storm is over", "world")
+        for kernel in self.lives.kernels:
+            kernel.machine.thaw()
         self._say("calm")
+        self._let_everybody_work()
+
+    def _let_everybody_work(self) -> None:
+        """People look after what waits for people."""
+        self._resume()
+        for kernel in self.lives.kernels:
+            kernel.release_quarantines()
 
     def _is_at_rest(self) -> bool:
         try:
@@ -301,21 +309,22 @@ class World:
     def _kernel(self, member: Member) -> Kernel:
         name = f"kernel{member.number}.{member.lives}"
         has_company = len(self.lives.members) > 1
-        # On one machine a new process is the same holder; on another it must wait for the lease to run out.
-        elsewhere = bool(self.lives.deposed) and member.lives % 2 == 0
         return Kernel(
             name=name,
             directory=self.directory,
             loop=self.loop,
-            machine=self._machine(name, self._skews_s[member.number]),
+            machine=self._machine(name, member.ahead_s),
             node=self.node,
             endpoints=self.endpoints,
             keys=self.keys,
             askers=self.askers,
-            holder=name if elsewhere or has_company else "world",
+            # Alone, a new process is the same holder; in a fleet it must wait for the lease to run out.
+            holder=name if has_company else "world",
             randomness=lambda purpose: self._randomness(f"{name}:{purpose}"),
             before_await=self.meet,
             on_write=lambda kernel, write: self._look(lambda: self.checker.at_write(kernel, write)),
+            latch_path=self._latch_path(member),
+            send_endpoints=self._send_endpoints,
             has_company=has_company,
         )
 
