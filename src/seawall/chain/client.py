@@ -1,9 +1,9 @@
 """What the runtime asks of a chain, in typed values, every state read pinned to one block hash.
 
-Flow: a question becomes one JSON-RPC batch on the pool; answers are decoded strictly (`chain.decoding`).
-State is read by block *hash* (EIP-1898), never by `latest`, so that everything read for one purpose is of
-the same block; when that block is gone the answer is `UnknownBlockError`, not another block's value. Logs
-of a range are split and bisected.
+Flow: a question becomes one JSON-RPC batch on the pool; answers are decoded strictly (`chain.decoding`), and
+with several endpoints that must agree as many are asked (`chain.agreement`). State is read by block *hash*
+(EIP-1898), never by `latest`, so that everything read for one purpose is of the same block; when that block
+is gone the answer is `UnknownBlockError`, not another block's value. Logs of a range are split and bisected.
 
 Does not cache, and does not follow the head (`chain.heads`).
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from seawall.chain import decoding
 from seawall.chain.headers import require_own_hash
@@ -50,13 +50,14 @@ _NUMBER_MAX: Final = 2**63 - 1
 _ZERO_HASH: Final = Hash(bytes(32))
 
 _Answers = Sequence["object | RpcError"]
+T = TypeVar("T")
 
 BlockTag = str
 """`latest`, `safe` or `finalized`."""
 
 
 class StateCheck(StrEnum):
-    """How the state under a verdict is read, of the block that was agreed on."""
+    """How state and logs are read, of the block that was agreed on."""
 
     NONE = "none"  # one endpoint is believed
     AGREEMENT = "agreement"  # as many say the same as must agree
@@ -170,16 +171,21 @@ class ChainClient:
             Request("eth_call", ({"to": hex_text(read.target), "data": hex_text(read.calldata)}, pin))
             for read in reads
         ]
-        answers = await self.pool.batch(requests, pinned=True) if requests else []
-        results: dict[str, bytes | None] = {}
-        for read, answer in zip(reads, answers, strict=True):
-            if isinstance(answer, RpcError):
-                if not is_execution_failure(answer):
-                    raise _refused("eth_call", answer, f"read {read.label!r}")
-                results[read.label] = None
-            else:
-                results[read.label] = decoding.data(answer, f"read {read.label!r}")
-        return results
+
+        def decode(answers: _Answers) -> dict[str, bytes | None]:
+            results: dict[str, bytes | None] = {}
+            for read, answer in zip(reads, answers, strict=True):
+                where = f"read {read.label!r}"
+                if isinstance(answer, RpcError) and is_execution_failure(answer):
+                    results[read.label] = None
+                    continue
+                _require_block(where, answer)
+                if isinstance(answer, RpcError):
+                    raise _refused("eth_call", answer, where)
+                results[read.label] = decoding.data(answer, where)
+            return results
+
+        return await self._state(requests, decode) if requests else {}
 
     async def transaction_known(self, transaction_hash: Hash) -> bool:
         """True if the node has the transaction, mined or in its pool."""
@@ -273,13 +279,15 @@ class ChainClient:
         requests = [
             Request("eth_getLogs", ({**_filter(one), "blockHash": hex_text(block_hash)},)) for one in wanted
         ]
-        answers = await self.pool.batch(requests, pinned=True) if requests else []
-        found = [logs_of(_value("eth_getLogs", answer)) for answer in answers]
-        if any(log.block_hash != block_hash for logs in found for log in logs):
-            raise EndpointError(
-                "a log of another block than asked", f"block {hex_text(block_hash)}", "check the endpoint"
-            )
-        return found
+        where = f"block {hex_text(block_hash)}"
+
+        def decode(answers: _Answers) -> list[list[Log]]:
+            found = [logs_of(_known("eth_getLogs", answer)) for answer in answers]
+            if any(log.block_hash != block_hash for logs in found for log in logs):
+                raise EndpointError("a log of another block than asked", where, "check the endpoint")
+            return found
+
+        return await self._state(requests, decode) if requests else []
 
     async def fee_history(self, newest_number: int, blocks: int, percentile: int) -> FeeHistory:
         """Base fees up to and after `newest_number`; priority fees at `percentile` of each block's gas."""
@@ -300,16 +308,13 @@ class ChainClient:
     async def fetch_state(self, keys: StateKeys, block: Block) -> StateAt:
         """Accounts, codes and slots of exactly `block`, in one batch; of one endpoint, or agreed on."""
         requests = state_requests(keys, pin_of(block.hash))
-        if not requests:
-            return state_from(keys, [])
 
         def decode(answers: _Answers) -> StateAt:
             for request, answer in zip(requests, answers, strict=True):
                 _require_block(request.method, answer)
             return state_from(keys, answers)
 
-        ask = self.pool.agreed if self._verify_state else self.pool.read
-        return await ask(requests, decode)
+        return await self._state(requests, decode) if requests else state_from(keys, [])
 
     async def access_hint(self, payload: Payload, block: Block) -> StateKeys:
         """What the node says that this payload touches on `block` (EIP-2930), beside its sender and target.
@@ -398,24 +403,44 @@ class ChainClient:
     ) -> list[Log]:
         """Halved where a node refuses, down to one block; where none answers, a bounded number of times: an
         endpoint that is given too much may time out instead of saying so."""
-        request = Request(
-            "eth_getLogs", ({**_filter(wanted), "fromBlock": hex(from_number), "toBlock": hex(to_number)},)
-        )
+        where = f"blocks {from_number} to {to_number}"
+        span = {"fromBlock": hex(from_number), "toBlock": hex(to_number)}
+        requests = [
+            Request("eth_getLogs", ({**_filter(wanted), **span},)),
+            Request("eth_getBlockByNumber", (hex(to_number), False)),
+        ]
+        refusals: list[RpcError] = []
+
+        def decode(answers: _Answers) -> tuple[Block, list[Log]] | None:
+            last = self._block(answers[1], where)
+            if last is None:
+                # It lags: what it has of the range would look like all of it.
+                raise UnknownBlockError("the last block is not known", where, "ask for fewer blocks")
+            if isinstance(answers[0], RpcError):
+                refusals.append(answers[0])
+                return None
+            return last, _logs_within(answers[0], from_number, to_number)
+
         single = from_number == to_number
         try:
-            (answer,) = await self.pool.batch([request])
+            found = await self._state(requests, decode)
         except UnavailableError:
             if single or retries == 0:
                 raise
             retries -= 1
         else:
-            if not isinstance(answer, RpcError):
-                return _logs_within(answer, from_number, to_number)
-            if single or judge(answer.code, answer.message, answer.data).error in _NEVER_LOGS:
-                raise _refused("eth_getLogs", answer, f"blocks {from_number} to {to_number}")
+            if found is not None:
+                return found[1]
+            refusal = refusals[-1]
+            if single or judge(refusal.code, refusal.message, refusal.data).error in _NEVER_LOGS:
+                raise _refused("eth_getLogs", refusal, where)
         middle = (from_number + to_number) // 2
         older = await self._logs_between(wanted, from_number, middle, retries)
         return older + await self._logs_between(wanted, middle + 1, to_number, retries)
+
+    async def _state(self, requests: Sequence[Request], decode: Callable[[_Answers], T]) -> T:
+        """State of one block, agreed on or of one endpoint, as `verify_state` says."""
+        return await (self.pool.agreed if self._verify_state else self.pool.read)(requests, decode)
 
     def _block(self, answer: object | RpcError, where: str) -> Block | None:
         if isinstance(answer, RpcError) and is_block_unknown(answer):

@@ -60,8 +60,15 @@ def log_at(number: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+LAST = {
+    "number": "0x7d0", "hash": WORD, "parentHash": OTHER, "timestamp": "0x1", "gasLimit": "0x1",
+}  # fmt: skip
+
+
 async def test_long_range_of_logs_is_split_and_a_refused_piece_is_halved() -> None:
     def answer(method: str, params: tuple[object, ...]) -> object:
+        if method == "eth_getBlockByNumber":
+            return LAST
         wanted = params[0]
         assert isinstance(wanted, dict)
         start, end = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
@@ -77,6 +84,8 @@ async def test_long_range_of_logs_is_split_and_a_refused_piece_is_halved() -> No
 
 async def test_range_of_logs_that_no_endpoint_answers_is_halved_a_bounded_number_of_times() -> None:
     def answer(method: str, params: tuple[object, ...]) -> object:
+        if method == "eth_getBlockByNumber":
+            return LAST
         wanted = params[0]
         assert isinstance(wanted, dict)
         start, end = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
@@ -90,24 +99,37 @@ async def test_range_of_logs_that_no_endpoint_answers_is_halved_a_bounded_number
     endpoint.asked.clear()
     with pytest.raises(UnavailableError):
         await client.logs(LogFilter(), 0, 1_999)
-    assert len(endpoint.asked) == 2 * (1 + LOGS_RETRIES_MAX)
+    asked = [method for method, _ in endpoint.asked].count("eth_getLogs")
+    assert asked == 2 * (1 + LOGS_RETRIES_MAX)
 
 
 async def test_logs_from_outside_the_range_are_refused() -> None:
-    client, _ = client_of(lambda method, params: [log_at(7)])
+    client, _ = client_of(lambda method, params: [log_at(7)] if method == "eth_getLogs" else LAST)
     with pytest.raises(EndpointError, match="outside the range"):
         await client.logs(LogFilter(), 5, 6)
 
 
 async def test_endpoint_that_has_no_logs_at_all_is_asked_once() -> None:
-    client, endpoint = client_of(lambda method, params: RpcError(-32601, "the method does not exist"))
+    client, endpoint = client_of(
+        lambda method, params: (
+            RpcError(-32601, "the method does not exist") if method == "eth_getLogs" else LAST
+        )
+    )
     with pytest.raises(EndpointError, match="does not exist"):
         await client.logs(LogFilter(), 0, 1_999)
-    assert len(endpoint.asked) == 1
+    assert [method for method, _ in endpoint.asked].count("eth_getLogs") == 1
+
+
+async def test_endpoint_that_lags_gives_no_logs_of_a_range_it_does_not_have() -> None:
+    client, _ = client_of(lambda method, params: [] if method == "eth_getLogs" else None)
+    with pytest.raises(UnknownBlockError):
+        await client.logs(LogFilter(), 0, 1_999)
 
 
 async def test_single_block_of_logs_that_is_refused_is_an_endpoint_error() -> None:
-    client, _ = client_of(lambda method, params: RpcError(-32000, "too many"))
+    client, _ = client_of(
+        lambda method, params: RpcError(-32000, "too many") if method == "eth_getLogs" else LAST
+    )
     with pytest.raises(EndpointError, match="too many"):
         await client.logs(LogFilter(), 5, 6)
 
