@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.fixtures import geth as geths
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "setup.py"
 
 
@@ -132,3 +134,29 @@ def test_machine_without_go_gets_no_geth(
     monkeypatch.setenv("PATH", str(tmp_path))
     setup.install_geth()
     assert not geth.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("go_is_there", "in_ci", "outcome"),
+    [
+        (True, True, pytest.fail.Exception),
+        (True, False, pytest.skip.Exception),
+        (False, True, pytest.skip.Exception),
+    ],
+    ids=["with Go, in CI", "with Go, elsewhere", "without Go, in CI"],
+)
+def test_missing_geth_skips_its_tests_save_where_it_should_have_been_built(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    go_is_there: bool,
+    in_ci: bool,
+    outcome: type[BaseException],
+) -> None:
+    monkeypatch.setattr(geths, "GETH", tmp_path / "geth")
+    monkeypatch.setenv("PATH", str(go_that("", tmp_path) if go_is_there else tmp_path))
+    if in_ci:
+        monkeypatch.setenv("CI", "true")
+    else:
+        monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(outcome, match="geth is not installed"), geths.running_geth(tmp_path / "node"):
+        pass
