@@ -7,20 +7,29 @@ A connection that is weaker than promised is refused: SQLite must be in WAL mode
 
 from __future__ import annotations
 
+import os
+import socket
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from seawall.ledger import postgresql
 from seawall.ledger.schema import HEAD, REVISIONS
 from seawall.ledger.session import Prepared, Session
-from seawall.primitives.errors import ConfigError, LedgerError, LedgerSchemaError
+from seawall.primitives.errors import (
+    ConfigError,
+    LedgerError,
+    LedgerLockedError,
+    LedgerSchemaError,
+    LedgerUnavailableError,
+)
 
 __all__ = ["BUSY_TIMEOUT_S", "Database"]
 
 BUSY_TIMEOUT_S: Final = 5.0
-CONNECT_TIMEOUT_S: Final = 5
 # With the default of 1,000 pages, checkpoints of random index pages cost 12-16 ms at the 99th percentile.
 WAL_AUTOCHECKPOINT_PAGES: Final = 20_000
 CACHE_KIB: Final = 16_384
@@ -78,14 +87,18 @@ class Database:
             connection = engine.raw_connection()
         except engine.dialect.loaded_dbapi.Error as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise LedgerError(
+            raise (LedgerError if self.is_sqlite else LedgerUnavailableError)(
                 f"the database cannot be opened: {reason}",
                 self.shown,
                 "check the path, or that the server runs",
             ) from None
-        session = Session(connection, engine.dialect)
+        cut = None if self.is_sqlite else partial(_sever, connection.dbapi_connection)
+        session = Session(connection, engine.dialect, cut)
         try:
-            self._prepare_sqlite(session, read_only) if self.is_sqlite else self._verify_postgresql(session)
+            if self.is_sqlite:
+                self._prepare_sqlite(session, read_only)
+            else:
+                self._prepare_postgresql(session, read_only)
         except BaseException:
             session.close()
             raise
@@ -100,11 +113,15 @@ class Database:
             arguments: dict[str, object] = (
                 {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
                 if self.is_sqlite
-                else {"connect_timeout": CONNECT_TIMEOUT_S}
+                else postgresql.CONNECT_ARGUMENTS
             )
             try:
                 self._engine = sa.create_engine(
-                    self.url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, connect_args=arguments
+                    self.url,
+                    isolation_level="AUTOCOMMIT",
+                    poolclass=sa.NullPool,
+                    pool_reset_on_return=None,  # whoever closes a connection has ended its transaction
+                    connect_args=arguments,
                 )
             except (ModuleNotFoundError, NoSuchModuleError):
                 raise ConfigError(
@@ -128,9 +145,23 @@ class Database:
         self._require("synchronous", str(session.setting("PRAGMA synchronous")), ("2",))
         self._require("foreign_keys", str(session.setting("PRAGMA foreign_keys")), ("1",))
 
-    def _verify_postgresql(self, session: Session) -> None:
+    def _prepare_postgresql(self, session: Session, read_only: bool) -> None:
+        for setting in postgresql.SETTINGS:
+            session.setting(setting)
         for name in ("synchronous_commit", "fsync"):
             self._require(name, str(session.setting(f"SHOW {name}")), _STRONG_ENOUGH)
+        if read_only:
+            return
+        if session.setting("SHOW transaction_read_only") != "off":
+            raise LedgerUnavailableError(
+                "the server takes no writes: it is a standby, or set to read only",
+                self.shown,
+                "give the address of the primary",
+            )
+        if session.setting(postgresql.JOIN_KERNELS) is not True:
+            raise LedgerLockedError(
+                "a migration of this ledger is under way", self.shown, "wait until it is done"
+            )
 
     def _require(self, name: str, found: str, wanted: tuple[str, ...]) -> None:
         if found not in wanted:
@@ -145,6 +176,8 @@ class Database:
         session.begin_read()
         try:
             record = session.first(_VERSION)
+        except LedgerUnavailableError:
+            raise
         except LedgerError:
             record = None
         finally:
@@ -174,3 +207,12 @@ class Database:
         if record is None:
             raise LedgerSchemaError("the ledger has no epoch", self.shown, _MIGRATE)
         return int.from_bytes(record[0], "big")
+
+
+def _sever(connection: Any) -> None:
+    """Shut the connection's socket down beneath the driver, which then meets its end instead of waiting."""
+    try:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+    except Exception:  # noqa: BLE001  (closed meanwhile: then nothing waits on it)
+        return

@@ -224,6 +224,10 @@ class IntentIds:
     def restore(self, mark: dict[tuple[int, Address], tuple[int, int]]) -> None:
         self._blocks = mark
 
+    def forget(self) -> None:
+        """Leave the blocks unused: nobody knows which of their ids a commit in doubt has stored."""
+        self._blocks = {}
+
     def take(self, session: Session, chain_id: int, executor: Address) -> int:
         following, end = self._blocks.get((chain_id, executor), (0, 0))
         if following == end:

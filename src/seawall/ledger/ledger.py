@@ -17,16 +17,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar, cast
 
 from seawall.ledger.database import Database
 from seawall.ledger.intents import IntentIds
 from seawall.ledger.lock import KernelLock
 from seawall.ledger.memory import create_in_memory
+from seawall.ledger.postgresql import Watch
 from seawall.ledger.session import Session
 from seawall.ledger.transaction import Transaction
 from seawall.ledger.writer import Committer, Job, Writer
-from seawall.primitives.errors import LedgerError
+from seawall.primitives.errors import LedgerError, LedgerSchemaError, LedgerUnavailableError
 from seawall.primitives.ports import Clock, Entropy
 
 __all__ = ["READERS", "READS_PENDING_MAX", "WRITES_PENDING_MAX", "Ledger", "LedgerSettings"]
@@ -71,6 +73,7 @@ class Ledger:
         self._sessions: list[Session] = []
         self._writer: Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
+        self._watch: Watch | None = None
 
     @staticmethod
     def open(settings: LedgerSettings, *, clock: Clock, entropy: Entropy, inline: bool = False) -> Ledger:
@@ -107,13 +110,13 @@ class Ledger:
         ledger = Ledger(database, ids, committer, session if inline else None, lock)
         ledger._sessions.append(session)
         if not inline:
-            ledger._start()
+            ledger._start(session)
         return ledger
 
     @property
     def failure(self) -> LedgerError | None:
-        """Why nothing can be written any more, or None: for health checks."""
-        return self._failure if self._writer is None else self._writer.ended
+        """Why nothing can be written, now or any more, or None: for health checks."""
+        return self._failure if self._writer is None else self._writer.failure
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on the writer and commit it; the answer comes after the commit.
@@ -163,17 +166,48 @@ class Ledger:
         if self._lock is not None:
             self._lock.release()
 
-    def _start(self) -> None:
+    def _start(self, session: Session) -> None:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="seawall-ledger-reader")
+        if not self._database.is_sqlite:
+            self._watch = Watch(lambda: list(self._sessions))
+            self._watch.start()
         if self._committer is not None:
-            self._writer = Writer(self._committer, self._resolve)
+            reopen = None if self._database.is_sqlite else partial(self._reopened, [session])
+            self._writer = Writer(self._committer, self._resolve, reopen)
             self._writer.start()
+
+    def _reopened(self, current: list[Session]) -> Session:
+        """On the writer's thread: another connection for the one that was lost, as good as the first."""
+        while current:
+            self._drop(current.pop())
+        session = self._database.session(read_only=False)
+        try:
+            self._database.require_head(session)
+            if self._database.epoch_of(session) != self.epoch:
+                raise LedgerSchemaError(
+                    "the ledger was restored or rebuilt while it was away",
+                    self._database.shown,
+                    "start the kernel again: what it holds in memory is of another ledger",
+                )
+        except BaseException:
+            session.close()
+            raise
+        current.append(session)
+        self._sessions.append(session)
+        return session
+
+    def _drop(self, session: Session) -> None:
+        if session in self._sessions:
+            self._sessions.remove(session)
+        session.close()
 
     def _stop(self) -> None:
         assert self._readers is not None
         self._readers.shutdown(wait=True, cancel_futures=True)
         if self._writer is not None:
             self._writer.close()
+        if self._watch is not None:
+            self._watch.stop()
 
     def _resolve(self, group: list[Job]) -> None:
         for job in group:
@@ -211,20 +245,29 @@ class Ledger:
                 session.setting("PRAGMA query_only = OFF")
 
     def _read_here(self, work: Callable[[Transaction], T]) -> T:
-        """On a reader thread, whose connection is its own; a lost one is replaced at the next read."""
-        session: Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._database.session(read_only=True)
-            self._sessions.append(session)
-            self._local.session = session
-            self._local.transaction = Transaction(session, self._ids)
+        """On a reader thread, whose connection is its own; a lost one is replaced, once for each read."""
+        known: Session | None = getattr(self._local, "session", None)
+        try:
+            return self._read_on(known or self._reader(), work)
+        except LedgerUnavailableError:
+            if known is None or getattr(self._local, "session", None) is not None:
+                raise
+        return self._read_on(self._reader(), work)
+
+    def _reader(self) -> Session:
+        session = self._database.session(read_only=True)
+        self._sessions.append(session)
+        self._local.session = session
+        self._local.transaction = Transaction(session, self._ids)
+        return session
+
+    def _read_on(self, session: Session, work: Callable[[Transaction], T]) -> T:
         try:
             return _snapshot(session, self._local.transaction, work)
         except LedgerError:
             if not session.is_connected():
                 self._local.session = None
-                self._sessions.remove(session)
-                session.close()
+                self._drop(session)
             raise
 
 

@@ -16,10 +16,11 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from seawall.ledger.database import BUSY_TIMEOUT_S, CONNECT_TIMEOUT_S, Database
+from seawall.ledger import postgresql
+from seawall.ledger.database import BUSY_TIMEOUT_S, Database
 from seawall.ledger.lock import KernelLock
 from seawall.ledger.schema import EPOCH_BYTES, meta
-from seawall.primitives.errors import LedgerError, LedgerSchemaError
+from seawall.primitives.errors import LedgerError, LedgerLockedError, LedgerSchemaError
 from seawall.primitives.ports import Clock, Entropy, SystemClock, SystemEntropy
 
 __all__ = ["create", "downgrade", "migrate"]
@@ -83,6 +84,8 @@ def _run(
     engine = _engine_of(database)
     try:
         with engine.begin() as connection:
+            if not database.is_sqlite:
+                _require_alone(connection, database)
             if must_be_new and sa.inspect(connection).has_table("alembic_version"):
                 raise LedgerError(
                     "the database holds a ledger already",
@@ -112,6 +115,16 @@ def _run(
             lock.release()
 
 
+def _require_alone(connection: sa.Connection, database: Database) -> None:
+    """What the lock file is on SQLite: no kernel may write while the schema moves beneath it."""
+    if connection.exec_driver_sql(postgresql.ENTER_ALONE).scalar() is not True:
+        raise LedgerLockedError(
+            "the ledger is held by a kernel, or by another migration",
+            database.shown,
+            "stop all kernels of the fleet first",
+        )
+
+
 def _draw_epoch(connection: sa.Connection, entropy: Entropy) -> None:
     if connection.scalar(sa.select(sa.func.count()).select_from(meta)) == 0:
         connection.execute(sa.insert(meta).values(number=1, epoch=entropy.token(EPOCH_BYTES)))
@@ -124,7 +137,7 @@ def _engine_of(database: Database) -> sa.Engine:
     """
     if not database.is_sqlite:
         return sa.create_engine(
-            database.url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
+            database.url, poolclass=sa.NullPool, connect_args=postgresql.CONNECT_ARGUMENTS
         )
     engine = sa.create_engine(database.url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
 

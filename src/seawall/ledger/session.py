@@ -15,7 +15,13 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from seawall.primitives.errors import LedgerError, LedgerLockedError
+from seawall.ledger import postgresql
+from seawall.primitives.errors import (
+    LedgerDoubtError,
+    LedgerError,
+    LedgerLockedError,
+    LedgerUnavailableError,
+)
 
 __all__ = [
     "Batch",
@@ -32,6 +38,10 @@ __all__ = [
 Record = tuple[Any, ...]
 _Processor = Callable[[Any], Any]
 _SAVEPOINT: Final = "work"
+# States that PostgreSQL answers with.
+_DISK_FULL: Final = "53100"
+_CANCELLED: Final = "57014"
+_IDLE_TOO_LONG: Final = "25P03"
 
 
 class Connection(Protocol):
@@ -42,12 +52,12 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
-class DiskFullError(LedgerError):
+class DiskFullError(LedgerUnavailableError):
     """Nothing of the change was stored."""
 
 
-class DoubtError(LedgerError):
-    """Nobody can say whether the commit took place; only opening the ledger again can."""
+class DoubtError(LedgerDoubtError):
+    """Nobody can say whether the commit took place; only looking again, over a new connection, can."""
 
 
 class DuplicateError(LedgerError):
@@ -103,10 +113,26 @@ class Session:
     `begin` ... `commit` or `rollback`; statements outside of that are refused.
     """
 
-    __slots__ = ("_connection", "_cursor", "_dbapi", "_dialect", "_open", "is_sqlite")
+    __slots__ = (
+        "_connection",
+        "_cursor",
+        "_cut",
+        "_dbapi",
+        "_dialect",
+        "_open",
+        "_statements",
+        "is_sqlite",
+        "waiting_for",
+    )
 
-    def __init__(self, connection: Connection, dialect: sa.Dialect) -> None:
+    def __init__(
+        self, connection: Connection, dialect: sa.Dialect, cut: Callable[[], None] | None = None
+    ) -> None:
+        """`cut` severs the connection from any thread, where the database is another process."""
         self._connection = connection
+        self._cut = cut
+        self._statements = 0
+        self.waiting_for = 0  # which of the statements has no answer yet; 0 while none is under way
         self._cursor = connection.cursor()
         self._dialect = dialect
         self._dbapi = _dbapi_of(dialect)
@@ -115,33 +141,37 @@ class Session:
 
     def begin_write(self) -> None:
         # IMMEDIATE takes the write lock now: a deferred begin lets two writers read the same highest nonce.
-        self._command("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN")
+        if self.is_sqlite:
+            self._command("BEGIN IMMEDIATE")
+        else:
+            self._command(postgresql.BEGIN_WRITE)
+            self._command(postgresql.WAIT_ALONE)
         self._open = True
 
     def begin_read(self) -> None:
-        self._command("BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._command("BEGIN" if self.is_sqlite else postgresql.BEGIN_READ)
         self._open = True
 
     def commit(self) -> None:
         """Raises `DoubtError` if nobody can say whether it took place, another error if it surely did not."""
         self._open = False
         try:
-            self._cursor.execute("COMMIT")
+            self._send("COMMIT")
         except self._dbapi.Error as error:
             known = _translated(error, self._dbapi)
-            if isinstance(known, LedgerLockedError | DiskFullError):
+            if isinstance(known, LedgerLockedError | DiskFullError) or _was_answered(error):
                 raise known from error
             raise DoubtError(
                 f"the commit failed ({known.what}) and may or may not have taken place",
                 "ledger",
-                "open the ledger again",
+                "look whether it is stored before repeating it",
             ) from error
 
     def rollback(self) -> None:
         """Never raises: it is called when something has failed already."""
         self._open = False
         try:
-            self._cursor.execute("ROLLBACK")
+            self._send("ROLLBACK")
         except (
             self._dbapi.Error
         ):  # SQLite rolled back by itself (disk full, I/O error), or the connection is gone
@@ -160,11 +190,16 @@ class Session:
     def is_connected(self) -> bool:
         """Asked after a failure: is the connection still of use?"""
         try:
-            self._cursor.execute("SELECT 1")
+            self._send("SELECT 1")
             self._cursor.fetchall()
         except self._dbapi.Error:
             return False
         return True
+
+    def cut(self) -> None:
+        """Sever the connection, from any thread: what waits for an answer fails as if it had been lost."""
+        if self._cut is not None:
+            self._cut()
 
     def close(self) -> None:
         self._open = False
@@ -212,21 +247,13 @@ class Session:
         bound = [compiled.bind(each) for each in parameters]
         if not bound:
             return
-        self._require_open()
-        try:
-            self._cursor.executemany(compiled.sql, bound)
-        except self._dbapi.Error as error:
-            raise _translated(error, self._dbapi) from error
+        self._send_many(compiled.sql, bound)
 
     def load(self, batch: Batch, rows: Sequence[tuple[object, ...]]) -> int:
         """Run the batch for every row; rows of the database touched."""
         if not rows:
             return 0
-        self._require_open()
-        try:
-            self._cursor.executemany(batch.text_for(self._dialect), rows)
-        except self._dbapi.Error as error:
-            raise _translated(error, self._dbapi) from error
+        self._send_many(batch.text_for(self._dialect), rows)
         return int(self._cursor.rowcount)
 
     def once(self, statement: sa.Executable) -> list[Record]:
@@ -238,15 +265,32 @@ class Session:
     def _execute(self, sql: str, parameters: Any) -> None:
         self._require_open()
         try:
-            self._cursor.execute(sql, parameters)
+            self._send(sql, parameters)
         except self._dbapi.Error as error:
             raise _translated(error, self._dbapi) from error
 
     def _command(self, sql: str) -> None:
         try:
-            self._cursor.execute(sql)
+            self._send(sql)
         except self._dbapi.Error as error:
             raise _translated(error, self._dbapi) from error
+
+    def _send(self, sql: str, parameters: Any = ()) -> None:
+        self._statements = self.waiting_for = self._statements + 1
+        try:
+            self._cursor.execute(sql, parameters)
+        finally:
+            self.waiting_for = 0
+
+    def _send_many(self, sql: str, rows: Sequence[Any]) -> None:
+        self._require_open()
+        self._statements = self.waiting_for = self._statements + 1
+        try:
+            self._cursor.executemany(sql, rows)
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
+        finally:
+            self.waiting_for = 0
 
     def _require_open(self) -> None:
         assert self._open, "a transaction was used outside of the work it was given to"
@@ -328,6 +372,11 @@ def _dbapi_of(dialect: sa.Dialect) -> Any:
     return dbapi
 
 
+def _was_answered(error: Exception) -> bool:
+    """A server that answers a commit with a mere error has rolled back; one that says more is going down."""
+    return getattr(getattr(error, "diag", None), "severity_nonlocalized", None) == "ERROR"
+
+
 def _translated(error: Exception, dbapi: Any) -> LedgerError:
     """What the driver said, as an error of the ledger. Values bound to the statement are never part of it."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -345,15 +394,26 @@ def _translated(error: Exception, dbapi: Any) -> LedgerError:
             "ledger",
             "close what else writes to it, then try again",
         )
-    if "disk is full" in text or "No space left" in text:
+    state = getattr(error, "sqlstate", None) or ""
+    if "disk is full" in text or "No space left" in text or state == _DISK_FULL:
         return DiskFullError(
             "the disk is full; nothing of this change was stored", "ledger", "free space on the ledger's disk"
+        )
+    if state == _CANCELLED:
+        return LedgerUnavailableError(
+            f"the database did not answer within {postgresql.STATEMENT_TIMEOUT_S} s: it is slow,"
+            " or another kernel holds it",
+            "ledger",
+            "nothing of this change was stored; see which session waits in pg_stat_activity",
         )
     if "readonly database" in text or "read-only transaction" in text:
         return LedgerError(
             "a change inside a read", "ledger", "use Ledger.write on a ledger opened by the kernel"
         )
-    return LedgerError(
+    is_away = state == _IDLE_TOO_LONG or (
+        hasattr(error, "sqlstate") and isinstance(error, dbapi.OperationalError)
+    )
+    return (LedgerUnavailableError if is_away else LedgerError)(
         f"the database failed: {text}",
         "ledger",
         "look at the database's log; nothing of this change was stored",

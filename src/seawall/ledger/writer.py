@@ -6,9 +6,13 @@ the futures after the commit. A work that raises loses its own savepoint and not
 database refuses as a whole (locked, disk full) fails as a whole, typed, with nothing stored, and the writer
 goes on.
 
-If a commit's result is in doubt, or anything unforeseen happens, the writer dies on purpose: all waiting and
-all future work fails with `LedgerError`, and the kernel is started again, which is recovery. It never hangs
-anybody.
+Where the database is a server, its connection can be lost. What was under way fails typed (as surely not
+stored, or, if it was in its commit, as in doubt), and so does all that is submitted while the server is away:
+nobody waits for a server in silence. The writer connects again with back-off, for as long as it takes;
+durability, schema and epoch are verified anew. Meanwhile `failure` says what is wrong.
+
+Where it is a file, or if anything unforeseen happens, the writer dies on purpose: all waiting and all future
+work fails with `LedgerError`, and the kernel is started again, which is recovery. It never hangs anybody.
 """
 
 from __future__ import annotations
@@ -24,15 +28,26 @@ from seawall.ledger.intents import IntentIds
 from seawall.ledger.session import DoubtError, Session
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.bounds import WRITER_GROUP_MAX
-from seawall.primitives.errors import LedgerError
+from seawall.primitives.errors import (
+    LedgerDoubtError,
+    LedgerError,
+    LedgerSchemaError,
+    LedgerUnavailableError,
+)
 from seawall.telemetry import failpoints
 
-__all__ = ["CLOSE_TIMEOUT_S", "Committer", "Job", "Writer"]
+__all__ = ["CLOSE_TIMEOUT_S", "Committer", "Job", "LostError", "Writer"]
 
 CLOSE_TIMEOUT_S: Final = 30.0
+RECONNECT_FIRST_S: Final = 0.05
+RECONNECT_MAX_S: Final = 1.0
 
 _BEFORE_COMMIT: Final = failpoints.declare("ledger.before_commit")
 _AFTER_COMMIT: Final = failpoints.declare("ledger.after_commit")
+
+
+class LostError(LedgerUnavailableError):
+    """The connection is gone, and nothing of the group was stored."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,12 +67,20 @@ class Committer:
     """Executes groups on one connection. Not for two threads."""
 
     def __init__(self, session: Session, ids: IntentIds) -> None:
-        self._session = session
         self._ids = ids
-        self._transaction = Transaction(session, ids)
+        self.adopt(session)
+
+    def adopt(self, session: Session) -> None:
+        """Go on with a new connection."""
+        self._session = session
+        self._transaction = Transaction(session, self._ids)
 
     def commit(self, group: list[Job]) -> None:
-        """Every job ends with a result or an error. Raises only if the committer must not be used again."""
+        """Every job ends with a result or an error.
+
+        Raises only if the committer must not be used again as it is: `LostError` if every job has its error,
+        `DoubtError` if nobody knows whether they are stored, or whatever else was not foreseen.
+        """
         mark = self._ids.mark()
         try:
             self._session.begin_write()
@@ -73,7 +96,8 @@ class Committer:
         try:
             self._session.commit()
         except DoubtError:
-            self._undo(mark)
+            self._session.rollback()
+            self._ids.forget()
             raise
         except LedgerError as error:
             self._refuse(group, error, mark)
@@ -90,9 +114,9 @@ class Committer:
             job.error = error
             try:
                 self._session.rollback_to_savepoint()
-            except LedgerError:
+            except LedgerError as gone:
                 # A full disk makes SQLite roll everything back by itself: the reason is what the work saw.
-                raise error from None
+                raise (error if isinstance(error, LedgerError) else gone) from None
         else:
             self._session.release()
 
@@ -100,7 +124,7 @@ class Committer:
         self._undo(mark)
         _fail(group, error)
         if not self._session.is_connected():
-            raise DoubtError("the connection to the database is lost", "ledger", "open the ledger again")
+            raise LostError("the connection to the database is lost", "ledger", "open the ledger again")
 
     def _undo(self, mark: dict[Any, Any]) -> None:
         self._session.rollback()
@@ -110,10 +134,22 @@ class Committer:
 class Writer:
     """The thread. `submit` from the event loop; the job's future is resolved there."""
 
-    def __init__(self, committer: Committer, on_done: Callable[[list[Job]], None]) -> None:
-        """`on_done(group)` is called on the loop of the group's futures, once a group."""
+    def __init__(
+        self,
+        committer: Committer,
+        on_done: Callable[[list[Job]], None],
+        reopen: Callable[[], Session] | None = None,
+    ) -> None:
+        """`on_done(group)` is called on the loop of the group's futures, once a group.
+
+        `reopen` makes and verifies a new connection, and raises `LedgerError` as long as there is none to be
+        had, `LedgerSchemaError` if there is nothing to go on with; None: a lost connection is the end.
+        """
         self._committer = committer
         self._on_done = on_done
+        self._reopen = reopen
+        self._away: LedgerError | None = None
+        self._closing = threading.Event()
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._ended: LedgerError | None = None
@@ -123,14 +159,15 @@ class Writer:
         self._thread.start()
 
     @property
-    def ended(self) -> LedgerError | None:
-        """Why nothing is written any more, or None."""
-        return self._ended
+    def failure(self) -> LedgerError | None:
+        """Why nothing is written, now or any more, or None."""
+        return self._ended or self._away
 
     def submit(self, job: Job) -> None:
         with self._gate:
-            if self._ended is not None:
-                raise _again(self._ended)
+            failure = self.failure
+            if failure is not None:
+                raise _again(failure)
             self._queue.put(job)
 
     def close(self) -> None:
@@ -139,6 +176,7 @@ class Writer:
             if self._ended is None:
                 self._ended = LedgerError("the ledger is closed", "ledger", "open it again")
                 self._queue.put(None)
+        self._closing.set()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
             raise LedgerError(
@@ -154,18 +192,73 @@ class Writer:
             while going_on:
                 group = []
                 going_on = self._gather(group)
-                if group:
-                    self._committer.commit(group)
-                    self._deliver(group)
+                if group and not self._commit(group):
+                    going_on = self._reconnect() and going_on
         except BaseException as error:  # noqa: BLE001  (a writer that dies silently would hang every producer)
             self._die(error, group)
+
+    def _commit(self, group: list[Job]) -> bool:
+        """Commit and deliver; False if the connection was lost over it."""
+        try:
+            self._committer.commit(group)
+        except (LostError, DoubtError) as error:
+            if self._reopen is None:
+                raise
+            self._leave(error)
+            if isinstance(error, DoubtError):
+                for job in group:
+                    job.result, job.error = None, _again(error)
+            self._deliver(group)
+            return False
+        self._deliver(group)
+        return True
+
+    def _leave(self, cause: LedgerError) -> None:
+        with self._gate:
+            self._away = LedgerUnavailableError(
+                f"the database is away ({cause.what}); nothing is written until it is back",
+                "ledger",
+                "see that the server runs and can be reached; the ledger connects again by itself",
+            )
+
+    def _reconnect(self) -> bool:
+        """Back to a database that can be written; False if the last job was taken or the ledger closes."""
+        assert self._reopen is not None
+        going_on = self._refuse_waiting()
+        pause_s = RECONNECT_FIRST_S
+        while going_on:
+            try:
+                self._committer.adopt(self._reopen())
+            except LedgerSchemaError:
+                raise
+            except LedgerError as error:
+                self._leave(error)
+            else:
+                with self._gate:
+                    self._away = None
+                return True
+            going_on = not self._closing.wait(pause_s)
+            pause_s = min(2 * pause_s, RECONNECT_MAX_S)
+        return False
+
+    def _refuse_waiting(self) -> bool:
+        """Fail what was submitted before the database went away; False if the last job was taken."""
+        assert self._away is not None
+        waiting: list[Job] = []
+        going_on = True
+        while going_on and not self._queue.empty():
+            going_on = self._gather(waiting)
+        for job in waiting:
+            job.error = _again(self._away)
+        self._deliver(waiting)
+        return going_on
 
     def _gather(self, group: list[Job]) -> bool:
         """Wait for one job, take what else is there; False when the last was taken."""
         job = self._queue.get()
         while job is not None:
             group.append(job)
-            if len(group) == WRITER_GROUP_MAX:
+            if len(group) >= WRITER_GROUP_MAX:
                 return True
             try:
                 job = self._queue.get_nowait()
@@ -211,4 +304,6 @@ def _fail(group: list[Job], cause: Exception) -> None:
 
 def _again(error: LedgerError) -> LedgerError:
     """A copy, because a raised exception collects the traceback of whoever raised it."""
-    return LedgerError(error.what, error.where, error.fix)
+    kinds = (LedgerDoubtError, LedgerUnavailableError, LedgerSchemaError)
+    kind = next((kind for kind in kinds if isinstance(error, kind)), LedgerError)
+    return kind(error.what, error.where, error.fix)
