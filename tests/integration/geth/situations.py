@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eth_account import Account
+
 from seawall.chain.node_errors import NodeError
 from seawall.native import DynamicFeeTransaction, LocalKey, SignedTransaction
-from seawall.primitives.units import Address, hex_text
+from seawall.primitives.units import Address, hash_from_text, hex_text
 from tests.fixtures import anvil as anvils
 from tests.fixtures import geth as geths
 from tests.fixtures.anvil import Anvil, running_anvil
-from tests.fixtures.geth import GWEI, Geth, NodeAnswer, ask, running_geth
+from tests.fixtures.geth import ETHER, GWEI, Geth, NodeAnswer, ask, running_geth
 
 __all__ = ["ANSWERS", "Recorded", "of_anvil", "of_geth", "read_answers"]
 
@@ -31,7 +33,7 @@ TARGET: Final = Address(b"\x11" * 20)
 NOWHERE: Final = "0x" + "77" * 32
 # Unless told otherwise, geth takes what its pool has no place for, says nothing, and offers it again later.
 SMALL_POOL: Final = ("--txpool.nolocals", "--txpool.globalslots", "8", "--txpool.globalqueue", "4")
-SMALL_POOL_TRANSACTIONS: Final = 12
+SMALL_POOL_TRANSACTIONS: Final = 12  # one place of which the delegated sender has
 TIP_THAT_WAITS_WEI: Final = 1_000
 
 # Runtime code: reverts with Error("no"), with Panic(0x11), with the custom error 0xdeadbeef; runs out of gas;
@@ -202,6 +204,7 @@ def of_geth(folder: Path) -> list[Recorded]:
         )
         found.append(_recorded(stage, unwound))
     with running_geth(folder / "small", *SMALL_POOL) as node:
+        found += _of_delegated_sender(node)
         found += _of_full_pool(node)
     return found
 
@@ -240,11 +243,49 @@ def _staged(node: Geth | Anvil, chain_id: int) -> Stage:
     return stage
 
 
+def _of_delegated_sender(node: Geth) -> Iterator[Recorded]:
+    """An account with code (EIP-7702): one transaction at a time, and none behind a gap."""
+    account = Account.create()
+    sender = Address(bytes.fromhex(account.address[2:]))
+    node.pay([sender], ETHER)
+    authorization = account.sign_authorization(
+        {"chainId": geths.CHAIN_ID, "address": hex_text(TARGET), "nonce": 1}
+    )
+    stage = Stage("geth", node.url, geths.CHAIN_ID, LocalKey.generate(), LocalKey.generate(), {})
+
+    def send(nonce: int, tip_wei: int, **fields: object) -> object:
+        plain = {
+            "type": 2,
+            "chainId": geths.CHAIN_ID,
+            "nonce": nonce,
+            "gas": 200_000,
+            "maxFeePerGas": 20 * GWEI,
+            "maxPriorityFeePerGas": tip_wei,
+            "to": account.address,
+            "value": 0,
+        }
+        raw = account.sign_transaction(plain | fields).raw_transaction
+        return node.ask("eth_sendRawTransaction", hex_text(raw))
+
+    delegation = send(0, 2 * GWEI, type=4, authorizationList=[authorization])
+    node.receipt(hash_from_text(str(delegation)))
+
+    def refused(answer: object) -> NodeAnswer | None:
+        return answer if isinstance(answer, NodeAnswer) else None
+
+    for situation in (
+        ("delegated sender behind a gap", E.NONCE_TOO_HIGH, lambda _: refused(send(4, TIP_THAT_WAITS_WEI))),
+        ("first one of a delegated sender", None, lambda _: refused(send(2, TIP_THAT_WAITS_WEI))),
+        ("second one of a delegated sender", E.QUEUE_LIMIT, lambda _: refused(send(3, TIP_THAT_WAITS_WEI))),
+    ):
+        yield _recorded(stage, situation)
+
+
 def _of_full_pool(node: Geth) -> Iterator[Recorded]:
     """A pool without a free place: who pays less is turned away, and who cannot be executed yet."""
     filler, cheap, gapped = node.funded_keys(3)
     stage = Stage("geth", node.url, geths.CHAIN_ID, filler, cheap, {})
-    for nonce in range(SMALL_POOL_TRANSACTIONS):
+    for nonce in range(SMALL_POOL_TRANSACTIONS - 1):
         assert stage.send(nonce) is None
     for situation in (
         (
