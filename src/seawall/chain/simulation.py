@@ -14,6 +14,8 @@ of the unknown one, and by default the highest base fee that the next block can 
 An overlay that could not be completed is never run on: until it is rebuilt, every run is stale.
 `UnavailableError` and `StaleError` are not refusals. Chains whose EVM is not modelled are refused when the
 simulator is made. One operation at a time: a lock keeps pin, overlay and runs apart. No result is cached.
+The next base may be prepared beside the present one (`prepare`, `switch`), so that a new head holds up nobody
+for longer than it takes to change places.
 """
 
 from __future__ import annotations
@@ -77,6 +79,10 @@ class SimulationWork(Protocol[T_co]):
     def go(self) -> T_co | Missing: ...
 
 
+# What belongs to one base, and changes places with the twin.
+_STANDING: Final = ("_evm", "_base", "base_fee_wei", "_complete", "_loaded", "_used")
+
+
 class Simulator:
     """One chain's EVM. `rounds` counts fetches that runs waited for, `prefetches` those made ahead."""
 
@@ -94,6 +100,7 @@ class Simulator:
         self._loaded = _Loaded()
         self._used: set[_Call] = set()
         self._read_sets: OrderedDict[_Call, StateKeys] = OrderedDict()
+        self._twin: Simulator | None = None  # stands on the next base while that is prepared
         self.rounds = 0
         self.prefetches = 0
 
@@ -130,6 +137,33 @@ class Simulator:
             read_sets = [keys for call in used if (keys := self._read_sets.get(call)) is not None]
             await self._prefetch(reduce(StateKeys.union, read_sets, StateKeys()))
             self._complete = True
+
+    async def prepare(self, block: Block, entries: Sequence[Entry]) -> None:
+        """Put a second machine on `block` with `entries` as its overlay, while the present one serves on.
+
+        `switch` goes over to it. Raises as `pin` and `rebuild` do; the present base is never touched."""
+        if self._twin is None:
+            self._twin = Simulator(self._client, self._network, self._offload)
+            self._twin._read_sets = self._read_sets
+        self._twin._used = self._used | self._twin._used
+        await self._twin.pin(block)
+        await self._twin.rebuild(entries)
+
+    async def switch(self, block: Block) -> bool:
+        """Go over to the machine that was prepared on `block`. False if none was, or not wholly."""
+        twin = self._twin
+        if twin is None or twin._base != block or not twin._complete:
+            return False
+        async with self._lock:
+            for name in _STANDING:
+                mine, theirs = getattr(self, name), getattr(twin, name)
+                setattr(self, name, theirs)
+                setattr(twin, name, mine)
+            self.machine, twin.machine = Machine(self, self._evm), Machine(twin, twin._evm)
+            self.rounds, twin.rounds = self.rounds + twin.rounds, 0
+            self.prefetches, twin.prefetches = self.prefetches + twin.prefetches, 0
+            twin._complete = False
+            return True
 
     async def rebuild(self, entries: Sequence[Entry]) -> list[Execution]:
         """Make the overlay exactly `entries`, in commit order (nonce order inside a lane)."""

@@ -124,6 +124,7 @@ class ChainLoop:
                 if news is not None:
                     self._unseen.append(news)
             if self._pin_due and self.desk.head is not None:
+                await self.desk.prepare_head()
                 async with self.desk.turn:
                     await self.desk.stand_on_head()
                 self._pin_due = False

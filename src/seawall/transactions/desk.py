@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final
@@ -17,14 +18,14 @@ from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient
 from seawall.chain.fees import FeeEstimator, FeeQuote
 from seawall.chain.networks import Network
-from seawall.chain.simulation import Simulator
+from seawall.chain.simulation import Entry, Simulator
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
 from seawall.ledger.rows import AttemptRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT, LANE_UNLANDED_MAX
-from seawall.primitives.errors import UnavailableError
+from seawall.primitives.errors import ChainError, StaleError, UnavailableError
 from seawall.primitives.identifiers import AttemptNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.ports import Clock
@@ -81,6 +82,10 @@ class Desk:
     # (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
     _is_ready: bool = False  # the simulator stands on the head with the whole overlay
+    _base: Block | None = None  # what the simulator stands on
+    # The next base, prepared: its hash, and the attempts that its overlay holds; what was read there.
+    _prepared: tuple[Hash, list[Hash]] | None = None
+    _ahead: tuple[Hash, Mapping[Priority, FeeQuote], dict[Lane, int]] | None = None
     _quotes: tuple[Hash, Mapping[Priority, FeeQuote]] | None = None
     reload_due: bool = False  # a commit is in doubt: what stands here is to be read from the ledger anew
     # What was reported of an attempt that cannot go on, or of an intent that waits behind one: each once.
@@ -103,7 +108,9 @@ class Desk:
             tx.lanes.require(lane, fence)
 
     def base(self) -> Block:
-        """The pinned head. Raises `UnavailableError` where there is none fresh enough to judge by."""
+        """The block that candidates stand on: the head, or the one before it until the simulator has moved.
+
+        Raises `UnavailableError` where there is none fresh enough to judge by."""
         head, clock = self.head, self.parts.clock
         if head is None:
             raise UnavailableError(
@@ -115,7 +122,7 @@ class Desk:
             raise UnavailableError(
                 what, self.parts.network.name, "check the endpoints and this machine's clock"
             )
-        return head
+        return self._base or head
 
     def note_canonical(self, added: tuple[Block, ...], removed: tuple[Block, ...]) -> None:
         for block in removed:
@@ -143,9 +150,11 @@ class Desk:
         )
 
     def move_to(self, head: Block) -> None:
-        """The chain moved: nothing is judged until the simulator stands there too."""
+        """The chain moved on. The present base serves until the simulator stands there too, unless it was
+        taken away."""
         self.head = head
-        self._is_ready = False
+        if self._base is None or self._base.hash not in self._canonical:
+            self._is_ready = False
 
     # ------------------------------------------------------------------ attempts of slots that are not final
 
@@ -206,6 +215,25 @@ class Desk:
         """Every hash of the attempt's slot, in commit order."""
         return list(self._open.get(attempt.lane, {}).get(attempt.nonce, ()))
 
+    def waiting(self, lane: Lane) -> list[AttemptRow]:
+        """The newest attempt of each slot of the lane that no canonical block has, ascending by nonce."""
+        slots = self._open.get(lane, {})
+        return [self.unsettled[slots[nonce][-1]] for nonce in sorted(self._unlanded.get(lane, ()))]
+
+    def hashes_of(self, lane: Lane, nonce: int) -> Sequence[Hash]:
+        """Everything of ours that was signed for this nonce, in commit order; nothing once it is final."""
+        return self._open.get(lane, {}).get(nonce, ())
+
+    def open_nonces(self, lane: Lane) -> Collection[int]:
+        """Of slots that are not final and have something of ours."""
+        return self._open.get(lane, {}).keys()
+
+    def used_in(self, lane: Lane, nonce: int) -> int | None:
+        """The block in which a hash of ours used this nonce; None if none did, or it is long ago."""
+        found = (self.included.get(h) for h in self.hashes_of(lane, nonce))
+        block_hash = next((h for h in found if h is not None), None)
+        return None if block_hash is None else self._canonical.get(block_hash)
+
     def unlanded(self) -> list[AttemptRow]:
         """The newest attempt of every slot that no canonical block has, in commit order of the slots.
 
@@ -230,12 +258,49 @@ class Desk:
         """TX-3: past the chain, and past every slot of ours; settled ones are below the chain's."""
         return max(at_head, self._highest.get(lane, -1) + 1)
 
+    async def prepare_head(self) -> None:
+        """Put a second machine on the new head, and read what a first candidate there needs.
+
+        The present base serves on meanwhile, so this needs no turn. What fails here fails again, and is told,
+        in `stand_on_head`."""
+        head = self.head
+        assert head is not None
+        if self._base == head:
+            return
+        rows = self.unlanded()
+        with suppress(ChainError, StaleError):
+            await self.parts.simulator.prepare(head, _entries(rows))
+            self._prepared = (head.hash, [row.hash for row in rows])
+            quotes = await self.parts.fees.quotes(head)
+            lanes = [lane for lane, fence in self.fences.items() if fence]
+            nonces = await self.parts.client.nonces_at([lane.key for lane in lanes], head.hash)
+            self._ahead = (head.hash, quotes, dict(zip(lanes, nonces, strict=True)))
+
     async def stand_on_head(self) -> None:
         """Pin the head and put the overlay on it. What fails here is tried again at the next turn."""
-        assert self.head is not None
+        head = self.head
+        assert head is not None
+        rows = self.unlanded()
+        prepared, self._prepared = self._prepared, None
+        hashes = [row.hash for row in rows]
+        known = prepared[1] if prepared is not None and prepared[0] == head.hash else None
+        if known is not None and hashes[: len(known)] == known and await self.parts.simulator.switch(head):
+            self._base = head
+            self._take_ahead(head)
+            for row in rows[len(known) :]:
+                await self.parts.simulator.push(row.payload, row.nonce, row.max_fee_per_gas_wei)
+            self._is_ready = True
+            return
         self._is_ready = False
-        await self.parts.simulator.pin(self.head)
+        await self.parts.simulator.pin(head)
+        self._base = head
         await self.rebuild_overlay()
+
+    def _take_ahead(self, head: Block) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == head.hash:
+            self._quotes = (head.hash, ahead[1])
+            self._nonces.update((lane, (head.hash, nonce)) for lane, nonce in ahead[2].items())
 
     async def rebuild_overlay(self, before: AttemptRow | None = None) -> None:
         """Put what is committed and not landed on the pinned block, in commit order (up to the slot of
@@ -243,7 +308,7 @@ class Desk:
         self._is_ready = False
         slot = None if before is None else (before.lane, before.nonce)
         rows = list(takewhile(lambda row: (row.lane, row.nonce) != slot, self.unlanded()))
-        await self.parts.simulator.rebuild([(r.payload, r.nonce, r.max_fee_per_gas_wei) for r in rows])
+        await self.parts.simulator.rebuild(_entries(rows))
         self._is_ready = before is None
 
     @property
@@ -281,3 +346,7 @@ class Desk:
 
     async def fee_quote(self, priority: Priority = Priority.NORMAL) -> FeeQuote:
         return (await self.fee_quotes())[priority]
+
+
+def _entries(rows: Iterable[AttemptRow]) -> list[Entry]:
+    return [(row.payload, row.nonce, row.max_fee_per_gas_wei) for row in rows]

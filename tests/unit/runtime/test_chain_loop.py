@@ -76,6 +76,9 @@ class Chain:
         self.told.append("confirm")
         self.head = head_change.added[-1]
 
+    async def prepare_head(self) -> None:
+        self.told.append("prepare")
+
     async def stand_on_head(self) -> None:
         fault = self.pin_faults.pop(0) if self.pin_faults else None
         if fault is not None:
@@ -112,7 +115,7 @@ async def turns(chain: Chain, count: int) -> ChainLoop:
 async def test_head_is_confirmed_then_pinned_then_told() -> None:
     chain = Chain([change(block(1))])
     assert (await turns(chain, 1)).trouble == ""
-    assert chain.told == ["confirm", "pin", "listen"]
+    assert chain.told == ["confirm", "prepare", "pin", "listen"]
 
 
 FAULTS: Sequence[SeawallError] = (
@@ -137,9 +140,9 @@ async def test_head_that_could_not_be_confirmed_is_confirmed_with_the_next(fault
 async def test_head_that_could_not_be_pinned_is_told_after_it_was(fault: SeawallError) -> None:
     chain = Chain([change(block(1))], pin_faults=[fault])
     loop = await turns(chain, 1)
-    assert chain.told == ["confirm"]
+    assert chain.told == ["confirm", "prepare"]
     await loop.turn()
-    assert chain.told == ["confirm", "pin", "listen"]
+    assert chain.told == ["confirm", "prepare", "prepare", "pin", "listen"]
 
 
 async def test_trouble_is_known_before_the_first_look() -> None:

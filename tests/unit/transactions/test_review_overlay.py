@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -58,7 +59,10 @@ def desk() -> Desk:
     simulator = Simulator(cast(ChainClient, RichAccounts()), network_of(CHAIN_ID), InlineOffload())
     gate = Gate(RiskLimits(), OurAddresses(frozenset({KEY}), None), ReduceRule({}, (), (), ()))
     clock = SimpleNamespace(now_s=lambda: NOW_S)
-    return Desk(cast(DeskParts, SimpleNamespace(simulator=simulator, gate=gate, clock=clock)))
+    fees = SimpleNamespace(quotes=AsyncMock(return_value={}))
+    client = SimpleNamespace(nonces_at=AsyncMock(return_value=[]))
+    parts = SimpleNamespace(simulator=simulator, gate=gate, clock=clock, fees=fees, client=client)
+    return Desk(cast(DeskParts, parts))
 
 
 def order(desk: Desk) -> list[tuple[int, int]]:
@@ -68,21 +72,21 @@ def order(desk: Desk) -> list[tuple[int, int]]:
 async def test_a_filled_gap_stands_before_the_successors_that_were_committed_earlier() -> None:
     found = desk()
     rows = [attempt(1, 6), attempt(2, 0, OTHER), attempt(3, 7), attempt(4, 5)]
-    found.unsettled = {row.hash: row for row in rows}
+    found.load(rows, {})
     assert order(found) == [(4, 5), (1, 6), (2, 0), (3, 7)]
 
 
 async def test_a_filler_takes_the_place_of_the_attempt_that_it_replaces() -> None:
     found = desk()
     rows = [attempt(1, 5), attempt(2, 6), attempt(3, 5)]
-    found.unsettled = {row.hash: row for row in rows}
+    found.load(rows, {})
     assert order(found) == [(3, 5), (2, 6)]
 
 
 async def test_candidate_behind_a_filled_slot_runs_and_is_not_refused_for_its_nonce() -> None:
     found = desk()
     rows = [attempt(1, 5), attempt(2, 6), attempt(3, 5)]
-    found.unsettled = {row.hash: row for row in rows}
+    found.load(rows, {})
     found.move_to(block())
     await found.stand_on_head()
     payload = rows[0].payload
@@ -93,7 +97,7 @@ async def test_candidate_behind_a_filled_slot_runs_and_is_not_refused_for_its_no
 async def test_renewal_behind_a_filled_slot_is_judged_after_the_filler() -> None:
     found = desk()
     rows = [attempt(1, 5), attempt(2, 6), attempt(3, 5), attempt(4, 7)]
-    found.unsettled = {row.hash: row for row in rows}
+    found.load(rows, {})
     found.move_to(block())
     await found.stand_on_head()
     await found.rebuild_overlay(before=rows[1])
@@ -101,12 +105,32 @@ async def test_renewal_behind_a_filled_slot_is_judged_after_the_filler() -> None
     assert execution.transactions[0].success, execution.transactions[0].failure
 
 
-async def test_nothing_is_judged_between_a_new_head_and_the_simulator_standing_on_it() -> None:
-    found = desk()
-    found.move_to(block())
+async def test_base_serves_until_the_next_one_is_prepared_and_the_overlay_moves_with_it() -> None:
+    found, first, second = desk(), block(), replace(block(number=101), hash=Hash(b"\xcc" * 32))
+    found.note_canonical((first, second), ())
+    found.load([attempt(1, 5)], {})
+    found.move_to(first)
     await found.stand_on_head()
+    found.move_to(second)
     assert found.is_ready
-    found.move_to(block(number=101))
+    assert found.base() == first
+    await found.prepare_head()
+    assert found.base() == first
+    found.take(attempt(2, 6))  # committed while the next base was prepared
+    await found.stand_on_head()
+    assert (found.is_ready, found.base()) == (True, second)
+    execution = await found.parts.simulator.run(attempt(3, 7).payload, 7, 10 * GWEI)
+    assert execution.transactions[0].success, execution.transactions[0].failure
+    assert execution.base_hash == second.hash
+
+
+async def test_nothing_is_judged_on_a_base_that_a_reorg_took_away() -> None:
+    found, first, second = desk(), block(), replace(block(number=101), hash=Hash(b"\xcc" * 32))
+    found.note_canonical((first,), ())
+    found.move_to(first)
+    await found.stand_on_head()
+    found.note_canonical((second,), (first,))
+    found.move_to(second)
     assert not found.is_ready
 
 

@@ -131,7 +131,6 @@ async def test_intent_that_cannot_be_judged_is_refused_and_the_next_one_is_carri
     state, reason = await state_of(ledger, first)
     assert state is IntentState.REFUSED
     assert reason.startswith("it cannot be judged: unknown guard 'of_another_release'")
-    assert await dispatcher.step()
     assert (await state_of(ledger, second.number))[0] is IntentState.CANCELLED
 
 
@@ -139,9 +138,10 @@ async def test_what_is_included_and_not_final_does_not_count_as_unlanded(ledger:
     (row,) = await intake(ledger).accept(decision(direct_plan(key="17th")))
     standing = await standing_desk(ledger)
     dispatcher = await dry_run_of(standing)
-    rows = [attempt(number, number) for number in range(1, 17)]
-    standing.unsettled = {one.hash: one for one in rows}
+    rows = [attempt(number, number + 4) for number in range(1, 17)]
+    standing.load(rows, {})
+    await standing.rebuild_overlay()
     assert not await dispatcher.step()
-    standing.included = {rows[0].hash: block().hash}
+    standing.include(rows[0].hash, block().hash)
     assert await dispatcher.step()
     assert (await state_of(ledger, row.number))[0] is IntentState.CANCELLED
