@@ -68,6 +68,15 @@ _SIGNER = """\
 name = "{name}"
 keystore = "{folder}/{name}.json"
 password_file = "{folder}/password"
+[[signers.policies]]
+chain_id = 31337
+fee_max = "1"
+value_max = "50"
+any_target = true
+[[signers.policies.spend]]
+token = "native"
+per_hour = "100000"
+per_day = "100000"
 """
 
 

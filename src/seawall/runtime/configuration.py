@@ -15,6 +15,7 @@ from typing import Final
 
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
+from seawall.runtime.policies import BUDGET_KEYS, read_budget, require_limits
 from seawall.runtime.sections import (
     CHAIN_KEYS,
     HOST_KEYS,
@@ -51,6 +52,7 @@ _SECTIONS: Final = (
     "signers",
     "strategies",
     "submitters",
+    "budgets",
     "limits",
 )
 
@@ -68,7 +70,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         raise ConfigError("no chain is configured", "chains", "add [[chains]] with chain_id and rpc")
     books = {chain.network.chain_id: chain.book for chain in chains}
     _require_unique([(str(chain_id), "chains") for chain_id in (c.network.chain_id for c in chains)])
-    signers = tuple(read_signer(table, folder) for table in root.tables("signers", SIGNER_KEYS))
+    signers = tuple(read_signer(table, folder, books) for table in root.tables("signers", SIGNER_KEYS))
     _require_unique([(signer.name, "signers") for signer in signers])
     signer_names = frozenset(signer.name for signer in signers)
     strategy_tables = root.tables("strategies", STRATEGY_KEYS)
@@ -79,6 +81,11 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     _require_unique(
         [(one.name, "strategies") for one in strategies], [(one.name, "submitters") for one in submitters]
     )
+    budgets = tuple(read_budget(table, books, signer_names) for table in root.tables("budgets", BUDGET_KEYS))
+    # A signer's own budget stands among the others under this name.
+    own_budgets = [(f"signer {signer.name}", "signers") for signer in signers]
+    _require_unique(own_budgets, [(budget.name, "budgets") for budget in budgets])
+    require_limits(path.name, signers, strategies, submitters)
     return Configuration(
         file=path.resolve(),
         kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, environment),
@@ -89,6 +96,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         strategies=strategies,
         limits=read_limits(root.table("limits", LIMIT_KEYS), books),
         submitters=submitters,
+        budgets=budgets,
     )
 
 

@@ -31,13 +31,24 @@ from seawall.chain.networks import (
 from seawall.chain.replacement import rule_of
 from seawall.chain.rpc import ENDPOINTS_MAX
 from seawall.control.permit import PERMIT_S
-from seawall.primitives.errors import ConfigError, InputError, NativeError
+from seawall.primitives.errors import ConfigError, InputError
 from seawall.primitives.levels import Priority
-from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
+from seawall.primitives.units import BPS, Address, address_text
 from seawall.risk.limits import RiskLimits
 from seawall.risk.reduce import PriceFeed
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
+from seawall.runtime.names import (
+    DECIMALS_MAX,
+    NATIVE_DECIMALS,
+    VARIABLE,
+    address_of,
+    decimals_of,
+    listed,
+    refuse_variable,
+    token_of,
+)
 from seawall.runtime.places import DATA_NAME
+from seawall.runtime.policies import read_policies
 from seawall.runtime.settings import (
     OWN_KEY,
     ChainSettings,
@@ -73,15 +84,12 @@ __all__ = [
 ]
 
 _GWEI_DECIMALS: Final = 9
-_NATIVE_DECIMALS: Final = 18
-_DECIMALS_MAX: Final = 77
 _DAY_S: Final = 86_400
 _SQLITE: Final = "sqlite:///"
 # How long lanes stay a dead kernel's: on PostgreSQL others wait for them, on SQLite nobody does.
 _FLEET_LEASE_S: Final = 3
 _LONE_LEASE_S: Final = 30
 _LEASE_MARGIN_S: Final = 0.5
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 KERNEL_KEYS: Final = ("data", "ledger", "listen", "lease_ttl_s")
@@ -243,8 +251,6 @@ CHAIN_KEYS: Final = (
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
 _HEALTH_KEYS: Final = ("target",)
 _FEED_DECIMALS: Final = 8
-# How a token's place names the chain's own token.
-_NATIVE_NAME: Final = "native"
 
 
 def read_chain(
@@ -275,12 +281,12 @@ def read_chain(
         fees=_fees(fees, network),
         emergency_max_fee_per_gas_wei=_emergency(fees, network),
         book=book,
-        executor=_address(table.text("executor"), table.key("executor"), book)
+        executor=address_of(table.text("executor"), table.key("executor"), book)
         if "executor" in table
         else None,
         prices=tuple(_price(price, book) for price in table.tables("prices", _PRICE_KEYS)),
         health=tuple(
-            _address(health.text("target"), health.key("target"), book)
+            address_of(health.text("target"), health.key("target"), book)
             for health in table.tables("health", _HEALTH_KEYS)
         ),
     )
@@ -299,18 +305,13 @@ def _agreement(table: Table, endpoints: int) -> int:
 
 
 def _price(table: Table, book: AddressBook) -> PriceFeed:
-    token = _token(table.text("token"), table.key("token"), book)
+    token = token_of(table.text("token"), table.key("token"), book)
     return PriceFeed(
         token=token,
-        feed=_address(table.text("feed"), table.key("feed"), book),
-        token_decimals=_decimals(table, token, book),
-        feed_decimals=table.integer("feed_decimals", _FEED_DECIMALS, minimum=0, maximum=_DECIMALS_MAX),
+        feed=address_of(table.text("feed"), table.key("feed"), book),
+        token_decimals=decimals_of(table, token, book),
+        feed_decimals=table.integer("feed_decimals", _FEED_DECIMALS, minimum=0, maximum=DECIMALS_MAX),
     )
-
-
-def _token(text: str, where: str, book: AddressBook) -> Address:
-    """A token's address, its name in the book, or `native`."""
-    return NATIVE if text == _NATIVE_NAME else _address(text, where, book)
 
 
 def _fees(table: Table, network: Network) -> FeeSettings:
@@ -366,12 +367,12 @@ def _endpoint(
 
 def _expanded(text: str, where: str, environment: Mapping[str, str]) -> str:
     """`text` with `${VARIABLE}` replaced from the environment."""
-    for name in _VARIABLE.findall(text):
+    for name in VARIABLE.findall(text):
         if not environment.get(name):
             raise ConfigError(
                 f"the environment variable {name} is not set", where, "export it, then start again"
             )
-    return _VARIABLE.sub(lambda match: environment[match.group(1)], text)
+    return VARIABLE.sub(lambda match: environment[match.group(1)], text)
 
 
 def _book(table: Table, folder: Path, chain_id: int) -> AddressBook:
@@ -395,10 +396,10 @@ def _book(table: Table, folder: Path, chain_id: int) -> AddressBook:
     return book
 
 
-SIGNER_KEYS: Final = ("name", "keystore", "password_file", "password_environment")
+SIGNER_KEYS: Final = ("name", "keystore", "password_file", "password_environment", "policies")
 
 
-def read_signer(table: Table, folder: Path) -> SignerSettings:
+def read_signer(table: Table, folder: Path, books: Mapping[int, AddressBook]) -> SignerSettings:
     if ("password_file" in table) == ("password_environment" in table):
         raise ConfigError(
             "a password has exactly one source",
@@ -409,7 +410,8 @@ def read_signer(table: Table, folder: Path) -> SignerSettings:
         password = PasswordSource(file=folder / table.text("password_file"))
     else:
         password = PasswordSource(environment=table.text("password_environment"))
-    return SignerSettings(table.name("name"), folder / table.text("keystore"), password)
+    name = table.name("name")
+    return SignerSettings(name, folder / table.text("keystore"), password, read_policies(table, name, books))
 
 
 STRATEGY_KEYS: Final = ("name", "class", "chain_id", "signer", "mode", "host", "settings")
@@ -456,7 +458,7 @@ def _known_chain(table: Table, books: Mapping[int, AddressBook]) -> int:
         raise ConfigError(
             f"chain {chain_id} is not configured",
             table.key("chain_id"),
-            f"add it under [[chains]]; there: {_listed(books)}",
+            f"add it under [[chains]]; there: {listed(books)}",
         )
     return chain_id
 
@@ -464,7 +466,7 @@ def _known_chain(table: Table, books: Mapping[int, AddressBook]) -> int:
 def _known_signer(name: str, where: str, signers: frozenset[str]) -> str:
     if name not in signers:
         raise ConfigError(
-            f"there is no signer {name[:60]!r}", where, f"add it under [[signers]]; there: {_listed(signers)}"
+            f"there is no signer {name[:60]!r}", where, f"add it under [[signers]]; there: {listed(signers)}"
         )
     return name
 
@@ -486,9 +488,9 @@ def read_submitter(
 def _resolved(value: object, where: str, book: AddressBook) -> object:
     """Plain data for JSON, with `@name` replaced by the address of that name."""
     if isinstance(value, str):
-        _refuse_variable(value, where)
+        refuse_variable(value, where)
         named = value.startswith("@") and value != OWN_KEY
-        return address_text(_address(value, where, book)) if named else value
+        return address_text(address_of(value, where, book)) if named else value
     if isinstance(value, list):
         return [_resolved(item, f"{where}[{place}]", book) for place, item in enumerate(value)]
     if isinstance(value, dict):
@@ -500,24 +502,6 @@ def _resolved(value: object, where: str, book: AddressBook) -> object:
         where,
         "use texts, whole numbers, true, false, lists, tables",
     )
-
-
-def _address(text: str, where: str, book: AddressBook) -> Address:
-    """An address, or `@name` of the chain's address book."""
-    _refuse_variable(text, where)
-    try:
-        return book.address(text[1:]) if text.startswith("@") else address_from_text(text)
-    except (InputError, NativeError) as error:
-        raise ConfigError(error.what, where, error.fix) from None
-
-
-def _refuse_variable(text: str, where: str) -> None:
-    if _VARIABLE.search(text):
-        raise ConfigError(
-            "variables are only for addresses of endpoints and of the database",
-            where,
-            "write the value itself",
-        )
 
 
 LIMIT_KEYS: Final = (
@@ -539,45 +523,22 @@ def read_limits(table: Table, books: Mapping[int, AddressBook]) -> Mapping[int, 
         chain_id = position.integer("chain_id", minimum=1, maximum=_CHAIN_ID_MAX)
         if chain_id not in books:
             raise ConfigError(
-                f"chain {chain_id} is not configured", position.key("chain_id"), f"one of: {_listed(books)}"
+                f"chain {chain_id} is not configured", position.key("chain_id"), f"one of: {listed(books)}"
             )
-        token = _token(position.text("token"), position.key("token"), books[chain_id])
+        token = token_of(position.text("token"), position.key("token"), books[chain_id])
         if token in caps[chain_id]:
             raise ConfigError("this token has a cap already", position.key("token"), "give one cap a token")
-        caps[chain_id][token] = position.amount("cap", _decimals(position, token, books[chain_id]))
+        caps[chain_id][token] = position.amount("cap", decimals_of(position, token, books[chain_id]))
     return {
         chain_id: RiskLimits(
             slippage_bps_max=table.integer("slippage_bps", 50, minimum=0, maximum=BPS),
             max_fee_per_gas_wei=table.amount("max_fee_per_gas_gwei", _GWEI_DECIMALS, "500"),
             oracle_age_s_max=table.integer("oracle_age_s", 3_600, minimum=1, maximum=30 * _DAY_S),
             position_caps=caps[chain_id],
-            key_balance_min_wei=table.amount("key_balance_min", _NATIVE_DECIMALS, "0"),
+            key_balance_min_wei=table.amount("key_balance_min", NATIVE_DECIMALS, "0"),
             reduce_loss_bps=table.integer("reduce_loss_bps", 100, minimum=0, maximum=BPS),
             validity_blocks=table.integer("validity_blocks", 3, minimum=1, maximum=64),
             validity_s=table.integer("validity_s", 30, minimum=1, maximum=3_600),
         )
         for chain_id in books
     }
-
-
-def _decimals(position: Table, token: Address, book: AddressBook) -> int:
-    entry = book.find(token)
-    known = _NATIVE_DECIMALS if token == NATIVE else entry.decimals if entry is not None else None
-    if "decimals" not in position and known is None:
-        raise ConfigError(
-            "the token's decimals are not known",
-            position.key("decimals"),
-            "add them, or the token to the address book",
-        )
-    decimals = position.integer("decimals", known, minimum=0, maximum=_DECIMALS_MAX)
-    if known is not None and decimals != known:
-        raise ConfigError(
-            f"the address book says {known} decimals",
-            position.key("decimals"),
-            "correct one, or leave this key out",
-        )
-    return decimals
-
-
-def _listed(names: Mapping[int, AddressBook] | frozenset[str]) -> str:
-    return ", ".join(str(name) for name in sorted(names, key=str)) or "none"

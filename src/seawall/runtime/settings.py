@@ -17,8 +17,9 @@ from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
 from seawall.primitives.units import Address, address_text
-from seawall.risk.limits import RiskLimits
+from seawall.risk.limits import RiskLimits, SignerPolicy
 from seawall.risk.reduce import PriceFeed
+from seawall.risk.spending import SpendCap
 from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.signers.local import PasswordSource
@@ -26,10 +27,12 @@ from seawall.telemetry.logs import LogSettings
 
 __all__ = [
     "OWN_KEY",
+    "BudgetSettings",
     "ChainSettings",
     "Configuration",
     "KernelSettings",
     "Mode",
+    "PolicySettings",
     "SignerSettings",
     "StrategySettings",
     "SubmitterSettings",
@@ -87,10 +90,29 @@ class ChainSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """What a signer may do on one chain, and spend there an hour and a day."""
+
+    policy: SignerPolicy
+    caps: tuple[SpendCap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """One spend limit of a chain over several signers together."""
+
+    name: str
+    chain_id: int
+    signers: tuple[str, ...]
+    caps: tuple[SpendCap, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SignerSettings:
     name: str
     keystore: Path
     password: PasswordSource = field(repr=False)
+    policies: Mapping[int, PolicySettings] = field(default_factory=dict)  # by chain id
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +158,7 @@ class Configuration:
     strategies: tuple[StrategySettings, ...]
     limits: Mapping[int, RiskLimits]  # by chain id
     submitters: tuple[SubmitterSettings, ...] = ()
+    budgets: tuple[BudgetSettings, ...] = ()
 
 
 def _with_key(value: object, address: str) -> object:

@@ -81,6 +81,14 @@ class Table:
             )
         return self._within(name, value, minimum, maximum)
 
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self._value(name, default)
+        if not isinstance(value, bool):
+            raise ConfigError(
+                f"{_shown(value)} is neither true nor false", self.key(name), "write true or false"
+            )
+        return value
+
     def seconds(self, name: str, default: float | None = None, *, minimum: float, maximum: float) -> float:
         value = self._value(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:

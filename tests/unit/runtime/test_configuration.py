@@ -42,11 +42,29 @@ emergency_max_fee_per_gas_gwei = "700"
 name = "main"
 keystore = "keys/main.json"
 password_file = "keys/main.password"
+[[signers.policies]]
+chain_id = 31337
+fee_max = "0.1"
+value_max = "0"
+recipients = ["@weth"]
+[[signers.policies.spend]]
+token = "native"
+per_hour = "1"
+per_day = "5"
 
 [[signers]]
 name = "second"
 keystore = "keys/second.json"
 password_environment = "SECOND_PASSWORD"
+[[signers.policies]]
+chain_id = 31337
+fee_max = "0.1"
+value_max = "0"
+recipients = ["@weth"]
+[[signers.policies.spend]]
+token = "native"
+per_hour = "1"
+per_day = "5"
 
 [limits]
 slippage_bps = 30
@@ -355,6 +373,7 @@ def test_every_commented_key_of_the_template_is_a_true_key(folder: Path) -> None
         uncommented = re.sub(r"^# (?=\[|[a-z_0-9]+ = )", "", line)
         lines.append(uncommented)
     text = "\n".join(lines).replace(".seawall/devnet/addresses.json", "addresses.json")
+    text = text.replace("any_target = true", "")  # it stands for the targets that are commented
     book = AddressBook.from_json((folder / "addresses.json").read_bytes())
     names = {name for name in re.findall(r'"@([a-z0-9_]+)"', text) if name != "key" and name not in book}
     for place, name in enumerate(sorted(names)):
@@ -363,6 +382,8 @@ def test_every_commented_key_of_the_template_is_a_true_key(folder: Path) -> None
     (folder / "addresses.json").write_text(book.to_json())
     configuration = load(folder, text)
     assert [strategy.name for strategy in configuration.strategies] == ["two-venue", "native-range"]
+    assert [budget.name for budget in configuration.budgets] == ["treasury"]
+    assert len(configuration.signers[0].policies[31_337].policy.targets) == 1
     weth = book.address("weth")
     assert configuration.limits[31_337].position_caps == {weth: 100 * 10**18}
     shown = json.loads(configuration.strategies[0].settings_json(KEY))

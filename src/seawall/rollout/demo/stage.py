@@ -72,6 +72,24 @@ feed = "@feed_eth_usd"
 name = "main"
 keystore = "keys/main.json"
 password_file = "keys/main.password"
+[[signers.policies]]
+chain_id = 31337
+fee_max = "0.1"
+value_max = "9"
+balance_min = "0.5"
+any_target = true
+[[signers.policies.spend]]
+token = "native"
+per_hour = "50"
+per_day = "200"
+[[signers.policies.spend]]
+token = "@weth"
+per_hour = "1000"
+per_day = "5000"
+[[signers.policies.spend]]
+token = "@usdx"
+per_hour = "5000000"
+per_day = "20000000"
 
 [limits]
 slippage_bps = 50
