@@ -228,7 +228,8 @@ async def pipeline(
     clock = ModelClock(model)
     ledger = new_ledger(folder, clock)
     latch = Latch(folder / "latch.json", clock=clock)
-    port, metrics, alarms = ModelPort(model, latch), Metrics(clock=clock), []
+    port, metrics = ModelPort(model, latch), Metrics(clock=clock)
+    alarms: list[IntegrityAlarm] = []
     limits = RiskLimits(
         max_fee_per_gas_wei=500 * GWEI, position_caps={NATIVE: 10**24}, validity_blocks=3, validity_s=60
     )
@@ -266,8 +267,17 @@ async def pipeline(
 def new_ledger(folder: Path, clock: ModelClock) -> Ledger:
     url = f"sqlite:///{folder / 'ledger.db'}"
     if not (folder / "ledger.db").exists():
-        create(url)
+        (folder / "ledger.db").write_bytes(_empty_ledger())
     return Ledger.open(LedgerSettings(url), clock=clock, entropy=SystemEntropy(), inline=True)
+
+
+@cache
+def _empty_ledger() -> bytes:
+    """Migrating costs more than most tests: done once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        create(f"sqlite:///{path}")
+        return path.read_bytes()
 
 
 @cache

@@ -169,7 +169,7 @@ class Confirmer:
     async def _strays(self, change: HeadChange) -> dict[Hash, int]:
         """Blocks that hold something of ours by the ledger, and that are not on the branch: removed while
         nobody followed, or followed by a kernel that is dead."""
-        if not change.added or not self._unchecked:
+        if not self._unchecked:
             return {}
         line = self.desk.canonical_after(change.added, change.removed)
         gone = {block.hash for block in change.removed}
@@ -355,8 +355,7 @@ class Confirmer:
                 desk.verdicts.clear()
             metrics.unexplained(len(one.account.unexplained) // 2)
         self.nonces.note(foreign, _slots_of(found))
-        if change.added:
-            self._unchecked.clear()
+        self._unchecked.clear()
         if done.suspects:
             for row in desk.unsettled.values():
                 if any(number in done.suspects for number, _ in row.intents):

@@ -96,9 +96,11 @@ class NonceWatch:
         missed: list[tuple[Block, Receipt]] = []
         for lane, nonce in at_head.items():
             low = None if gone else self._accounted.get(lane)
-            if low is None:
-                low = await self._lowest(lane, change, nonce)
-            unexplained = self._unexplained(lane, low, nonce, change.added[-1], included, known)
+            nonces: Iterable[int]
+            nonces = await self._all_nonces(lane, change, nonce) if low is None else range(low, nonce)
+            head = change.added[-1] if change.added else self.desk.head
+            assert head is not None
+            unexplained = self._unexplained(lane, nonces, head, included, known)
             if unexplained:
                 seen, found = await self._told_apart(unexplained, change, accounted)
                 new, missed = new + seen, missed + found
@@ -111,44 +113,43 @@ class NonceWatch:
     # ------------------------------------------------------------------ what nothing explains
 
     async def _nonces_at_head(self, change: HeadChange) -> dict[Lane, int]:
-        lanes = sorted(self.desk.fences)
-        if not change.added or not lanes:
+        """Of every lane at a new head; without one, of lanes that were just loaded."""
+        head = change.added[-1] if change.added else self.desk.head
+        lanes = [lane for lane in sorted(self.desk.fences) if change.added or lane not in self._accounted]
+        if head is None or not lanes:
             return {}
-        keys = [lane.key for lane in lanes]
-        nonces = await self.desk.parts.client.nonces_at(keys, change.added[-1].hash)
+        nonces = await self.desk.parts.client.nonces_at([lane.key for lane in lanes], head.hash)
         return dict(zip(lanes, nonces, strict=True))
 
     def _unexplained(
         self,
         lane: Lane,
-        low: int,
-        at_head: int,
+        nonces: Iterable[int],
         head: Block,
         included: Collection[Hash],
         known: Mapping[Slot, Sighting],
     ) -> list[Sighting]:
-        if low >= at_head:
-            return []
-        slots: dict[int, list[Hash]] = {}
-        for tx_hash, row in self.desk.unsettled.items():
-            if row.lane == lane and low <= row.nonce < at_head:
-                slots.setdefault(row.nonce, []).append(tx_hash)
-        return [
-            Sighting(lane, nonce, head.hash, head.number, nonce in slots)
-            for nonce in range(low, at_head)
-            if (lane, nonce) not in known and not any(h in included for h in slots.get(nonce, ()))
-        ]
+        found = []
+        for nonce in nonces:
+            hashes = self.desk.hashes_of(lane, nonce)
+            if (lane, nonce) not in known and not any(h in included for h in hashes):
+                found.append(Sighting(lane, nonce, head.hash, head.number, bool(hashes)))
+        return found
 
-    async def _lowest(self, lane: Lane, change: HeadChange, at_head: int) -> int:
-        """The nonce at the final block; where its state is not kept, the lowest of our open slots."""
-        low = min((row.nonce for row in self.desk.unsettled.values() if row.lane == lane), default=at_head)
+    async def _all_nonces(self, lane: Lane, change: HeadChange, at_head: int) -> Iterable[int]:
+        """Everything that is not settled: from the nonce at the final block on, and before it what has a slot
+        of ours. Where the final block's state is not kept, only what has a slot of ours."""
+        ours = sorted(nonce for nonce in self.desk.open_nonces(lane) if nonce < at_head)
         try:
             final = await self.desk.parts.client.block_by_number(change.final_number)
-            if final is not None:
-                low = await self.desk.parts.client.nonce_at(lane.key, final.hash)
+            if final is None:
+                return ours
+            low = await self.desk.parts.client.nonce_at(lane.key, final.hash)
         except (EndpointError, UnknownBlockError) as trouble:
             _log.warning("final_state_missing", block=change.final_number, cause=str(trouble))
-        return max(low, at_head - NONCES_LOOKED_AT_MAX)
+            return ours
+        low = max(low, at_head - NONCES_LOOKED_AT_MAX)
+        return [*(nonce for nonce in ours if nonce < low), *range(low, at_head)]
 
     async def _told_apart(
         self, unexplained: Sequence[Sighting], change: HeadChange, accounted: dict[Lane, int]

@@ -1,7 +1,7 @@
 """When a transaction that does not land is written again, made dearer, or given up: one policy a priority.
 
-Blocks are counted from the moment at which the transaction could have been in one: it is committed, and every
-nonce before it is used. Not here: how much dearer (`chain.replacement`), and how dear at most (the verdict)."""
+Blocks are counted from the moment at which the transaction could have been in one: it is committed, and
+every nonce before it is used. Not here: how much dearer (`chain.replacement`), how dear at most (verdict)."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ HOUSEKEEPING: Final = StuckPolicy(2, 4, cancel_refused=False)
 
 @dataclass(frozen=True, slots=True)
 class StuckPolicies:
-    critical: StuckPolicy = StuckPolicy(1, 2, cancel_refused=False)  # noqa: RUF009  (frozen)
-    high: StuckPolicy = StuckPolicy(2, 4, cancel_refused=False)  # noqa: RUF009
-    normal: StuckPolicy = StuckPolicy(3, 6, cancel_refused=True)  # noqa: RUF009
-    low: StuckPolicy = StuckPolicy(6, 12, cancel_refused=True)  # noqa: RUF009
+    critical: StuckPolicy = StuckPolicy(1, 2, cancel_refused=False)
+    high: StuckPolicy = StuckPolicy(2, 4, cancel_refused=False)
+    normal: StuckPolicy = StuckPolicy(3, 6, cancel_refused=True)
+    low: StuckPolicy = StuckPolicy(6, 12, cancel_refused=True)
 
     def of(self, priority: Priority) -> StuckPolicy:
         return {

@@ -1,64 +1,43 @@
-"""What was committed and is not on chain: one path for restart, resume after HALT, reorg, and what a node
-forgot.
+"""What was committed and is not on chain: one path for restart, resume after HALT, reorg, what a node forgot,
+and what is stuck (TX-5).
 
-An attempt once committed counts as possibly sent, for ever (invariant 3a). Ascending by nonce, each open
-slot that no canonical inclusion explains is tended:
+An attempt once committed counts as possibly sent, for ever (invariant 3a). Ascending by nonce, each open slot
+that no canonical inclusion explains is tended:
 
-    known to the node      wait; past its deadline, fill the nonce with a dearer transfer to ourselves
-    rejected again and again   fill the nonce, for it blocks all behind it
-    verdict in force       write the same bytes
-    verdict lapsed         judge the same payload anew; admitted: record the renewal and write the same bytes;
-                           refused or past its deadline: fill the nonce, and when that is final the intent
-                           ends cancelled
+    past its deadline, or cancelled   fill the nonce with a dearer transfer to ourselves
+    suspect                           judge the same payload anew: kept, or filled
+    unknown to the node               verdict in force: write the same bytes; lapsed: judge the same payload
+                                      anew; admitted: record the renewal and write; refused: fill
+    rejected again and again          fill the nonce, for it blocks all behind it
+    known, and its turn, for long     by the policy of its priority: write again, then replace it, dearer;
+                                      what would be refused today is cancelled, where the policy says so
+    a filler                          written until the node has it, and made dearer, for it clears the way
 
-Every older hash of a slot stays watched until the slot is final. Nothing here gives a nonce to an intent.
-"""
+When a filling is final the intent ends cancelled. Every older hash of a slot stays watched until the slot is
+final. What may not be made dearer is reported, with who waits behind it. Nothing here gives a nonce to an
+intent."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
 from seawall.chain.broadcast import WriteAnswer
-from seawall.ledger.rows import AttemptRow, IntentRow, SlotRow
-from seawall.ledger.transaction import Transaction
-from seawall.native.wire import DynamicFeeTransaction
-from seawall.primitives.codec import payload_digest
-from seawall.primitives.errors import (
-    AuthorityChangedError,
-    NativeError,
-    PlanError,
-    StaleError,
-    UnavailableError,
-)
-from seawall.primitives.levels import Authority, WriteKind
-from seawall.primitives.units import BPS, Hash, hex_text, mul_div_up
-from seawall.primitives.verdicts import Candidate, Payload, Verdict
-from seawall.telemetry import failpoints
-from seawall.telemetry.logs import correlated, get_logger
-from seawall.transactions.judging import judge
+from seawall.primitives.units import Hash
+from seawall.telemetry.logs import correlated
+from seawall.transactions.housekeeping import fill
 from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.openslots import OpenSlot, blocks_since, due_attempts, read_slots, waited_blocks
+from seawall.transactions.policies import HOUSEKEEPING, StuckPolicy
+from seawall.transactions.renewing import judge_anew, renew, replace, replacement_bid
+from seawall.transactions.reports import report_stuck, report_unfunded
 
-__all__ = ["REPLACEMENT_BPS", "tend"]
+__all__ = ["REJECTIONS_MAX", "tend"]
 
-_AFTER_FILL_COMMIT = failpoints.declare("transactions.after_fill_commit")
-_AFTER_RENEWAL = failpoints.declare("transactions.after_renewal")
-_FILL_GAS: Final = 21_000
-# Common nodes replace only at +10 % on both fee fields; one more per cent against their rounding.
-REPLACEMENT_BPS: Final = 11_100
 # Bytes that no node takes, whatever the reason, block all that is behind them: after this many writes their
 # nonce is filled instead.
 REJECTIONS_MAX: Final = 16
-_log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSlot:
-    """A slot that is not final: its attempts in commit order, and the intent it was made for."""
-
-    slot: SlotRow
-    attempts: tuple[AttemptRow, ...]
-    intent: IntentRow | None
+_OVER_CEILING: Final = "a dearer filler would pass the ceiling for housekeeping"
 
 
 async def tend(runner: LaneRunner) -> None:
@@ -70,219 +49,135 @@ async def tend(runner: LaneRunner) -> None:
     if runner.signer is None or not runner.signer.ready:
         return
     async with desk.turn:
+        if desk.reload_due:
+            return
         desk.base()
         at_head = await desk.nonce_at_head(runner.lane)
-        slots = await desk.parts.ledger.read(lambda tx: _open_slots(tx, runner))
-        await _fill_gaps(runner, slots, at_head)
-        pending = [s for s in slots if s.slot.nonce >= at_head and s.attempts and not _landed(runner, s)]
-        known = await desk.parts.client.transactions_known([s.attempts[-1].hash for s in pending])
-        for slot, is_known in zip(pending, known, strict=True):
-            await _tend_slot(runner, slot, is_known)
+        await _fill_gaps(runner, at_head)
+        rows = [row for row in due_attempts(desk, runner.lane, at_head) if not runner.outbox.holds(row.hash)]
+        if rows:
+            slots = await desk.parts.ledger.read(lambda tx: read_slots(tx, rows))
+            hashes = [attempt.hash for slot in slots for attempt in slot.attempts]
+            answers = await desk.parts.client.transactions_known(hashes)
+            known = dict(zip(hashes, answers, strict=True))
+            for slot in slots:
+                await _tend_slot(runner, slot, known, is_turn=slot.slot.nonce == at_head)
         if not desk.is_ready:
             await desk.rebuild_overlay()
 
 
-def _open_slots(tx: Transaction, runner: LaneRunner) -> list[OpenSlot]:
-    found = []
-    for slot in tx.slots.open(runner.lane):
-        attempts = tuple(tx.attempts.of_slot(runner.lane, slot.nonce))
-        intent = tx.intents.get(slot.intent) if slot.intent is not None else None
-        found.append(OpenSlot(slot, attempts, intent))
-    return found
-
-
-def _landed(runner: LaneRunner, slot: OpenSlot) -> bool:
-    return any(attempt.hash in runner.desk.included for attempt in slot.attempts)
-
-
-async def _fill_gaps(runner: LaneRunner, slots: list[OpenSlot], at_head: int) -> None:
+async def _fill_gaps(runner: LaneRunner, at_head: int) -> None:
     """A nonce below our highest that has no slot (a foreign transaction that a reorg took away) blocks all
     behind it."""
-    have = {slot.slot.nonce for slot in slots}
-    for nonce in range(at_head, max(have, default=at_head - 1)):
-        if nonce not in have:
-            await _fill(runner, nonce, (), None, "no transaction of ours or of anybody has this nonce")
+    desk, lane = runner.desk, runner.lane
+    highest = max((row.nonce for row in desk.waiting(lane)), default=at_head)
+    for nonce in range(at_head, highest):
+        if not desk.hashes_of(lane, nonce):
+            await fill(runner, nonce, (), None, "no transaction of ours or of anybody has this nonce")
 
 
-async def _tend_slot(runner: LaneRunner, slot: OpenSlot, is_known: bool) -> None:
-    attempt = slot.attempts[-1]
-    if runner.outbox.holds(attempt.hash):
+async def _tend_slot(
+    runner: LaneRunner, slot: OpenSlot, known: Mapping[Hash, bool], *, is_turn: bool
+) -> None:
+    if slot.is_filled:
+        await _tend_fill(runner, slot, known, is_turn=is_turn)
         return
-    intent, now_s = slot.intent, runner.desk.parts.clock.now_s()
-    if attempt.kind is WriteKind.HOUSEKEEPING:
-        await _tend_fill(runner, slot, is_known)
-        return
+    intent, attempt, desk = slot.intent, slot.newest, runner.desk
     assert intent is not None
     with correlated(intent.correlation_id):
-        if intent.plan.deadline_s < now_s:
-            await _fill(
-                runner, slot.slot.nonce, slot.attempts, intent, "its deadline passed before it was on chain"
-            )
-        elif is_known:
-            return
+        if intent.plan.deadline_s < desk.parts.clock.now_s():
+            await _fill(runner, slot, "its deadline passed before it was on chain")
+        elif intent.cancel_reason is not None:
+            await _fill(runner, slot, intent.cancel_reason)
+        elif slot.is_suspect and not desk.in_force(desk.verdicts.get(attempt.number)):
+            await _write_anew(runner, slot, "what it depends on is gone from the chain, and", cancels=True)
+        elif known[attempt.hash]:
+            if is_turn:
+                await _tend_stuck(runner, slot)
+        elif attempt.answer == WriteAnswer.REJECTED and any(known[a.hash] for a in slot.attempts[:-1]):
+            # The node keeps the cheaper one: what replaced it did not pay enough.
+            if blocks_since(desk, attempt.written_at_s or attempt.committed_at_s) > 0:
+                await _replace(runner, slot, desk.parts.stuck.of(intent.plan.priority))
         elif attempt.answer == WriteAnswer.REJECTED and attempt.writes >= REJECTIONS_MAX:
             why = f"every endpoint rejects its bytes, the last of {attempt.writes} times too"
-            await _fill(runner, slot.slot.nonce, slot.attempts, intent, why)
-        elif runner.desk.in_force(runner.desk.verdicts.get(attempt.number)):
+            await _fill(runner, slot, why)
+        elif desk.in_force(desk.verdicts.get(attempt.number)):
             runner.outbox.put(attempt)
         else:
-            await _renew(runner, slot, attempt, intent)
+            await _write_anew(runner, slot, "its verdict lapsed and", cancels=True)
 
 
-async def _tend_fill(runner: LaneRunner, slot: OpenSlot, is_known: bool) -> None:
-    """A filler is written until the node has it, and made dearer once the base fee has left it behind."""
-    attempt = slot.attempts[-1]
-    if attempt.max_fee_per_gas_wei < runner.desk.base().base_fee_wei:
-        await _fill(
-            runner, slot.slot.nonce, slot.attempts, slot.intent, slot.intent.reason if slot.intent else "gap"
-        )
-    elif not is_known:
+async def _tend_stuck(runner: LaneRunner, slot: OpenSlot) -> None:
+    """The nodes have it and it is its turn: by the policy, write it again, and in the end dearer."""
+    desk, attempt, intent = runner.desk, slot.newest, slot.intent
+    assert intent is not None
+    policy = desk.parts.stuck.of(intent.plan.priority)
+    written_at_s = attempt.committed_at_s if attempt.written_at_s is None else attempt.written_at_s
+    if blocks_since(desk, written_at_s) < policy.rebroadcast_blocks:
+        return
+    is_left_behind = attempt.max_fee_per_gas_wei < desk.base().base_fee_wei
+    waited = waited_blocks(desk, attempt)
+    # Written twice, so that time under HALT does not count as waiting.
+    if is_left_behind or (waited >= policy.replace_blocks and attempt.writes > 1):
+        await _replace(runner, slot, policy)
+    elif waited >= policy.rebroadcast_blocks:
+        if desk.in_force(desk.verdicts.get(attempt.number)):
+            runner.outbox.put(attempt)
+        else:
+            await _write_anew(runner, slot, "today", cancels=policy.cancel_refused)
+
+
+async def _write_anew(runner: LaneRunner, slot: OpenSlot, cause: str, *, cancels: bool) -> None:
+    """Judge the same payload anew on today's head, and write its bytes again if it is admitted."""
+    judgement = await judge_anew(runner, slot)
+    if judgement is None:
+        return
+    if judgement.admitted and judgement.verdict is not None:
+        await renew(runner, slot, judgement.verdict)
+    elif cancels:
+        await _fill(runner, slot, f"{cause} it is refused: {judgement.why}")
+
+
+async def _replace(runner: LaneRunner, slot: OpenSlot, policy: StuckPolicy) -> None:
+    bid = await replacement_bid(runner, slot)
+    if isinstance(bid, str):
+        await report_stuck(runner, slot, bid)
+        return
+    judgement = await judge_anew(runner, slot, bid)
+    if judgement is None:
+        return
+    if judgement.admitted and judgement.verdict is not None:
+        await replace(runner, slot, bid, judgement.verdict)
+    elif policy.cancel_refused:
+        await _fill(runner, slot, f"at the fee that it needs now it is refused: {judgement.why}")
+    else:
+        await report_stuck(runner, slot, f"at the fee that it needs now it is refused: {judgement.why}")
+
+
+async def _tend_fill(
+    runner: LaneRunner, slot: OpenSlot, known: Mapping[Hash, bool], *, is_turn: bool
+) -> None:
+    """A filler is written until the node has it. It is made dearer once the base fee has left it behind, the
+    node keeps what it is to replace, or it waits for long."""
+    desk, attempt = runner.desk, slot.newest
+    written_at_s = attempt.committed_at_s if attempt.written_at_s is None else attempt.written_at_s
+    since_write = blocks_since(desk, written_at_s)
+    is_rejected = attempt.answer == WriteAnswer.REJECTED and not known[attempt.hash]
+    if is_rejected and since_write > 0:
+        needed_wei = attempt.payload.gas_limit * attempt.max_fee_per_gas_wei
+        balance_wei = await desk.parts.client.balance_at(runner.lane.key, desk.base().hash)
+        if balance_wei < needed_wei:
+            await report_unfunded(runner, slot, needed_wei, balance_wei)
+            return
+    is_left_behind = attempt.max_fee_per_gas_wei < desk.base().base_fee_wei
+    is_outbid = is_rejected and since_write > 0 and any(known[a.hash] for a in slot.attempts[:-1])
+    waits = is_turn and known[attempt.hash] and since_write >= HOUSEKEEPING.rebroadcast_blocks
+    if is_left_behind or is_outbid or (waits and waited_blocks(desk, attempt) >= HOUSEKEEPING.replace_blocks):
+        await _fill(runner, slot, slot.intent.reason if slot.intent else "gap")
+    elif not known[attempt.hash] or waits:
         runner.outbox.put(attempt)
 
 
-async def _renew(runner: LaneRunner, slot: OpenSlot, attempt: AttemptRow, intent: IntentRow) -> None:
-    """Judge the same payload anew on today's head. The renewal is recorded before the bytes are written
-    again."""
-    desk = runner.desk
-    if desk.authority is Authority.HALT:
-        return
-    try:
-        await desk.rebuild_overlay(before=attempt)
-        verdict = await judge(desk, await _same_candidate(runner, attempt, intent), desk.authority)
-    except (UnavailableError, StaleError) as cause:
-        _log.warning("renewal_put_off", intent=intent.number, cause=str(cause))
-        return
-    except (PlanError, NativeError) as cause:
-        why = f"its verdict lapsed and it cannot be judged anew: {cause}"
-        await _fill(runner, slot.slot.nonce, slot.attempts, intent, why)
-        return
-    if not verdict.admitted:
-        await _record_renewal(runner, attempt, intent, verdict)
-        await _fill(
-            runner,
-            slot.slot.nonce,
-            slot.attempts,
-            intent,
-            f"its verdict lapsed and was not renewed: {verdict.explanation}",
-        )
-        return
-    await _record_renewal(runner, attempt, intent, verdict)
-    await _AFTER_RENEWAL.reach()
-    desk.verdicts[attempt.number] = verdict
-    desk.correlations[attempt.number] = intent.correlation_id
-    runner.outbox.put(attempt)
-
-
-async def _same_candidate(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow) -> Candidate:
-    base = runner.desk.base()
-    fees = await runner.desk.fee_quote()
-    return Candidate(
-        number=intent.number,
-        attempt_number=intent.candidates + 1,
-        plan=intent.plan,
-        plan_digest=intent.plan_digest,
-        intent_id=intent.intent_id,
-        lane=runner.lane,
-        nonce=attempt.nonce,
-        payload=attempt.payload,
-        max_fee_per_gas_wei=attempt.max_fee_per_gas_wei,
-        max_priority_fee_per_gas_wei=attempt.max_priority_fee_per_gas_wei,
-        expected_fee_per_gas_wei=min(fees.expected_fee_per_gas_wei, attempt.max_fee_per_gas_wei),
-        ceiling_fee_per_gas_wei=attempt.max_fee_per_gas_wei,
-        base=base,
-    )
-
-
-async def _record_renewal(
-    runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, verdict: Verdict
-) -> None:
-    now_s = runner.desk.parts.clock.now_s()
-
-    def commit(tx: Transaction) -> None:
-        tx.lanes.require(runner.lane, runner.fence)
-        tx.intents.count_candidate(intent.number)
-        number = tx.verdicts.insert(verdict, now_s)
-        if verdict.admitted:
-            tx.attempts.renew(attempt, number)
-        data: dict[str, str | int | bool | None] = {
-            "hash": hex_text(attempt.hash),
-            "admitted": verdict.admitted,
-            "why": verdict.explanation,
-        }
-        tx.events.append("verdict.renewed", runner.lane.chain_id, intent.strategy, intent.number, data, now_s)
-
-    await runner.desk.parts.ledger.write(commit)
-    runner.desk.parts.metrics.judged(verdict)
-
-
-async def _fill(
-    runner: LaneRunner, nonce: int, earlier: tuple[AttemptRow, ...], intent: IntentRow | None, why: str
-) -> None:
-    """Use up a nonce by a transfer of nothing to ourselves: housekeeping, of fixed shape, under its own fee
-    ceiling."""
-    desk = runner.desk
-    if not desk.parts.latch.admits(WriteKind.HOUSEKEEPING):
-        return
-    fees = await _fill_fees(runner, earlier)
-    if fees is None:
-        _log.error("fill_over_ceiling", lane=str(runner.lane), nonce=nonce, why=why)
-        return
-    payload = Payload(runner.lane.chain_id, runner.lane.key, runner.lane.key, b"", 0, _FILL_GAS)
-    transaction = DynamicFeeTransaction(
-        chain_id=payload.chain_id,
-        nonce=nonce,
-        max_priority_fee_per_gas_wei=fees[1],
-        max_fee_per_gas_wei=fees[0],
-        gas_limit=_FILL_GAS,
-        to=payload.to,
-        value_wei=0,
-        data=b"",
-    )
-    assert runner.signer is not None
-    signed = (await runner.signer.sign_transactions([transaction]))[0]
-    now_s = desk.parts.clock.now_s()
-
-    def commit(tx: Transaction) -> AttemptRow:
-        tx.lanes.require(runner.lane, runner.fence)
-        tx.controls.require_epoch(desk.epoch)
-        if not desk.parts.latch.admits(WriteKind.HOUSEKEEPING):
-            raise AuthorityChangedError("HALT came into force", str(runner.lane), "resume to go on")
-        slot = tx.slots.get(runner.lane, nonce) or tx.slots.insert(runner.lane, nonce, "gap_fill", None)
-        row = tx.attempts.insert(
-            slot, Hash(signed.hash), signed.raw, payload, payload_digest(payload), WriteKind.HOUSEKEEPING,
-            fees[0], fees[1], "public", None, [], now_s,
-        )  # fmt: skip
-        if intent is not None:
-            tx.intents.explain(intent.number, why)
-        data: dict[str, str | int | bool | None] = {"hash": hex_text(row.hash), "nonce": nonce, "why": why}
-        tx.events.append(
-            "slot.filled",
-            runner.lane.chain_id,
-            str(runner.lane),
-            intent.number if intent else None,
-            data,
-            now_s,
-        )
-        return row
-
-    try:
-        attempt = await desk.parts.ledger.write(commit)
-    except AuthorityChangedError:
-        return
-    await _AFTER_FILL_COMMIT.reach()
-    _log.info("slot_filled", lane=str(runner.lane), nonce=nonce, hash=hex_text(attempt.hash), why=why)
-    desk.take_filler(attempt)
-    runner.outbox.put(attempt)
-
-
-async def _fill_fees(runner: LaneRunner, earlier: tuple[AttemptRow, ...]) -> tuple[int, int] | None:
-    """(max fee, max priority fee) per gas: above every earlier attempt by the clients' rule, under our
-    ceiling. What more a calm quote would give is cut by the ceiling; what the rule needs is not."""
-    quote = await runner.desk.fee_quote()
-    ceiling = runner.desk.parts.emergency_max_fee_per_gas_wei
-    max_fee = min(quote.max_fee_per_gas_wei, ceiling)
-    priority = quote.max_priority_fee_per_gas_wei
-    for attempt in earlier:
-        max_fee = max(max_fee, mul_div_up(attempt.max_fee_per_gas_wei, REPLACEMENT_BPS, BPS))
-        priority = max(priority, mul_div_up(attempt.max_priority_fee_per_gas_wei, REPLACEMENT_BPS, BPS))
-    return (max_fee, min(priority, max_fee)) if max_fee <= ceiling else None
+async def _fill(runner: LaneRunner, slot: OpenSlot, why: str) -> None:
+    if not await fill(runner, slot.slot.nonce, slot.attempts, slot.intent, why):
+        await report_stuck(runner, slot, _OVER_CEILING)

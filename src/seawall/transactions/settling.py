@@ -23,7 +23,7 @@ from typing import Final
 
 from seawall.ledger.rows import AttemptRow, Ending, InclusionRow, IntentRow, NewEvent, PostingRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
+from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.units import NATIVE, Address
@@ -173,32 +173,28 @@ def _release(
     """Reservations end with the slot, and of what was counted as spent only what was taken stays."""
     attempts = [row for one in consumed for row in one.attempts]
     tx.reservations.release_many([row.number for row in attempts])
-    taken: list[tuple[AttemptNumber, Address, int]] = []
     for one in consumed:
-        mined = None if one.winner is None else one.winner.attempt_hash
-        for row in one.attempts:
-            taken += _taken(row, one.winner if row.hash == mined else None, postings)
-    for number, token, amount in taken:
-        tx.spends.correct(number, token, amount)
+        for token, amount in _taken(one, postings):
+            # The first attempt of a slot holds its spend, whichever of them landed.
+            tx.spends.correct(one.attempts[0].number, token, amount)
 
 
-def _taken(
-    attempt: AttemptRow,
-    inclusion: InclusionRow | None,
-    postings: Mapping[IntentNumber, Sequence[PostingRow]],
-) -> list[tuple[AttemptNumber, Address, int]]:
-    """What the attempt took out of its key, per token."""
-    if inclusion is None:
-        return [(attempt.number, NATIVE, 0)]
-    native = inclusion.fee_wei + (attempt.payload.value_wei if inclusion.status else 0)
-    out = {NATIVE: native}
-    for posting in (p for number, _ in attempt.intents for p in postings.get(number, ())):
-        if posting.entry.inclusion != inclusion.number:
+def _taken(one: Consumed, postings: Mapping[IntentNumber, Sequence[PostingRow]]) -> list[tuple[Address, int]]:
+    """What the use of this slot took out of its key, per token."""
+    if not one.attempts:
+        return []
+    if one.winner is None:
+        return [(NATIVE, 0)]
+    mined = next(row for row in one.attempts if row.hash == one.winner.attempt_hash)
+    value_wei = mined.payload.value_wei if one.winner.status else 0
+    out = {NATIVE: one.winner.fee_wei + value_wei}
+    for posting in (p for number, _ in mined.intents for p in postings.get(number, ())):
+        if posting.entry.inclusion != one.winner.number:
             continue
         for leg in posting.entry.legs:
-            if leg.account == attempt.lane.key and leg.token != NATIVE and leg.delta < 0:
+            if leg.account == one.lane.key and leg.token != NATIVE and leg.delta < 0:
                 out[leg.token] = -leg.delta
-    return [(attempt.number, token, amount) for token, amount in out.items()]
+    return list(out.items())
 
 
 def holders_of(intent: IntentRow) -> frozenset[Address]:

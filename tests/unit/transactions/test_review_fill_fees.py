@@ -10,13 +10,15 @@ from typing import cast
 import pytest
 
 from seawall.chain.fees import FeeQuote
+from seawall.chain.networks import network_of
+from seawall.chain.replacement import Fees
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.levels import Priority
 from seawall.runtime.configuration import load_configuration
 from seawall.transactions.desk import Desk, DeskParts
+from seawall.transactions.housekeeping import fill_fees
 from seawall.transactions.lanes import LaneRunner
-from seawall.transactions.recovery import _fill_fees
-from tests.builders.messages import GWEI, NOW_S, block
+from tests.builders.messages import CHAIN_ID, GWEI, NOW_S, block
 from tests.unit.transactions.test_review_overlay import attempt
 
 
@@ -27,6 +29,7 @@ def runner(quoted_gwei: int, ceiling_gwei: int) -> LaneRunner:
 
     parts = SimpleNamespace(
         fees=SimpleNamespace(quotes=quotes),
+        network=network_of(CHAIN_ID),
         emergency_max_fee_per_gas_wei=ceiling_gwei * GWEI,
         clock=SimpleNamespace(now_s=lambda: NOW_S),
     )
@@ -36,8 +39,8 @@ def runner(quoted_gwei: int, ceiling_gwei: int) -> LaneRunner:
 
 
 async def test_quote_above_the_ceiling_is_cut_so_that_a_filler_can_wait_in_the_pool() -> None:
-    fees = await _fill_fees(runner(quoted_gwei=300, ceiling_gwei=100), ())
-    assert fees == (100 * GWEI, 1)
+    fees = await fill_fees(runner(quoted_gwei=300, ceiling_gwei=100), ())
+    assert fees == Fees(100 * GWEI, 1)
 
 
 @pytest.mark.parametrize(("earlier_gwei", "ceiling_gwei", "fits"), [(100, 111, True), (100, 110, False)])
@@ -45,14 +48,14 @@ async def test_replacement_is_made_up_to_the_ceiling(
     earlier_gwei: int, ceiling_gwei: int, fits: bool
 ) -> None:
     earlier = replace(attempt(1, 5), max_fee_per_gas_wei=earlier_gwei * GWEI)
-    fees = await _fill_fees(runner(quoted_gwei=300, ceiling_gwei=ceiling_gwei), (earlier,))
-    assert fees == ((111 * GWEI, 2) if fits else None)
+    fees = await fill_fees(runner(quoted_gwei=300, ceiling_gwei=ceiling_gwei), (earlier,))
+    assert fees == (Fees(111 * GWEI, 2) if fits else None)
 
 
 def test_emergency_ceiling_that_could_not_replace_the_dearest_plan_is_no_configuration(
     tmp_path: Path,
 ) -> None:
     text = '[[chains]]\nchain_id = 31337\nrpc = ["http://127.0.0.1:8545"]\n[chains.fees]\n'
-    (tmp_path / "seawall.toml").write_text(text + 'max_fee_per_gas_ceiling_gwei = "451"\n')
+    (tmp_path / "seawall.toml").write_text(text + 'max_fee_per_gas_ceiling_gwei = "455"\n')
     with pytest.raises(ConfigError, match="cannot replace"):
         load_configuration(tmp_path / "seawall.toml", {})

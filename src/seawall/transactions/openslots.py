@@ -1,0 +1,82 @@
+"""Open slots of a lane as recovery sees them at a head: which to look at, and how long they wait.
+
+A lane under load has many slots that were written a moment ago and will be in the next block. Looking at each
+of them at each head costs a request and several rows for nothing. So a slot is left alone while it is
+*fresh*: its verdict is in force, it was committed less than `FRESH_BLOCKS` ago, and it is not the one that
+all others of its lane wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.ledger.rows import AttemptRow, IntentRow, SlotRow
+from seawall.ledger.transaction import Transaction
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import WriteKind
+from seawall.transactions.desk import Desk
+from seawall.transactions.suspects import dependencies_met
+
+__all__ = ["FRESH_BLOCKS", "OpenSlot", "blocks_since", "due_attempts", "read_slots", "waited_blocks"]
+
+FRESH_BLOCKS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSlot:
+    """A slot that is not final: its attempts in commit order, and the intent it was made for."""
+
+    slot: SlotRow
+    attempts: tuple[AttemptRow, ...]
+    intent: IntentRow | None
+    is_suspect: bool = False  # something that the intent depends on is not where it needs it
+
+    @property
+    def newest(self) -> AttemptRow:
+        return self.attempts[-1]
+
+    @property
+    def is_filled(self) -> bool:
+        return self.newest.kind is WriteKind.HOUSEKEEPING
+
+
+def due_attempts(desk: Desk, lane: Lane, at_head: int) -> list[AttemptRow]:
+    """Newest attempts of the slots to look at now, ascending by nonce. What the chain has passed is foreign
+    use, which confirmation sees to."""
+    return [
+        row
+        for row in desk.waiting(lane)
+        if row.nonce == at_head or (row.nonce > at_head and not _is_fresh(desk, row))
+    ]
+
+
+def _is_fresh(desk: Desk, row: AttemptRow) -> bool:
+    return blocks_since(desk, row.committed_at_s) < FRESH_BLOCKS and desk.in_force(
+        desk.verdicts.get(row.number)
+    )
+
+
+def read_slots(tx: Transaction, rows: list[AttemptRow]) -> list[OpenSlot]:
+    """The slots of these attempts as the ledger has them."""
+    tried = tx.attempts.of_slots([(row.lane, row.nonce) for row in rows])
+    found = []
+    for row in rows:
+        slot = tx.slots.get(row.lane, row.nonce)
+        assert slot is not None, "an attempt stands on its slot"
+        intent = None if slot.intent is None else tx.intents.get(slot.intent)
+        suspect = intent is not None and bool(intent.plan.depends_on) and not dependencies_met(tx, intent)
+        found.append(OpenSlot(slot, tuple(tried[(row.lane, row.nonce)]), intent, suspect))
+    return found
+
+
+def waited_blocks(desk: Desk, attempt: AttemptRow) -> int:
+    """Blocks in which the attempt could have been, and was not, if it is its lane's turn. By the time of
+    the blocks, since a restart forgets when it was first seen; never more than since its predecessor was
+    included."""
+    waited = blocks_since(desk, attempt.committed_at_s)
+    since = desk.used_in(attempt.lane, attempt.nonce - 1)
+    return waited if since is None else min(waited, desk.base().number - since)
+
+
+def blocks_since(desk: Desk, at_s: int) -> int:
+    return max(0, desk.base().timestamp_s - at_s) // desk.parts.network.block_time_s

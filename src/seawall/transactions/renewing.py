@@ -1,0 +1,202 @@
+"""Renewing: a committed payload judged anew on today's head, to be written again as it is, or dearer.
+
+Only the fee may change, and never above what the payload was judged at first: the ceiling of the verdict is
+handed on from renewal to renewal (invariant 2). A replacement is a further attempt of its slot with a verdict
+of its own; every earlier hash stays watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.chain.replacement import Fees, replacement_fees, rule_of
+from seawall.ledger.rows import AttemptRow, EventData, IntentRow
+from seawall.ledger.transaction import Transaction
+from seawall.primitives.errors import (
+    AuthorityChangedError,
+    NativeError,
+    PlanError,
+    StaleError,
+    UnavailableError,
+)
+from seawall.primitives.levels import Authority
+from seawall.primitives.units import Hash, hex_text
+from seawall.primitives.verdicts import Candidate, Verdict
+from seawall.telemetry import failpoints
+from seawall.telemetry.logs import get_logger
+from seawall.transactions.candidates import unsigned
+from seawall.transactions.housekeeping import fees_of
+from seawall.transactions.judging import judge
+from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.openslots import OpenSlot
+
+__all__ = ["Judgement", "judge_anew", "renew", "replace", "replacement_bid"]
+
+_AFTER_RENEWAL = failpoints.declare("transactions.after_renewal")
+_AFTER_REPLACEMENT = failpoints.declare("transactions.after_replacement")
+NOT_REPLACEABLE: Final = "nodes of this chain replace nothing"
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What today's head says about a committed payload. `verdict` is None if it cannot be judged at all."""
+
+    verdict: Verdict | None
+    why: str = ""  # it is not admitted
+
+    @property
+    def admitted(self) -> bool:
+        return self.verdict is not None and self.verdict.admitted
+
+
+async def judge_anew(runner: LaneRunner, slot: OpenSlot, fees: Fees | None = None) -> Judgement | None:
+    """Judge the slot's payload on what stands before it, paying `fees`, or what its newest attempt pays.
+    None: it cannot be judged now. A refusal is recorded."""
+    desk, attempt, intent = runner.desk, slot.newest, slot.intent
+    assert intent is not None, "a payload was judged for its intent"
+    if desk.authority is Authority.HALT:
+        return None
+    try:
+        await desk.rebuild_overlay(before=attempt)
+        candidate = await _candidate(runner, attempt, intent, fees or fees_of([attempt])[0])
+        verdict = await judge(desk, candidate, desk.authority)
+    except (UnavailableError, StaleError) as cause:
+        _log.warning("renewal_put_off", intent=intent.number, cause=str(cause))
+        return None
+    except (PlanError, NativeError) as cause:
+        return Judgement(None, f"it cannot be judged anew: {cause}")
+    if not verdict.admitted:
+        await _record(runner, attempt, intent, verdict)
+    return Judgement(verdict, verdict.explanation)
+
+
+async def renew(runner: LaneRunner, slot: OpenSlot, verdict: Verdict) -> None:
+    """Record that the same bytes may be written again under `verdict`, then write them."""
+    desk, attempt, intent = runner.desk, slot.newest, slot.intent
+    assert intent is not None
+    await _record(runner, attempt, intent, verdict)
+    await _AFTER_RENEWAL.reach()
+    desk.verdicts[attempt.number] = verdict
+    desk.correlations[attempt.number] = intent.correlation_id
+    runner.outbox.put(attempt)
+
+
+async def replacement_bid(runner: LaneRunner, slot: OpenSlot) -> Fees | str:
+    """What a replacement pays by the clients' rule, or why there can be none."""
+    desk, attempt, intent = runner.desk, slot.newest, slot.intent
+    assert intent is not None
+    rule = rule_of(desk.parts.network)
+    if not rule.replaceable:
+        return NOT_REPLACEABLE
+    ceiling_wei = await _ceiling(runner, attempt)
+    quote = await desk.fee_quote(intent.plan.priority)
+    bid = replacement_fees(fees_of(slot.attempts), quote, rule, ceiling_wei)
+    base_fee_wei = desk.base().base_fee_wei
+    if base_fee_wei > ceiling_wei:
+        return f"the base fee is {base_fee_wei} wei, and its verdict judged {ceiling_wei} at most"
+    if bid is not None:
+        return bid
+    dearest_wei = max(row.max_fee_per_gas_wei for row in slot.attempts)
+    return (
+        f"a replacement must pay {rule.least_after(dearest_wei)} wei a gas at least, and its verdict judged"
+        f" {ceiling_wei} at most"
+    )
+
+
+async def replace(runner: LaneRunner, slot: OpenSlot, bid: Fees, verdict: Verdict) -> None:
+    """Sign the same payload at `bid`, commit it as a further attempt of the slot, and write it."""
+    desk, earlier, intent = runner.desk, slot.newest, slot.intent
+    assert intent is not None
+    assert runner.signer is not None
+    price = (bid.max_fee_per_gas_wei, bid.max_priority_fee_per_gas_wei)
+    (signed,) = await runner.signer.sign_transactions([unsigned(earlier.payload, earlier.nonce, *price)])
+    if not desk.in_force(verdict):
+        return
+    now_s = desk.parts.clock.now_s()
+
+    def commit(tx: Transaction) -> AttemptRow:
+        tx.lanes.require(runner.lane, runner.fence)
+        tx.controls.require_epoch(desk.epoch)
+        if not desk.parts.latch.admits(verdict.kind):
+            raise AuthorityChangedError("authority changed", str(runner.lane), "resume to go on")
+        tx.intents.count_candidate(intent.number)
+        row = tx.attempts.insert(
+            slot.slot, Hash(signed.hash), signed.raw, earlier.payload, earlier.payload_digest, verdict.kind,
+            *price, earlier.route, tx.verdicts.insert(verdict, now_s), earlier.intents, now_s,
+        )  # fmt: skip
+        data: EventData = {
+            "hash": hex_text(row.hash),
+            "replaces": hex_text(earlier.hash),
+            "nonce": row.nonce,
+            "max_fee_per_gas_wei": str(price[0]),
+        }
+        tx.events.append(
+            "attempt.replaced", runner.lane.chain_id, intent.strategy, intent.number, data, now_s
+        )
+        return row
+
+    try:
+        attempt = await desk.parts.ledger.write(commit)
+    except AuthorityChangedError:
+        return
+    await _AFTER_REPLACEMENT.reach()
+    _log.info(
+        "attempt_replaced",
+        intent=intent.number,
+        nonce=attempt.nonce,
+        hash=hex_text(attempt.hash),
+        fee=price[0],
+    )
+    desk.take(attempt, verdict, intent.correlation_id)
+    desk.unready()
+    runner.outbox.put(attempt)
+
+
+async def _ceiling(runner: LaneRunner, attempt: AttemptRow) -> int:
+    """Fee per gas that the payload was judged at most."""
+    verdict = runner.desk.verdicts.get(attempt.number)
+    if verdict is None:
+        number = attempt.verdict
+        assert number is not None, "bytes of a plan stand on a verdict"
+        verdict = (await runner.desk.parts.ledger.read(lambda tx: tx.verdicts.get(number))).verdict
+    return verdict.max_total_fee_wei // attempt.payload.gas_limit
+
+
+async def _candidate(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, fees: Fees) -> Candidate:
+    quote = await runner.desk.fee_quote(intent.plan.priority)
+    return Candidate(
+        number=intent.number,
+        attempt_number=intent.candidates + 1,
+        plan=intent.plan,
+        plan_digest=intent.plan_digest,
+        intent_id=intent.intent_id,
+        lane=runner.lane,
+        nonce=attempt.nonce,
+        payload=attempt.payload,
+        max_fee_per_gas_wei=fees.max_fee_per_gas_wei,
+        max_priority_fee_per_gas_wei=fees.max_priority_fee_per_gas_wei,
+        expected_fee_per_gas_wei=min(quote.expected_fee_per_gas_wei, fees.max_fee_per_gas_wei),
+        ceiling_fee_per_gas_wei=await _ceiling(runner, attempt),
+        base=runner.desk.base(),
+    )
+
+
+async def _record(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, verdict: Verdict) -> None:
+    now_s = runner.desk.parts.clock.now_s()
+
+    def commit(tx: Transaction) -> None:
+        tx.lanes.require(runner.lane, runner.fence)
+        tx.intents.count_candidate(intent.number)
+        number = tx.verdicts.insert(verdict, now_s)
+        if verdict.admitted:
+            tx.attempts.renew(attempt, number)
+        data: EventData = {
+            "hash": hex_text(attempt.hash),
+            "admitted": verdict.admitted,
+            "why": verdict.explanation,
+        }
+        tx.events.append("verdict.renewed", runner.lane.chain_id, intent.strategy, intent.number, data, now_s)
+
+    await runner.desk.parts.ledger.write(commit)
+    runner.desk.parts.metrics.judged(verdict)
