@@ -56,6 +56,8 @@ def test_emergency_ceiling_that_could_not_replace_the_dearest_plan_is_no_configu
     tmp_path: Path,
 ) -> None:
     text = '[[chains]]\nchain_id = 31337\nrpc = ["http://127.0.0.1:8545"]\n[chains.fees]\n'
-    (tmp_path / "seawall.toml").write_text(text + 'max_fee_per_gas_ceiling_gwei = "455"\n')
+    (tmp_path / "seawall.toml").write_text(
+        text + 'max_fee_per_gas_ceiling_gwei = "455"\nemergency_max_fee_per_gas_gwei = "500"\n'
+    )
     with pytest.raises(ConfigError, match="cannot replace"):
         load_configuration(tmp_path / "seawall.toml", {})
