@@ -64,3 +64,18 @@ def test_plans_from_outside_land_once_though_they_are_submitted_again(folder: Ke
     assert {row.state for row in folder.books.intents()} == {IntentState.LANDED}
     assert sorted(one.value_wei for one in folder.on_chain()) == [7, 8, 9]
     folder.assert_books_balance()
+
+
+def test_plan_that_waits_is_cancelled_on_request(folder: KernelFolder) -> None:
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        submit(folder, plan("waits", depends_on=["never"]), plan("goes"))
+        done = folder.seawall(
+            "plans", "cancel", "--strategy", "treasury", "--key", "waits", "--reason", "moved", "--json"
+        )
+        assert done.returncode == 0, done.stderr
+        folder.settle(2)
+    cancelled, landed = folder.books.intents()
+    assert (cancelled.state, landed.state) == (IntentState.CANCELLED, IntentState.LANDED)
+    assert "moved" in cancelled.reason
+    assert len(folder.on_chain()) == 1
