@@ -11,12 +11,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from seawall.primitives.errors import ConfigError
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import LogSettings, configure
+from tests.world.faults import Faults
 from tests.world.projects import Project
 from tests.world.simulation import Bug, Report, askers, simulate
 from tests.world.world import Place
@@ -53,6 +54,7 @@ def main() -> int:
         _say(str(error))
         return 2
     place, make = (Place(), askers) if project is None else (project.place, project.inhabitants)
+    place = replace(place, faults=dict(arguments.fault))
     trace: Callable[[str], None] | None = None
     if arguments.trace:
         configure(LogSettings(level="info"))
@@ -80,6 +82,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--trace", action="store_true", help="tell everything that happens")
     parser.add_argument("--coverage", action="store_true", help="say which failpoints were reached")
     parser.add_argument("--bug", help="plant this bug first: the checker must find it (`list` names them)")
+    parser.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        help="one of faults.py, as name=figure, for all seeds",
+    )
     parser.add_argument("--strategy", help="a strategy of yours, as package.module:Class")
     parser.add_argument("--settings", type=Path, help="a TOML file for it: see docs/simulator.md")
     return parser.parse_args()
@@ -95,8 +104,17 @@ def _bug(name: str | None) -> Bug | None:
     return BUGS[name]
 
 
+def _fault(text: str) -> tuple[str, float]:
+    name, _, figure = text.partition("=")
+    if name not in {each.name for each in fields(Faults)}:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of tests/world/faults.py")
+    return name, float(figure)
+
+
 def _replay(seed: int, arguments: argparse.Namespace) -> str:
     parts = ["python", "-m", "tests.world", "--first", str(seed), "--seeds", "1", "--trace"]
+    for name, figure in arguments.fault:
+        parts += ["--fault", f"{name}={figure:g}"]
     for option in ("bug", "strategy", "settings"):
         value = getattr(arguments, option)
         parts += [f"--{option}", str(value)] if value else []

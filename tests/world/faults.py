@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 __all__ = ["KINDS_OF_LIES", "Faults"]
 
@@ -16,8 +17,7 @@ KINDS_OF_LIES = (
     "receipt missing",
     "receipt turned",
 )
-LAGS = True  # whether endpoints serve older heads
-LIES = True  # whether single endpoints lie
+LONE_LAGS = False  # whether an endpoint that stands alone serves older heads
 FLEETS = False  # whether kernels share lanes
 _POOL_UNBOUNDED = 10_000
 
@@ -68,6 +68,10 @@ class Faults:
     cancel: float = 0.0  # per block: somebody asks to cancel an intent that has not ended
     strategy_fails: float = 0.0  # of a decision
 
+    def but(self, others: Mapping[str, float]) -> Faults:
+        """With these figures instead."""
+        return replace(self, **{name: type(getattr(self, name))(value) for name, value in others.items()})
+
     def calm_down(self) -> None:
         """In place: everybody who holds these faults is in a calm world from now on."""
         calm = Faults()
@@ -77,15 +81,16 @@ class Faults:
     @staticmethod
     def drawn(rng: random.Random) -> Faults:
         """The faults of a seed: each absent, rare or common, so that seeds differ in what they are about."""
+        endpoints = rng.choice((1, 1, 2, 3, 3))
         return Faults(
-            endpoints=rng.choice((1, 1, 2, 3, 3)),
+            endpoints=endpoints,
             latency_s_max=rng.choice((0.01, 0.2, 1.0)),
             answer_lost=rng.choice((0.0, 0.02, 0.1)),
-            lag=rng.choice((0.0, 0.0, 0.03, 0.1)) * LAGS,
+            lag=rng.choice((0.0, 0.0, 0.03, 0.1)) * (LONE_LAGS or endpoints > 1),
             stall=rng.choice((0.0, 0.0, 0.03)),
             reset=rng.choice((0.0, 0.02)),
             impostor=rng.random() < 0.2,
-            lie=rng.choice((0.0, 0.0, 0.1)) * LIES,
+            lie=rng.choice((0.0, 0.0, 0.1)),
             send_endpoints=rng.choice((1, 1, 2, 3)),
             swallowed=rng.choice((0.0, 0.0, 0.1)),
             refused_falsely=rng.choice((0.0, 0.0, 0.1)),

@@ -6,7 +6,8 @@ by. So each says what happened in words, from which the same can be brought abou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["NAMED", "NamedSeed"]
 
@@ -16,6 +17,7 @@ class NamedSeed:
     name: str
     seed: int
     what: str
+    faults: Mapping[str, float] = field(default_factory=dict)  # in the place of what the seed draws
     is_open: bool = False  # not mended yet
 
 
@@ -32,6 +34,23 @@ NAMED: tuple[NamedSeed, ...] = (
         "foreign_use_final_between_two_looks",
         37,
         "the same with a kernel that was alive and slow",
+        is_open=True,
+    ),
+    NamedSeed(
+        "batch_committed_in_another_order",
+        59,
+        "a batch over two lanes was judged in the order of urgency and stored lane by lane: a transfer stood"
+        " on money that another lane's attempt brings, which stands after it in the ledger, so that the"
+        " overlay rebuilt from the ledger is not the one that the verdict stands on (Dispatcher._sign)",
+        is_open=True,
+    ),
+    NamedSeed(
+        "old_head_of_an_abandoned_branch",
+        47,
+        "the only endpoint served an older head for a while, of a branch that a reorg had left: taken for a"
+        " reorg beyond finality, and an integrity alarm, though its own final block was older than ours"
+        " (HeadFollower._refuse_impossible)",
+        faults={"lag": 0.1},
         is_open=True,
     ),
 )

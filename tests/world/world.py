@@ -58,6 +58,7 @@ class Place:
     reads: Mapping[tuple[bytes, bytes], ReadAnswer] = field(default_factory=dict)
     balance_wei: int = _START_WEI
     chaos_s: int = CHAOS_S
+    faults: Mapping[str, float] = field(default_factory=dict)  # in the place of what a seed draws
 
 
 class World:
@@ -78,7 +79,7 @@ class World:
         self.chaos = True
         self._trace = trace
         self._rng = self._randomness("events")
-        self.faults = Faults.drawn(self._randomness("faults"))
+        self.faults = Faults.drawn(self._randomness("faults")).but(place.faults)
         self.wall = Wall(loop)
         self.node = NodeModel(loop, self._randomness("node"), self.faults, place.contracts)
         self.endpoints = Endpoints(self.node, self._randomness("endpoints"), place.reads)
