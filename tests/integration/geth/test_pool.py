@@ -17,6 +17,7 @@ TIP_THAT_WAITS_WEI = 100_000
 TIP_WEI = 2 * GWEI
 QUEUED_PER_SENDER_MAX = 64  # geth's default
 BEYOND = 4
+BASE_FEE_LEAST_WEI = 7  # an eighth of it is less than a wei, so it falls no further
 
 
 @dataclass(slots=True)
@@ -125,9 +126,11 @@ def test_sender_behind_a_gap_silently_loses_what_is_beyond_its_places(sender: Se
 
 
 def test_transaction_below_the_base_fee_stays_and_is_no_reason_to_lose_the_nonce(sender: Sender) -> None:
-    base_fee_wei = int(str(sender.node.record("eth_getBlockByNumber", "latest", False)["baseFeePerGas"]), 16)
-    assert base_fee_wei > 1_000
-    low = replace(transaction(0, TARGET), max_fee_per_gas_wei=1_000, max_priority_fee_per_gas_wei=900)
+    low = replace(
+        transaction(0, TARGET),
+        max_fee_per_gas_wei=BASE_FEE_LEAST_WEI - 1,
+        max_priority_fee_per_gas_wei=BASE_FEE_LEAST_WEI - 2,
+    )
     (signed,) = sender.key.sign_transactions([low])
     sender.node.send(signed)
     sender.node.wait_blocks()
