@@ -316,6 +316,12 @@ class Desk:
         """Whether candidates may be judged: the simulator stands on the head with the whole overlay."""
         return self._is_ready
 
+    async def is_mended(self) -> bool:
+        """Whether candidates may be judged; an overlay that is not what is committed is rebuilt first."""
+        if not self._is_ready and self._base is not None and self._base.hash in self._canonical:
+            await self.rebuild_overlay()
+        return self._is_ready
+
     def take_filler(self, attempt: AttemptRow) -> None:
         """A filler takes its slot's place in the overlay, to be rebuilt before anything is judged."""
         self.take(attempt)

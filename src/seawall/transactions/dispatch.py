@@ -106,7 +106,7 @@ class Dispatcher:
             return False
         async with self.desk.turn:
             self.desk.base()
-            if not self.desk.is_ready:
+            if not await self.desk.is_mended():
                 return False
             moved = await self.waiting.tidy(self.runners)
             return await self._batches() or moved
@@ -123,7 +123,12 @@ class Dispatcher:
                     if commit is not None:
                         await commit  # the one before stands on its own
                     raise
-                if commit is not None and not await commit:
+                try:
+                    happened = commit is None or await commit
+                except BaseException:
+                    self.queues.give_back(batch.rows if batch is not None else ())
+                    raise
+                if not happened:
                     await self._drop(batch)
                     return False
                 commit = None
@@ -139,16 +144,21 @@ class Dispatcher:
 
     async def _prepare(self) -> _Batch | None:
         """Take the best of what is ready, judge it, and sign what was admitted. None: nothing is ready."""
-        desk = self.desk
         rows = self._take()
         if not rows:
             return None
-        stance = Stance(desk.epoch, desk.parts.latch.changes)
         try:
-            work = await self._judged(rows)
+            return await self._batch_of(rows)
         except BaseException:
+            # Candidates may stand on the overlay that no batch holds any more.
             self.queues.give_back(rows)
+            self.desk.unready()
             raise
+
+    async def _batch_of(self, rows: list[IntentRow]) -> _Batch:
+        desk = self.desk
+        stance = Stance(desk.epoch, desk.parts.latch.changes)
+        work = await self._judged(rows)
         self.queues.give_back(work.untouched)
         if work.put_off is not None:
             await self._put_off(work.put_off, str(work.cause), type(work.cause).__name__)
@@ -338,11 +348,7 @@ class Dispatcher:
                 store_endings(tx, [(row, IntentState.EXPIRED, f"{kind}: {cause}", None)], now_s)
             return tries
 
-        try:
-            tries = await self.desk.parts.ledger.write(commit)
-        except BaseException:
-            self.queues.give_back([row])
-            raise
+        tries = await self.desk.parts.ledger.write(commit)
         _log.warning("candidate_put_off", intent=row.number, tries=tries, cause=cause)
         if tries >= REBUILDS_MAX:
             self.queues.done(row)
