@@ -165,11 +165,19 @@ class SpendBook:
         """The tokens that some budget of the lane caps."""
         return frozenset(cap.token for budget in self._of_lane.get(lane, ()) for cap in budget.caps)
 
-    def measure(self, lane: Lane, now_s: int) -> tuple[Spent, ...]:
-        """What has been spent of every budget of the lane."""
+    def measure(self, lane: Lane, now_s: int, apart_from: int | None = None) -> tuple[Spent, ...]:
+        """What has been spent of every budget of the lane, without what the slot `apart_from` has reserved: a
+        candidate that is judged again must not count twice."""
         with self._lock:
+            own = None if apart_from is None else self._reserved.get((lane, apart_from))
             return tuple(
-                Spent(budget.name, cap.token, window.length_s, window.amount, window.cap)
+                Spent(
+                    budget.name,
+                    cap.token,
+                    window.length_s,
+                    window.amount - (0 if own is None else own.amounts.get(cap.token, 0)),
+                    window.cap,
+                )
                 for budget in self._of_lane.get(lane, ())
                 for cap in budget.caps
                 for window in self._advanced(budget.name, cap.token, now_s)

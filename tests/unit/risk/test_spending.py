@@ -109,6 +109,15 @@ def test_start_counts_what_the_ledger_remembers() -> None:
     assert spent(one) == (10, 30)
 
 
+def test_candidate_that_is_judged_again_does_not_count_itself() -> None:
+    one = book()
+    assert one.reserve(KEYS[0], 5, {NATIVE: 70}, NOW_S)
+    assert one.reserve(KEYS[1], 5, {NATIVE: 20}, NOW_S)
+    for now_s in (NOW_S, NOW_S + 2 * DAY_S):
+        assert [found.amount for found in one.measure(KEYS[0], now_s, apart_from=5)] == [20, 20]
+        assert [found.amount for found in one.measure(KEYS[0], now_s, apart_from=6)] == [90, 90]
+
+
 def test_lane_without_a_budget_is_not_counted() -> None:
     one = book(lanes=[KEYS[0]])
     assert one.reserve(KEYS[1], 0, {NATIVE: 10**30}, NOW_S)
