@@ -7,8 +7,9 @@ from the node and must link; a gap longer than `HEADS_KEPT` is skipped, said so 
 consumer reads again. The known heads come from the ledger at start, so a reorg during a stop is seen like
 any other.
 
-An older head than the known one, still on its branch, is a lagging endpoint and is ignored. Final never
-goes back. A reorg deeper than `REORG_DEPTH_MAX`, or one that takes a final block away, or a final block
+An older head than the known one, still on its branch, is a lagging endpoint and is ignored; one on another
+branch must last, and is ignored while it contradicts what is final and has not come as far itself. Final
+never goes back. A reorg deeper than `REORG_DEPTH_MAX`, or one that takes a final block away, or a final block
 that is not on the chain it is said to be final on, is an `IntegrityAlarm`. A WebSocket
 (`chain.subscriptions`) only wakes the poll.
 """
@@ -27,7 +28,7 @@ from seawall.primitives.errors import EndpointError, IntegrityAlarm, StaleError,
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash, hex_text
 
-__all__ = ["CONTRADICTIONS_MAX", "HeadChange", "HeadFollower"]
+__all__ = ["BACKWARD_POLLS", "CONTRADICTIONS_MAX", "HeadChange", "HeadFollower"]
 
 # One batch is not atomic: a final block off our branch may be a race, once or twice.
 CONTRADICTIONS_MAX: Final = 3
@@ -35,6 +36,8 @@ CONTRADICTIONS_MAX: Final = 3
 UNSETTLED_POLLS_MAX: Final = 16
 # A head that cannot be connected so often in a row is perhaps its endpoint's invention: another is asked.
 UNSETTLED_POLLS_PER_ENDPOINT: Final = 4
+# A head below the known one, on another branch, is believed after as many polls.
+BACKWARD_POLLS: Final = 2
 _UNKNOWN: Final = -1
 
 
@@ -63,6 +66,7 @@ class HeadFollower:
         self._final_number = _UNKNOWN
         self._contradictions = 0
         self._unsettled = 0
+        self._backward = 0
 
     @property
     def tip(self) -> Block | None:
@@ -106,13 +110,15 @@ class HeadFollower:
         if not self._known:
             added = (head,)
         elif head.number >= self._known[0].number and not self.canonical(head.hash):
-            added = tuple(await self._branch_to(head))
-            fork = self._fork_of(added[0])
-            if fork is not None:
-                removed = tuple(reversed(self._known[fork + 1 :]))
-            else:
-                removed, skipped = await self._far_fork(added[0])
-            self._refuse_impossible(removed, added[0])
+            self._require_patience(head)
+            try:
+                added, removed, skipped = await self._step_to(head)
+            except IntegrityAlarm:
+                if _number(final) < self._final_number:
+                    # They have not seen what is final: it is they who are behind, on a branch that lost.
+                    raise self._moved() from None
+                raise
+        self._backward = 0
         moved = self._finality_moved(head, (safe, final), removed, added)
         if not added and not moved:
             return None
@@ -120,6 +126,24 @@ class HeadFollower:
         self._known = [*kept, *added][-HEADS_KEPT:]
         self._safe_number, self._final_number = moved or (self._safe_number, self._final_number)
         return HeadChange(added, removed, self._safe_number, self._final_number, skipped, self._clock.now_s())
+
+    async def _step_to(self, head: Block) -> tuple[tuple[Block, ...], tuple[Block, ...], int]:
+        """Added, removed and skipped on the way to `head`, which is not on the known branch."""
+        skipped = 0
+        added = tuple(await self._branch_to(head))
+        fork = self._fork_of(added[0])
+        if fork is not None:
+            removed = tuple(reversed(self._known[fork + 1 :]))
+        else:
+            removed, skipped = await self._far_fork(added[0])
+        self._refuse_impossible(removed, added[0])
+        return added, removed, skipped
+
+    def _require_patience(self, head: Block) -> None:
+        """A lower head on another branch is most often an old one, shown by who lags: it must last."""
+        if head.number < self._known[-1].number and self._backward < BACKWARD_POLLS:
+            self._backward += 1
+            raise self._moved()
 
     def _unbroken(self, recent: Sequence[Block]) -> list[Block]:
         """The newest stored heads without a gap between them; a gap is what was skipped before a stop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from seawall.chain.client import ChainClient
-from seawall.chain.heads import CONTRADICTIONS_MAX, UNSETTLED_POLLS_MAX, HeadChange, HeadFollower
+from seawall.chain.heads import (
+    BACKWARD_POLLS,
+    CONTRADICTIONS_MAX,
+    UNSETTLED_POLLS_MAX,
+    HeadChange,
+    HeadFollower,
+)
 from seawall.chain.networks import NETWORKS, FinalityRule
 from seawall.chain.rpc import Request, RpcError, RpcPool
 from seawall.native import keccak256
@@ -191,6 +198,41 @@ async def test_lagging_endpoint_changes_nothing() -> None:
         chain.shown = shown
         assert await follower.poll() is None
     assert (follower.safe_number, follower.final_number) == (118, 116)
+
+
+async def test_endpoint_that_lags_on_a_branch_that_lost_removes_nothing_and_raises_no_alarm() -> None:
+    chain = ModelChain()
+    chain.grow(100)
+    follower = follower_of(chain, tags=True)
+    await follower.poll()
+    lost = replace(chain, hashes=list(chain.hashes))
+    lost.reorg(3, 2)
+    chain.grow(20)
+    await follower.poll()
+    true, chain.hashes = chain.hashes, lost.hashes
+    for _ in range(3 * UNSETTLED_POLLS_MAX):
+        with contextlib.suppress(UnavailableError):
+            assert await follower.poll() is None
+    chain.hashes = true
+    chain.grow(1)
+    change = await follower.poll()
+    assert change is not None
+    assert (len(change.added), change.removed) == (1, ())
+
+
+async def test_lower_head_of_another_branch_is_believed_once_it_lasts() -> None:
+    chain = ModelChain()
+    chain.grow(20)
+    follower = follower_of(chain)
+    await follower.poll()
+    chain.grow(30)
+    await follower.poll()
+    chain.reorg(5, 3)
+    for _ in range(BACKWARD_POLLS):
+        assert await follower.poll() is None
+    change = await follower.poll()
+    assert change is not None
+    assert (len(change.added), len(change.removed)) == (3, 5)
 
 
 async def test_reorg_of_a_final_block_is_an_integrity_alarm() -> None:
