@@ -153,17 +153,14 @@ class SpendBook:
         for budget in self._budgets:
             for lane in budget.lanes:
                 self._of_lane.setdefault(lane, []).append(budget)
-        self._windows: dict[tuple[str, Address], tuple[_Window, ...]] = {
-            (budget.name, cap.token): (_Window(HOUR_S, cap.per_hour), _Window(DAY_S, cap.per_day))
-            for budget in self._budgets
-            for cap in budget.caps
-        }
+        self._windows = _windows_of(self._budgets)
         assert len(self._windows) == sum(len(budget.caps) for budget in self._budgets), "a cap is there twice"
         self._reserved: dict[SpendKey, _Reservation] = {}
 
-    def tokens_of(self, lane: Lane) -> frozenset[Address]:
-        """The tokens that some budget of the lane caps."""
-        return frozenset(cap.token for budget in self._of_lane.get(lane, ()) for cap in budget.caps)
+    @property
+    def lanes(self) -> frozenset[Lane]:
+        """All lanes that have a budget."""
+        return frozenset(self._of_lane)
 
     def measure(self, lane: Lane, now_s: int, apart_from: int | None = None) -> tuple[Spent, ...]:
         """What has been spent of every budget of the lane, without what the slot `apart_from` has reserved: a
@@ -222,8 +219,11 @@ class SpendBook:
                     window.settle(found.at_s, reserved, taken.get(token, 0))
 
     def load(self, past: Iterable[Past], now_s: int) -> None:
-        """At start, into an empty book: the spends since `now_s` less a day, and all that are not settled."""
+        """At start, and whenever lanes changed hands: forget everything, then count the spends since `now_s`
+        less a day and all that are not settled, of every lane in `lanes`."""
         with self._lock:
+            self._reserved.clear()
+            self._windows = _windows_of(self._budgets)
             slots: dict[SpendKey, tuple[int, dict[Address, int]]] = {}
             for one in past:
                 if one.slot is not None:
@@ -273,3 +273,11 @@ class SpendBook:
                 for window in self._windows_of(key[0], token):
                     window.settle(found.at_s, amount, 0)
         return found
+
+
+def _windows_of(budgets: Sequence[Budget]) -> dict[tuple[str, Address], tuple[_Window, ...]]:
+    return {
+        (budget.name, cap.token): (_Window(HOUR_S, cap.per_hour), _Window(DAY_S, cap.per_day))
+        for budget in budgets
+        for cap in budget.caps
+    }

@@ -107,6 +107,8 @@ def test_start_counts_what_the_ledger_remembers() -> None:
     assert spent(one) == (17, 37)
     one.correct(KEYS[2], 4, {})
     assert spent(one) == (10, 30)
+    one.load([Past(KEYS[0], NATIVE, 10, NOW_S - 60)], NOW_S)
+    assert spent(one) == (10, 10)
 
 
 def test_candidate_that_is_judged_again_does_not_count_itself() -> None:
@@ -122,7 +124,7 @@ def test_lane_without_a_budget_is_not_counted() -> None:
     one = book(lanes=[KEYS[0]])
     assert one.reserve(KEYS[1], 0, {NATIVE: 10**30}, NOW_S)
     assert one.measure(KEYS[1], NOW_S) == ()
-    assert one.tokens_of(KEYS[0]) == {NATIVE}
+    assert one.lanes == {KEYS[0]}
     assert spent(one) == (0, 0)
 
 
