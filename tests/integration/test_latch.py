@@ -192,3 +192,21 @@ def test_lock_held_by_another_process_delays_a_stop_but_cannot_prevent_it(path: 
         holder.wait(PATIENCE_S)
         assert holder.stdout is not None
         holder.stdout.close()
+
+
+def test_process_that_was_frozen_and_goes_on_takes_that_for_no_signal(
+    busy: subprocess.Popen[str], path: Path
+) -> None:
+    """The wait for signals ends with what stands in memory when the process slept through its time."""
+    assert busy.stdout is not None
+    assert busy.stdout.readline() == "RUN\n"
+    for _ in range(5):
+        busy.send_signal(signal.SIGSTOP)
+        time.sleep(0.15)
+        busy.send_signal(signal.SIGCONT)
+        time.sleep(0.15)
+    assert busy.poll() is None
+    busy.send_signal(signal.SIGUSR1)
+    assert busy.stdout.readline() == "HALT\n"
+    busy.send_signal(signal.SIGTERM)
+    assert busy.stdout.readline() == "stopped in order\n"

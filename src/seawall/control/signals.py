@@ -27,6 +27,8 @@ WATCHED_SIGNALS: Final = frozenset({signal.SIGUSR1, signal.SIGUSR2, signal.SIGTE
 # How long the thread sleeps for a signal before it looks at the latch file again.
 LOOK_INTERVAL_S: Final = 0.05
 JOIN_WAIT_S: Final = 2.0
+# What `si_code` says of a signal by kill(), sigqueue(), tgkill() and the kernel itself.
+_SENT: Final = frozenset({0, -1, -6, 0x80})
 
 
 class SignalWatch:
@@ -63,7 +65,7 @@ class SignalWatch:
             received = signal.sigtimedwait(WATCHED_SIGNALS, LOOK_INTERVAL_S)
             # A stop whose file cannot be written has set the flag all the same: the watch lives on.
             with contextlib.suppress(Exception):
-                self._act(received.si_signo if received is not None else None)
+                self._act(_number_of(received))
 
     def _act(self, number: int | None) -> None:
         if number is None:
@@ -80,6 +82,14 @@ class SignalWatch:
         self._latch.look()
         if self._latch.authority > to or (to is Authority.HALT and self._latch.quiescing):
             self._latch.lower(to, name, "signal")
+
+
+def _number_of(received: signal.struct_siginfo | None) -> int | None:
+    """The signal that was sent, if one was. After a pause of the whole process (SIGSTOP, SIGCONT) the call
+    reports memory that nothing was written to, which says anything."""
+    if received is None or received.si_signo not in WATCHED_SIGNALS or received.si_code not in _SENT:
+        return None
+    return received.si_signo
 
 
 def unblock_signals() -> None:

@@ -2,7 +2,7 @@
 
 Flow of a `tick`: look at lanes and kernels in the ledger; what another kernel holds and has not renewed for
 the lease's time, by our own monotonic clock, is taken over; what is free is taken up to our share; what is
-ours is renewed, three times in the lease's time. `held` says what the ledger gave us; the chain's loop makes
+ours is renewed, three times in the lease's time. Only time in which we looked counts. `held` says what the ledger gave us; the chain's loop makes
 each gained lane ready before anything is dispatched on it, and stops on a lost one at once.
 
 Shares: a kernel takes free lanes up to ceil(lanes / live kernels) and gives up one idle lane a tick while it
@@ -69,6 +69,9 @@ class _Stillness(Generic[K]):
             return 0.0
         return now_s - seen[1]
 
+    def begin_anew(self) -> None:
+        self._since.clear()
+
     def keep_only(self, those: set[K]) -> None:
         self._since = {of: seen for of, seen in self._since.items() if of in those}
 
@@ -95,6 +98,7 @@ class LeaseKeeper:
     _offered: set[Lane] = field(default_factory=set)  # given up for others to take
     _unwanted: set[Lane] = field(default_factory=set)  # and nobody took it
     _renewed_s: float | None = None
+    _looked_s: float | None = None
 
     async def start(self, user: LeaseUser) -> None:
         """Take what can be taken at once."""
@@ -146,6 +150,12 @@ class LeaseKeeper:
 
     def _see(self, rows: Sequence[LaneRow], kernels: Sequence[KernelRow], now_s: float) -> list[KernelRow]:
         """Take in how lanes and kernels stand; answers the kernels that have not moved for long."""
+        if self._looked_s is not None and now_s - self._looked_s > self.ttl_s / RENEWALS_PER_TTL:
+            # We were away ourselves (frozen, or without the database, as the others may have been too):
+            # that nothing moved while nobody looked says nothing.
+            self._lanes_seen.begin_anew()
+            self._kernels_seen.begin_anew()
+        self._looked_s = now_s
         self._rows = {row.lane: row for row in rows if row.lane in self.lanes}
         self._still = {
             lane: self._lanes_seen.still_s(lane, (row.holder, row.fence, row.renewals), now_s)

@@ -121,11 +121,22 @@ async def test_kernel_that_slept_finds_its_lanes_lost_at_its_next_look(ledger: L
     time = Time()
     one = await Kernel("one", ledger, time).join()
     two = await Kernel("two", ledger, time).join()
-    two_alone = 2 * TTL_S
-    await looks(time, two_alone, two)
+    await looks(time, 2 * TTL_S, two)
     await one.look()
     assert one.held == set()
     assert set(one.lost) == set(LANES)
+
+
+async def test_time_in_which_nobody_looked_takes_no_lane_away(ledger: Ledger) -> None:
+    time = Time()
+    one = await Kernel("one", ledger, time, busy=set(LANES)).join()
+    two = await Kernel("two", ledger, time).join()
+    await looks(time, TTL_S, one, two)
+    time.at_s += 10 * TTL_S  # the database was away for both
+    await two.look()
+    await one.look()
+    await looks(time, 3 * TTL_S, one, two)
+    assert (two.held, one.held) == (set(), set(LANES))
 
 
 async def test_wall_clocks_that_disagree_move_nothing(ledger: Ledger) -> None:
