@@ -2,7 +2,8 @@
 
     candidate judged     `measure` says what each budget has spent; the guard adds the candidate's most
     candidate admitted   `reserve` takes that most at once, or answers False: nobody spends it in between
-    commit failed        `release`
+    committed            `keep`
+    not committed        `release`: all that was reserved since, and not kept
     settled              `correct` to what it truly took
     start                `load` from the ledger's spends, with what is not settled yet
     others' commits      `note`: another kernel's lane may share a budget
@@ -156,6 +157,7 @@ class SpendBook:
         self._windows = _windows_of(self._budgets)
         assert len(self._windows) == sum(len(budget.caps) for budget in self._budgets), "a cap is there twice"
         self._reserved: dict[SpendKey, _Reservation] = {}
+        self._uncommitted: set[SpendKey] = set()
 
     @property
     def lanes(self) -> frozenset[Lane]:
@@ -186,12 +188,15 @@ class SpendBook:
         amounts."""
         assert all(amount >= 0 for amount in amounts.values())
         with self._lock:
-            before = self._forget((lane, nonce))
+            key = (lane, nonce)
+            before = self._forget(key)
             for window, amount in self._touched(lane, amounts, at_s):
                 if window.amount + amount > window.cap:
-                    self._keep((lane, nonce), before)
+                    self._put(key, before)
                     return False
-            self._keep((lane, nonce), _Reservation(at_s, dict(amounts)))
+            self._put(key, _Reservation(at_s, dict(amounts)))
+            if before is None:
+                self._uncommitted.add(key)
             return True
 
     def note(self, lane: Lane, nonce: int, amounts: Mapping[Address, int], at_s: int) -> None:
@@ -199,19 +204,28 @@ class SpendBook:
         start."""
         with self._lock:
             self._forget((lane, nonce))
+            self._uncommitted.discard((lane, nonce))
             self._touched(lane, amounts, at_s)
-            self._keep((lane, nonce), _Reservation(at_s, dict(amounts)))
+            self._put((lane, nonce), _Reservation(at_s, dict(amounts)))
 
-    def release(self, lane: Lane, nonce: int) -> None:
-        """The slot was not committed: nothing of it can be spent."""
+    def keep(self, lane: Lane, nonce: int) -> None:
+        """The slot is committed: what it reserved stays until it is settled."""
         with self._lock:
-            self._forget((lane, nonce))
+            self._uncommitted.discard((lane, nonce))
+
+    def release(self) -> None:
+        """What was reserved and not kept will not be committed: nothing of it can be spent."""
+        with self._lock:
+            for key in self._uncommitted:
+                self._forget(key)
+            self._uncommitted.clear()
 
     def correct(self, lane: Lane, nonce: int, taken: Mapping[Address, int]) -> None:
         """The slot is settled and took this much; of a token that is not named, nothing. A slot that is not
         known (it has no budget, or was settled before) changes nothing."""
         with self._lock:
             found = self._reserved.pop((lane, nonce), None)
+            self._uncommitted.discard((lane, nonce))
             if found is None:
                 return
             for token, reserved in found.amounts.items():
@@ -223,6 +237,7 @@ class SpendBook:
         less a day and all that are not settled, of every lane in `lanes`."""
         with self._lock:
             self._reserved.clear()
+            self._uncommitted.clear()
             self._windows = _windows_of(self._budgets)
             slots: dict[SpendKey, tuple[int, dict[Address, int]]] = {}
             for one in past:
@@ -236,7 +251,7 @@ class SpendBook:
                     window.add(one.at_s, one.amount, settled=True)
             for key, (at_s, amounts) in slots.items():
                 self._touched(key[0], amounts, now_s)
-                self._keep(key, _Reservation(at_s, amounts))
+                self._put(key, _Reservation(at_s, amounts))
 
     def _advanced(self, budget: str, token: Address, now_s: int) -> tuple[_Window, ...]:
         windows = self._windows[(budget, token)]
@@ -258,7 +273,7 @@ class SpendBook:
         names = [(budget.name, token) for budget in self._of_lane.get(lane, ())]
         return [window for name in names for window in self._windows.get(name, ())]
 
-    def _keep(self, key: SpendKey, reservation: _Reservation | None) -> None:
+    def _put(self, key: SpendKey, reservation: _Reservation | None) -> None:
         if reservation is None or key[0] not in self._of_lane:
             return
         self._reserved[key] = reservation

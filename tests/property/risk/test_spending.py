@@ -30,6 +30,7 @@ class Entry:
     at_s: int
     amounts: dict[Address, int]
     settled: bool = False
+    committed: bool = False
 
 
 @dataclass
@@ -68,14 +69,22 @@ class Spending(RuleBasedStateMachine):
         if self._open():
             key = data.draw(st.sampled_from(self._open()))
             if self.book.reserve(*key, amounts, self.now_s):
-                self.history.entries[key] = Entry(key[0], self.now_s, dict(amounts))
+                committed = self.history.entries[key].committed
+                self.history.entries[key] = Entry(key[0], self.now_s, dict(amounts), committed=committed)
 
     @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
+    def commit(self, data: st.DataObject) -> None:
         if self._open():
             key = data.draw(st.sampled_from(self._open()))
-            self.book.release(*key)
-            del self.history.entries[key]
+            self.book.keep(*key)
+            self.history.entries[key].committed = True
+
+    @rule()
+    def release(self) -> None:
+        self.book.release()
+        entries = self.history.entries
+        for key in [key for key, entry in entries.items() if not (entry.committed or entry.settled)]:
+            del entries[key]
 
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
@@ -94,6 +103,7 @@ class Spending(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """A new book, loaded from what a ledger keeps."""
+        self.release()
         self.book = SpendBook(BUDGETS)
         past = [
             Past(entry.lane, token, amount, entry.at_s, None if entry.settled else key[1])

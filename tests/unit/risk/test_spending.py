@@ -75,12 +75,15 @@ def test_day_is_full_though_the_hour_is_not() -> None:
     assert one.reserve(KEYS[0], 9, {NATIVE: 10}, NOW_S + 6 * HOUR_S)
 
 
-def test_failed_commit_gives_everything_back() -> None:
+def test_what_was_not_committed_is_given_back_and_what_was_stays() -> None:
     one = book()
-    assert one.reserve(KEYS[0], 0, {NATIVE: 100}, NOW_S)
-    one.release(KEYS[0], 0)
-    one.release(KEYS[0], 0)
-    assert spent(one) == (0, 0)
+    assert one.reserve(KEYS[0], 0, {NATIVE: 40}, NOW_S)
+    assert one.reserve(KEYS[1], 0, {NATIVE: 60}, NOW_S)
+    one.keep(KEYS[0], 0)
+    one.release()
+    one.release()
+    assert spent(one) == (40, 40)
+    assert one.reserve(KEYS[1], 0, {NATIVE: 60}, NOW_S)
 
 
 def test_commit_of_another_kernel_counts_even_past_the_cap() -> None:
