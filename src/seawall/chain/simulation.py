@@ -80,7 +80,7 @@ class SimulationWork(Protocol[T_co]):
 
 
 # What belongs to one base, and changes places with the twin.
-_STANDING: Final = ("_evm", "_base", "base_fee_wei", "_complete", "_loaded", "_used")
+_STANDING: Final = ("_evm", "_base", "base_fee_wei", "_complete", "_loaded", "_used", "held")
 
 
 class Simulator:
@@ -97,6 +97,7 @@ class Simulator:
         self._base: Block | None = None
         self.base_fee_wei = 0
         self._complete = False  # the overlay holds all that was asked for
+        self.held: list[Entry] = []  # what the overlay holds
         self._loaded = _Loaded()
         self._used: set[_Call] = set()
         self._read_sets: OrderedDict[_Call, StateKeys] = OrderedDict()
@@ -132,7 +133,7 @@ class Simulator:
                 hardfork=hardfork_at(self._network, timestamp_s),
             )
             self._evm.pin(environment, block.hash)
-            self._base = block
+            self._base, self.held = block, []
             used, self._used, self._loaded = self._used, set(), _Loaded()
             read_sets = [keys for call in used if (keys := self._read_sets.get(call)) is not None]
             await self._prefetch(reduce(StateKeys.union, read_sets, StateKeys()))
@@ -165,15 +166,20 @@ class Simulator:
             twin._complete = False
             return True
 
-    async def rebuild(self, entries: Sequence[Entry]) -> list[Execution]:
-        """Make the overlay exactly `entries`, in commit order (nonce order inside a lane)."""
+    async def rebuild(self, entries: Sequence[Entry]) -> None:
+        """Make the overlay exactly `entries`, in commit order (nonce order inside a lane).
+
+        What it begins with already is left standing."""
         assert len(entries) <= OVERLAY_MAX
         async with self._lock:
             self._complete = False
-            self._evm.reset_overlay()
-            executions = await self._driven(_Pushes(self.machine, entries), [entry[0] for entry in entries])
+            count = len(self.held)
+            if count > len(entries) or any(map(_differ, self.held, entries)):
+                self._evm.reset_overlay()
+                self.held.clear()
+            rest = entries[len(self.held) :]
+            await self._driven(_Pushes(self.machine, rest), [entry[0] for entry in rest])
             self._complete = True
-            return executions
 
     async def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution:
         """Append one committed attempt. What it did is returned: one that fails still uses its nonce."""
@@ -354,9 +360,10 @@ class Machine:
 
     def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution | Missing:
         # An attempt priced below the next base fee waits, and still stands before its successors.
-        fee_per_gas_wei = max(fee_per_gas_wei, self._simulator.base_fee_wei)
-        answer = self._evm.push_overlay(_transaction(payload, nonce, fee_per_gas_wei))
+        paid_wei = max(fee_per_gas_wei, self._simulator.base_fee_wei)
+        answer = self._evm.push_overlay(_transaction(payload, nonce, paid_wei))
         if isinstance(answer, Execution):
+            self._simulator.held.append((payload, nonce, fee_per_gas_wei))
             self._simulator.remember(_call_of(payload), answer)
         return answer
 
@@ -420,6 +427,10 @@ class _Loaded:
             (),
             tuple(n for n in dict.fromkeys(keys.block_numbers) if n not in self._block_numbers),
         )
+
+
+def _differ(one: Entry, other: Entry) -> bool:
+    return one is not other and one != other
 
 
 def _call_of(payload: Payload) -> _Call:

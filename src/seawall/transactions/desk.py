@@ -21,12 +21,12 @@ from seawall.chain.networks import Network
 from seawall.chain.simulation import Entry, Simulator
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
-from seawall.ledger.rows import AttemptRow
+from seawall.ledger.rows import AttemptRow, IntentRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT, LANE_UNLANDED_MAX
 from seawall.primitives.errors import ChainError, StaleError, UnavailableError
-from seawall.primitives.identifiers import AttemptNumber, Lane
+from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash
@@ -78,6 +78,8 @@ class Desk:
     unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
     correlations: dict[AttemptNumber, str] = field(default_factory=dict)  # for logs
+    # Of those, the intents that are known here, as they were when first read: their plans do not change.
+    intents: dict[IntentNumber, IntentRow] = field(default_factory=dict)
     # Verdicts in force by attempt; a restart forgets them, so everything unlanded is then judged anew
     # (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Desk:
     # Of `unsettled`, those whose slot no canonical block has; and the hashes of each open slot.
     _pending: dict[Hash, AttemptRow] = field(default_factory=dict)
     _open: dict[Lane, dict[int, list[Hash]]] = field(default_factory=dict)
+    _in_order: list[AttemptRow] | None = None  # `unlanded`, until something changes it
     _unlanded: dict[Lane, set[int]] = field(default_factory=dict)  # nonces of the pending slots
     _highest: dict[Lane, int] = field(default_factory=dict)  # nonce of the highest slot
     _nonces: dict[Lane, tuple[Hash, int]] = field(default_factory=dict)
@@ -158,8 +161,15 @@ class Desk:
 
     # ------------------------------------------------------------------ attempts of slots that are not final
 
-    def take(self, attempt: AttemptRow, verdict: Verdict | None = None, correlation_id: str = "") -> None:
+    def take(
+        self,
+        attempt: AttemptRow,
+        verdict: Verdict | None = None,
+        correlation_id: str = "",
+        intent: IntentRow | None = None,
+    ) -> None:
         """An attempt that is committed: watched until its slot is final."""
+        self._in_order = None
         self.unsettled[attempt.hash] = attempt
         siblings = self._open.setdefault(attempt.lane, {}).setdefault(attempt.nonce, [])
         siblings.append(attempt.hash)
@@ -171,11 +181,13 @@ class Desk:
             self.verdicts[attempt.number] = verdict
         if correlation_id:
             self.correlations[attempt.number] = correlation_id
+        if intent is not None:
+            self.intents[intent.number] = intent
 
     def load(self, attempts: Iterable[AttemptRow], included: Mapping[Hash, Hash]) -> None:
         """Everything that is not settled, in commit order, and which canonical block has what of it."""
         self.unsettled, self.included, self._pending, self._open = {}, {}, {}, {}
-        self._unlanded, self._highest = {}, {}
+        self._unlanded, self._highest, self._in_order = {}, {}, None
         for attempt in attempts:
             self.take(attempt)
         for attempt_hash, block_hash in included.items():
@@ -184,7 +196,7 @@ class Desk:
     def include(self, attempt_hash: Hash, block_hash: Hash) -> None:
         """A canonical block has it: its slot is landed, provisionally."""
         attempt = self.unsettled[attempt_hash]
-        self.included[attempt_hash] = block_hash
+        self.included[attempt_hash], self._in_order = block_hash, None
         self._unlanded[attempt.lane].discard(attempt.nonce)
         for sibling in self._open[attempt.lane][attempt.nonce]:
             self._pending.pop(sibling, None)
@@ -193,6 +205,7 @@ class Desk:
         """A reorg took these blocks away: what they held is not landed any more."""
         if not block_hashes:
             return
+        self._in_order = None
         gone = [h for h, block_hash in self.included.items() if block_hash in block_hashes]
         for attempt_hash in gone:
             del self.included[attempt_hash]
@@ -203,6 +216,7 @@ class Desk:
 
     def settle(self, lane: Lane, nonce: int) -> None:
         """Final: nothing of the slot is watched any more."""
+        self._in_order = None
         self._unlanded.get(lane, set()).discard(nonce)
         for attempt_hash in self._open.get(lane, {}).pop(nonce, ()):
             row = self.unsettled.pop(attempt_hash)
@@ -210,6 +224,8 @@ class Desk:
             self.included.pop(attempt_hash, None)
             self.verdicts.pop(row.number, None)
             self.correlations.pop(row.number, None)
+            for number, _ in row.intents:
+                self.intents.pop(number, None)
 
     def siblings(self, attempt: AttemptRow) -> list[Hash]:
         """Every hash of the attempt's slot, in commit order."""
@@ -239,6 +255,11 @@ class Desk:
 
         Inside a lane that is nonce order: a slot that was committed after its successors (a gap that was
         filled) stands just before the first of them, for without it none of them can run."""
+        if self._in_order is None:
+            self._in_order = self._ordered()
+        return self._in_order
+
+    def _ordered(self) -> list[AttemptRow]:
         newest: dict[tuple[Lane, int], AttemptRow] = {}
         places: dict[tuple[Lane, int], int] = {}
         for row in sorted(self._pending.values(), key=lambda r: r.number):

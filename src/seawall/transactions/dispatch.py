@@ -29,7 +29,7 @@ from seawall.primitives.errors import (
     StaleError,
     UnavailableError,
 )
-from seawall.primitives.identifiers import Lane
+from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import NATIVE, Hash, hex_text
 from seawall.telemetry import failpoints
@@ -165,7 +165,7 @@ class Dispatcher:
         await _AFTER_VERDICT.reach()
         batch = _Batch(stance, {row.lane: self.runners[row.lane].fence for row in rows})
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
-        admitted: dict[Lane, list[Judged]] = defaultdict(list)
+        admitted: list[Judged] = []
         for one in work.judged:
             desk.parts.metrics.judged(one.verdict)
             if not one.verdict.admitted:
@@ -173,7 +173,7 @@ class Dispatcher:
             elif one.row.lane in work.dry:
                 batch.ended.append((one.row, IntentState.CANCELLED, DRY_RUN, one))
             else:
-                admitted[one.row.lane].append(one)
+                admitted.append(one)
         await self._sign(batch, admitted)
         return batch
 
@@ -211,20 +211,23 @@ class Dispatcher:
         self._ahead.update(work.nonces)
         return work
 
-    async def _sign(self, batch: _Batch, admitted: Mapping[Lane, Sequence[Judged]]) -> None:
+    async def _sign(self, batch: _Batch, admitted: Sequence[Judged]) -> None:
         """Sign per lane. What is not in force any more by then is dropped: nothing is consumed by that."""
         desk = self.desk
-        dropped = False
+        by_lane: dict[Lane, list[Judged]] = defaultdict(list)
+        for one in admitted:
+            by_lane[one.row.lane].append(one)
+        signatures: dict[IntentNumber, SignedTransaction] = {}
         with desk.parts.metrics.timing(Stage.SIGN):
-            for lane, several in admitted.items():
+            for lane, several in by_lane.items():
                 signer = self.runners[lane].signer
                 assert signer is not None
                 signed = await signer.sign_transactions([_unsigned(one) for one in several])
-                batch.signed += [_Signed(*pair) for pair in zip(several, signed, strict=True)]
+                signatures.update((one.row.number, each) for one, each in zip(several, signed, strict=True))
+        # Stored in the order in which they were judged: each stands on those before it.
+        batch.signed += [_Signed(one, signatures[one.row.number]) for one in admitted]
         await _AFTER_SIGNATURE.reach()
-        for one in batch.signed:
-            dropped = dropped or not desk.in_force(one.judged.verdict)
-        if dropped:
+        if not all(desk.in_force(one.judged.verdict) for one in batch.signed):
             # The signer took longer than a verdict lasts, or authority moved. Those signed beside it stood
             # on the same overlay: all are built again.
             _log.info(
@@ -304,7 +307,7 @@ class Dispatcher:
         desk = self.desk
         for one, attempt in zip(batch.signed, attempts, strict=True):
             row = one.judged.row
-            desk.take(attempt, one.judged.verdict, row.correlation_id)
+            desk.take(attempt, one.judged.verdict, row.correlation_id, row)
             self.queues.done(row)
             self.outbox.put(attempt)
         for row, state, _, _ in batch.ended:
