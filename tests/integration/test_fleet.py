@@ -1,0 +1,90 @@
+"""Several true kernels on one true PostgreSQL and one anvil: lanes move, and nothing is lost or landed twice.
+
+Lanes of a kernel that is killed, frozen, or cut off from the database. No assertion on how long anything
+takes: `python -m bench takeover` measures that."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seawall.control.permit import PERMIT_S
+from tests.fixtures.fleet import running_fleet
+from tests.fixtures.kernel import wait_until
+from tests.fixtures.postgresql import new_postgresql_database, postgresql_server
+
+__all__ = ["new_postgresql_database", "postgresql_server"]
+
+pytestmark = pytest.mark.postgresql
+NewDatabase = Callable[[], str]
+# What may lie between a look at the permit and the proxy's clock on a busy machine.
+SLACK_S = 0.5
+
+
+def test_lanes_of_a_killed_kernel_move_without_gap_or_double_landing(
+    tmp_path: Path, new_postgresql_database: NewDatabase
+) -> None:
+    with running_fleet(tmp_path, new_postgresql_database(), kernels=3, keys=6) as fleet:
+        for kernel in fleet.kernels:
+            kernel.start()
+        fleet.wait_held(*fleet.kernels)
+        names = fleet.submit(10)
+        victim = fleet.kernels[1]
+        wait_until(lambda: victim.transactions_sent() > 0, "the victim sends")
+        victim.signal(signal.SIGKILL)
+        names += fleet.submit(10)
+        fleet.wait_landed(len(names))
+        fleet.assert_each_landed_once(names)
+        others = [kernel for kernel in fleet.kernels if kernel is not victim]
+        fleet.wait_held(*others)
+        assert all(kernel.is_running for kernel in others)
+
+
+def test_frozen_kernel_sends_and_commits_nothing_when_it_thaws_and_joins_again(
+    tmp_path: Path, new_postgresql_database: NewDatabase
+) -> None:
+    with running_fleet(tmp_path, new_postgresql_database(), kernels=2, keys=1) as fleet:
+        first, second = fleet.kernels
+        first.start()
+        fleet.wait_held(first)
+        second.start()
+        names = fleet.submit(30)
+        wait_until(lambda: first.transactions_sent() > 0, "the first one sends")
+        first.signal(signal.SIGSTOP)
+        fleet.wait_held(second)
+        thawed_s = time.monotonic()
+        first.signal(signal.SIGCONT)
+        names += fleet.submit(10)
+        fleet.wait_landed(len(names))
+        assert first.transactions_sent(since_s=thawed_s) == 0
+        fleet.assert_each_landed_once(names)
+        assert first.is_running
+        second.signal(signal.SIGKILL)
+        names += fleet.submit(5)
+        fleet.wait_landed(len(names))
+        fleet.assert_each_landed_once(names)
+
+
+def test_database_that_vanishes_stops_all_sends_and_everything_goes_on_when_it_returns(
+    tmp_path: Path, new_postgresql_database: NewDatabase
+) -> None:
+    with running_fleet(tmp_path, new_postgresql_database(), kernels=2, keys=4) as fleet:
+        for kernel in fleet.kernels:
+            kernel.start()
+        fleet.wait_held(*fleet.kernels)
+        names = fleet.submit(40)
+        wait_until(lambda: all(k.transactions_sent() > 0 for k in fleet.kernels), "both send")
+        cut_s = time.monotonic()
+        for kernel in fleet.kernels:
+            kernel.database.cut()
+        time.sleep(PERMIT_S * 3)
+        assert sum(k.transactions_sent(since_s=cut_s + PERMIT_S + SLACK_S) for k in fleet.kernels) == 0
+        for kernel in fleet.kernels:
+            kernel.database.mend()
+        fleet.wait_landed(len(names))
+        fleet.assert_each_landed_once(names)
+        assert all(kernel.is_running for kernel in fleet.kernels)
