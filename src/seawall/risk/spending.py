@@ -230,7 +230,7 @@ class SpendBook:
                 return
             for token, reserved in found.amounts.items():
                 for window in self._windows_of(lane, token):
-                    window.settle(found.at_s, reserved, taken.get(token, 0))
+                    window.settle(found.at_s, reserved, reserved if taken is None else taken.get(token, 0))
 
     def load(self, past: Iterable[Past], now_s: int) -> None:
         """At start, and whenever lanes changed hands: forget everything, then count the spends since `now_s`

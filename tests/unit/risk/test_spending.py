@@ -96,6 +96,14 @@ def test_commit_of_another_kernel_counts_even_past_the_cap() -> None:
     assert spent(one) == (20, 20)
 
 
+def test_settled_at_an_unknown_cost_stays_at_its_most_and_ages() -> None:
+    one = book()
+    one.note(KEYS[1], 3, {NATIVE: 50}, NOW_S)
+    one.correct(KEYS[1], 3, None)
+    assert spent(one) == (50, 50)
+    assert spent(one, NOW_S + 2 * DAY_S) == (0, 0)
+
+
 def test_start_counts_what_the_ledger_remembers() -> None:
     one = book()
     one.load(
