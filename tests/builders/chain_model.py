@@ -69,6 +69,7 @@ class ChainModel:
     hides_receipts: bool = False
     blocks: list[_Block] = field(default_factory=list)
     _by_hash: dict[bytes, _Block] = field(default_factory=dict)
+    _places: dict[bytes, tuple[_Block, int]] = field(default_factory=dict)
     _forks: int = 0
 
     def __post_init__(self) -> None:
@@ -100,6 +101,8 @@ class ChainModel:
         self._forks += 1
         cut, self.blocks = self.blocks[-depth:], self.blocks[:-depth]
         for block in cut:
+            for transaction in block.transactions:
+                self._places.pop(transaction.hash, None)
             if not forget:
                 self.pool |= {t.hash: t for t in block.transactions}
 
@@ -132,11 +135,7 @@ class ChainModel:
         return None
 
     def find(self, tx_hash: bytes) -> tuple[_Block, int] | None:
-        for block in reversed(self.blocks):
-            for index, transaction in enumerate(block.transactions):
-                if transaction.hash == tx_hash:
-                    return block, index
-        return None
+        return self._places.get(tx_hash)
 
     def _mine(self, offered: Sequence[ModelTransaction]) -> None:
         parent = self.head
@@ -173,6 +172,7 @@ class ChainModel:
     def _append(self, block: _Block) -> None:
         self.blocks.append(block)
         self._by_hash[block.hash] = block
+        self._places |= {t.hash: (block, index) for index, t in enumerate(block.transactions)}
 
     @staticmethod
     def _price(transaction: ModelTransaction, base_fee_wei: int) -> int:

@@ -10,7 +10,7 @@ what is true of a block (the line of heads, a reorg, a balance that nothing expl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,7 +38,7 @@ from seawall.telemetry.metrics import Stage
 from seawall.transactions.accounting import Accountant, BlockAccount, Included
 from seawall.transactions.desk import Desk
 from seawall.transactions.foreign import ForeignUse, NonceWatch
-from seawall.transactions.settling import Consumed, Ended, holders_of, settle
+from seawall.transactions.settling import Consumed, Ended, Memory, holders_of, settle
 from seawall.transactions.suspects import mark_suspects
 
 __all__ = ["Confirmer"]
@@ -68,6 +68,8 @@ class _Done:
     slots: tuple[tuple[Lane, int], ...] = ()
     ended: tuple[Ended, ...] = ()
     suspects: frozenset[IntentNumber] = frozenset()
+    legs: Mapping[int, tuple[Leg, ...]] = field(default_factory=dict)  # of new inclusions
+    final: frozenset[int] = frozenset()  # inclusions
 
 
 @dataclass(slots=True)
@@ -77,7 +79,8 @@ class Confirmer:
     desk: Desk
     accountant: Accountant
     nonces: NonceWatch = field(init=False)
-    _strategies: dict[IntentNumber, str] = field(default_factory=dict)  # of intents that are included
+    # What inclusions moved, by their number, until they are final: read from the ledger where it is not here.
+    _legs: dict[int, tuple[Leg, ...]] = field(default_factory=dict)
     # Blocks that the ledger says hold something of ours, and that this process did not follow itself.
     _unchecked: dict[Hash, int] = field(default_factory=dict)
 
@@ -145,21 +148,18 @@ class Confirmer:
         self, receipts: Sequence[tuple[Block, Sequence[Receipt]]], *, followed: bool = True
     ) -> list[_Found]:
         """Our transactions of these blocks with their intents, and what they moved."""
-        attempts = [self.desk.unsettled[r.transaction_hash] for _, some in receipts for r in some]
-        numbers = list(dict.fromkeys(number for row in attempts for number, _ in row.intents))
-        rows = {}
-        if numbers:
-            rows = {
-                r.number: r
-                for r in await self.desk.parts.ledger.read(lambda tx: tx.intents.get_many(numbers))
-            }
-        self._strategies.update((number, row.strategy) for number, row in rows.items())
+        desk = self.desk
+        attempts = [desk.unsettled[r.transaction_hash] for _, some in receipts for r in some]
+        missing = [n for row in attempts for n, _ in row.intents if n not in desk.intents]
+        if missing:
+            rows = await desk.parts.ledger.read(lambda tx: tx.intents.get_many(missing))
+            desk.intents.update((row.number, row) for row in rows)
         found = []
         for block, some in receipts:
             included = []
             for receipt in some:
-                attempt = self.desk.unsettled[receipt.transaction_hash]
-                own = [rows[number] for number, _ in attempt.intents]
+                attempt = desk.unsettled[receipt.transaction_hash]
+                own = [desk.intents[number] for number, _ in attempt.intents]
                 holders = frozenset().union(*map(holders_of, own)) if len(own) != 1 else holders_of(own[0])
                 included.append(Included(attempt, receipt, holders, own[0].correlation_id if own else ""))
             account = await self.accountant.account(block, included) if included else _NOTHING
@@ -210,16 +210,21 @@ class Confirmer:
         for one in found:
             if one.followed:
                 tx.heads.follow(one.block, line)
-        self._include(tx, found, now_s)
+        legs = self._include(tx, found, now_s)
         safe = tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE, held)
         self._events(tx, "inclusion.safe", safe, now_s)
         consumed = self.nonces.store(tx, foreign, _slots_of(found), now_s)
         final = tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held)
         consumed += [self._consumed(tx, row) for row in final]
         slots = tuple((one.lane, one.nonce) for one in consumed)
-        wrapped = self.accountant.ours.wrapped_native
-        ended = settle(tx, consumed, lambda: self._open_but(slots), wrapped, now_s)
-        return _Done(slots, tuple(ended), suspects)
+        memory = Memory(
+            self.desk.intents,
+            self._legs | legs,
+            lambda: self._open_but(slots),
+            self.accountant.ours.wrapped_native,
+        )
+        ended = settle(tx, consumed, memory, now_s)
+        return _Done(slots, tuple(ended), suspects, legs, frozenset(row.number for row in final))
 
     def _unwind(
         self, tx: Transaction, change: HeadChange, strays: Collection[Hash], now_s: int
@@ -244,7 +249,8 @@ class Confirmer:
         self._events(tx, "inclusion.removed", flipped, now_s)
         return mark_suspects(tx, flipped, self._intents_of(tx, flipped), now_s)
 
-    def _include(self, tx: Transaction, found: Sequence[_Found], now_s: int) -> None:
+    def _include(self, tx: Transaction, found: Sequence[_Found], now_s: int) -> dict[int, tuple[Leg, ...]]:
+        """Store what is in these blocks; answers the legs of each inclusion."""
         held = self.desk.fences.keys()
         own = [
             (one.block, entry)
@@ -275,6 +281,7 @@ class Confirmer:
         for one in found:
             if any(included.attempt.lane in held for included in one.included):
                 self._say_doubts(tx, one, now_s)
+        return {row.number: entry.legs for (_, entry), row in zip(own, rows, strict=True)}
 
     def _say_doubts(self, tx: Transaction, found: _Found, now_s: int) -> None:
         """What the block did to our balances beyond the postings, once, whichever kernel is first."""
@@ -309,9 +316,10 @@ class Confirmer:
         return frozenset(number for row in rows for number, _ in row.intents)
 
     def _events(self, tx: Transaction, kind: str, rows: Sequence[InclusionRow], now_s: int) -> None:
-        missing = [n for n in self._intents_of(tx, rows) if n not in self._strategies]
+        known = self.desk.intents
+        missing = [n for n in self._intents_of(tx, rows) if n not in known]
         if missing:
-            self._strategies.update((row.number, row.strategy) for row in tx.intents.get_many(missing))
+            known.update((row.number, row) for row in tx.intents.get_many(missing))
         events = []
         for row in rows:
             data: EventData = {
@@ -322,7 +330,7 @@ class Confirmer:
             }
             intents = self._attempt_of(tx, row).intents
             for number, _ in intents:
-                events.append(NewEvent(kind, row.lane.chain_id, self._strategies[number], number, data))
+                events.append(NewEvent(kind, row.lane.chain_id, known[number].strategy, number, data))
             if not intents:
                 events.append(NewEvent(kind, row.lane.chain_id, str(row.lane), None, data))
         tx.events.append_many(events, now_s)
@@ -360,6 +368,9 @@ class Confirmer:
             for row in desk.unsettled.values():
                 if any(number in done.suspects for number, _ in row.intents):
                     desk.verdicts.pop(row.number, None)
+        self._legs.update(done.legs)
+        for number in done.final:
+            self._legs.pop(number, None)
         self._tell(found, done)
         for lane, nonce in done.slots:
             desk.settle(lane, nonce)
@@ -381,7 +392,6 @@ class Confirmer:
         if len(included) > LINES_MAX:
             _log.info("more_included", beside=LINES_MAX, in_all=len(included))
         for ended in done.ended:
-            self._strategies.pop(ended.intent.number, None)
             metrics.ended(ended.state)
             if ended.realised_wei is not None:
                 metrics.realised(ended.intent.strategy, ended.realised_wei)

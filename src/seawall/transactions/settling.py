@@ -21,7 +21,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.ledger.rows import AttemptRow, Ending, InclusionRow, IntentRow, NewEvent, PostingRow
+from seawall.ledger.rows import AttemptRow, Ending, InclusionRow, IntentRow, Leg, NewEvent, PostingRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
@@ -55,6 +55,16 @@ class Consumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What this process knows without asking the ledger. What is missing here is read."""
+
+    intents: Mapping[IntentNumber, IntentRow]  # their plans; states may be old
+    legs: Mapping[int, Sequence[Leg]]  # what inclusions moved, by number
+    open_elsewhere: Callable[[], AbstractSet[IntentNumber]]  # intents with a slot that stays open
+    wrapped_native: Address | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """An outcome: the intent as it was before, and how it ended."""
 
@@ -64,85 +74,89 @@ class Ended:
     realised_wei: int | None
 
 
-def settle(
-    tx: Transaction,
-    consumed: Sequence[Consumed],
-    open_elsewhere: Callable[[], AbstractSet[IntentNumber]],
-    wrapped_native: Address | None,
-    now_s: int,
-) -> list[Ended]:
-    """Settle these slots and answer the intents that ended by it. `open_elsewhere` says which intents have a
-    slot that stays open; it is asked only if something did not land."""
+def settle(tx: Transaction, consumed: Sequence[Consumed], memory: Memory, now_s: int) -> list[Ended]:
+    """Settle these slots and answer the intents that ended by it."""
     if not consumed:
         return []
     tx.slots.settle_many(
         [(one.lane, one.nonce, one.winner.attempt_hash if one.winner else None) for one in consumed]
     )
-    numbers = list(dict.fromkeys(n for one in consumed for row in one.attempts for n, _ in row.intents))
-    rows = {row.number: row for row in tx.intents.get_many(numbers)}
-    own = [number for one in consumed for number in one.own]
-    postings = tx.postings.of_intents(own)
-    ended = _outcomes(tx, consumed, rows, postings, open_elsewhere, wrapped_native)
+    ended = _landed(tx, consumed, memory)
+    done = {one.intent.number for one in ended}
+    left = [n for one in consumed for row in one.attempts for n, _ in row.intents if n not in done]
+    if left:
+        ended += _not_landed(tx, consumed, list(dict.fromkeys(left)), memory)
     _write(tx, ended, now_s)
-    _release(tx, consumed, postings)
+    _release(tx, consumed, memory)
     return ended
 
 
-def _outcomes(
-    tx: Transaction,
-    consumed: Sequence[Consumed],
-    rows: Mapping[IntentNumber, IntentRow],
-    postings: Mapping[IntentNumber, Sequence[PostingRow]],
-    open_elsewhere: Callable[[], AbstractSet[IntentNumber]],
-    wrapped_native: Address | None,
-) -> list[Ended]:
-    statuses = {number: one.winner.status for one in consumed if one.winner for number in one.own}
-    foreign = {n for one in consumed if one.winner is None for row in one.attempts for n, _ in row.intents}
-    unlanded = [number for number in rows if not statuses.get(number)]
-    still_open = open_elsewhere() if unlanded else frozenset()
+def _landed(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> list[Ended]:
+    """Intents of which a success is final now: nearly all of them, so that they come first and cheap."""
+    won = {number: one.winner for one in consumed if one.winner and one.winner.status for number in one.own}
+    unread = [number for number, row in won.items() if row.number not in memory.legs]
+    read = tx.postings.of_intents(unread) if unread else {}
+    unknown = [number for number in won if number not in memory.intents]
+    rows = {row.number: row for row in tx.intents.get_many(unknown)} if unknown else {}
     ended = []
-    for number, row in rows.items():
-        if row.state.is_outcome:
-            _add_to_profit(tx, row, wrapped_native)  # a copy that landed later, and reverted
-            continue
-        status = statuses.get(number)
-        if not status and number in still_open:
-            continue
-        if not status and row.plan.is_executor_plan:
-            status = _reverted_before(tx, number, status)
-        if status is None:
-            reason = FOREIGN if number in foreign else row.reason or _FILLED
-            ended.append(Ended(row, IntentState.CANCELLED, reason, None))
-        else:
-            own = postings.get(number) or tx.postings.of_intent(number)
-            realised_wei = realised(row, own, wrapped_native)
-            state = IntentState.LANDED if status else IntentState.FAILED
-            ended.append(Ended(row, state, "" if status else _REVERTED, realised_wei))
+    for number, inclusion in won.items():
+        intent = memory.intents.get(number) or rows[number]
+        legs = memory.legs.get(inclusion.number)
+        if legs is None:
+            legs = _legs_of(read[number])
+        realised_wei = realised(intent, legs, memory.wrapped_native)
+        ended.append(Ended(intent, IntentState.LANDED, "", realised_wei))
     return ended
 
 
-def _reverted_before(tx: Transaction, number: IntentNumber, status: bool | None) -> bool | None:
-    """False too if bytes of another slot of this intent, settled earlier, reverted."""
-    if status is not None:
-        return status
-    tried = tx.attempts.of_intent(number)
-    known = [row for attempt in tried for row in tx.inclusions.of_attempt(attempt.number) if row.canonical]
-    return False if any(row.finality is Finality.FINAL for row in known) else None
+def _not_landed(
+    tx: Transaction, consumed: Sequence[Consumed], numbers: Sequence[IntentNumber], memory: Memory
+) -> list[Ended]:
+    reverted = {n for one in consumed if one.winner and not one.winner.status for n in one.own}
+    foreign = {n for one in consumed if one.winner is None for row in one.attempts for n, _ in row.intents}
+    still_open = memory.open_elsewhere()
+    ended = []
+    for row in tx.intents.get_many(list(numbers)):
+        if row.state.is_outcome:
+            _add_to_profit(tx, row, memory.wrapped_native)  # a copy that landed later, and reverted
+        elif row.number in still_open:
+            continue
+        elif row.number in reverted or _reverted_before(tx, row):
+            legs = _legs_of(tx.postings.of_intent(row.number))
+            realised_wei = realised(row, legs, memory.wrapped_native)
+            ended.append(Ended(row, IntentState.FAILED, _REVERTED, realised_wei))
+        else:
+            reason = FOREIGN if row.number in foreign else row.reason or _FILLED
+            ended.append(Ended(row, IntentState.CANCELLED, reason, None))
+    return ended
+
+
+def _reverted_before(tx: Transaction, row: IntentRow) -> bool:
+    """Whether bytes of another slot of this intent, settled earlier, reverted."""
+    if not row.plan.is_executor_plan:
+        return False
+    tried = tx.attempts.of_intent(row.number)
+    known = [one for attempt in tried for one in tx.inclusions.of_attempt(attempt.number) if one.canonical]
+    return any(one.finality is Finality.FINAL for one in known)
 
 
 def _add_to_profit(tx: Transaction, row: IntentRow, wrapped_native: Address | None) -> None:
-    realised_wei = realised(row, tx.postings.of_intent(row.number), wrapped_native)
+    legs = _legs_of(tx.postings.of_intent(row.number))
+    realised_wei = realised(row, legs, wrapped_native)
     if row.state in (IntentState.LANDED, IntentState.FAILED) and realised_wei != row.realised_wei:
         tx.intents.set_profit(row.number, None, realised_wei)
 
 
-def realised(row: IntentRow, postings: Sequence[PostingRow], wrapped_native: Address | None) -> int:
-    """What the intent's canonical postings say in its accounting token, native and wrapped native 1:1."""
+def realised(row: IntentRow, legs: Sequence[Leg], wrapped_native: Address | None) -> int:
+    """What these legs moved of the intent's accounting token, native and wrapped native 1:1."""
     token = row.plan.accounting_token
     native_like = token in (NATIVE, wrapped_native)
     tokens = frozenset({NATIVE, wrapped_native or NATIVE}) if native_like else frozenset({token})
-    legs = [leg for posting in postings if posting.canonical for leg in posting.entry.legs]
     return realised_of(legs, holders_of(row), tokens)
+
+
+def _legs_of(postings: Sequence[PostingRow]) -> list[Leg]:
+    return [leg for posting in postings if posting.canonical for leg in posting.entry.legs]
 
 
 def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
@@ -165,21 +179,16 @@ def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
     )
 
 
-def _release(
-    tx: Transaction,
-    consumed: Sequence[Consumed],
-    postings: Mapping[IntentNumber, Sequence[PostingRow]],
-) -> None:
+def _release(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> None:
     """Reservations end with the slot, and of what was counted as spent only what was taken stays."""
-    attempts = [row for one in consumed for row in one.attempts]
-    tx.reservations.release_many([row.number for row in attempts])
+    tx.reservations.release_many([row.number for one in consumed for row in one.attempts])
     for one in consumed:
-        for token, amount in _taken(one, postings):
+        for token, amount in _taken(tx, one, memory):
             # The first attempt of a slot holds its spend, whichever of them landed.
             tx.spends.correct(one.attempts[0].number, token, amount)
 
 
-def _taken(one: Consumed, postings: Mapping[IntentNumber, Sequence[PostingRow]]) -> list[tuple[Address, int]]:
+def _taken(tx: Transaction, one: Consumed, memory: Memory) -> list[tuple[Address, int]]:
     """What the use of this slot took out of its key, per token."""
     if not one.attempts:
         return []
@@ -187,13 +196,14 @@ def _taken(one: Consumed, postings: Mapping[IntentNumber, Sequence[PostingRow]])
         return [(NATIVE, 0)]
     mined = next(row for row in one.attempts if row.hash == one.winner.attempt_hash)
     value_wei = mined.payload.value_wei if one.winner.status else 0
+    legs = memory.legs.get(one.winner.number)
+    if legs is None:
+        postings = [p for number, _ in mined.intents for p in tx.postings.of_intent(number)]
+        legs = _legs_of([p for p in postings if p.entry.inclusion == one.winner.number])
     out = {NATIVE: one.winner.fee_wei + value_wei}
-    for posting in (p for number, _ in mined.intents for p in postings.get(number, ())):
-        if posting.entry.inclusion != one.winner.number:
-            continue
-        for leg in posting.entry.legs:
-            if leg.account == one.lane.key and leg.token != NATIVE and leg.delta < 0:
-                out[leg.token] = -leg.delta
+    for leg in legs:
+        if leg.account == one.lane.key and leg.token != NATIVE and leg.delta < 0:
+            out[leg.token] = -leg.delta
     return list(out.items())
 
 

@@ -127,7 +127,7 @@ async def test_one_endpoint_without_receipts_decides_nothing(tmp_path: Path) -> 
     model.mine()
     model.mine_nothing(300)
     forgetful = ChainModel(label="forgetful")
-    forgetful.blocks, forgetful._by_hash = model.blocks, model._by_hash
+    forgetful.blocks, forgetful._by_hash, forgetful._places = model.blocks, model._by_hash, model._places
     forgetful.hides_receipts = True
     async with pipeline(model, tmp_path, transports=[model, forgetful], agreement=2) as again:
         await again.empty_block(2)
