@@ -133,6 +133,7 @@ class BookOpener:
             poll_interval_s=settings.poll_interval_s,
             agreement=settings.agreement,
             verify_state=settings.verify_state,
+            stuck=settings.stuck,
         )
 
     def _port(self, settings: ChainSettings, membership: Membership | None) -> BroadcastPort:

@@ -61,6 +61,7 @@ from seawall.runtime.settings import (
 from seawall.runtime.tables import Table
 from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LEVELS, LogSettings
+from seawall.transactions.policies import WAIT_BLOCKS_MAX, StuckPolicies, StuckPolicy
 
 __all__ = [
     "CHAIN_KEYS",
@@ -245,9 +246,11 @@ CHAIN_KEYS: Final = (
     "address_book",
     "executor",
     "fees",
+    "stuck",
     "prices",
     "health",
 )
+_STUCK_KEYS: Final = tuple(f.name for f in fields(StuckPolicy))
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
 _HEALTH_KEYS: Final = ("target",)
 _FEED_DECIMALS: Final = 8
@@ -279,6 +282,7 @@ def read_chain(
         agreement=_agreement(table, len(rpc)),
         verify_state=table.choice("verify_state", StateCheck, StateCheck.AGREEMENT),
         fees=_fees(fees, network),
+        stuck=_stuck(table.table("stuck", [p.name.lower() for p in Priority])),
         emergency_max_fee_per_gas_wei=_emergency(fees, network),
         book=book,
         executor=address_of(table.text("executor"), table.key("executor"), book)
@@ -312,6 +316,31 @@ def _price(table: Table, book: AddressBook) -> PriceFeed:
         token_decimals=decimals_of(table, token, book),
         feed_decimals=table.integer("feed_decimals", _FEED_DECIMALS, minimum=0, maximum=DECIMALS_MAX),
     )
+
+
+def _stuck(table: Table) -> StuckPolicies:
+    """What is done about transactions that do not land, by priority."""
+    standard = StuckPolicies()
+    return StuckPolicies(
+        **{
+            p.name.lower(): _policy(table.table(p.name.lower(), _STUCK_KEYS), standard.of(p))
+            for p in Priority
+        }
+    )
+
+
+def _policy(table: Table, standard: StuckPolicy) -> StuckPolicy:
+    try:
+        return StuckPolicy(
+            table.integer(
+                "rebroadcast_blocks", standard.rebroadcast_blocks, minimum=1, maximum=WAIT_BLOCKS_MAX
+            ),
+            table.integer("replace_blocks", standard.replace_blocks, minimum=1, maximum=WAIT_BLOCKS_MAX),
+            table.flag("cancel_refused", default=standard.cancel_refused),
+        )
+    except ConfigError as error:
+        where = error.where if error.where.startswith(table.where) else table.where
+        raise ConfigError(error.what, where, error.fix) from None
 
 
 def _fees(table: Table, network: Network) -> FeeSettings:

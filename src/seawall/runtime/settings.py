@@ -24,6 +24,7 @@ from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LogSettings
+from seawall.transactions.policies import StuckPolicies
 
 __all__ = [
     "OWN_KEY",
@@ -83,6 +84,7 @@ class ChainSettings:
     verify_state: StateCheck
     fees: FeeSettings
     emergency_max_fee_per_gas_wei: int
+    stuck: StuckPolicies
     book: AddressBook
     executor: Address | None
     prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves

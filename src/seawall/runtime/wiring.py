@@ -32,6 +32,7 @@ from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.policies import StuckPolicies
 from seawall.transactions.queue import Queues
 from seawall.transactions.waiting import Waiting
 from seawall.transactions.writing import Outbox
@@ -69,6 +70,7 @@ class ChainSpec:
     agreement: int = 1  # how many of `transports` must say the same
     verify_state: StateCheck = StateCheck.AGREEMENT
     lane_unlanded_max: int = LANE_UNLANDED_MAX
+    stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ async def build_chain(
         metrics=services.metrics,
         emergency_max_fee_per_gas_wei=spec.emergency_max_fee_per_gas_wei,
         lane_unlanded_max=spec.lane_unlanded_max,
+        stuck=spec.stuck,
     )
     desk = Desk(parts)
     outbox = Outbox(desk)
