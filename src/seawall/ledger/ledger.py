@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar, cast
 
+from seawall.ledger.checkpoints import Checkpointer
 from seawall.ledger.database import Database
 from seawall.ledger.intents import IntentIds
 from seawall.ledger.lock import KernelLock
@@ -73,7 +74,7 @@ class Ledger:
         self._sessions: list[Session] = []
         self._writer: Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
-        self._watch: Watch | None = None
+        self._beside: Watch | Checkpointer | None = None
 
     @staticmethod
     def open(settings: LedgerSettings, *, clock: Clock, entropy: Entropy, inline: bool = False) -> Ledger:
@@ -169,8 +170,11 @@ class Ledger:
     def _start(self, session: Session) -> None:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="seawall-ledger-reader")
         if not self._database.is_sqlite:
-            self._watch = Watch(lambda: list(self._sessions))
-            self._watch.start()
+            self._beside = Watch(lambda: list(self._sessions))
+        elif self._committer is not None:
+            self._beside = Checkpointer(self._database)
+        if self._beside is not None:
+            self._beside.start()
         if self._committer is not None:
             reopen = None if self._database.is_sqlite else partial(self._reopened, [session])
             self._writer = Writer(self._committer, self._resolve, reopen)
@@ -206,8 +210,8 @@ class Ledger:
         self._readers.shutdown(wait=True, cancel_futures=True)
         if self._writer is not None:
             self._writer.close()
-        if self._watch is not None:
-            self._watch.stop()
+        if self._beside is not None:
+            self._beside.stop()
 
     def _resolve(self, group: list[Job]) -> None:
         for job in group:

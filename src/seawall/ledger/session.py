@@ -211,14 +211,16 @@ class Session:
 
     def setting(self, text: str) -> object:
         """Run a connection setting (`PRAGMA`, `SHOW`) and answer what it says, if anything."""
+        answer = self.settings(text)
+        return answer[0] if answer else None
+
+    def settings(self, text: str) -> Sequence[object]:
+        """As `setting`, where it says several things at once."""
         self._command(text)
-        description: object = (
-            self._cursor.description
-        )  # None after a command without an answer, whatever the stub says
-        if description is None:
-            return None
-        answer = self._cursor.fetchone()
-        return None if answer is None else answer[0]
+        # None after a command without an answer, whatever the stub says.
+        description: object = self._cursor.description
+        answer = None if description is None else self._cursor.fetchone()
+        return () if answer is None else tuple(answer)
 
     def define(self, definition: sa.schema.ExecutableDDLElement) -> None:
         """Make a table or an index."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seawall.ledger import Transaction
+from seawall.ledger import Transaction, checkpoints
 from seawall.ledger import database as database_module
 from seawall.ledger import ledger as ledger_module
 from seawall.primitives.errors import LedgerError, LedgerLockedError, NonceTakenError
@@ -282,4 +282,19 @@ async def test_producers_wait_when_too_much_is_pending(
     assert await third == 2
     await asyncio.gather(*held)
     assert not ledger._writes.locked()
+    await ledger.close()
+
+
+async def test_log_is_carried_over_beside_the_writer(
+    url: str, open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_EVERY_S", 0.02)
+    size = Path(url.removeprefix("sqlite:///")).stat
+    before = size().st_size
+    ledger = open_ledger(url)
+    await ledger.write(lambda tx: tx.states.compare_and_set("s", 0, bytes(200_000)))
+    async with asyncio.timeout(WAIT_S):
+        while size().st_size < before + 150_000:  # noqa: ASYNC110  (nobody would set an event)
+            await asyncio.sleep(0.01)
+    assert (await ledger.read(lambda tx: tx.states.get("s")))[0] == 1
     await ledger.close()
