@@ -220,9 +220,10 @@ class SpendBook:
                 self._forget(key)
             self._uncommitted.clear()
 
-    def correct(self, lane: Lane, nonce: int, taken: Mapping[Address, int]) -> None:
-        """The slot is settled and took this much; of a token that is not named, nothing. A slot that is not
-        known (it has no budget, or was settled before) changes nothing."""
+    def correct(self, lane: Lane, nonce: int, taken: Mapping[Address, int] | None) -> None:
+        """The slot is settled and took this much; of a token that is not named, nothing. None: how much is
+        not known here, so that it stays at its most. A slot that is not known (it has no budget, or was
+        settled before) changes nothing."""
         with self._lock:
             found = self._reserved.pop((lane, nonce), None)
             self._uncommitted.discard((lane, nonce))
