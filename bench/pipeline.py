@@ -58,6 +58,8 @@ STOP_S = 20.0
 # anvil's pool has no bound of its own; the default of 16 is what common nodes promise.
 ANVIL_UNLANDED_MAX = 1_024
 BLOCK_GAS_LIMIT = 1_000_000_000
+# Blocks come sixty times faster than on Ethereum: as long in seconds as three of its blocks.
+VALIDITY_BLOCKS = 180
 PLANS_PER_DECISION = 64
 DEADLINE_S = 2**33
 _REQUEST_BEGINS = b"POST"
@@ -217,7 +219,9 @@ async def running_pipeline(
         )
         network = network_of(CHAIN_ID)
         port = WatchedPort(SocketBroadcastPort([node.url], latch, clock=clock))
-        limits = RiskLimits(max_fee_per_gas_wei=500 * GWEI, position_caps={NATIVE: ETHER})
+        limits = RiskLimits(
+            max_fee_per_gas_wei=500 * GWEI, position_caps={NATIVE: ETHER}, validity_blocks=VALIDITY_BLOCKS
+        )
         spec = ChainSpec(
             network,
             [HttpTransport(node.url)],

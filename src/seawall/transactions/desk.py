@@ -7,7 +7,7 @@ and recovery take turns, because the overlay, the nonces and the pinned block mu
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,6 +84,7 @@ class Desk:
     # (invariant 3a).
     verdicts: dict[AttemptNumber, Verdict] = field(default_factory=dict)
     _is_ready: bool = False  # the simulator stands on the head with the whole overlay
+    _moves: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=HEADS_KEPT))  # (UTC s, head)
     _base: Block | None = None  # what the simulator stands on
     # The next base, prepared: its hash, and the attempts that its overlay holds; what was read there.
     _prepared: tuple[Hash, list[Hash]] | None = None
@@ -156,8 +157,16 @@ class Desk:
         """The chain moved on. The present base serves until the simulator stands there too, unless it was
         taken away."""
         self.head = head
+        self._moves.append((self.parts.clock.now_s(), head.number))
         if self._base is None or self._base.hash not in self._canonical:
             self._is_ready = False
+
+    def heads_since(self, at_s: int) -> int | None:
+        """By how much the head rose since that moment [UTC s]; None where we did not watch for so long."""
+        if self.head is None or not self._moves or at_s < self._moves[0][0]:
+            return None
+        earlier = next(number for moved_s, number in reversed(self._moves) if moved_s <= at_s)
+        return max(0, self.head.number - earlier)
 
     # ------------------------------------------------------------------ attempts of slots that are not final
 

@@ -79,4 +79,7 @@ def waited_blocks(desk: Desk, attempt: AttemptRow) -> int:
 
 
 def blocks_since(desk: Desk, at_s: int) -> int:
-    return max(0, desk.base().timestamp_s - at_s) // desk.parts.network.block_time_s
+    """Blocks that came since that moment [UTC s]: counted where we watched, else by their time."""
+    by_time = max(0, desk.base().timestamp_s - at_s) // desk.parts.network.block_time_s
+    counted = desk.heads_since(at_s)
+    return by_time if counted is None else min(by_time, counted)
