@@ -170,7 +170,8 @@ class HeadFollower:
             )
         by_tag = dict(zip(tags, answers[1:], strict=True))
         safe, final = (
-            by_tag[r] if isinstance(r, str) else max(head.number - r, 0) for r in (rule.safe, rule.final)
+            _upto(by_tag[r], head) if isinstance(r, str) else max(head.number - r, 0)
+            for r in (rule.safe, rule.final)
         )
         return head, safe, final
 
@@ -298,6 +299,11 @@ class HeadFollower:
 
     def _moved(self) -> StaleError:
         return StaleError("the chain moved while its heads were read", self._where, "poll again")
+
+
+def _upto(block: Block | None, head: Block) -> Block | None:
+    """None above the head: there they agree on no head, and the block may be of another branch."""
+    return block if block is not None and block.number <= head.number else None
 
 
 def _number(block: Block | int | None) -> int:

@@ -277,6 +277,32 @@ async def test_final_block_off_the_branch_is_a_race_at_first_and_then_an_alarm()
         await follower.poll()
 
 
+async def test_safe_and_final_blocks_above_the_head_say_nothing_of_its_branch() -> None:
+    """Endpoints may agree on an old head, and on newer safe blocks of a branch that we do not know."""
+
+    class Apart(ModelChain):
+        @override
+        def _one(self, request: Request) -> object:
+            header = super()._one(request)
+            if request.params[:1] in (("safe",), ("finalized",)):
+                assert isinstance(header, dict)
+                header |= {"number": hex(115), "hash": "0x" + "99" * 32}
+            return header
+
+    chain = ModelChain()
+    chain.grow(100)
+    first = await follower_of(chain, tags=True).poll()
+    assert first is not None
+    chain.grow(20)
+    known = await follower_of(chain, first.added, tags=True).poll()
+    assert known is not None
+    apart = Apart(hashes=chain.hashes, shown=111)
+    follower = follower_of(apart, [*first.added, *known.added], tags=True)
+    for _ in range(2 * CONTRADICTIONS_MAX):
+        assert await follower.poll() is None
+    assert follower.final_number == -1
+
+
 async def test_stored_heads_before_a_gap_are_left_aside() -> None:
     chain = ModelChain()
     chain.grow(20)
