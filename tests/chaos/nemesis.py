@@ -63,6 +63,7 @@ class Nemesis:
         deck: list[str] = []
         while True:
             await asyncio.sleep(self.rng.uniform(*PAUSE_S))
+            self._raise_the_dead()
             if not deck:
                 deck = [name for name, (times, _) in deeds.items() for _ in range(times)]
                 self.rng.shuffle(deck)
@@ -80,9 +81,7 @@ class Nemesis:
         self.stage.heal()
         if self.stage.postgresql is not None:
             await asyncio.to_thread(self.stage.postgresql.start)
-        for kernel in self.stage.kernels:
-            if not kernel.is_running:
-                kernel.start()
+        self._raise_the_dead()
         await asyncio.gather(*(self._resumed(kernel) for kernel in self.stage.kernels))
         self.driver.history.add(Broke(self.driver.now_s(), "calm", ""))
 
@@ -92,13 +91,16 @@ class Nemesis:
         kernel = self.rng.choice(self.stage.kernels)
         if not kernel.is_running:
             return ""
+        kernel.is_down = True
         await asyncio.to_thread(kernel.kill)
         down_s = self.rng.uniform(*DOWN_S)
 
         async def again() -> None:
-            await asyncio.sleep(down_s)
-            if not kernel.is_running:
+            try:
+                await asyncio.sleep(down_s)
+            finally:
                 kernel.start()
+                kernel.is_down = False
 
         self._later(again())
         return f"kernel {kernel.number}, down for {down_s:.1f} s"
@@ -169,9 +171,8 @@ class Nemesis:
 
     async def _halt(self) -> str:
         kernel = self.rng.choice(self.stage.kernels)
-        if not kernel.is_running:
+        if not kernel.halt():
             return ""
-        kernel.halt()
         lasting_s = self.rng.uniform(*HALTED_S)
 
         async def resume() -> None:
@@ -191,6 +192,17 @@ class Nemesis:
         return f"down for {down_s:.1f} s"
 
     # ------------------------------------------------------------------ within
+
+    def _raise_the_dead(self) -> None:
+        """What a service manager does for a kernel that ended by itself; it is told in the history."""
+        for kernel in self.stage.kernels:
+            if not kernel.is_running and not kernel.is_down:
+                code = None if kernel.process is None else kernel.process.returncode
+                self.counts["ended by itself"] += 1
+                self.driver.history.add(
+                    Broke(self.driver.now_s(), "ended by itself", f"kernel {kernel.number} with {code}")
+                )
+                kernel.start()
 
     async def _resumed(self, kernel: KernelProcess) -> None:
         until_s = time.monotonic() + NODE_WAIT_S

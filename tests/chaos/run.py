@@ -80,7 +80,7 @@ async def play(plot: Plot, folder: Path) -> Report:
             await _storm(plot, driver, nemesis, wanted)
             marks["calm"] = time.monotonic()
             keys = list(dict.fromkeys(wish.key for wish in wanted))
-            await _ended(driver, keys, plot.settle_s)
+            released = await _ended(stage, driver, keys, plot.settle_s)
             marks["ended"] = time.monotonic()
             stood = await driver.ask_about_all(keys, 1)
             await _blocks(stage, BLOCKS_AFTER)
@@ -90,6 +90,7 @@ async def play(plot: Plot, folder: Path) -> Report:
     faults = dict(nemesis.counts) | {
         "kills": sum(kernel.kills for kernel in stage.kernels) - len(stage.kernels),
         "reorged blocks": nemesis.reorged,
+        "lanes released": released,
         "resets": sum(proxy.resets for proxy in stage.proxies),
     }
     return Report(
@@ -121,12 +122,16 @@ async def _storm(plot: Plot, driver: Driver, nemesis: Nemesis, wanted: list[Wish
     await submitting
 
 
-async def _ended(driver: Driver, keys: list[str], within_s: float) -> None:
-    """Wait until all have ended; those that have not are the checker's business."""
-    until_s, left = time.monotonic() + within_s, keys
+async def _ended(stage: Stage, driver: Driver, keys: list[str], within_s: float) -> int:
+    """Wait until all have ended; those that have not are the checker's business. Answers how many lanes an
+    operator had to release meanwhile.
+    """
+    until_s, left, released = time.monotonic() + within_s, keys, 0
     while left and time.monotonic() < until_s:
         await asyncio.sleep(ASK_EVERY_S)
+        released += await asyncio.to_thread(stage.release_lanes)
         left = [one.key for one in await driver.unsettled(left)]
+    return released
 
 
 async def _blocks(stage: Stage, count: int) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import sqlalchemy as sa
 
 from seawall.ledger.migrate import create
 from seawall.native.wire import Password
@@ -108,6 +109,7 @@ class KernelProcess:
     proxies: list[FaultProxy]
     process: subprocess.Popen[bytes] | None = None
     kills: int = 0
+    is_down: bool = False  # killed, and to be started again by whoever killed it
 
     @property
     def socket(self) -> Path:
@@ -138,9 +140,20 @@ class KernelProcess:
             self.process.wait(STOP_WAIT_S)
             self.kills += 1
 
-    def halt(self) -> None:
-        if self.process is not None and self.is_running:
-            self.process.send_signal(signal.SIGUSR1)
+    def halt(self) -> bool:
+        """As `seawall halt` does it: whoever has not written its number yet is not signalled."""
+        with contextlib.suppress(OSError, ValueError):
+            if (
+                self.process is not None
+                and int((self.folder / "data" / "kernel.pid").read_text()) == self.pid
+            ):
+                self.process.send_signal(signal.SIGUSR1)
+                return True
+        return False
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None and self.is_running else None
 
     async def resume(self) -> None:
         await ask(self.socket, {"name": "resume", "to": "RUN", "reason": "the storm is over", "who": "chaos"})
@@ -166,6 +179,7 @@ class Stage:
     folder: Path
     node: Node
     scene: Scene
+    ledger_url: str
     kernels: list[KernelProcess]
     postgresql: PostgreSQL | None
     proxies: list[FaultProxy] = field(default_factory=list)
@@ -173,6 +187,18 @@ class Stage:
     def heal(self) -> None:
         for proxy in self.proxies:
             proxy.heal()
+
+    def release_lanes(self) -> int:
+        """What an operator says of a lane whose key somebody else used while no kernel looked: it is ours to
+        use again. Answers how many were in quarantine.
+        """
+        engine = sa.create_engine(self.ledger_url, poolclass=sa.NullPool)
+        with contextlib.suppress(sa.exc.OperationalError), engine.begin() as connection:
+            released = connection.exec_driver_sql(
+                "UPDATE lanes SET quarantine = NULL WHERE quarantine IS NOT NULL"
+            )
+            return int(released.rowcount)
+        return 0
 
 
 @contextlib.asynccontextmanager
@@ -189,7 +215,7 @@ async def running_stage(
         url = postgresql.url if postgresql is not None else f"sqlite:///{folder / 'ledger.db'}"
         create(url)
         scene = Scene(RECORDER, SINK, tuple(senders), compiled.selectors)
-        stage = Stage(folder, node, scene, [], postgresql)
+        stage = Stage(folder, node, scene, url, [], postgresql)
         try:
             for number in range(kernels):
                 stage.kernels.append(await _placed_kernel(stage, number, url, keys, rng))
