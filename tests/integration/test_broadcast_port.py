@@ -516,7 +516,9 @@ async def test_tls_carries_large_batches(latch: Latch, tmp_path: Path) -> None:
 async def test_fan_out_is_accepted_if_one_endpoint_accepts(latch: Latch) -> None:
     def rejects(peer: Peer) -> None:
         while peer.request() is not None:
-            peer.answer({"jsonrpc": "2.0", "id": 0, "error": {"code": -32000, "message": "txpool is full"}})
+            peer.answer(
+                {"jsonrpc": "2.0", "id": 0, "error": {"code": -32000, "message": "transaction underpriced"}}
+            )
 
     with raw_server(accept_all) as good, raw_server(rejects) as bad, raw_server(accept_all) as gone:
         gone.close()
@@ -524,7 +526,7 @@ async def test_fan_out_is_accepted_if_one_endpoint_accepts(latch: Latch) -> None
             assert answers(await port.write([write_of(1)])) == ["accepted"]
         async with port_to(latch, bad.url, gone.url) as port:
             (result,) = await port.write([write_of(2)])
-    assert (result.answer, result.message) == (WriteAnswer.REJECTED, "txpool is full")
+    assert (result.answer, result.message) == (WriteAnswer.REJECTED, "transaction underpriced")
 
 
 async def test_secrets_of_the_address_do_not_come_back(latch: Latch) -> None:

@@ -1,6 +1,6 @@
 """The broadcast port: the only place from which signed bytes leave, under the latch, by sockets of its own.
 
-Flow: `write` hands a batch to one sender thread per endpoint (all of them: fan-out). The thread connects
+Flow: `write` hands a batch to one sender thread per endpoint (all of them: fan-out) of its stream. The thread connects
 and finishes TLS first, builds one JSON-RPC request of the writes that the latch admits, and sends it in
 pieces. Before every single `send()` it looks at the latch (flag and file) and at the validity of every
 write in the request; look and call happen inside `Latch.passage`, with no await, no connect, no handshake
@@ -8,7 +8,8 @@ and no buffer of ours between them. If a write in the request is no longer admit
 closed unfinished and what still is admitted goes in a new request.
 
 Results say what is known: `latched` and `unsent` mean that not one byte of the signed transaction was
-written here; `unknown` means that some were and no usable answer came, so its hash must be looked up.
+written here; `unknown` means that some were and no answer came that speaks for or against them, so its hash
+must be looked up.
 Network trouble is a result, never an exception. Identical bytes are harmless to repeat, so a kept-alive
 connection that proves dead is replaced and the same request written once more, under the same looks.
 
@@ -25,6 +26,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Final, Protocol
 
 import orjson
@@ -41,9 +43,11 @@ from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry.failpoints import declare
 
-__all__ = ["BroadcastPort", "SignedWrite", "SocketBroadcastPort", "WriteAnswer", "WriteResult"]
+__all__ = ["STREAMS", "BroadcastPort", "SignedWrite", "SocketBroadcastPort", "WriteAnswer", "WriteResult"]
 
 WRITES_PER_REQUEST_MAX: Final = 100
+# Connections to each endpoint: while one request is answered, the next of another stream is on its way.
+STREAMS: Final = 2
 # Larger requests leave in pieces of this size, each after its own look at the latch.
 PIECE_BYTES_MAX: Final = 16 * 1024
 JOBS_QUEUED_MAX: Final = 256
@@ -79,6 +83,7 @@ class SignedWrite:
     hash: Hash
     raw: bytes
     valid_until_s: int
+    stream: int = 0  # writes of one stream keep their order; of several, one does not wait for the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class WriteResult:
 
 class BroadcastPort(Protocol):
     async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
-        """Results in the order of `writes`."""
+        """Results in the order of `writes`, which are of one stream."""
         ...
 
     async def close(self) -> None: ...
@@ -117,7 +122,9 @@ class SocketBroadcastPort:
             )
         if tls is None and any(endpoint.scheme == "https" for endpoint in endpoints):
             tls = ssl.create_default_context()
-        self._senders = [_Sender(endpoint, latch, clock, tls, permit) for endpoint in endpoints]
+        self._senders = [
+            [_Sender(endpoint, latch, clock, tls, permit) for endpoint in endpoints] for _ in range(STREAMS)
+        ]
 
     async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
         results: list[WriteResult] = []
@@ -127,12 +134,13 @@ class SocketBroadcastPort:
 
     async def close(self) -> None:
         """End the sender threads; writes still queued come back unsent."""
-        for sender in self._senders:
+        for sender in chain.from_iterable(self._senders):
             sender.end()
         await asyncio.to_thread(self._join)
 
     async def _write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
-        waiting = {asyncio.wrap_future(sender.submit(writes)) for sender in self._senders}
+        senders = self._senders[writes[0].stream % STREAMS]
+        waiting = {asyncio.wrap_future(sender.submit(writes)) for sender in senders}
         best: list[WriteResult] | None = None
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -144,7 +152,7 @@ class SocketBroadcastPort:
         return best
 
     def _join(self) -> None:
-        for sender in self._senders:
+        for sender in chain.from_iterable(self._senders):
             sender.join()
 
 
@@ -367,8 +375,8 @@ def _answers_of(body: bytes) -> dict[int, dict[str, object]]:
 
 
 def _judged(write_hash: Hash, error: object, endpoint: Endpoint) -> WriteResult:
-    """What an endpoint's refusal says about the bytes, by its meaning. Words that nobody knows are a refusal:
-    whoever decides on it looks the hash up first."""
+    """What an endpoint's refusal says about the bytes, by its meaning. What says nothing against them leaves
+    them unknown: only a true rejection may count towards giving them up."""
     code, data = 0, None
     message = str(error)
     if isinstance(error, dict):
@@ -377,10 +385,8 @@ def _judged(write_hash: Hash, error: object, endpoint: Endpoint) -> WriteResult:
     judgement = judge(code, message, data)
     if judgement.action is Action.SUCCESS:
         answer = WriteAnswer.KNOWN
-    elif judgement.action is Action.LOOK_UP or judgement.error is NodeError.BUSY:
-        answer = WriteAnswer.UNKNOWN
     else:
-        answer = WriteAnswer.REJECTED
+        answer = WriteAnswer.REJECTED if judgement.rejects else WriteAnswer.UNKNOWN
     raw = revert_bytes(data) if judgement.error is NodeError.REVERTED else None
     reason = decode_revert(raw) if raw else None
     if reason is not None:

@@ -48,6 +48,28 @@ class Judgement:
     action: Action
     blames_endpoint: bool
 
+    @property
+    def rejects(self) -> bool:
+        """It is about the request itself. The rest (a full pool, a predecessor that has not arrived, a rate
+        limit) says nothing against it."""
+        return self.error in _REJECTIONS
+
+
+# Words that nobody knows are a refusal too: whoever gives up for it looks the hash up first.
+_REJECTIONS: Final = frozenset(
+    {
+        NodeError.UNDERPRICED_REPLACEMENT,
+        NodeError.FEE_TOO_LOW,
+        NodeError.INSUFFICIENT_FUNDS,
+        NodeError.GAS_TOO_LOW,
+        NodeError.GAS_TOO_HIGH,
+        NodeError.REVERTED,
+        NodeError.INVALID,
+        NodeError.POLICY,
+        NodeError.UNKNOWN,
+    }
+)
+
 
 def _judgements() -> Iterable[Judgement]:
     for error, action, blames_endpoint in (
