@@ -1,11 +1,11 @@
 """The broadcast port: the only place from which signed bytes leave, under the latch, by sockets of its own.
 
-Flow: `write` hands a batch to one sender thread per endpoint (all of them: fan-out) of its stream. The thread connects
-and finishes TLS first, builds one JSON-RPC request of the writes that the latch admits, and sends it in
-pieces. Before every single `send()` it looks at the latch (flag and file) and at the validity of every
-write in the request; look and call happen inside `Latch.passage`, with no await, no connect, no handshake
-and no buffer of ours between them. If a write in the request is no longer admitted, the connection is
-closed unfinished and what still is admitted goes in a new request.
+Flow: `write` hands a batch to one sender thread per endpoint (all of them: fan-out) of its stream. The thread
+connects and finishes TLS first, builds one JSON-RPC request of the writes that the latch admits, and sends it
+in pieces. Before every single `send()` it looks at the latch (flag and file), at the fleet's permit and at
+the validity of every write in the request; look and call happen inside `Latch.passage`, with no await, no
+connect, no handshake and no buffer of ours between them. If a write in the request is no longer admitted, the
+connection is closed unfinished and what still is admitted goes in a new request.
 
 Results say what is known: `latched` and `unsent` mean that not one byte of the signed transaction was
 written here; `unknown` means that some were and no answer came that speaks for or against them, so its hash
@@ -228,7 +228,8 @@ class _Sender:
                 continue
             try:
                 future.set_result(self._deliver(writes))
-            except BaseException as error:  # noqa: BLE001  (whoever waits must learn of a bug; the thread lives on)
+            except BaseException as error:  # noqa: BLE001  (whoever waits must learn of a bug; the thread
+            lives on)
                 self._discard(unfinished=True)
                 future.set_exception(error)
             if self._ending.is_set() and self._jobs.empty():

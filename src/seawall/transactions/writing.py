@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from seawall.chain.broadcast import SignedWrite, WriteAnswer, WriteResult
+from seawall.chain.broadcast import STREAMS, SignedWrite, WriteAnswer, WriteResult
 from seawall.ledger.rows import AttemptRow
 from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import WriteKind
@@ -38,57 +38,86 @@ class Outbox:
     """Waiting writes of one chain, and the task that makes them."""
 
     desk: Desk
-    _waiting: asyncio.Queue[AttemptRow] = field(default_factory=asyncio.Queue)
+    _streams: tuple[asyncio.Queue[AttemptRow], ...] = field(
+        default_factory=lambda: tuple(asyncio.Queue() for _ in range(STREAMS))
+    )
     _held: set[Hash] = field(default_factory=set)
 
     def put(self, attempt: AttemptRow) -> None:
         """Take a committed attempt. Its queue is bounded by the lanes' bound on unlanded attempts."""
         if attempt.hash not in self._held:
             self._held.add(attempt.hash)
-            self._waiting.put_nowait(attempt)
+            self._streams[_stream_of(attempt)].put_nowait(attempt)
 
     def holds(self, attempt_hash: Hash) -> bool:
         """Whether the attempt is on its way, so that recovery leaves it alone."""
         return attempt_hash in self._held
 
     async def idle(self) -> None:
-        await self._waiting.join()
+        for stream in self._streams:
+            await stream.join()
 
     async def run(self, on_failure: Callable[[BaseException], None]) -> None:
         """Write for ever. A failure of the ledger is reported, never swallowed."""
-        while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < _BATCH_MAX and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            try:
-                await self._write(batch)
-            except SeawallError as error:
-                on_failure(error)
-            finally:
-                for attempt in batch:
-                    self._held.discard(attempt.hash)
-                    self._waiting.task_done()
+        async with asyncio.TaskGroup() as tasks:
+            for stream in self._streams:
+                tasks.create_task(self._serve(stream, on_failure, tasks))
 
-    async def _write(self, batch: list[AttemptRow]) -> None:
+    async def _serve(
+        self,
+        stream: asyncio.Queue[AttemptRow],
+        on_failure: Callable[[BaseException], None],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """One stream: while the answers to one request are stored, the next one is on its way."""
+        storing: asyncio.Task[None] | None = None
+        while True:
+            batch = [await stream.get()]
+            while len(batch) < _BATCH_MAX and not stream.empty():
+                batch.append(stream.get_nowait())
+            results = await self._write(batch)
+            if storing is not None:
+                await storing
+            storing = tasks.create_task(self._finish(stream, batch, results, on_failure))
+
+    async def _finish(
+        self,
+        stream: asyncio.Queue[AttemptRow],
+        batch: list[AttemptRow],
+        results: list[WriteResult],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        try:
+            await self._record(batch, results)
+        except SeawallError as error:
+            on_failure(error)
+        finally:
+            for attempt in batch:
+                self._held.discard(attempt.hash)
+                stream.task_done()
+
+    async def _write(self, batch: list[AttemptRow]) -> list[WriteResult]:
         await _BEFORE_FIRST_WRITE.reach()
         writes = [write for attempt in batch if (write := self._admitted(attempt)) is not None]
         if not writes:
-            return
+            return []
         with self.desk.parts.metrics.timing(Stage.WRITE):
             results = await self.desk.parts.port.write(writes)
         await _AFTER_WRITE.reach()
-        await self._record(batch, results)
+        return results
 
     def _admitted(self, attempt: AttemptRow) -> SignedWrite | None:
         parts = self.desk.parts
         if attempt.kind is WriteKind.HOUSEKEEPING:
             valid_until_s = parts.clock.now_s() + _HOUSEKEEPING_VALID_S
-            return SignedWrite(attempt.kind, attempt.hash, attempt.raw, valid_until_s)
+            return SignedWrite(attempt.kind, attempt.hash, attempt.raw, valid_until_s, _stream_of(attempt))
         verdict = self.desk.verdicts.get(attempt.number)
         if verdict is None or not self.desk.in_force(verdict):
             _log.info("write_withheld", hash=hex_text(attempt.hash), authority=self.desk.authority.name)
             return None
-        return SignedWrite(verdict.kind, attempt.hash, attempt.raw, verdict.valid_until_s)
+        return SignedWrite(
+            verdict.kind, attempt.hash, attempt.raw, verdict.valid_until_s, _stream_of(attempt)
+        )
 
     async def _record(self, batch: list[AttemptRow], results: list[WriteResult]) -> None:
         answers = {result.hash: result for result in results}
@@ -112,3 +141,8 @@ class Outbox:
             return
 
         await self.desk.parts.ledger.write(lambda tx: tx.attempts.mark_written_many(made, now_s))
+
+
+def _stream_of(attempt: AttemptRow) -> int:
+    """A lane's writes keep their order: not every node takes a nonce before the one below it."""
+    return attempt.lane.key[-1] % STREAMS
