@@ -228,8 +228,7 @@ class _Sender:
                 continue
             try:
                 future.set_result(self._deliver(writes))
-            except BaseException as error:  # noqa: BLE001  (whoever waits must learn of a bug; the thread
-            lives on)
+            except BaseException as error:  # noqa: BLE001  (whoever waits must learn of a bug; the thread lives on)
                 self._discard(unfinished=True)
                 future.set_exception(error)
             if self._ending.is_set() and self._jobs.empty():
