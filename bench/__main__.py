@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.rows import Row, as_json, as_table
 
-NOT_BENCHMARKS = {"__init__", "__main__", "rows", "devchain", "pipeline"}
+NOT_BENCHMARKS = {"__init__", "__main__", "rows", "devchain", "history", "pipeline"}
 
 
 def names() -> list[str]:

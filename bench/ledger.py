@@ -1,94 +1,146 @@
-"""The ledger on SQLite: intake, the fenced commit, one statement, and commits over a million finished rows.
+"""The ledger on SQLite and PostgreSQL: intake, the pipeline's commits, confirmations, the cost of history.
 
-Limit: the same statements with ready values on a bare sqlite3 cursor, recorded from our own run. Peer of the
-single statement: SQLAlchemy's `Connection.execute`, compiled cache warm.
+Limit of the rates: the same statements with ready values on a bare cursor of the driver (sqlite3, psycopg),
+recorded from our own run and replayed in turns with it. Peer of the single statement: SQLAlchemy's
+`Connection.execute`, compiled cache warm. Peer of the rows on history: a ledger with 1,000 finished intents.
 """
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
+import contextlib
+import itertools
+import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import psutil
 import sqlalchemy as sa
 
+from bench.history import fill
 from bench.rows import Row, best_rate
 from seawall.ledger import Transaction
-from seawall.ledger.database import CACHE_KIB, Database
+from seawall.ledger.database import Database
 from seawall.ledger.intents import IntentIds
 from seawall.ledger.migrate import create
-from seawall.ledger.rows import EventData, IntentRow
+from seawall.ledger.rows import (
+    Accepted,
+    AttemptRow,
+    Commitment,
+    Leg,
+    NewEvent,
+    NewInclusion,
+    PostingEntry,
+)
 from seawall.ledger.schema import events
 from seawall.ledger.session import Prepared, Session
 from seawall.ledger.writer import Committer, Job
-from seawall.primitives.bounds import WRITER_GROUP_MAX
+from seawall.primitives.blocks import Block
 from seawall.primitives.codec import payload_digest, plan_digest
 from seawall.primitives.identifiers import Lane
-from seawall.primitives.levels import IntentState, WriteKind
+from seawall.primitives.levels import WriteKind
 from seawall.primitives.plans import ExecutorBody, GuardSpec, Plan, TokenBound
 from seawall.primitives.ports import SystemEntropy
-from seawall.primitives.units import Address, Hash
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Measurement, Payload, Verdict
+from tests.fixtures.postgresql import started_server
 
-GROUPS = 8
-SMALL_GROUP = 8
-SMALL_GROUPS = 400
-FINISHED_ROWS = 1_000_000
-STATEMENTS = 2_000
+GROUP: Final = 100
+ROUNDS: Final = 15
+SMALL_GROUP: Final = 8
+SMALL_GROUPS: Final = 400
+FEW: Final = 1_000
+MANY: Final = 1_000_000
+MEMORY_GROUPS: Final = 100
+STATEMENTS: Final = 2_000
 
-KEY = Address(b"\x01" * 20)
-WETH = Address(b"\x02" * 20)
-LANE = Lane(31337, KEY)
-NOW_S = 1_800_000_000
-PAYLOAD = Payload(31337, KEY, WETH, bytes(range(200)) * 3, 0, 500_000)
-GUARDS = ("slippage", "min_profit", "oracle", "gas", "position", "balance")
-MEASURED = tuple(Measurement(g, 10**18, 10**17, 5, "wei", True, Hash(b"b" * 32), "inside") for g in GUARDS)
+KEY: Final = Address(b"\x01" * 20)
+WETH: Final = Address(b"\x02" * 20)
+LANE: Final = Lane(31337, KEY)
+NOW_S: Final = 1_800_000_000
+FEE_WEI: Final = 21_000 * 10**9
+PAYLOAD: Final = Payload(31337, KEY, WETH, bytes(range(200)) * 3, 0, 500_000)
+PAYLOAD_DIGEST: Final = payload_digest(PAYLOAD)
+GUARDS: Final = ("slippage", "min_profit", "oracle", "gas", "position", "balance")
+MEASURED: Final = tuple(
+    Measurement(g, 10**18, 10**17, 5, "wei", True, Hash(b"b" * 32), "inside") for g in GUARDS
+)
 
 Work = Callable[[Transaction], Any]
 _Command = tuple[str, Any, bool]
 
 
 def measure() -> list[Row]:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, started_server() as server:
+        folder = Path(directory)
         return [
-            *_group_rows(Path(directory) / "groups.db"),
-            _statement_row(Path(directory) / "statement.db"),
-            *_million_rows(Path(directory)),
+            *_rate_rows("SQLite", f"sqlite:///{folder / 'rates.db'}"),
+            *_rate_rows("PostgreSQL", server.url),
+            _statement_row(f"sqlite:///{folder / 'statement.db'}"),
+            *_history_rows(folder),
         ]
 
 
-class _Bench:
-    """A ledger without its thread: groups are committed as the writer would."""
+# ---------------------------------------------------------------------- the work
 
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            create(f"sqlite:///{path}")
-        self.database = Database(f"sqlite:///{path}")
-        self.session = self.database.session(read_only=False)
-        self.committer = Committer(self.session, IntentIds(self.database.epoch_of(self.session)))
-        self.next_key = 0
 
-    def commit(self, works: Sequence[Work]) -> list[Any]:
-        jobs = [Job(work) for work in works]
-        self.committer.commit(jobs)
-        failed = [job.error for job in jobs if job.error is not None]
-        if failed:
-            raise failed[0]
-        return [job.result for job in jobs]
+@dataclass
+class _Pipeline:
+    """Makes the works of one step after the other; each takes what the step before answered."""
 
-    def intake(self, count: int) -> list[Work]:
-        self.next_key += count
-        plans = [_plan(f"{id(self)}-{i}") for i in range(self.next_key - count, self.next_key)]
-        return [_accept(plan, plan_digest(plan)) for plan in plans]
+    nonces: Iterator[int] = field(default_factory=itertools.count)
+    keys: Iterator[int] = field(default_factory=itertools.count)
+    blocks: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def close(self) -> None:
-        self.session.close()
-        self.database.dispose()
+    def accepting(self, count: int) -> Work:
+        plans = [_plan(f"new-{next(self.keys)}") for _ in range(count)]
+        with_digests = [(plan, plan_digest(plan)) for plan in plans]
+        return lambda tx: tx.intents.accept_many(with_digests, "correlation", NOW_S)
+
+    def committing(self, accepted: Sequence[Accepted]) -> Work:
+        commitments = [_commitment(row, next(self.nonces)) for row in accepted]
+        return lambda tx: tx.commitments.insert(commitments, NOW_S)
+
+    def confirming(self, attempts: Sequence[AttemptRow]) -> Work:
+        number = next(self.blocks)
+        block = Block(
+            31337,
+            number,
+            _random_hash(),
+            Hash(b"p" * 32),
+            NOW_S,
+            1,
+            30_000_000,
+            ZERO_ADDRESS,
+            Hash(b"r" * 32),
+        )
+
+        def work(tx: Transaction) -> None:
+            rows = tx.inclusions.insert_many(
+                [NewInclusion(a.hash, block, i, True, 21_000, 10**9, FEE_WEI) for i, a in enumerate(attempts)]
+            )
+            legs = (Leg(KEY, NATIVE, -FEE_WEI), Leg("fees", NATIVE, FEE_WEI))
+            pairs = list(zip(rows, (a.intents[0][0] for a in attempts), strict=True))
+            tx.postings.book_many(
+                [PostingEntry("inclusion", 31337, number, block.hash, legs, r.number, n) for r, n in pairs]
+            )
+            in_block: dict[str, str | int | bool | None] = {
+                "block": number,
+                "block_hash": hex_text(block.hash),
+                "status": True,
+            }
+            tx.events.append_many(
+                [
+                    NewEvent("inclusion.added", 31337, "arbitrage", n, in_block | {"hash": hex_text(h)})
+                    for h, n in ((r.attempt_hash, n) for r, n in pairs)
+                ],
+                NOW_S,
+            )
+
+        return work
 
 
 def _plan(key: str) -> Plan:
@@ -97,129 +149,109 @@ def _plan(key: str) -> Plan:
     return Plan("arbitrage", 31337, KEY, body, WETH, key, NOW_S, guards, note="gap of 30 bps")
 
 
-def _accept(plan: Plan, digest: Hash) -> Work:
-    return lambda tx: tx.intents.accept(plan, digest, "correlation", NOW_S).intent
+def _commitment(accepted: Accepted, nonce: int) -> Commitment:
+    intent = accepted.intent
+    verdict = Verdict(
+        intent.number, 1, intent.plan_digest, PAYLOAD_DIGEST, 5, Hash(b"b" * 32), Hash(b"o" * 32), 10, NOW_S,
+        10**18, 10**17, WriteKind.PLAN, True, MEASURED, 5, 5, 100_000,
+    )  # fmt: skip
+    return Commitment(
+        LANE, nonce, intent.number, intent.strategy, verdict, _random_hash(), bytes(700), PAYLOAD,
+        PAYLOAD_DIGEST, 10**9, 10**9, "public", ((NATIVE, 10**17),),
+    )  # fmt: skip
 
 
-def _acquire(tx: Transaction) -> int:
-    return tx.lanes.acquire(LANE, "bench", NOW_S, 60)
+def _random_hash() -> Hash:
+    return Hash(SystemEntropy().token(32))
 
 
-def _fenced(fence: int, nonce: int, row: IntentRow) -> Work:
-    digest = payload_digest(PAYLOAD)
-    signed = Hash(SystemEntropy().token(32))
-
-    def work(tx: Transaction) -> None:
-        tx.lanes.require(LANE, fence)
-        tx.controls.require_epoch(0)
-        slot = tx.slots.insert(LANE, nonce, "plan", row.number)
-        verdict = Verdict(
-            row.number,
-            1,
-            row.plan_digest,
-            digest,
-            5,
-            Hash(b"b" * 32),
-            Hash(b"o" * 32),
-            10,
-            NOW_S,
-            10**18,
-            10**17,
-            WriteKind.PLAN,
-            True,
-            MEASURED,
-            5,
-            5,
-            100_000,
-        )
-        number = tx.verdicts.insert(verdict, NOW_S)
-        links = [(row.number, 0)]
-        tx.attempts.insert(
-            slot,
-            signed,
-            bytes(700),
-            PAYLOAD,
-            digest,
-            WriteKind.PLAN,
-            10**9,
-            10**9,
-            "public",
-            number,
-            links,
-            NOW_S,
-        )
-        tx.intents.set_state(row.number, IntentState.COMMITTED, "", None, NOW_S)
-        data: EventData = {"hash": signed.hex(), "nonce": nonce}
-        tx.events.append("intent.committed", 31337, "arbitrage", row.number, data, NOW_S)
-
-    return work
+# ---------------------------------------------------------------------- rates and their limits
 
 
-def _group_rows(path: Path) -> list[Row]:
-    bench = _Bench(path)
-    fence = bench.commit([_acquire])[0]
-    intake = [bench.intake(WRITER_GROUP_MAX) for _ in range(GROUPS)]
-    accepted: list[IntentRow] = []
-    rates: list[float] = []
-    for works in intake:
-        begin = time.perf_counter()
-        accepted += bench.commit(works)
-        rates.append(len(works) / (time.perf_counter() - begin))
-    fenced = [_fenced(fence, nonce, row) for nonce, row in enumerate(accepted)]
-    groups = [fenced[i : i + WRITER_GROUP_MAX] for i in range(0, len(fenced), WRITER_GROUP_MAX)]
-    fenced_rates = [best_rate(partial(_committed, bench, works), 1) for works in groups[:-1]]
-    limit = _bare_rate(bench, path, groups[-1])
+class _Bench:
+    """A ledger without its threads: groups are committed as the writer would."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.session = self.database.session(read_only=False)
+        self.ids = IntentIds(self.database.epoch_of(self.session))
+        self.committer = Committer(self.session, self.ids)
+
+    def commit(self, work: Work) -> Any:
+        job = Job(work)
+        self.committer.commit([job])
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+    def recorded(self, work: Work) -> tuple[Any, list[_Command]]:
+        """What `work` answers and which statements it takes; nothing of it is stored."""
+        with _recording(self.session) as commands:
+            self.session.begin_write()
+            answer = work(Transaction(self.session, self.ids))
+        self.session.rollback()
+        return answer, commands
+
+    def close(self) -> None:
+        self.session.close()
+        self.database.dispose()
+
+
+def _rate_rows(name: str, url: str) -> list[Row]:
+    create(url)
+    bench, pipeline = _Bench(url), _Pipeline()
+    bare = Database(url).session(read_only=False)  # its cursor is used as it is
+    steps = ("intents accepted", "fenced commits", "confirmations")
+    best: dict[tuple[str, bool], float] = {}
+    cpu_us: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        for is_bare in (False, True):
+            answer: Any = None
+            made: Sequence[Callable[[Any], Work]] = (
+                lambda _: pipeline.accepting(GROUP),
+                pipeline.committing,
+                pipeline.confirming,
+            )
+            for step, make in zip(steps, made, strict=True):
+                work = make(answer)
+                commands: list[_Command] = []
+                if is_bare:
+                    answer, commands = bench.recorded(work)
+                begin, begin_cpu = time.perf_counter(), time.process_time()
+                if is_bare:
+                    _replay(bare, commands)
+                else:
+                    answer = bench.commit(work)
+                took_s, took_cpu_s = time.perf_counter() - begin, time.process_time() - begin_cpu
+                best[step, is_bare] = max(best.get((step, is_bare), 0), GROUP / took_s)
+                if not is_bare:
+                    cpu_us[step] = min(cpu_us.get(step, 1e9), took_cpu_s * 1e6 / GROUP)
+    bare.close()
     bench.close()
     return [
-        Row(f"accept, groups of {WRITER_GROUP_MAX}", "intents/s", max(rates)),
-        Row(f"fenced commit, groups of {WRITER_GROUP_MAX}", "commits/s", max(fenced_rates), limit=limit),
+        *(Row(f"{s}, {name}, groups of {GROUP}", "/s", best[s, False], limit=best[s, True]) for s in steps),
+        *(Row(f"our CPU, {s}, {name}", "us each", cpu_us[s]) for s in steps),
     ]
 
 
-def _committed(bench: _Bench, works: Sequence[Work]) -> int:
-    return len(bench.commit(works))
-
-
-def _bare_rate(bench: _Bench, path: Path, works: Sequence[Work]) -> float:
-    """Record what a group executes, and run just that on a copy of the database, several times."""
-    bench.session.setting("PRAGMA wal_checkpoint(TRUNCATE)")
-    copies = [path.with_suffix(f".{i}") for i in range(3)]
-    for copy in copies:
-        shutil.copy(path, copy)
-    recorder = _Recorder(bench.session)
-    bench.commit(works)
-    return max(_replayed_rate(copy, recorder.commands, len(works)) for copy in copies)
-
-
-def _replayed_rate(copy: Path, commands: Sequence[_Command], items: int) -> float:
-    connection = sqlite3.connect(copy, isolation_level=None)
-    for setting in ("synchronous = FULL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB}"):
-        connection.execute(f"PRAGMA {setting}")
-    cursor = connection.cursor()
-
-    def replay(these: Sequence[_Command]) -> int:
-        for sql, parameters, many in these:
-            if many:
-                cursor.executemany(sql, parameters)
-            else:
-                cursor.execute(sql, parameters).fetchall()
-        return items
-
-    # Once for nothing, so that pages and statements are as warm as ours.
-    replay(commands[:-1])
-    cursor.execute("ROLLBACK")
-    rate = best_rate(lambda: replay(commands), 1)
-    connection.close()
-    return rate
+def _replay(bare: Session, commands: Sequence[_Command]) -> None:
+    cursor = bare._cursor
+    for sql, parameters, many in commands:
+        if many:
+            cursor.executemany(sql, parameters)
+        else:
+            cursor.execute(sql, parameters)
+            if cursor.description is not None:
+                cursor.fetchall()
+    cursor.execute("COMMIT")
 
 
 class _Recorder:
     """Stands in for a session's cursor and keeps what it was asked to run."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, cursor: Any) -> None:
         self.commands: list[_Command] = []
-        self._cursor: Any = session._cursor
-        session._cursor = self
+        self._cursor = cursor
 
     def execute(self, sql: str, parameters: Any = ()) -> None:
         self.commands.append((sql, parameters, False))
@@ -233,8 +265,20 @@ class _Recorder:
         return getattr(self._cursor, name)
 
 
-def _statement_row(path: Path) -> Row:
-    bench = _Bench(path)
+@contextlib.contextmanager
+def _recording(session: Session) -> Iterator[list[_Command]]:
+    cursor = session._cursor
+    recorder: Any = _Recorder(cursor)
+    session._cursor = recorder
+    try:
+        yield recorder.commands
+    finally:
+        session._cursor = cursor
+
+
+def _statement_row(url: str) -> Row:
+    create(url)
+    bench = _Bench(url)
     columns = [c.name for c in events.c if c.name != "seq"]
     statement = sa.insert(events).returning(events.c.seq)
     prepared = Prepared(statement, columns)
@@ -247,7 +291,7 @@ def _statement_row(path: Path) -> Row:
         bench.session.rollback()
         return STATEMENTS
 
-    engine = sa.create_engine(f"sqlite:///{path}")
+    engine = sa.create_engine(url)
 
     def by_engine() -> int:
         with engine.connect() as connection:
@@ -256,38 +300,47 @@ def _statement_row(path: Path) -> Row:
             connection.rollback()
         return STATEMENTS
 
-    row = Row(
-        "one insert with RETURNING",
-        "statements/s",
-        best_rate(ours, 5),
-        {"SQLAlchemy engine": best_rate(by_engine, 5)},
-    )
+    peers = {"SQLAlchemy engine": best_rate(by_engine, 5)}
+    row = Row("one insert with RETURNING, SQLite", "statements/s", best_rate(ours, 5), peers)
     engine.dispose()
     bench.close()
     return row
 
 
-def _million_rows(directory: Path) -> list[Row]:
-    """Committing a small group over a million finished intents and on an empty ledger, in turns."""
-    create(f"sqlite:///{directory / 'million.db'}")
-    _fill(directory / "million.db")
-    benches = [_Bench(directory / "million.db"), _Bench(directory / "empty.db")]
-    fences = [bench.commit([_acquire])[0] for bench in benches]
-    took_ms: list[list[float]] = [[], []]
-    for group in range(SMALL_GROUPS):
-        for bench, fence, figures in zip(benches, fences, took_ms, strict=True):
-            rows = bench.commit(bench.intake(SMALL_GROUP))
-            works = [_fenced(fence, group * SMALL_GROUP + i, row) for i, row in enumerate(rows)]
-            begin = time.perf_counter()
-            bench.commit(works)
-            figures.append((time.perf_counter() - begin) * 1000)
-    for bench in benches:
+# ---------------------------------------------------------------------- the cost of history
+
+
+def _history_rows(folder: Path) -> list[Row]:
+    """The pipeline's commits with a million finished intents and with a thousand, in turns."""
+    urls = {count: f"sqlite:///{folder / f'{count}.db'}" for count in (MANY, FEW)}
+    for count, url in urls.items():
+        create(url)
+        fill(Path(url.removeprefix("sqlite:///")), count)
+    benches = {count: _Bench(url) for count, url in urls.items()}
+    pipelines = {count: _Pipeline() for count in urls}
+    took_ms: dict[int, list[float]] = {count: [] for count in urls}
+    cpu_us: dict[int, list[float]] = {count: [] for count in urls}
+    for _ in range(SMALL_GROUPS):
+        for count, bench in benches.items():
+            work = pipelines[count].committing(bench.commit(pipelines[count].accepting(SMALL_GROUP)))
+            begin, begin_cpu = time.perf_counter(), time.process_time()
+            bench.commit(work)
+            took_ms[count].append((time.perf_counter() - begin) * 1000)
+            cpu_us[count].append((time.process_time() - begin_cpu) * 1e6 / SMALL_GROUP)
+    for bench in benches.values():
         bench.close()
-    full, empty = took_ms
-    metric = f"group of {SMALL_GROUP} fenced commits over {FINISHED_ROWS:,} finished"
+    metric = f"group of {SMALL_GROUP} fenced commits over {MANY:,} finished"
+    few = f"over {FEW:,}"
+
+    def row(what: str, unit: str, figures: dict[int, list[float]], percent: int) -> Row:
+        peers = {few: _percentile(figures[FEW], percent)}
+        return Row(f"{metric}, {what}", unit, _percentile(figures[MANY], percent), peers)
+
     return [
-        Row(f"{metric}, p{of}", "ms", _percentile(full, of), {"empty ledger": _percentile(empty, of)})
-        for of in (50, 99)
+        row("p50", "ms", took_ms, 50),
+        row("p99", "ms", took_ms, 99),
+        row("our CPU, p50", "us each", cpu_us, 50),
+        Row(f"{metric}, memory", "MiB", _memory_mib(urls[MANY]), {few: _memory_mib(urls[FEW])}),
     ]
 
 
@@ -295,30 +348,16 @@ def _percentile(values: Sequence[float], percent: int) -> float:
     return sorted(values)[len(values) * percent // 100]
 
 
-def _fill(path: Path) -> None:
-    """Finished intents with their slots and attempts on another lane, made inside SQLite."""
-    series = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {FINISHED_ROWS})"
-    other = "x'" + "09" * 20 + "'"
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.execute("BEGIN")
-    connection.execute(
-        f"{series} INSERT INTO intents (strategy, idempotency_key, chain_id, key, executor, intent_id, plan,"
-        " plan_digest, priority, deadline_s, state, reason, finality, correlation_id, accepted_at_s,"
-        f" ended_at_s, candidates) SELECT 'old', 'old-' || i, 1, {other}, {other}, i, zeroblob(64),"
-        " randomblob(32), 2, 1, 'landed', '', 2, 'c', 1, 1, 1 FROM n"
-    )
-    connection.execute(
-        f"{series} INSERT INTO slots (chain_id, key, nonce, purpose, intent, final)"
-        f" SELECT 1, {other}, i, 'plan', i, 1 FROM n"
-    )
-    connection.execute(
-        f"{series} INSERT INTO attempts (slot, hash, raw, target, data, value_wei, gas_limit,"
-        " payload_digest, kind, max_fee_per_gas_wei, max_priority_fee_per_gas_wei, route, renewals,"
-        " committed_at_s, writes, answer)"
-        f" SELECT i, randomblob(32), zeroblob(64), {other}, zeroblob(4), '0', 21000, randomblob(32),"
-        " 'plan', '1', '1', 'public', 0, 1, 1, '' FROM n"
-    )
-    connection.execute("COMMIT")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+def _memory_mib(url: str) -> float:
+    """Resident memory of a process that did `MEMORY_GROUPS` groups on this ledger and nothing else."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_memory_here, (url,))
+
+
+def _memory_here(url: str) -> float:
+    bench, pipeline = _Bench(url), _Pipeline(nonces=itertools.count(10**9), keys=itertools.count(10**9))
+    for _ in range(MEMORY_GROUPS):
+        bench.commit(pipeline.committing(bench.commit(pipeline.accepting(SMALL_GROUP))))
+    used = psutil.Process().memory_info().rss / 2**20
+    bench.close()
+    return float(used)
