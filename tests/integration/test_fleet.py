@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from seawall.control.permit import PERMIT_S
+from seawall.primitives.levels import Authority
 from tests.fixtures.fleet import running_fleet
 from tests.fixtures.kernel import wait_until
 from tests.fixtures.postgresql import new_postgresql_database, postgresql_server
@@ -88,3 +89,58 @@ def test_database_that_vanishes_stops_all_sends_and_everything_goes_on_when_it_r
         fleet.wait_landed(len(names))
         fleet.assert_each_landed_once(names)
         assert all(kernel.is_running for kernel in fleet.kernels)
+
+
+def test_halt_on_one_machine_stops_all_and_says_how_it_knows(
+    tmp_path: Path, new_postgresql_database: NewDatabase
+) -> None:
+    with running_fleet(tmp_path, new_postgresql_database(), kernels=3, keys=3) as fleet:
+        for kernel in fleet.kernels:
+            kernel.start()
+        fleet.wait_held(*fleet.kernels)
+        names = fleet.submit(3)
+        fleet.wait_landed(len(names))
+        one, another, frozen = fleet.kernels
+        holders = {fleet.holder_of(kernel): kernel for kernel in fleet.kernels}
+        frozen.signal(signal.SIGSTOP)
+        answer = one.seawall("halt", "--reason", "rehearsal")
+        how = {holders[str(row["kernel"])].directory.name: row["how"] for row in fleet_of(answer)}
+        assert how == {"kernel0": "it obeyed", "kernel1": "it obeyed", "kernel2": "its permit ran out"}
+        halted_s = time.monotonic()
+        frozen.signal(signal.SIGCONT)
+        wait_until(lambda: frozen.seawall("status")["authority"] == "HALT", "the frozen one obeys too")
+        assert "epoch 2 of the fleet" in str(another.seawall("status")["reason"])
+        names += fleet.submit(2)
+        time.sleep(PERMIT_S)
+        assert sum(kernel.transactions_sent(since_s=halted_s) for kernel in fleet.kernels) == 0
+        for kernel in fleet.kernels:
+            kernel.seawall("resume", "--reason", "the rehearsal is over")
+        fleet.wait_landed(len(names))
+        fleet.assert_each_landed_once(names)
+
+
+def test_halt_without_the_database_holds_here_and_says_that_others_are_not_known(
+    tmp_path: Path, new_postgresql_database: NewDatabase
+) -> None:
+    with running_fleet(tmp_path, new_postgresql_database(), kernels=1, keys=1) as fleet:
+        (kernel,) = fleet.kernels
+        kernel.start()
+        wait_until(lambda: kernel.seawall("status").get("ready") is True, "the kernel is ready")
+        kernel.database.cut()
+        answer = kernel.seawall("halt", "--reason", "rehearsal")
+        assert (answer["authority"], fleet_of(answer)) == ("HALT", [])
+        assert isinstance(answer["fleet"], dict)
+        assert answer["fleet"]["unknown"]
+        assert kernel.seawall("status")["authority"] == "HALT"
+        kernel.database.mend()
+        wait_until(
+            lambda: fleet.read(lambda tx: tx.controls.current()).authority is Authority.HALT,
+            "the ledger learns of the stop",
+        )
+
+
+def fleet_of(answer: dict[str, object]) -> list[dict[str, object]]:
+    told = answer["fleet"]
+    assert isinstance(told, dict)
+    kernels: list[dict[str, object]] = told["kernels"]
+    return kernels

@@ -1,25 +1,39 @@
 """`seawall halt`, `reduce`, `resume`, `status`: one hand lowers, and raising asks for a reason.
 
 Going down writes the latch file first and then signals the kernel, if one runs; it needs neither database nor
-network nor a usable configuration. Going up asks the running kernel, or changes the file where none runs.
+network nor a usable configuration. Only then are the other kernels of a fleet told, through the database,
+and the answer says of each how it stopped, or that they are not known. Going up asks the running kernel, or
+changes the file where none runs; it takes a hand on each machine.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seawall.cli.options import DEFAULT_CONFIG, ConfigOption, DataOption, ReasonOption, location, operator
+from seawall.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    DataOption,
+    ReasonOption,
+    load,
+    location,
+    operator,
+)
 from seawall.cli.output import Json, JsonOption, print_facts, print_json, print_line
 from seawall.control.latch import Latch
-from seawall.primitives.errors import AuthorityError
+from seawall.primitives.errors import AuthorityError, SeawallError
 from seawall.primitives.levels import Authority
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
+
+if TYPE_CHECKING:
+    from seawall.runtime.fleet import FleetStop
 
 __all__ = ["register", "running_kernel"]
 
@@ -37,8 +51,8 @@ def halt(
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Stop: from now on not one signed byte leaves this machine."""
-    _lower(Authority.HALT, signal.SIGUSR1, reason, location(path, data), as_json=json)
+    """Stop: from now on not one signed byte leaves this machine, and in a fleet no other one either."""
+    _lower(Authority.HALT, signal.SIGUSR1, reason, path, data, as_json=json)
 
 
 def reduce(
@@ -48,7 +62,7 @@ def reduce(
     json: JsonOption = False,
 ) -> None:
     """Admit only plans that lower debt or exposure."""
-    _lower(Authority.REDUCE_ONLY, signal.SIGUSR2, reason, location(path, data), as_json=json)
+    _lower(Authority.REDUCE_ONLY, signal.SIGUSR2, reason, path, data, as_json=json)
 
 
 def resume(
@@ -111,14 +125,33 @@ def running_kernel(folder: Path) -> int | None:
     return pid if b"seawall" in command and pid > 1 else None
 
 
-def _lower(to: Authority, number: signal.Signals, reason: str, folder: Path, *, as_json: bool) -> None:
+def _lower(
+    to: Authority, number: signal.Signals, reason: str, path: Path, data: Path | None, *, as_json: bool
+) -> None:
+    folder = location(path, data)
     latch = _existing_latch(folder)
     latch.lower(to, reason, operator())
     pid = running_kernel(folder)
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-    _print_standing(latch.authority, latch.reason, pid, as_json=as_json)
+    fleet = _lower_fleet(path, to, reason)
+    _print_standing(latch.authority, latch.reason, pid, as_json=as_json, fleet=fleet)
+
+
+def _lower_fleet(path: Path, to: Authority, reason: str) -> FleetStop | None:
+    """Tell the other kernels, if there can be any. This machine is lowered already: what fails here only
+    leaves something unknown."""
+    from seawall.primitives.ports import SystemClock
+    from seawall.runtime.fleet import FleetStop, lower_fleet
+
+    try:
+        url = load(path).kernel.ledger_url
+    except SeawallError as trouble:
+        return FleetStop(0, (), f"the configuration cannot be used ({trouble.what})")
+    if url.startswith("sqlite"):
+        return None
+    return asyncio.run(lower_fleet(url, to, reason, operator(), SystemClock()))
 
 
 def _existing_latch(folder: Path) -> Latch:
@@ -132,12 +165,30 @@ def _existing_latch(folder: Path) -> Latch:
     return Latch(folder / LATCH_NAME)
 
 
-def _print_standing(authority: Authority, reason: str, pid: int | None, *, as_json: bool) -> None:
+def _print_standing(
+    authority: Authority, reason: str, pid: int | None, *, as_json: bool, fleet: FleetStop | None = None
+) -> None:
     if as_json:
-        print_json({"authority": authority.name, "reason": reason, "pid": pid})
+        standing: dict[str, Json] = {"authority": authority.name, "reason": reason, "pid": pid}
+        print_json(standing if fleet is None else standing | {"fleet": _fleet_shape(fleet)})
         return
     kernel = f"process {pid} was told" if pid is not None else "no kernel runs; the next one starts like this"
     print_line(f"{authority.name}: {reason} ({kernel})")
+    if fleet is None:
+        return
+    if fleet.trouble:
+        print_line(
+            f"other kernels, if there are any, are not known: {fleet.trouble}; halt on their machines too"
+        )
+    for one in fleet.kernels:
+        print_line(f"{one.holder}: {one.how}, {one.after_s:.1f} s after it was written")
+
+
+def _fleet_shape(fleet: FleetStop) -> Json:
+    kernels: list[Json] = [
+        {"kernel": one.holder, "how": one.how, "after_ms": round(one.after_s * 1000)} for one in fleet.kernels
+    ]
+    return {"epoch": fleet.epoch, "kernels": kernels, "unknown": fleet.trouble}
 
 
 def _text(value: object) -> str:

@@ -3,8 +3,8 @@
 Flow of a `tick`: look at lanes and kernels in the ledger; what another kernel holds and has not renewed for
 the lease's time, by our own monotonic clock, is taken over (only time in which we looked counts); what is
 free is taken up to our share; what is ours is renewed, three times in the lease's time. `held` says what the
-ledger gave us; the chain's loop makes each gained lane ready before anything is dispatched on it, and stops on
-a lost one at once.
+ledger gave us; the chain's loop makes each gained lane ready before anything is dispatched on it, and stops
+on a lost one at once.
 
 Shares: a kernel takes free lanes up to ceil(lanes / live kernels) and gives up one idle lane a tick while it
 has more, so that a kernel that joins gets some, and strategies move as seldom as that allows. Lanes of a
