@@ -17,7 +17,6 @@ KINDS_OF_LIES = (
     "receipt missing",
     "receipt turned",
 )
-LONE_LAGS = False  # whether an endpoint that stands alone serves older heads
 FLEETS = False  # whether kernels share lanes
 _POOL_UNBOUNDED = 10_000
 
@@ -81,12 +80,11 @@ class Faults:
     @staticmethod
     def drawn(rng: random.Random) -> Faults:
         """The faults of a seed: each absent, rare or common, so that seeds differ in what they are about."""
-        endpoints = rng.choice((1, 1, 2, 3, 3))
         return Faults(
-            endpoints=endpoints,
+            endpoints=rng.choice((1, 1, 2, 3, 3)),
             latency_s_max=rng.choice((0.01, 0.2, 1.0)),
             answer_lost=rng.choice((0.0, 0.02, 0.1)),
-            lag=rng.choice((0.0, 0.0, 0.03, 0.1)) * (LONE_LAGS or endpoints > 1),
+            lag=rng.choice((0.0, 0.0, 0.03, 0.1)),
             stall=rng.choice((0.0, 0.0, 0.03)),
             reset=rng.choice((0.0, 0.02)),
             impostor=rng.random() < 0.2,
@@ -110,7 +108,7 @@ class Faults:
             disk_full=rng.choice((0.0, 0.0, 0.03)),
             ledger_locked=rng.choice((0.0, 0.0, 0.02)),
             commit_lost=rng.choice((0.0, 0.0, 0.01)),
-            kernels=rng.choice((1, 1, 1, 2, 3)) if FLEETS else 1,
+            kernels=rng.choice((1, 1, 1, 2, 3)) if FLEETS else rng.choice((1, 1, 1, 1, 1)),
             skew_s_max=rng.choice((0, 0, 3)),
             crash=rng.choice((0.0, 0.003, 0.01)),
             kill=rng.choice((0.0, 0.0, 0.05)),

@@ -28,13 +28,11 @@ NAMED: tuple[NamedSeed, ...] = (
         "somebody used a nonce of an open slot, and that became final before this kernel looked: the nonces"
         " from the final block's on were accounted for, and this one was below them, so its intent never"
         " ended (NonceWatch._lowest must not be above the lowest open slot)",
-        is_open=True,
     ),
     NamedSeed(
         "foreign_use_final_between_two_looks",
         37,
         "the same with a kernel that was alive and slow",
-        is_open=True,
     ),
     NamedSeed(
         "batch_committed_in_another_order",
@@ -42,7 +40,6 @@ NAMED: tuple[NamedSeed, ...] = (
         "a batch over two lanes was judged in the order of urgency and stored lane by lane: a transfer stood"
         " on money that another lane's attempt brings, which stands after it in the ledger, so that the"
         " overlay rebuilt from the ledger is not the one that the verdict stands on (Dispatcher._sign)",
-        is_open=True,
     ),
     NamedSeed(
         "old_head_of_an_abandoned_branch",
@@ -51,6 +48,37 @@ NAMED: tuple[NamedSeed, ...] = (
         " reorg beyond finality, and an integrity alarm, though its own final block was older than ours"
         " (HeadFollower._refuse_impossible)",
         faults={"lag": 0.1},
+    ),
+    NamedSeed(
+        "inclusion_of_a_lane_gained_after_its_reorg",
+        34,
+        "a kernel followed a reorg before it had gained the lane of a dead one, so what the reorg took away"
+        " there was not undone; on its arrival the block was final by its number, and the intent was told as"
+        " landed (Confirmer._strays looked only where blocks had been added)",
+        faults={"kernels": 2},
+    ),
+    NamedSeed(
+        "inclusion_final_before_the_lane_was_gained",
+        14,
+        "what landed while nobody held its lane was below the final block's nonce when the lane was gained,"
+        " and no look went that low: the intent never ended (NonceWatch._lowest)",
+        faults={"kernels": 3},
+    ),
+    NamedSeed(
+        "neighbours_fee_booked_as_unexplained",
+        26,
+        "two kernels each had a transaction in one block; the one that did not know yet of the other's"
+        " booked its fee as unexplained, and the other booked it as what it was (Confirmer._say_doubts must"
+        " leave a key whose lane another kernel holds to that one)",
+        faults={"kernels": 3},
+        is_open=True,
+    ),
+    NamedSeed(
+        "database_away_while_a_decision_is_stored",
+        0,
+        "in a fleet, a full disk or a lost connection under a decision's commit ended the kernel (Feed.turn"
+        " lets LedgerError through)",
+        faults={"kernels": 2, "disk_full": 0.1},
         is_open=True,
     ),
 )
