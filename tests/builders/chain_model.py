@@ -194,7 +194,8 @@ class ChainModel:
             case "eth_getBlockByNumber":
                 return self._json(self._tagged(params[0]))
             case "eth_getBlockByHash":
-                return self._json(self._by_hash.get(bytes.fromhex(params[0][2:])))
+                block = self._by_hash.get(bytes.fromhex(params[0][2:]))
+                return None if block is None or block.number >= len(self.blocks) else self._json(block)
             case "eth_getTransactionByHash":
                 tx_hash = bytes.fromhex(params[0][2:])
                 is_known = tx_hash in self.pool or self.find(tx_hash) is not None
@@ -202,7 +203,8 @@ class ChainModel:
             case "eth_getTransactionReceipt":
                 return None if self.hides_receipts else self._receipt(bytes.fromhex(params[0][2:]))
             case "eth_feeHistory":
-                return self._fees(int(params[0], 16), self._tagged(params[1]), len(params[2]))
+                newest = self._tagged(params[1])
+                return _UNKNOWN if newest is None else self._fees(int(params[0], 16), newest, len(params[2]))
             case "eth_getLogs":
                 return []
             case "eth_createAccessList":
@@ -266,8 +268,7 @@ class ChainModel:
             "logs": [],
         }
 
-    def _fees(self, count: int, newest: _Block | None, percentiles: int) -> object:
-        assert newest is not None
+    def _fees(self, count: int, newest: _Block, percentiles: int) -> object:
         oldest = max(0, newest.number - count + 1)
         fees = [hex(self.blocks[n].base_fee_wei) for n in range(oldest, newest.number + 1)]
         return {

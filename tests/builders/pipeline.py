@@ -18,16 +18,17 @@ from typing import TypeVar
 
 from eth_account import Account
 
-from seawall.chain.broadcast import SignedWrite, WriteAnswer, WriteResult
+from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
+from seawall.chain.rpc import RpcTransport
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger.migrate import create
 from seawall.ledger.rows import AttemptRow, EventRow, IntentRow
 from seawall.ledger.transaction import Transaction
 from seawall.native import DynamicFeeTransaction, LocalKey, Password, SignedTransaction
-from seawall.primitives.errors import IntegrityAlarm
+from seawall.primitives.errors import ChainError, IntegrityAlarm, StaleError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality, Priority
 from seawall.primitives.observations import Decision
@@ -168,8 +169,9 @@ class Pipeline:
         return [row.number for row in rows]
 
     async def dispatch(self) -> None:
-        while await self.chain.loop.dispatcher.step():
-            pass
+        with contextlib.suppress(ChainError, StaleError):  # as the loop does: later is another try
+            while await self.chain.loop.dispatcher.step():
+                pass
         await self.chain.loop.outbox.idle()
 
     async def look(self) -> None:
@@ -214,16 +216,18 @@ async def pipeline(
     folder: Path,
     *,
     keys: int = 1,
-    transports: Sequence[ChainModel] = (),
+    transports: Sequence[RpcTransport] = (),
+    send_urls: Sequence[str] = (),
     agreement: int = 1,
     unlanded_max: int = 16,
     fees: FeeSettings | None = None,
     emergency_gwei: int = 1_000,
 ) -> AsyncIterator[Pipeline]:
-    """A kernel's chain on `model` with its ledger in `folder`, which may have one already."""
+    """A kernel's chain on `model` with its ledger in `folder`, which may have one already. With `send_urls`
+    signed bytes go out by the true port."""
     signers = {Address(key.address): ModelSigner(key) for key in local_keys(keys)}
     for address in signers:
-        if not model.head.number and address not in model.head.balances:
+        if address not in model.head.balances:
             model.fund(address, 10 * ETHER)
     clock = ModelClock(model)
     ledger = new_ledger(folder, clock)
@@ -237,7 +241,7 @@ async def pipeline(
     spec = ChainSpec(
         network=network_of(model.chain_id),
         transports=list(transports) or [model],
-        port=port,
+        port=SocketBroadcastPort(send_urls, latch, clock=clock) if send_urls else port,
         signers=dict(signers),
         gate=Gate(limits, ours, ReduceRule({NATIVE: TokenClass.SETTLEMENT}, (), (), ())),
         fees=fees or FeeSettings(),
@@ -261,6 +265,7 @@ async def pipeline(
         with contextlib.suppress(asyncio.CancelledError):
             await writing
         await chain.pool.close()
+        await spec.port.close()
         await ledger.close()
 
 
