@@ -63,6 +63,7 @@ class Stance:
 
     epoch: int  # of the ledger's controls
     latch_changes: int
+    authority: Authority
 
 
 @dataclass(slots=True)
@@ -102,13 +103,11 @@ class Dispatcher:
     async def step(self) -> bool:
         """Take what is ready as far as it goes now. True if something moved, so that stepping again may
         help."""
-        if self.desk.authority is Authority.HALT:
-            return False
         async with self.desk.turn:
             self.desk.base()
-            if not await self.desk.is_mended():
-                return False
             moved = await self.waiting.tidy(self.runners)
+            if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
+                return False
             return await self._batches() or moved
 
     async def _batches(self) -> bool:
@@ -144,21 +143,23 @@ class Dispatcher:
 
     async def _prepare(self) -> _Batch | None:
         """Take the best of what is ready, judge it, and sign what was admitted. None: nothing is ready."""
-        rows = self._take()
+        # One look at authority for the whole batch: HALT refuses nothing, it lets everything wait, and what
+        # moves after this look drops the batch at its commit.
+        stance = Stance(self.desk.epoch, self.desk.parts.latch.changes, self.desk.authority)
+        rows = self._take() if stance.authority is not Authority.HALT else []
         if not rows:
             return None
         try:
-            return await self._batch_of(rows)
+            return await self._batch_of(rows, stance)
         except BaseException:
             # Candidates may stand on the overlay that no batch holds any more.
             self.queues.give_back(rows)
             self.desk.unready()
             raise
 
-    async def _batch_of(self, rows: list[IntentRow]) -> _Batch:
+    async def _batch_of(self, rows: list[IntentRow], stance: Stance) -> _Batch:
         desk = self.desk
-        stance = Stance(desk.epoch, desk.parts.latch.changes)
-        work = await self._judged(rows)
+        work = await self._judged(rows, stance.authority)
         self.queues.give_back(work.untouched)
         if work.put_off is not None:
             await self._put_off(work.put_off, str(work.cause), type(work.cause).__name__)
@@ -185,7 +186,7 @@ class Dispatcher:
                 rooms[lane] = self.desk.room(lane) - (waiting if lane in self._ahead else 0)
         return self.queues.take(rooms, self.desk.parts.clock.now_s(), DISPATCH_BATCH_MAX)
 
-    async def _judged(self, rows: list[IntentRow]) -> BatchJudging:
+    async def _judged(self, rows: list[IntentRow], authority: Authority) -> BatchJudging:
         desk = self.desk
         fees = await desk.fee_quotes()
         nonces = {}
@@ -199,7 +200,7 @@ class Dispatcher:
             dry=frozenset(lane for lane in nonces if self.runners[lane].signer is None),
             fees=fees,
             fee_cap_wei=desk.parts.gate.limits.max_fee_per_gas_wei,
-            authority=desk.authority,
+            authority=authority,
             gas=self._gas,
             now_s=desk.parts.clock.now_s(),
         )
