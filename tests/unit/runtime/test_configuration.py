@@ -9,6 +9,8 @@ import pytest
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
 from seawall.chain.client import StateCheck
+from seawall.chain.fees import fee_settings_of
+from seawall.chain.networks import NETWORKS
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, Hash, address_from_text, address_text
 from seawall.runtime.configuration import CONFIGURATION_BYTES_MAX, load_configuration, render_template
@@ -160,6 +162,33 @@ def test_full_file_is_read_to_the_last_key(folder: Path) -> None:
     assert limits.key_balance_min_wei == 25 * 10**16
     assert limits.position_caps == {WETH: 15 * 10**17, Address(b"\x33" * 20): 2_000_001}
     assert (strategy.mode, strategy.signer, strategy.host) == (Mode.LIVE, "main", "shared")
+
+
+def test_fees_default_to_the_networks_own(folder: Path) -> None:
+    (polygon,) = load(folder, MINIMAL.replace("31337", "137")).chains
+    assert polygon.fees == fee_settings_of(NETWORKS[137])
+    assert polygon.emergency_max_fee_per_gas_wei > polygon.fees.max_fee_per_gas_ceiling_wei * 11 // 10
+    changed_fees = """[chains.fees]
+headroom_bps = 20000
+percentiles = { critical = 99, low = 5 }
+"""
+    (devnet,) = load(folder, MINIMAL + changed_fees).chains
+    assert devnet.fees.percentiles == (99, 75, 50, 5)
+    assert devnet.fees.headroom_bps == 20_000
+
+
+@pytest.mark.parametrize(
+    ("fees", "where"),
+    [
+        ("headroom_bps = 9999", "chains[0].fees.headroom_bps"),
+        ("percentiles = { low = 60 }", "chains[0].fees"),
+        ("percentiles = { lowest = 1 }", "chains[0].fees.percentiles.lowest"),
+        ('emergency_max_fee_per_gas_gwei = "330"', "chains[0].fees.emergency_max_fee_per_gas_gwei"),
+        ('max_fee_per_gas_ceiling_gwei = "1"', "chains[0].fees"),
+    ],
+)
+def test_fees_that_cannot_work_are_refused(folder: Path, fees: str, where: str) -> None:
+    assert refusal(folder, f"{MINIMAL}[chains.fees]\n{fees}\n").where == where
 
 
 @pytest.mark.parametrize(("endpoints", "need"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
