@@ -37,6 +37,7 @@ SUBMITTER = "chaos"
 ENDPOINTS = 2
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 15.0
+LOOKED_AT_S = 3.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 _CONFIGURATION = """\
 [kernel]
@@ -183,22 +184,28 @@ class Stage:
     kernels: list[KernelProcess]
     postgresql: PostgreSQL | None
     proxies: list[FaultProxy] = field(default_factory=list)
+    _quarantined: dict[bytes, float] = field(default_factory=dict)  # lanes, since when it is known
 
     def heal(self) -> None:
         for proxy in self.proxies:
             proxy.heal()
 
     def release_lanes(self) -> int:
-        """What an operator says of a lane whose key somebody else used while no kernel looked: it is ours to
-        use again. Answers how many were in quarantine.
+        """What an operator says of a lane whose key somebody else used while no kernel looked, having looked
+        at it for a while: it is ours to use again. Answers how many were released.
         """
         engine = sa.create_engine(self.ledger_url, poolclass=sa.NullPool)
+        released = 0
         with contextlib.suppress(sa.exc.OperationalError), engine.begin() as connection:
-            released = connection.exec_driver_sql(
-                "UPDATE lanes SET quarantine = NULL WHERE quarantine IS NOT NULL"
-            )
-            return int(released.rowcount)
-        return 0
+            found = connection.exec_driver_sql("SELECT key FROM lanes WHERE quarantine IS NOT NULL")
+            keys = {bytes(key) for (key,) in found}
+            now_s = time.monotonic()
+            self._quarantined = {key: self._quarantined.get(key, now_s) for key in keys}
+            for key, since_s in self._quarantined.items():
+                if now_s - since_s >= LOOKED_AT_S:
+                    free = sa.text("UPDATE lanes SET quarantine = NULL WHERE key = :key")
+                    released += int(connection.execute(free, {"key": key}).rowcount)
+        return released
 
 
 @contextlib.asynccontextmanager
