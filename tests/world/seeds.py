@@ -81,4 +81,12 @@ NAMED: tuple[NamedSeed, ...] = (
         faults={"kernels": 2, "disk_full": 0.1},
         is_open=True,
     ),
+    NamedSeed(
+        "final_block_goes_back_over_a_restart",
+        8,
+        "after a restart the only endpoint lagged, so its final block was older than what had been settled:"
+        " nonces of slots that are final in the ledger were taken for somebody else's use, and settling them"
+        " again ended the kernel (NonceWatch._lowest must not go below what the ledger has settled)",
+        is_open=True,
+    ),
 )
