@@ -11,7 +11,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -36,8 +36,9 @@ from seawall.primitives.plans import DirectBody, GuardSpec, Plan
 from seawall.primitives.ports import InlineOffload, SystemEntropy
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.risk.gate import Gate
-from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.limits import OurAddresses, RiskLimits, SignerPolicy
 from seawall.risk.reduce import ReduceRule, TokenClass
+from seawall.risk.spending import Budget, SpendBook, SpendCap
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.telemetry.metrics import Metrics
 from tests.builders.chain_model import ChainModel
@@ -222,6 +223,7 @@ async def pipeline(
     unlanded_max: int = 16,
     fees: FeeSettings | None = None,
     emergency_gwei: int = 1_000,
+    budget_wei: int | None = None,  # that all keys share, an hour and a day
 ) -> AsyncIterator[Pipeline]:
     """A kernel's chain on `model` with its ledger in `folder`, which may have one already. With `send_urls`
     signed bytes go out by the true port."""
@@ -238,12 +240,17 @@ async def pipeline(
         max_fee_per_gas_wei=500 * GWEI, position_caps={NATIVE: 10**24}, validity_blocks=3, validity_s=60
     )
     ours = OurAddresses(frozenset(signers), None)
+    book = SpendBook()
+    if budget_wei is not None:
+        limits = replace(limits, policies={key: _open_policy(key) for key in signers})
+        lanes = frozenset(Lane(model.chain_id, key) for key in signers)
+        book = SpendBook([Budget("treasury", lanes, (SpendCap(NATIVE, budget_wei, budget_wei),))])
     spec = ChainSpec(
         network=network_of(model.chain_id),
         transports=list(transports) or [model],
         port=SocketBroadcastPort(send_urls, latch, clock=clock) if send_urls else port,
         signers=dict(signers),
-        gate=Gate(limits, ours, ReduceRule({NATIVE: TokenClass.SETTLEMENT}, (), (), ())),
+        gate=Gate(limits, ours, ReduceRule({NATIVE: TokenClass.SETTLEMENT}, (), (), ()), book),
         fees=fees or FeeSettings(),
         emergency_max_fee_per_gas_wei=emergency_gwei * GWEI,
         poll_interval_s=0.05,
@@ -267,6 +274,11 @@ async def pipeline(
         await chain.pool.close()
         await spec.port.close()
         await ledger.close()
+
+
+def _open_policy(key: Address) -> SignerPolicy:
+    """Nothing but what is spent is limited."""
+    return SignerPolicy(key.hex(), 10**24, 10**24, 2**24, any_target=True)
 
 
 def new_ledger(folder: Path, clock: ModelClock) -> Ledger:

@@ -20,6 +20,7 @@ from seawall.risk.guards.base import Guard
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
+from seawall.risk.spending import SpendBook
 
 __all__ = ["Gate"]
 
@@ -34,6 +35,7 @@ class Gate:
     limits: RiskLimits
     ours: OurAddresses
     reduce: ReduceRule
+    book: SpendBook = field(default_factory=SpendBook, compare=False, repr=False)
     _sets: dict[object, tuple[Guard, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:

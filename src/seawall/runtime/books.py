@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from seawall.risk.gate import Gate
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.runtime.authority import AuthorityKeeper, Membership
 from seawall.runtime.feeds import Feed
+from seawall.runtime.policies import book_of, policies_of
 from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
@@ -162,7 +163,10 @@ class BookOpener:
         wrapped = settings.network.wrapped_native or _wrapped_in(settings)
         limits = self.configuration.limits.get(chain_id, RiskLimits())
         rule = reduce_rule_of(settings, wrapped, holders)
-        return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule)
+        named = {name: signer.address for name, signer in self.signers.items()}
+        limits = replace(limits, policies=policies_of(self.configuration, chain_id, named))
+        book = book_of(self.configuration, chain_id, named)
+        return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule, book)
 
     async def _found_dry_run(self, live: Ledger, path: Path, strategy: str) -> None:
         """A dry run's own ledger begins with what the strategy knows in the live one; nothing ever flows

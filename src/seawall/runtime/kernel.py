@@ -30,6 +30,7 @@ from seawall.primitives.levels import Authority
 from seawall.primitives.ports import SystemClock, SystemEntropy
 from seawall.primitives.units import Address, address_text
 from seawall.risk.guards.catalogue import GUARD_NAMES
+from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
 from seawall.runtime.books import Book, BookOpener
 from seawall.runtime.commands import CommandServer
 from seawall.runtime.configuration import load_configuration
@@ -37,6 +38,7 @@ from seawall.runtime.feeds import Feed
 from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
+from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
 from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
@@ -178,12 +180,14 @@ class Kernel:
             await server.start()
             stack.push_async_callback(server.stop)
             socket = self.configuration.kernel.data / SOCKET_NAME
-            commands = CommandServer(socket, self.latch, self.report, COMMANDS)
+            commands = CommandServer(socket, self.latch, self.report, (*COMMANDS, *LANE_COMMANDS))
             await commands.start()
             stack.push_async_callback(commands.stop)
             await self._open_books(stack, metrics)
             hosts = self._place_strategies(stack)
             self._admit_submitters(commands)
+            live = self._books[0]
+            LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
             self._started = True
             _log.info("started", health_port=server.port, authority=self.latch.authority.name)
             try:
@@ -205,7 +209,7 @@ class Kernel:
             lanes=lanes,
             strategies=tuple(one.name for one in config.strategies)
             + tuple(one.name for one in config.submitters),
-            guards=("simulation", *GUARD_NAMES),
+            guards=("simulation", *GUARD_NAMES, *POLICY_GUARD_NAMES),
         )
 
     def _open_signers(self, stack: AsyncExitStack) -> None:

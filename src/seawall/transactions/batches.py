@@ -28,7 +28,7 @@ from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.risk.gate import Gate
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
-from seawall.transactions.judging import judge_now, measure_gas_now
+from seawall.transactions.judging import evidence_now, measure_gas_now
 
 __all__ = ["BatchJudging", "GasBook", "Judged", "call_of"]
 
@@ -72,6 +72,7 @@ class Judged:
     row: IntentRow
     candidate: Candidate
     verdict: Verdict
+    spends: Mapping[Address, int]  # the most that it may take, by token
 
 
 @dataclass(slots=True)
@@ -143,6 +144,9 @@ class BatchJudging:
             self.gas.learn(call, measured)
         if found.verdict.admitted and row.lane not in self.dry:
             candidate = found.candidate
+            if not gate.book.reserve(row.lane, candidate.nonce, found.spends, self.now_s):
+                # It was judged by what was left a moment ago: look again.
+                raise StaleError("another lane spent what was left", str(row.lane), "none needed")
             pushed = machine.push(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei)
             if isinstance(pushed, Missing):
                 return pushed
@@ -154,8 +158,10 @@ class BatchJudging:
         nonce, number = self.nonces[row.lane], row.candidates + 1
         fees = self._fees_of(row)
         candidate = build_candidate(row, row.lane, nonce, number, fees, self.desk.base(), gas_limit)
-        verdict = judge_now(machine, gate, candidate, self.authority, self.now_s)
-        return verdict if isinstance(verdict, Missing) else Judged(row, candidate, verdict)
+        evidence = evidence_now(machine, gate, candidate, self.authority, self.now_s)
+        if isinstance(evidence, Missing):
+            return evidence
+        return Judged(row, candidate, gate.judge(evidence, self.authority), evidence.spends())
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
         fees = self.fees[row.plan.priority]

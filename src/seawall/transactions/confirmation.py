@@ -31,7 +31,8 @@ from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Finality
-from seawall.primitives.units import Hash, hex_text
+from seawall.primitives.units import Address, Hash, hex_text
+from seawall.risk.spending import Past
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
@@ -39,6 +40,7 @@ from seawall.transactions.accounting import Accountant, BlockAccount, Included
 from seawall.transactions.desk import Desk
 from seawall.transactions.foreign import ForeignUse, NonceWatch
 from seawall.transactions.settling import Consumed, Ended, Memory, holders_of, settle
+from seawall.transactions.spends import past_spends
 from seawall.transactions.suspects import mark_suspects
 
 __all__ = ["Confirmer"]
@@ -66,6 +68,7 @@ class _Done:
     """What one head change ended or made suspect."""
 
     slots: tuple[tuple[Lane, int], ...] = ()
+    taken: tuple[Mapping[Address, int], ...] = ()  # of ours by each slot, by token
     ended: tuple[Ended, ...] = ()
     suspects: frozenset[IntentNumber] = frozenset()
     legs: Mapping[int, tuple[Leg, ...]] = field(default_factory=dict)  # of new inclusions
@@ -91,16 +94,19 @@ class Confirmer:
         """Start-up, and whenever lanes were gained: the head of the ledger, what is not settled, and which
         canonical block has it."""
         desk = self.desk
-        chain_id = desk.parts.network.chain_id
+        chain_id, now_s = desk.parts.network.chain_id, desk.parts.clock.now_s()
 
         def read(
             tx: Transaction,
-        ) -> tuple[list[AttemptRow], list[InclusionRow], list[Block], list[SlotRow]]:
+        ) -> tuple[list[AttemptRow], list[InclusionRow], list[Block], list[SlotRow], list[Past]]:
             slots = [slot for lane in desk.fences for slot in tx.slots.open(lane)]
             heads = tx.heads.recent(chain_id, HEADS_KEPT)
-            return tx.attempts.unsettled(chain_id), tx.inclusions.unsettled(chain_id), heads, slots
+            attempts = tx.attempts.unsettled(chain_id)
+            past = past_spends(tx, desk.parts.gate.book.lanes, attempts, now_s)
+            return attempts, tx.inclusions.unsettled(chain_id), heads, slots, past
 
-        attempts, inclusions, heads, slots = await desk.parts.ledger.read(read)
+        attempts, inclusions, heads, slots, past = await desk.parts.ledger.read(read)
+        desk.parts.gate.book.load(past, now_s)
         desk.load(attempts, {row.attempt_hash: row.block_hash for row in inclusions if row.canonical})
         self._unchecked = {row.block_hash: row.block_number for row in inclusions if row.canonical}
         self.nonces.load(slots, heads)
@@ -139,15 +145,23 @@ class Confirmer:
     async def _find(self, blocks: Iterable[Block]) -> list[_Found]:
         client, unsettled = self.desk.parts.client, self.desk.unsettled
         receipts: list[tuple[Block, list[Receipt]]] = []
+        strangers: dict[Hash, list[Hash]] = {}
         for block in blocks:
-            hashes = [h for h in await client.block_transactions(block.hash) if h in unsettled]
+            mined = await client.block_transactions(block.hash)
+            hashes = [h for h in mined if h in unsettled]
+            strangers[block.hash] = [h for h in mined if h not in unsettled]
             receipts.append((block, await client.receipts_of(block, hashes) if hashes else []))
-        return await self._accounted(receipts)
+        return await self._accounted(receipts, strangers)
 
     async def _accounted(
-        self, receipts: Sequence[tuple[Block, Sequence[Receipt]]], *, followed: bool = True
+        self,
+        receipts: Sequence[tuple[Block, Sequence[Receipt]]],
+        strangers: Mapping[Hash, Sequence[Hash]],
+        *,
+        followed: bool = True,
     ) -> list[_Found]:
-        """Our transactions of these blocks with their intents, and what they moved."""
+        """Our transactions of these blocks with their intents, and what they moved. `strangers` are, by
+        block, those that are not watched here."""
         desk = self.desk
         attempts = [desk.unsettled[r.transaction_hash] for _, some in receipts for r in some]
         missing = [n for row in attempts for n, _ in row.intents if n not in desk.intents]
@@ -156,15 +170,39 @@ class Confirmer:
             desk.intents.update((row.number, row) for row in rows)
         found = []
         for block, some in receipts:
-            included = []
-            for receipt in some:
-                attempt = desk.unsettled[receipt.transaction_hash]
-                own = [desk.intents[number] for number, _ in attempt.intents]
-                holders = frozenset().union(*map(holders_of, own)) if len(own) != 1 else holders_of(own[0])
-                included.append(Included(attempt, receipt, holders, own[0].correlation_id if own else ""))
-            account = await self.accountant.account(block, included) if included else _NOTHING
+            included = [self._included(desk.unsettled[one.transaction_hash], one) for one in some]
+            account = await self._account(block, included, strangers.get(block.hash, ()))
             found.append(_Found(block, tuple(included), account, followed))
         return found
+
+    def _included(self, attempt: AttemptRow, receipt: Receipt) -> Included:
+        own = [self.desk.intents[number] for number, _ in attempt.intents]
+        holders = frozenset().union(*map(holders_of, own)) if len(own) != 1 else holders_of(own[0])
+        return Included(attempt, receipt, holders, own[0].correlation_id if own else "")
+
+    async def _account(
+        self, block: Block, included: Sequence[Included], strangers: Sequence[Hash]
+    ) -> BlockAccount:
+        """What ours moved in the block. Before anything is called unexplained, the ledger is asked whether a
+        stranger is of another kernel that is further than we are and has settled it already."""
+        if not included:
+            return _NOTHING
+        account = await self.accountant.account(block, included)
+        if not account.unexplained or not strangers:
+            return account
+        known = await self.desk.parts.ledger.read(lambda tx: tx.attempts.by_hashes(strangers))
+        if not known:
+            return account
+        receipts = await self.desk.parts.client.receipts_of(block, list(known))
+        theirs = [
+            Included(
+                known[receipt.transaction_hash],
+                receipt,
+                frozenset({known[receipt.transaction_hash].lane.key}),
+            )
+            for receipt in receipts
+        ]
+        return await self.accountant.account(block, [*included, *theirs])
 
     async def _strays(self, change: HeadChange) -> dict[Hash, int]:
         """Blocks that hold something of ours by the ledger, and that are not on the branch: removed while
@@ -190,7 +228,7 @@ class Confirmer:
         missed: dict[Block, list[Receipt]] = {}
         for block, receipt in use.missed:
             missed.setdefault(block, []).append(receipt)
-        return await self._accounted(list(missed.items()), followed=False), use
+        return await self._accounted(list(missed.items()), {}, followed=False), use
 
     # ------------------------------------------------------------------ the one commit
 
@@ -223,8 +261,9 @@ class Confirmer:
             lambda: self._open_but(slots),
             self.accountant.ours.wrapped_native,
         )
-        ended = settle(tx, consumed, memory, now_s)
-        return _Done(slots, tuple(ended), suspects, legs, frozenset(row.number for row in final))
+        ended, taken = settle(tx, consumed, memory, now_s)
+        are_final = frozenset(row.number for row in final)
+        return _Done(slots, tuple(taken), tuple(ended), suspects, legs, are_final)
 
     def _unwind(
         self, tx: Transaction, change: HeadChange, strays: Collection[Hash], now_s: int
@@ -256,7 +295,7 @@ class Confirmer:
             (one.block, entry)
             for one in found
             for entry in one.account.entries
-            if entry.included.attempt.lane in held
+            if entry.included.attempt.lane in held and entry.included.attempt.hash in self.desk.unsettled
         ]
         rows = tx.inclusions.insert_many(
             [
@@ -279,21 +318,32 @@ class Confirmer:
         )  # fmt: skip
         self._events(tx, "inclusion.added", rows, now_s)
         for one in found:
-            if any(included.attempt.lane in held for included in one.included):
+            if one.included:
                 self._say_doubts(tx, one, now_s)
         return {row.number: entry.legs for (_, entry), row in zip(own, rows, strict=True)}
 
     def _say_doubts(self, tx: Transaction, found: _Found, now_s: int) -> None:
         """What the block did to our balances beyond the postings, once, whichever kernel is first."""
-        block, legs = found.block, found.account.unexplained
+        block, unexplained = found.block, found.account.unexplained
         where = hex_text(block.hash)
-        if not found.account.is_proved:
+        if not found.account.is_proved and any(i.attempt.lane in self.desk.fences for i in found.included):
             why: EventData = {"block": block.number, "why": "its state is not kept any more"}
             tx.events.append("unproved", block.chain_id, where, None, why, now_s)
-        if not legs or any(row.entry.kind == "unexplained" for row in tx.postings.in_block(block.hash)):
+        if not unexplained:
             return
+        said = {
+            (leg.account, leg.token)
+            for row in tx.postings.in_block(block.hash)
+            if row.entry.kind == "unexplained"
+            for leg in row.entry.legs
+        }
+        pairs = zip(unexplained[::2], unexplained[1::2], strict=True)
+        news = [pair for pair in pairs if (pair[0].account, pair[0].token) not in said]
+        if not news:
+            return
+        legs = tuple(leg for pair in news for leg in pair)
         tx.postings.book(PostingEntry("unexplained", block.chain_id, block.number, block.hash, legs))
-        for leg in legs[::2]:
+        for leg, _ in news:
             data: EventData = {
                 "account": _text(leg),
                 "token": hex_text(leg.token),
@@ -372,8 +422,9 @@ class Confirmer:
         for number in done.final:
             self._legs.pop(number, None)
         self._tell(found, done)
-        for lane, nonce in done.slots:
+        for (lane, nonce), taken in zip(done.slots, done.taken, strict=True):
             desk.settle(lane, nonce)
+            desk.parts.gate.book.correct(lane, nonce, taken)
         desk.note_canonical(change.added, change.removed)
         if change.removed:
             metrics.reorged(len(change.removed))

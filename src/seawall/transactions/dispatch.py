@@ -31,7 +31,7 @@ from seawall.primitives.errors import (
 )
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
-from seawall.primitives.units import NATIVE, Hash, hex_text
+from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
@@ -138,6 +138,7 @@ class Dispatcher:
             return commit is None or await commit
         finally:
             self._ahead.clear()
+            self.desk.parts.gate.book.release()
 
     # ------------------------------------------------------------------ prepare
 
@@ -309,6 +310,7 @@ class Dispatcher:
         for one, attempt in zip(batch.signed, attempts, strict=True):
             row = one.judged.row
             desk.take(attempt, one.judged.verdict, row.correlation_id, row)
+            desk.parts.gate.book.keep(attempt.lane, attempt.nonce)
             self.queues.done(row)
             self.outbox.put(attempt)
         for row, state, _, _ in batch.ended:
@@ -387,5 +389,5 @@ def _commitment(one: _Signed) -> Commitment:
         max_fee_per_gas_wei=candidate.max_fee_per_gas_wei,
         max_priority_fee_per_gas_wei=candidate.max_priority_fee_per_gas_wei,
         route="public",
-        reserved=((NATIVE, candidate.payload.value_wei + candidate.max_total_fee_wei),),
+        reserved=tuple(one.judged.spends.items()),
     )

@@ -23,7 +23,7 @@ from seawall.risk.gate import Gate
 from seawall.transactions.desk import Desk
 from seawall.transactions.handovers import handovers_of
 
-__all__ = ["judge", "judge_now", "measure_gas_now"]
+__all__ = ["evidence_now", "judge", "judge_now", "measure_gas_now"]
 
 _BALANCE_LABEL: Final = "sender_balance"
 # No view call answers what an account's native balance is, so the simulation is given one: code that returns
@@ -65,6 +65,14 @@ def judge_now(
     machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int
 ) -> Verdict | Missing:
     """The verdict, or what has to be fetched for it. Raises as `judge` does."""
+    evidence = evidence_now(machine, gate, candidate, authority, now_s)
+    return evidence if isinstance(evidence, Missing) else gate.judge(evidence, authority)
+
+
+def evidence_now(
+    machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int
+) -> Evidence | Missing:
+    """What the gate judges by: the simulation of exactly the payload, and what its lane has spent."""
     probes = gate.probes(candidate, authority)
     before: dict[str, bytes | None] = {}
     if probes and authority is Authority.REDUCE_ONLY:
@@ -81,7 +89,8 @@ def judge_now(
             f"block {candidate.base.number}",
             "pin the head, then build the candidate again",
         )
-    return gate.judge(Evidence(candidate, simulation, gate.ours, gate.limits, now_s), authority)
+    spent = gate.book.measure(candidate.lane, now_s, candidate.nonce)
+    return Evidence(candidate, simulation, gate.ours, gate.limits, now_s, spent)
 
 
 def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int) -> int | Missing:

@@ -20,6 +20,7 @@ from seawall.primitives.errors import EndpointError, UnknownBlockError
 from seawall.primitives.identifiers import Lane
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.desk import Desk
+from seawall.transactions.spends import SlotSpend, spends_of
 
 __all__ = ["Neighbours", "unknown_nonces"]
 
@@ -42,17 +43,22 @@ class Neighbours:
         """Take in what happened since the last look, holding the desk's turn. True if the overlay is another
         one now."""
         desk = self.desk
-        news, mark, settled = await desk.parts.ledger.read(self._look)
+        news, mark, settled, spends = await desk.parts.ledger.read(self._look)
+        book = desk.parts.gate.book
         self._mark = mark
         before = len(desk.unlanded())
         for lane, nonce in settled:
             desk.settle(lane, nonce)
+            book.correct(lane, nonce, None)
         fresh = [row for row in news if row.lane not in desk.fences and row.hash not in desk.unsettled]
         for row in fresh:
             desk.take(row)
+        for lane, nonce, amounts, at_s in spends:
+            if lane not in desk.fences:
+                book.note(lane, nonce, amounts, at_s)
         return bool(fresh) or len(desk.unlanded()) != before
 
-    def _look(self, tx: Transaction) -> tuple[list[AttemptRow], int, list[tuple[Lane, int]]]:
+    def _look(self, tx: Transaction) -> tuple[list[AttemptRow], int, list[tuple[Lane, int]], list[SlotSpend]]:
         chain_id = self.desk.parts.network.chain_id
         mark = tx.attempts.newest(chain_id)
         watched = {
@@ -62,7 +68,7 @@ class Neighbours:
             (lane, slot.nonce) for lane in {lane for lane, _ in watched} for slot in tx.slots.open(lane)
         }
         news = tx.attempts.after(chain_id, self._mark) if mark > self._mark else []
-        return news, mark, sorted(watched - still_open)
+        return news, mark, sorted(watched - still_open), spends_of(tx, news)
 
 
 async def unknown_nonces(desk: Desk, lanes: Sequence[Lane], final_number: int) -> dict[Lane, range]:

@@ -74,10 +74,12 @@ class Ended:
     realised_wei: int | None
 
 
-def settle(tx: Transaction, consumed: Sequence[Consumed], memory: Memory, now_s: int) -> list[Ended]:
-    """Settle these slots and answer the intents that ended by it."""
+def settle(
+    tx: Transaction, consumed: Sequence[Consumed], memory: Memory, now_s: int
+) -> tuple[list[Ended], list[dict[Address, int]]]:
+    """Settle these slots; answer the intents that ended by it, and what each slot took of ours by token."""
     if not consumed:
-        return []
+        return [], []
     tx.slots.settle_many(
         [(one.lane, one.nonce, one.winner.attempt_hash if one.winner else None) for one in consumed]
     )
@@ -87,8 +89,7 @@ def settle(tx: Transaction, consumed: Sequence[Consumed], memory: Memory, now_s:
     if left:
         ended += _not_landed(tx, consumed, list(dict.fromkeys(left)), memory)
     _write(tx, ended, now_s)
-    _release(tx, consumed, memory)
-    return ended
+    return ended, _release(tx, consumed, memory)
 
 
 def _landed(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> list[Ended]:
@@ -179,21 +180,23 @@ def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
     )
 
 
-def _release(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> None:
+def _release(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> list[dict[Address, int]]:
     """Reservations end with the slot, and of what was counted as spent only what was taken stays."""
     tx.reservations.release_many([row.number for one in consumed for row in one.attempts])
-    for one in consumed:
-        for token, amount in _taken(tx, one, memory):
+    taken = [_taken(tx, one, memory) for one in consumed]
+    for one, out in zip(consumed, taken, strict=True):
+        for token, amount in out.items():
             # The first attempt of a slot holds its spend, whichever of them landed.
             tx.spends.correct(one.attempts[0].number, token, amount)
+    return taken
 
 
-def _taken(tx: Transaction, one: Consumed, memory: Memory) -> list[tuple[Address, int]]:
+def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]:
     """What the use of this slot took out of its key, per token."""
     if not one.attempts:
-        return []
+        return {}
     if one.winner is None:
-        return [(NATIVE, 0)]
+        return {NATIVE: 0}
     mined = next(row for row in one.attempts if row.hash == one.winner.attempt_hash)
     value_wei = mined.payload.value_wei if one.winner.status else 0
     legs = memory.legs.get(one.winner.number)
@@ -204,7 +207,7 @@ def _taken(tx: Transaction, one: Consumed, memory: Memory) -> list[tuple[Address
     for leg in legs:
         if leg.account == one.lane.key and leg.token != NATIVE and leg.delta < 0:
             out[leg.token] = -leg.delta
-    return list(out.items())
+    return out
 
 
 def holders_of(intent: IntentRow) -> frozenset[Address]:
