@@ -14,7 +14,7 @@ import pytest
 
 from seawall.control.permit import PERMIT_S
 from seawall.primitives.levels import Authority
-from tests.fixtures.fleet import running_fleet
+from tests.fixtures.fleet import Fleet, FleetKernel, running_fleet
 from tests.fixtures.kernel import wait_until
 from tests.fixtures.postgresql import new_postgresql_database, postgresql_server
 
@@ -137,6 +137,51 @@ def test_halt_without_the_database_holds_here_and_says_that_others_are_not_known
             lambda: fleet.read(lambda tx: tx.controls.current()).authority is Authority.HALT,
             "the ledger learns of the stop",
         )
+
+
+def test_nonces_that_the_ledger_does_not_know_quarantine_the_lane_until_a_person_releases_it(
+    tmp_path: Path, new_postgresql_database: NewDatabase
+) -> None:
+    with running_fleet(tmp_path, new_postgresql_database(), kernels=1, keys=1) as fleet:
+        (kernel,) = fleet.kernels
+        kernel.start()
+        names = fleet.submit(2)
+        fleet.wait_landed(len(names))
+        kernel.stop()
+        names.append(fleet.use_elsewhere("by another hand"))
+        fleet.anvil.mine(8)
+        kernel.start()
+        names += fleet.submit(2)
+        wait_until(lambda: quarantine_of(fleet, kernel) is not None, "the lane is quarantined")
+        assert "has used nonces 2 to 2" in str(quarantine_of(fleet, kernel))
+        time.sleep(PERMIT_S)
+        assert kernel.transactions_sent() == 2
+        lane = str(fleet.lanes[0])
+        released = kernel.seawall("lanes", "release", lane, "--reason", "that was me")
+        assert released["foreign_nonces"] == "1"
+        fleet.wait_landed(4)
+        fleet.assert_each_landed_once(names)
+        kernel.stop()
+
+        assert kernel.seawall("ledger", "restored", "--reason", "rehearsal") == {"quarantined": [lane]}
+        kernel.start()
+        wait_until(lambda: fleet.held_by(kernel) == set(fleet.lanes), "the lane is held")
+        names += fleet.submit(1)
+        time.sleep(PERMIT_S)
+        assert quarantine_of(fleet, kernel) == "restored: rehearsal"
+        assert kernel.transactions_sent() == 4
+        kernel.seawall("lanes", "release", lane, "--reason", "nothing was lost")
+        fleet.wait_landed(5)
+        fleet.assert_each_landed_once(names)
+
+
+def quarantine_of(fleet: Fleet, kernel: FleetKernel) -> object:
+    """Why, as the command line shows it, with the chain's nonce beside ours."""
+    rows = kernel.seawall("lanes", "list")["lanes"]
+    assert isinstance(rows, list)
+    assert [row["lane"] for row in rows] == [str(lane) for lane in fleet.lanes]
+    assert rows[0]["chain_nonce"] is not None
+    return rows[0]["quarantine"]
 
 
 def fleet_of(answer: dict[str, object]) -> list[dict[str, object]]:

@@ -1,4 +1,5 @@
-"""`seawall ledger migrate|downgrade`: the database's schema, both ways."""
+"""`seawall ledger migrate|downgrade|restored`: the database's schema, both ways, and what a restore asks
+for."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from seawall.cli.options import DEFAULT_CONFIG, ConfigOption, load
+from seawall.cli.options import DEFAULT_CONFIG, ConfigOption, ReasonOption, load, operator
 from seawall.cli.output import JsonOption, print_json, print_line, progress
 
 __all__ = ["application"]
@@ -51,6 +52,26 @@ def downgrade(
     with progress("migrating the ledger", quiet=json):
         migration.downgrade(load(path).kernel.ledger_url, revision)
     _done(revision, "the ledger is", created=False, as_json=json)
+
+
+@application.command()
+def restored(reason: ReasonOption, path: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Say that the database was restored from a backup: before any kernel is started on it. Every lane is
+    quarantined until its nonces and plans were compared with the chain (`seawall lanes release`)."""
+    from seawall.ledger.restored import mark_restored
+    from seawall.primitives.identifiers import Lane
+    from seawall.primitives.ports import SystemClock, SystemEntropy
+    from seawall.signers.local import LocalSigner
+
+    configuration = load(path)
+    signers = [LocalSigner.open(s.name, s.keystore, s.password) for s in configuration.signers]
+    own = {Lane(chain.network.chain_id, s.address) for chain in configuration.chains for s in signers}
+    url = configuration.kernel.ledger_url
+    lanes = mark_restored(url, own, reason, operator(), clock=SystemClock(), entropy=SystemEntropy())
+    if json:
+        print_json({"quarantined": [str(lane) for lane in lanes]})
+    else:
+        print_line(f"a new epoch was drawn, and {len(lanes)} lanes are quarantined: `seawall lanes list`")
 
 
 def _done(revision: str, text: str, *, created: bool, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from seawall import __version__
-from seawall.cli import authority, devnet, ledger, project, records, submission
+from seawall.cli import authority, devnet, lanes, ledger, project, records, submission
 from seawall.cli.output import EXIT_FAILED, EXIT_INPUT, exit_code_of, print_error
 from seawall.native.errors import SeawallError
 
@@ -36,6 +36,7 @@ application.add_typer(records.transactions, name="tx")
 application.add_typer(records.strategies, name="strategies")
 application.add_typer(devnet.application, name="devnet")
 application.add_typer(ledger.application, name="ledger")
+application.add_typer(lanes.application, name="lanes")
 
 
 def _print_version(wanted: bool) -> None:

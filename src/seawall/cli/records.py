@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seawall.ledger.rows import AttemptRow
     from seawall.runtime.settings import Configuration
 
-__all__ = ["plans", "strategies", "transactions"]
+__all__ = ["plans", "read_ledger", "strategies", "transactions"]
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ def list_plans(
 
     configuration = load(path)
     page = IntentNumber(before) if before is not None else None
-    found = _read(configuration, lambda tx: tx.intents.listing(limit, page, strategy))
+    found = read_ledger(configuration, lambda tx: tx.intents.listing(limit, page, strategy))
     rows = [plan_summary(row) for row in found]
     if json:
         print_json({"plans": rows})
@@ -95,7 +95,7 @@ def show_plan(
         return plan_details(row, tx.verdicts.of_intent(intent), sent, tx.postings.of_intent(intent))
 
     configuration = load(path)
-    details = _read(configuration, read)
+    details = read_ledger(configuration, read)
     if json:
         print_json(details)
     else:
@@ -115,7 +115,7 @@ def list_transactions(
             _sent(tx, attempt) for slot in slots for attempt in tx.attempts.of_slot(slot.lane, slot.nonce)
         ]
 
-    rows = [transaction_summary(sent) for sent in _read(load(path), read)]
+    rows = [transaction_summary(sent) for sent in read_ledger(load(path), read)]
     if json:
         print_json({"transactions": rows})
         return
@@ -156,7 +156,7 @@ def show_transaction(
             raise InputError("this ledger has no such transaction", digest[:80], "see `seawall tx list`")
         return transaction_details(_sent(tx, attempt))
 
-    details = _read(load(path), read)
+    details = read_ledger(load(path), read)
     if json:
         print_json(details)
     else:
@@ -187,7 +187,7 @@ def list_strategies(path: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
         )
 
 
-def _read(configuration: Configuration, work: Callable[[Transaction], T]) -> T:
+def read_ledger(configuration: Configuration, work: Callable[[Transaction], T]) -> T:
     """Run `work` on a snapshot of the configuration's ledger."""
     from seawall.ledger import Ledger, LedgerSettings
     from seawall.primitives.ports import SystemClock, SystemEntropy

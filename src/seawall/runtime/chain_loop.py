@@ -197,7 +197,8 @@ class ChainLoop:
         if not gained or (change is None and self.desk.head is None):
             return change
         final_number = self.desk.final_number if change is None else change.final_number
-        for lane, nonces in (await unknown_nonces(self.desk, list(gained), final_number)).items():
+        sound = [lane for lane in gained if lane not in self.leases.quarantined]
+        for lane, nonces in (await unknown_nonces(self.desk, sound, final_number)).items():
             await self._quarantine(
                 lane,
                 gained[lane],
