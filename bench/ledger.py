@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +71,7 @@ MEASURED: Final = tuple(
 )
 
 Work = Callable[[Transaction], Any]
-_Command = tuple[str, Any, bool]
+_Command = Callable[[Any], object]  # runs on a bare cursor
 
 
 def measure() -> list[Row]:
@@ -235,15 +236,9 @@ def _rate_rows(name: str, url: str) -> list[Row]:
 
 
 def _replay(bare: Session, commands: Sequence[_Command]) -> None:
-    cursor = bare._cursor
-    for sql, parameters, many in commands:
-        if many:
-            cursor.executemany(sql, parameters)
-        else:
-            cursor.execute(sql, parameters)
-            if cursor.description is not None:
-                cursor.fetchall()
-    cursor.execute("COMMIT")
+    for command in commands:
+        command(bare._cursor)
+    bare._cursor.execute("COMMIT")
 
 
 class _Recorder:
@@ -254,15 +249,44 @@ class _Recorder:
         self._cursor = cursor
 
     def execute(self, sql: str, parameters: Any = ()) -> None:
-        self.commands.append((sql, parameters, False))
+        self.commands.append(partial(_execute, sql=sql, parameters=parameters))
         self._cursor.execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Any) -> None:
-        self.commands.append((sql, parameters, True))
+        self.commands.append(lambda cursor: cursor.executemany(sql, parameters))
         self._cursor.executemany(sql, parameters)
+
+    @contextlib.contextmanager
+    def copy(self, sql: str) -> Iterator[_CopyRecorder]:
+        with self._cursor.copy(sql) as stream:
+            recorder = _CopyRecorder(stream)
+            yield recorder
+        self.commands.append(partial(_copy, sql=sql, rows=recorder.rows))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
+
+
+class _CopyRecorder:
+    def __init__(self, stream: Any) -> None:
+        self.rows: list[Any] = []
+        self._stream = stream
+
+    def write_row(self, row: Any) -> None:
+        self.rows.append(row)
+        self._stream.write_row(row)
+
+
+def _execute(cursor: Any, sql: str, parameters: Any) -> None:
+    cursor.execute(sql, parameters)
+    if cursor.description is not None:
+        cursor.fetchall()
+
+
+def _copy(cursor: Any, sql: str, rows: Sequence[Any]) -> None:
+    with cursor.copy(sql) as stream:
+        for row in rows:
+            stream.write_row(row)
 
 
 @contextlib.contextmanager

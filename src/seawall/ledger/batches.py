@@ -40,8 +40,10 @@ def insert_batch(table: sa.Table, *omitted: str, unless_exists: Sequence[str] = 
     """
     names = [c.name for c in table.c if c.name not in omitted]
     insert = sa.insert(table).values({name: bindparam(name) for name in names})
-    suffix = f" ON CONFLICT ({', '.join(unless_exists)}) DO NOTHING" if unless_exists else ""
-    return Batch(insert, names, suffix)
+    if unless_exists:
+        return Batch(insert, names, suffix=f" ON CONFLICT ({', '.join(unless_exists)}) DO NOTHING")
+    columns = ", ".join(f'"{name}"' for name in names)
+    return Batch(insert, names, copy=f"COPY {table.name} ({columns}) FROM STDIN")
 
 
 class InList:

@@ -86,13 +86,16 @@ class Batch:
 
     A row is a tuple in the driver's own form: nothing is looked up or converted per row. Every parameter is
     given exactly once, and what is constant is written into the statement as text. `suffix` is what Core
-    cannot say alike for both databases.
+    cannot say alike for both databases; `copy` is the COPY that PostgreSQL takes instead, in one stream.
     """
 
-    __slots__ = ("_order", "_suffix", "_texts", "statement")
+    __slots__ = ("_order", "_suffix", "_texts", "copy", "statement")
 
-    def __init__(self, statement: sa.Executable, order: Sequence[str], suffix: str = "") -> None:
+    def __init__(
+        self, statement: sa.Executable, order: Sequence[str], suffix: str = "", copy: str = ""
+    ) -> None:
         self.statement = statement
+        self.copy = copy
         self._suffix = suffix
         self._order = list(order)
         self._texts: dict[str, str] = {}
@@ -255,7 +258,10 @@ class Session:
         """Run the batch for every row; rows of the database touched."""
         if not rows:
             return 0
-        self._send_many(batch.text_for(self._dialect), rows)
+        if batch.copy and not self.is_sqlite:
+            self._send_copy(batch.copy, rows)
+        else:
+            self._send_many(batch.text_for(self._dialect), rows)
         return int(self._cursor.rowcount)
 
     def once(self, statement: sa.Executable) -> list[Record]:
@@ -281,6 +287,19 @@ class Session:
         self._statements = self.waiting_for = self._statements + 1
         try:
             self._cursor.execute(sql, parameters)
+        finally:
+            self.waiting_for = 0
+
+    def _send_copy(self, text: str, rows: Sequence[tuple[object, ...]]) -> None:
+        self._require_open()
+        self._statements = self.waiting_for = self._statements + 1
+        cursor: Any = self._cursor
+        try:
+            with cursor.copy(text) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except self._dbapi.Error as error:
+            raise _translated(error, self._dbapi) from error
         finally:
             self.waiting_for = 0
 
