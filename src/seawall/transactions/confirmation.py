@@ -11,7 +11,7 @@ what is true of a block (the line of heads, a reorg, a balance that nothing expl
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seawall.chain.client import Receipt
@@ -145,23 +145,15 @@ class Confirmer:
     async def _find(self, blocks: Iterable[Block]) -> list[_Found]:
         client, unsettled = self.desk.parts.client, self.desk.unsettled
         receipts: list[tuple[Block, list[Receipt]]] = []
-        strangers: dict[Hash, list[Hash]] = {}
         for block in blocks:
-            mined = await client.block_transactions(block.hash)
-            hashes = [h for h in mined if h in unsettled]
-            strangers[block.hash] = [h for h in mined if h not in unsettled]
+            hashes = [h for h in await client.block_transactions(block.hash) if h in unsettled]
             receipts.append((block, await client.receipts_of(block, hashes) if hashes else []))
-        return await self._accounted(receipts, strangers)
+        return await self._accounted(receipts)
 
     async def _accounted(
-        self,
-        receipts: Sequence[tuple[Block, Sequence[Receipt]]],
-        strangers: Mapping[Hash, Sequence[Hash]],
-        *,
-        followed: bool = True,
+        self, receipts: Sequence[tuple[Block, Sequence[Receipt]]], *, followed: bool = True
     ) -> list[_Found]:
-        """Our transactions of these blocks with their intents, and what they moved. `strangers` are, by
-        block, those that are not watched here."""
+        """Our transactions of these blocks with their intents, and what they moved."""
         desk = self.desk
         attempts = [desk.unsettled[r.transaction_hash] for _, some in receipts for r in some]
         missing = [n for row in attempts for n, _ in row.intents if n not in desk.intents]
@@ -171,7 +163,7 @@ class Confirmer:
         found = []
         for block, some in receipts:
             included = [self._included(desk.unsettled[one.transaction_hash], one) for one in some]
-            account = await self._account(block, included, strangers.get(block.hash, ()))
+            account = await self._account(block, included)
             found.append(_Found(block, tuple(included), account, followed))
         return found
 
@@ -180,29 +172,27 @@ class Confirmer:
         holders = frozenset().union(*map(holders_of, own)) if len(own) != 1 else holders_of(own[0])
         return Included(attempt, receipt, holders, own[0].correlation_id if own else "")
 
-    async def _account(
-        self, block: Block, included: Sequence[Included], strangers: Sequence[Hash]
-    ) -> BlockAccount:
-        """What ours moved in the block. Before anything is called unexplained, the ledger is asked whether a
-        stranger is of another kernel that is further than we are and has settled it already."""
+    async def _account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
+        """What ours moved in the block. Before anything is called unexplained, the ledger is asked for others
+        of ours in it: settled already, by us or by a kernel that is further, or found at another time."""
         if not included:
             return _NOTHING
         account = await self.accountant.account(block, included)
-        if not account.unexplained or not strangers:
+        if not account.unexplained:
             return account
-        known = await self.desk.parts.ledger.read(lambda tx: tx.attempts.by_hashes(strangers))
+        client, here = self.desk.parts.client, {one.attempt.hash for one in included}
+        others = [h for h in await client.block_transactions(block.hash) if h not in here]
+        known = await self.desk.parts.ledger.read(lambda tx: tx.attempts.by_hashes(others))
         if not known:
             return account
-        receipts = await self.desk.parts.client.receipts_of(block, list(known))
-        theirs = [
-            Included(
-                known[receipt.transaction_hash],
-                receipt,
-                frozenset({known[receipt.transaction_hash].lane.key}),
-            )
-            for receipt in receipts
+        receipts = await client.receipts_of(block, list(known))
+        attempts = [known[receipt.transaction_hash] for receipt in receipts]
+        rest = [
+            Included(row, receipt, frozenset({row.lane.key}))
+            for row, receipt in zip(attempts, receipts, strict=True)
         ]
-        return await self.accountant.account(block, [*included, *theirs])
+        proved = await self.accountant.account(block, [*included, *rest])
+        return replace(proved, entries=proved.entries[: len(included)])
 
     async def _strays(self, change: HeadChange) -> dict[Hash, int]:
         """Blocks that hold something of ours by the ledger, and that are not on the branch: removed while
@@ -228,7 +218,7 @@ class Confirmer:
         missed: dict[Block, list[Receipt]] = {}
         for block, receipt in use.missed:
             missed.setdefault(block, []).append(receipt)
-        return await self._accounted(list(missed.items()), {}, followed=False), use
+        return await self._accounted(list(missed.items()), followed=False), use
 
     # ------------------------------------------------------------------ the one commit
 
@@ -295,7 +285,7 @@ class Confirmer:
             (one.block, entry)
             for one in found
             for entry in one.account.entries
-            if entry.included.attempt.lane in held and entry.included.attempt.hash in self.desk.unsettled
+            if entry.included.attempt.lane in held
         ]
         rows = tx.inclusions.insert_many(
             [
