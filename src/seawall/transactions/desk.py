@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Final
+from typing import Final, Literal
+
+from typing_extensions import override
 
 from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient
@@ -35,7 +37,7 @@ from seawall.risk.gate import Gate
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.policies import StuckPolicies
 
-__all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts"]
+__all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts", "Turn"]
 
 # A head older than this is no base for a verdict: the endpoint hangs or lags.
 HEAD_AGE_S_MAX: Final = 120
@@ -60,13 +62,33 @@ class DeskParts:
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
 
 
+class Turn(asyncio.Lock):
+    """A lock that tells its holder whether somebody waits for it: who has much to do gives way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = 0
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._waiting > 0
+
+    @override
+    async def acquire(self) -> Literal[True]:
+        self._waiting += 1
+        try:
+            return await super().acquire()
+        finally:
+            self._waiting -= 1
+
+
 @dataclass(slots=True)
 class Desk:
     """The moving state of one chain. Everything here is derived from ledger and chain, and rebuilt at
     start."""
 
     parts: DeskParts
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turn: Turn = field(default_factory=Turn)
     head: Block | None = None
     safe_number: int = 0
     final_number: int = 0

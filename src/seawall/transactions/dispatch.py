@@ -135,6 +135,8 @@ class Dispatcher:
                     return moved
                 moved = True
                 commit = asyncio.create_task(self._commit(batch))
+                if self.desk.turn.is_wanted:
+                    break
             return commit is None or await commit
         finally:
             self._ahead.clear()
