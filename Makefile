@@ -6,10 +6,14 @@ VENV := .venv/bin
 CACHE := $(or $(SEAWALL_CACHE),$(HOME)/.cache/seawall)
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo
 # make bench BENCH=wire measures one part.
-BENCH ?= evm ledger wire
+BENCH ?= evm fees ledger takeover transactions wire
+# make world SEEDS=200 is shorter; make chaos SEED=7 gives other faults.
+SEEDS ?= 2000
+SEED ?= 1
+INTENTS ?= 5000
 FORGE := ../devnet/node_modules/.bin/forge
 
-.PHONY: help setup demo test test-python test-contracts bench clean
+.PHONY: help setup demo test test-python test-contracts bench world chaos clean
 .PHONY: check check-lint check-types check-imports check-native check-contracts
 
 help:
@@ -17,13 +21,16 @@ help:
 	@echo "make test            all tests: Python, native core, contracts"
 	@echo "make check           linters, types, import direction, contract artifacts (make -k check: all of them)"
 	@echo "make bench           benchmarks"
+	@echo "make world           the whole kernel in $(SEEDS) simulated worlds, under every fault"
+	@echo "make chaos           $(INTENTS) plans through real kernels on a real node, under kills and network faults"
 	@echo "make setup           only what the others do first"
 	@echo "make clean           remove what was made in this clone"
 
 setup:
 	@$(PYTHON) scripts/setup.py
 
-demo: setup
+demo:
+	@$(PYTHON) scripts/setup.py --without-geth
 	@$(VENV)/seawall demo
 
 test: test-python test-contracts
@@ -53,6 +60,15 @@ check-native: setup
 
 check-contracts: setup
 	$(VENV)/python contracts/build.py --check
+
+world: setup
+	@$(VENV)/python -m tests.world --seeds $(SEEDS) --coverage
+
+# One kernel on SQLite, one and three on PostgreSQL; each is judged from the chain and the intake's answers alone.
+chaos: setup
+	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger sqlite --kernels 1
+	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 1
+	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 3
 
 bench: setup
 	@for name in $(BENCH); do $(VENV)/python -m bench $$name || exit 1; done
