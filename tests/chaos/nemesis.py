@@ -208,8 +208,8 @@ class Nemesis:
         until_s = time.monotonic() + NODE_WAIT_S
         while time.monotonic() < until_s:
             with contextlib.suppress(OSError, ValueError):
-                await kernel.resume()
-                return
+                if await kernel.resume():
+                    return
             await asyncio.sleep(0.1)
 
     def _later(self, work: Awaitable[None]) -> None:

@@ -130,6 +130,9 @@ async def _ended(stage: Stage, driver: Driver, keys: list[str], within_s: float)
     while left and time.monotonic() < until_s:
         await asyncio.sleep(ASK_EVERY_S)
         released += await asyncio.to_thread(stage.release_lanes)
+        for kernel in stage.kernels:
+            with contextlib.suppress(OSError, ValueError):
+                await kernel.resume()
         left = [one.key for one in await driver.unsettled(left)]
     return released
 

@@ -160,8 +160,13 @@ class KernelProcess:
     def pid(self) -> int | None:
         return self.process.pid if self.process is not None and self.is_running else None
 
-    async def resume(self) -> None:
-        await ask(self.socket, {"name": "resume", "to": "RUN", "reason": "the storm is over", "who": "chaos"})
+    async def resume(self) -> bool:
+        """Whether it is started and may do everything, after being told to go on if it may not."""
+        status = await ask(self.socket, {"name": "status"})
+        if status.get("started") and status.get("authority") != "RUN":
+            words = {"reason": "the storm is over", "who": "chaos"}
+            status = await ask(self.socket, {"name": "resume", "to": "RUN", **words})
+        return bool(status.get("started")) and status.get("authority") == "RUN"
 
     async def wait_ready(self) -> None:
         until_s = time.monotonic() + READY_WAIT_S
