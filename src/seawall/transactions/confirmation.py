@@ -108,6 +108,7 @@ class Confirmer:
         attempts, inclusions, heads, slots, past = await desk.parts.ledger.read(read)
         desk.parts.gate.book.load(past, now_s)
         desk.load(attempts, {row.attempt_hash: row.block_hash for row in inclusions if row.canonical})
+        self._legs.clear()
         self._unchecked = {row.block_hash: row.block_number for row in inclusions if row.canonical}
         self.nonces.load(slots, heads)
         if desk.head is None:
@@ -245,12 +246,7 @@ class Confirmer:
         final = tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held)
         consumed += [self._consumed(tx, row) for row in final]
         slots = tuple((one.lane, one.nonce) for one in consumed)
-        memory = Memory(
-            self.desk.intents,
-            self._legs | legs,
-            lambda: self._open_but(slots),
-            self.accountant.ours.wrapped_native,
-        )
+        memory = Memory(self.desk.intents, self._legs | legs, self.accountant.ours.wrapped_native)
         ended, taken = settle(tx, consumed, memory, now_s)
         are_final = frozenset(row.number for row in final)
         return _Done(slots, tuple(taken), tuple(ended), suspects, legs, are_final)
@@ -349,12 +345,6 @@ class Confirmer:
         attempts = tuple(self.desk.unsettled[h] for h in self.desk.siblings(watched))
         return Consumed(row.lane, row.nonce, attempts, row)
 
-    def _open_but(self, settled: Collection[tuple[Lane, int]]) -> frozenset[IntentNumber]:
-        """Intents with a slot that is not among these."""
-        done = set(settled)
-        rows = [row for row in self.desk.unsettled.values() if (row.lane, row.nonce) not in done]
-        return frozenset(number for row in rows for number, _ in row.intents)
-
     def _events(self, tx: Transaction, kind: str, rows: Sequence[InclusionRow], now_s: int) -> None:
         known = self.desk.intents
         missing = [n for n in self._intents_of(tx, rows) if n not in known]
@@ -408,6 +398,8 @@ class Confirmer:
             for row in desk.unsettled.values():
                 if any(number in done.suspects for number, _ in row.intents):
                     desk.verdicts.pop(row.number, None)
+        if change.removed or strays:
+            self._legs.clear()
         self._legs.update(done.legs)
         for number in done.final:
             self._legs.pop(number, None)

@@ -1,23 +1,18 @@
 """Settling: finality consumes slots, and consumed slots give intents their outcomes.
 
 A slot is consumed by one of its own hashes, or by a transaction that is not ours. Its reservations go with
-it, and its spends become what was truly taken. An intent is
+it, and its spends become what was truly taken. Its intent has
 
-    landed      once a success of it is final
-    failed      once no slot of it is open, none succeeded, and one reverted
-    cancelled   once no slot of it is open and none of its own bytes are on chain: a filler or somebody else
-                used the nonce
-
-An intent has one slot, save where its executor tells copies apart and it was given a second one
-(`transactions.reslotting`); until the last of them is consumed, a revert decides nothing.
+    landed           its bytes succeeded
+    failed           they reverted
+    been cancelled   something else used the nonce: a filler, or somebody else
 
 Everything is read and written in bulk: one statement a kind, whatever the number of slots. Nothing here looks
 at a chain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,7 +55,6 @@ class Memory:
 
     intents: Mapping[IntentNumber, IntentRow]  # their plans; states may be old
     legs: Mapping[int, Sequence[Leg]]  # what inclusions moved, by number
-    open_elsewhere: Callable[[], AbstractSet[IntentNumber]]  # intents with a slot that stays open
     wrapped_native: Address | None
 
 
@@ -115,14 +109,9 @@ def _not_landed(
 ) -> list[Ended]:
     reverted = {n for one in consumed if one.winner and not one.winner.status for n in one.own}
     foreign = {n for one in consumed if one.winner is None for row in one.attempts for n, _ in row.intents}
-    still_open = memory.open_elsewhere()
     ended = []
     for row in tx.intents.get_many(list(numbers)):
-        if row.state.is_outcome:
-            _add_to_profit(tx, row, memory.wrapped_native)  # a copy that landed later, and reverted
-        elif row.number in still_open:
-            continue
-        elif row.number in reverted or _reverted_before(tx, row):
+        if row.number in reverted:
             legs = _legs_of(tx.postings.of_intent(row.number))
             realised_wei = realised(row, legs, memory.wrapped_native)
             ended.append(Ended(row, IntentState.FAILED, _REVERTED, realised_wei))
@@ -130,22 +119,6 @@ def _not_landed(
             reason = FOREIGN if row.number in foreign else row.reason or _FILLED
             ended.append(Ended(row, IntentState.CANCELLED, reason, None))
     return ended
-
-
-def _reverted_before(tx: Transaction, row: IntentRow) -> bool:
-    """Whether bytes of another slot of this intent, settled earlier, reverted."""
-    if not row.plan.is_executor_plan:
-        return False
-    tried = tx.attempts.of_intent(row.number)
-    known = [one for attempt in tried for one in tx.inclusions.of_attempt(attempt.number) if one.canonical]
-    return any(one.finality is Finality.FINAL for one in known)
-
-
-def _add_to_profit(tx: Transaction, row: IntentRow, wrapped_native: Address | None) -> None:
-    legs = _legs_of(tx.postings.of_intent(row.number))
-    realised_wei = realised(row, legs, wrapped_native)
-    if row.state in (IntentState.LANDED, IntentState.FAILED) and realised_wei != row.realised_wei:
-        tx.intents.set_profit(row.number, None, realised_wei)
 
 
 def realised(row: IntentRow, legs: Sequence[Leg], wrapped_native: Address | None) -> int:
