@@ -80,3 +80,24 @@ def test_cursor_remembers_and_never_goes_back(tx: Transaction) -> None:
     with pytest.raises(LedgerError, match="cannot go back to 8"):
         tx.events.advance("alerts", 8)
     assert tx.events.last() == 0
+
+
+def test_line_is_that_of_whoever_is_furthest(tx: Transaction) -> None:
+    ours = [block(number) for number in range(5, 9)]
+    line = {one.hash for one in ours}
+    for one in ours:
+        tx.heads.follow(one, line)
+    theirs = [block(6, "b", parent=block(5).hash)]
+    theirs += [block(7, "b", parent=theirs[0].hash), block(8, "b")]
+    for one in theirs:  # as high, and later: the first one's line stays
+        tx.heads.follow(one, {block(5).hash, *(other.hash for other in theirs)})
+    tx.heads.follow(ours[1], line)  # one that lags says what it has handled only now
+    assert tx.heads.recent(CHAIN_ID, 9) == ours
+
+
+def test_who_gets_further_on_another_branch_replaces_what_is_not_on_it(tx: Transaction) -> None:
+    for number in range(5, 8):
+        tx.heads.append(block(number))
+    higher = block(8, "b", parent=block(7, "b").hash)
+    tx.heads.follow(higher, {block(5).hash, block(6, "b").hash, block(7, "b").hash, higher.hash})
+    assert tx.heads.recent(CHAIN_ID, 9) == [block(5), higher]
