@@ -104,6 +104,7 @@ class NonceWatch:
             if unexplained:
                 seen, found = await self._told_apart(unexplained, change, accounted)
                 new, missed = new + seen, missed + found
+        new = await self._not_settled(new)
         final: list[Sighting] = []
         if change.final_number > self.desk.final_number:
             final, found = await self._final(change, known)
@@ -169,6 +170,18 @@ class NonceWatch:
             else:
                 new.append(sighting)
         return new, missed
+
+    async def _not_settled(self, new: Sequence[Sighting]) -> list[Sighting]:
+        """Without what the ledger has as final: an endpoint that lags shows an older final block than the one
+        that it was settled by."""
+        strange = [one for one in new if not one.is_ours]
+        if not strange:
+            return list(new)
+        rows = await self.desk.parts.ledger.read(
+            lambda tx: [tx.slots.get(one.lane, one.nonce) for one in strange]
+        )
+        settled = {(row.lane, row.nonce) for row in rows if row is not None and row.final}
+        return [one for one in new if (one.lane, one.nonce) not in settled]
 
     async def _receipts(self, sightings: Sequence[Sighting]) -> dict[Slot, Receipt] | None:
         """Of each slot, the receipt of whichever hash of it is in a block; None while endpoints do not say

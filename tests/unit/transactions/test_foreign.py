@@ -136,3 +136,21 @@ async def test_one_endpoint_without_receipts_decides_nothing(tmp_path: Path) -> 
         forgetful.hides_receipts = False
         await again.empty_block(2)
         assert (await again.intent(number)).state is IntentState.LANDED
+
+
+async def test_settled_nonces_are_not_foreign_to_an_endpoint_whose_final_block_is_older(
+    tmp_path: Path,
+) -> None:
+    model = ChainModel()
+    async with pipeline(model, tmp_path) as found:
+        (number,) = await found.submit(found.plan("ours"))
+        await found.block()
+        await found.empty_block(FINAL_BLOCKS)
+        assert (await found.intent(number)).state is IntentState.LANDED
+    model.final_depth = 100
+    async with pipeline(model, tmp_path) as again:
+        await again.empty_block(2)
+        assert await again.events("slot.foreign") == []
+        model.final_depth = 3
+        await again.empty_block(2)
+        assert not again.alarms
