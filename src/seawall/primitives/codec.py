@@ -16,6 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from enum import Enum, IntEnum, StrEnum
+from operator import attrgetter
 from typing import Final, TypeVar, cast
 
 import msgpack
@@ -34,9 +35,11 @@ _Reader = Callable[[object], object]
 _BIG_INT: Final = 1
 _SMALL_MAX: Final = 2**63 - 1
 _BIG_INT_BYTES_MAX: Final = 33
+_KEY_PLACE: Final = [field.name for field in dataclasses.fields(Plan)].index("idempotency_key")
+_AS_IS: Final = frozenset((bytes, str, bool, type(None)))
 _SCALARS: Final = frozenset((int, bool, bytes, str, type(None)))
 # Both hold one entry for each type of message that this program knows, and no more.
-_FIELDS: Final[dict[type, tuple[str, ...] | None]] = {}
+_FIELDS: Final[dict[type, Callable[[object], tuple[object, ...]] | None]] = {}
 _READERS: Final[dict[object, _Reader]] = {}
 _SIZES: Final[dict[object, int]] = {Address: 20, Hash: 32}
 
@@ -70,7 +73,9 @@ def unpack(expected: type[T], data: bytes | memoryview) -> T:
 
 def plan_digest(plan: Plan) -> Hash:
     """Identity of what a plan wants; the idempotency key is not part of it."""
-    return Hash(keccak256(b"seawall.plan.1" + pack(dataclasses.replace(plan, idempotency_key="-"))))
+    fields = cast("list[object]", _plain(plan))
+    fields[_KEY_PLACE] = "-"
+    return Hash(keccak256(b"seawall.plan.1" + cast(bytes, msgpack.packb(fields, use_bin_type=True))))
 
 
 def payload_digest(payload: Payload) -> Hash:
@@ -80,22 +85,34 @@ def payload_digest(payload: Payload) -> Hash:
 
 def _plain(value: object) -> object:
     kind = type(value)
-    if kind is bytes or kind is str or value is None or kind is bool:
+    if kind in _AS_IS:
         return value
     if kind is int:
         return _plain_int(cast(int, value))
     if kind is tuple or kind is list:
-        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+        return _plain_all(cast("tuple[object, ...]", value))
     if kind is dict:
         return {key: _plain(item) for key, item in sorted(cast("dict[str, object]", value).items())}
-    fields = _field_names(kind)
-    if fields is not None:
-        return [_plain(getattr(value, field)) for field in fields]
+    fields_of = _fields_of(kind)
+    if fields_of is not None:
+        return _plain_all(fields_of(value))
     if isinstance(value, StrEnum | IntEnum):
         return value.value
     raise WireError(
         f"{kind.__name__} has no canonical form", "codec", "send only messages of seawall.primitives"
     )
+
+
+def _plain_all(values: Iterable[object]) -> list[object]:
+    """Most of a message is bytes, text and small integers: those cost no call."""
+    plain: list[object] = []
+    for value in values:
+        kind = type(value)
+        if kind in _AS_IS or (kind is int and -_SMALL_MAX <= cast(int, value) <= _SMALL_MAX):
+            plain.append(value)
+        else:
+            plain.append(_plain(value))
+    return plain
 
 
 def _plain_int(value: int) -> object:
@@ -107,11 +124,18 @@ def _plain_int(value: int) -> object:
     return msgpack.ExtType(_BIG_INT, (b"\x01" if value < 0 else b"\x00") + magnitude)
 
 
-def _field_names(kind: type) -> tuple[str, ...] | None:
+def _fields_of(kind: type) -> Callable[[object], tuple[object, ...]] | None:
+    """What gives the fields of a message of this type, in order; None for what is no message."""
     if kind not in _FIELDS:
         is_message = dataclasses.is_dataclass(kind)
-        _FIELDS[kind] = tuple(f.name for f in dataclasses.fields(kind)) if is_message else None
+        _FIELDS[kind] = _getter_of(tuple(f.name for f in dataclasses.fields(kind))) if is_message else None
     return _FIELDS[kind]
+
+
+def _getter_of(names: tuple[str, ...]) -> Callable[[object], tuple[object, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _extension(code: int, data: bytes) -> int:

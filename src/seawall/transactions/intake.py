@@ -124,8 +124,9 @@ class Intake:
         if Lane(plan.chain_id, plan.key) not in self.lanes:
             what = f"no lane for key {address_text(plan.key)} on chain {plan.chain_id}"
             raise PlanError(what, where, "configure a signer with this address on this chain")
-        for guard in guards_of(plan, RiskLimits()):  # what cannot be judged is not taken in
-            guard.probes()
+        if plan.guards:  # what cannot be judged is not taken in
+            for guard in guards_of(plan, RiskLimits()):
+                guard.probes()
 
 
 def _accepted(row: IntentRow) -> NewEvent:
