@@ -146,7 +146,7 @@ class ChainLoop:
             if not self.leases.is_shared:
                 raise
             # Whether something was stored is not known: what stands here is read anew once it can be.
-            self.desk.reload_due = True
+            self.desk.reload_due = self._tend_due = self._pin_due = True
             self._turn_failed(trouble)
         except IntegrityAlarm as alarm:
             self.trouble = str(alarm)

@@ -212,8 +212,11 @@ class Feed:
         except LedgerError as trouble:
             if not self.is_shared:
                 raise
-            self._doubted = observation
-            _log.error("decision_in_doubt", strategy=self.strategy, cause=str(trouble))
+            if observation is None:
+                _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
+            else:
+                self._doubted = observation
+                _log.error("decision_in_doubt", strategy=self.strategy, cause=str(trouble))
 
     async def _resolve_doubt(self) -> None:
         """A commit whose answer was lost either took place or did not: the ledger knows."""

@@ -17,7 +17,7 @@ from seawall.control.permit import PERMIT_S
 from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger.rows import EventData, KernelRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.errors import LedgerError
+from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import Clock, SystemEntropy
 
@@ -60,7 +60,7 @@ async def lower_fleet(url: str, to: Authority, reason: str, who: str, clock: Clo
                 return await _lower(ledger, to, reason, who, clock)
         finally:
             await ledger.close()
-    except LedgerError as trouble:
+    except SeawallError as trouble:
         return FleetStop(0, (), trouble.what)
     except TimeoutError:
         return FleetStop(0, (), "the database does not answer")

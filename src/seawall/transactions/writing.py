@@ -108,6 +108,8 @@ class Outbox:
 
     def _admitted(self, attempt: AttemptRow) -> SignedWrite | None:
         parts = self.desk.parts
+        if attempt.lane not in self.desk.fences:
+            return None  # another kernel's, who looks after it
         if attempt.kind is WriteKind.HOUSEKEEPING:
             valid_until_s = parts.clock.now_s() + _HOUSEKEEPING_VALID_S
             return SignedWrite(attempt.kind, attempt.hash, attempt.raw, valid_until_s, _stream_of(attempt))
