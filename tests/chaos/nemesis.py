@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.driver import Driver
 from tests.chaos.history import Broke, Foreign
+from tests.chaos.operator import Operator
 from tests.chaos.stage import KernelProcess, Stage
 from tests.fixtures.fault_proxy import FaultProxy
 
@@ -40,6 +41,7 @@ class Nemesis:
     stage: Stage
     driver: Driver
     rng: random.Random
+    operator: Operator
     foreign_sender: str
     counts: Counter[str] = field(default_factory=Counter)
     reorged: int = 0
@@ -208,7 +210,7 @@ class Nemesis:
         until_s = time.monotonic() + NODE_WAIT_S
         while time.monotonic() < until_s:
             with contextlib.suppress(OSError, ValueError):
-                if await kernel.resume():
+                if await self.operator.resume(kernel):
                     return
             await asyncio.sleep(0.1)
 

@@ -18,6 +18,7 @@ from tests.chaos.driver import Driver
 from tests.chaos.evidence import read_chain
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
+from tests.chaos.operator import Operator
 from tests.chaos.stage import SUBMITTER, Stage, running_stage
 from tests.chaos.workload import Wish, wishes
 
@@ -75,12 +76,13 @@ async def play(plot: Plot, folder: Path) -> Report:
                 History(stream=stream),
                 random.Random(rng.random()),
             )
-            nemesis = Nemesis(stage, driver, random.Random(rng.random()), stage.scene.senders[-1])
+            operator = Operator(stage.kernels)
+            nemesis = Nemesis(stage, driver, random.Random(rng.random()), operator, stage.scene.senders[-1])
             marks["storm"] = time.monotonic()
             await _storm(plot, driver, nemesis, wanted)
             marks["calm"] = time.monotonic()
             keys = list(dict.fromkeys(wish.key for wish in wanted))
-            released = await _ended(stage, driver, keys, plot.settle_s)
+            await _ended(operator, driver, keys, plot.settle_s)
             marks["ended"] = time.monotonic()
             stood = await driver.ask_about_all(keys, 1)
             await _blocks(stage, BLOCKS_AFTER)
@@ -90,7 +92,7 @@ async def play(plot: Plot, folder: Path) -> Report:
     faults = dict(nemesis.counts) | {
         "kills": sum(kernel.kills for kernel in stage.kernels) - len(stage.kernels),
         "reorged blocks": nemesis.reorged,
-        "lanes released": released,
+        "lanes released": operator.released,
         "resets": sum(proxy.resets for proxy in stage.proxies),
     }
     return Report(
@@ -122,19 +124,13 @@ async def _storm(plot: Plot, driver: Driver, nemesis: Nemesis, wanted: list[Wish
     await submitting
 
 
-async def _ended(stage: Stage, driver: Driver, keys: list[str], within_s: float) -> int:
-    """Wait until all have ended; those that have not are the checker's business. Answers how many lanes an
-    operator had to release meanwhile.
-    """
-    until_s, left, released = time.monotonic() + within_s, keys, 0
+async def _ended(operator: Operator, driver: Driver, keys: list[str], within_s: float) -> None:
+    """Wait until all have ended; those that have not are the checker's business."""
+    until_s, left = time.monotonic() + within_s, keys
     while left and time.monotonic() < until_s:
         await asyncio.sleep(ASK_EVERY_S)
-        released += await asyncio.to_thread(stage.release_lanes)
-        for kernel in stage.kernels:
-            with contextlib.suppress(OSError, ValueError):
-                await kernel.resume()
+        await operator.look()
         left = [one.key for one in await driver.unsettled(left)]
-    return released
 
 
 async def _blocks(stage: Stage, count: int) -> None:

@@ -19,9 +19,9 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
-import sqlalchemy as sa
 
 from seawall.ledger.migrate import create
 from seawall.native.wire import Password
@@ -38,7 +38,6 @@ SUBMITTER = "chaos"
 ENDPOINTS = 2
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 15.0
-LOOKED_AT_S = 3.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 _CONFIGURATION = """\
 [kernel]
@@ -160,13 +159,11 @@ class KernelProcess:
     def pid(self) -> int | None:
         return self.process.pid if self.process is not None and self.is_running else None
 
-    async def resume(self) -> bool:
-        """Whether it is started and may do everything, after being told to go on if it may not."""
-        status = await ask(self.socket, {"name": "status"})
-        if status.get("started") and status.get("authority") != "RUN":
-            words = {"reason": "the storm is over", "who": "chaos"}
-            status = await ask(self.socket, {"name": "resume", "to": "RUN", **words})
-        return bool(status.get("started")) and status.get("authority") == "RUN"
+    async def status(self) -> dict[str, Any]:
+        return await ask(self.socket, {"name": "status"})
+
+    async def tell(self, name: str, to: str, reason: str) -> dict[str, Any]:
+        return await ask(self.socket, {"name": name, "to": to, "reason": reason, "who": "chaos"})
 
     async def wait_ready(self) -> None:
         until_s = time.monotonic() + READY_WAIT_S
@@ -174,7 +171,7 @@ class KernelProcess:
             assert self.process is not None
             assert self.process.poll() is None, f"kernel {self.number} ended: {self.told()}"
             with contextlib.suppress(OSError, ValueError):
-                answer = await ask(self.socket, {"name": "status"})
+                answer = await self.status()
                 if answer.get("started") and answer.get("healthy"):
                     return
             assert time.monotonic() < until_s, f"kernel {self.number} is not ready: {self.told()}"
@@ -189,32 +186,13 @@ class Stage:
     folder: Path
     node: Node
     scene: Scene
-    ledger_url: str
     kernels: list[KernelProcess]
     postgresql: PostgreSQL | None
     proxies: list[FaultProxy] = field(default_factory=list)
-    _quarantined: dict[bytes, float] = field(default_factory=dict)  # lanes, since when it is known
 
     def heal(self) -> None:
         for proxy in self.proxies:
             proxy.heal()
-
-    def release_lanes(self) -> int:
-        """What an operator says of a lane whose key somebody else used while no kernel looked, having looked
-        at it for a while: it is ours to use again. Answers how many were released.
-        """
-        engine = sa.create_engine(self.ledger_url, poolclass=sa.NullPool)
-        released = 0
-        with contextlib.suppress(sa.exc.OperationalError), engine.begin() as connection:
-            found = connection.exec_driver_sql("SELECT key FROM lanes WHERE quarantine IS NOT NULL")
-            keys = {bytes(key) for (key,) in found}
-            now_s = time.monotonic()
-            self._quarantined = {key: self._quarantined.get(key, now_s) for key in keys}
-            for key, since_s in self._quarantined.items():
-                if now_s - since_s >= LOOKED_AT_S:
-                    free = sa.text("UPDATE lanes SET quarantine = NULL WHERE key = :key")
-                    released += int(connection.execute(free, {"key": key}).rowcount)
-        return released
 
 
 @contextlib.asynccontextmanager
@@ -231,7 +209,7 @@ async def running_stage(
         url = postgresql.url if postgresql is not None else f"sqlite:///{folder / 'ledger.db'}"
         create(url)
         scene = Scene(RECORDER, SINK, tuple(senders), compiled.selectors)
-        stage = Stage(folder, node, scene, url, [], postgresql)
+        stage = Stage(folder, node, scene, [], postgresql)
         try:
             for number in range(kernels):
                 stage.kernels.append(await _placed_kernel(stage, number, url, keys, rng))
