@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.run import Plot, Report, play
+from tests.chaos.run import Plot, Report, judge, play
 
 __all__ = ["main"]
 
@@ -35,7 +35,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--settle", type=float, default=300.0, help="seconds until all must have ended")
     parser.add_argument("--keep", type=Path, help="keep everything in this new folder")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--judge", type=Path, help="only judge once more what was kept in this folder")
     given = parser.parse_args(arguments)
+    if given.judge is not None:
+        found = judge(given.judge)
+        print("\n".join(f"VIOLATION {one.rule}: {one.what}" for one in found) or "every rule held")
+        return 1 if found else 0
     if given.ledger == "sqlite" and given.kernels != 1:
         parser.error("on SQLite a second kernel refuses to start: use --ledger postgresql")
     plot = Plot(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 __all__ = ["Chain", "Mined", "read_chain", "rpc_batch"]
@@ -39,6 +41,16 @@ class Chain:
     next_nonces: dict[str, int]
     pool: tuple[str, ...]  # hashes of the keys' transactions that still wait in the node
     executions: dict[str, int]  # the Recorder's own count, by id
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> Chain:
+        document = json.loads(path.read_text())
+        mined = tuple(Mined(**{**one, "recorded": tuple(one["recorded"])}) for one in document.pop("mined"))
+        senders, pool = tuple(document.pop("senders")), tuple(document.pop("pool"))
+        return cls(mined=mined, senders=senders, pool=pool, **document)
 
 
 def rpc_batch(url: str, calls: Sequence[tuple[str, tuple[object, ...]]]) -> list[object]:

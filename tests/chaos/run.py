@@ -15,18 +15,19 @@ from pathlib import Path
 
 from tests.chaos.checker import Violation, check
 from tests.chaos.driver import Driver
-from tests.chaos.evidence import read_chain
+from tests.chaos.evidence import Chain, read_chain
 from tests.chaos.history import History
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.operator import Operator
 from tests.chaos.stage import SUBMITTER, Stage, running_stage
 from tests.chaos.workload import Wish, wishes
 
-__all__ = ["Plot", "Report", "play"]
+__all__ = ["Plot", "Report", "judge", "play"]
 
 # Blocks after the last outcome until what was read cannot be reorganised any more, and some.
 BLOCKS_AFTER = 12
 ASK_EVERY_S = 0.5
+HISTORY_FILE, CHAIN_FILE = "history.jsonl", "chain.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ async def play(plot: Plot, folder: Path) -> Report:
         rng=random.Random(rng.random()),
     ) as stage:
         wanted = wishes(stage.scene, plot.intents, plot.seed)
-        with (folder / "history.jsonl").open("w") as stream:
+        with (folder / HISTORY_FILE).open("w") as stream:
             driver = Driver(
                 SUBMITTER,
                 [kernel.socket for kernel in stage.kernels],
@@ -148,7 +149,13 @@ def _judged(stage: Stage, history: History) -> list[Violation]:
     chain = read_chain(
         stage.node.url, scene.recorder, lambda one: selector + one[2:], scene.senders, sorted(ids)
     )
+    chain.write(stage.folder / CHAIN_FILE)
     return check(history, chain)
+
+
+def judge(folder: Path) -> list[Violation]:
+    """The judgement over a run that was kept, once more."""
+    return check(History.read(folder / HISTORY_FILE), Chain.read(folder / CHAIN_FILE))
 
 
 def _spans(marks: dict[str, float]) -> dict[str, float]:

@@ -300,3 +300,8 @@ def test_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         for record in TRUE_RECORDS:
             written.add(record)
     assert History.read(path).records == list(TRUE_RECORDS)
+
+
+def test_chain_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    TRUE_CHAIN.write(tmp_path / "chain.json")
+    assert Chain.read(tmp_path / "chain.json") == TRUE_CHAIN
