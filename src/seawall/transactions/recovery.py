@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from seawall.chain.broadcast import WriteAnswer
+from seawall.ledger.rows import AttemptRow
 from seawall.primitives.units import Hash
 from seawall.telemetry.logs import correlated
 from seawall.transactions.housekeeping import fill
@@ -41,39 +42,44 @@ _OVER_CEILING: Final = "a dearer filler would pass the ceiling for housekeeping"
 
 
 async def tend(runner: LaneRunner) -> None:
-    """Look after every open slot of the lane once. Holds the desk's turn; call it at each head and at resume.
+    """Look after every open slot of the lane once; call it at each head and at resume.
 
-    Raises `UnavailableError` or `StaleError` when chain or head moved; the next call goes on where this one
-    stopped."""
-    desk = runner.desk
-    if runner.signer is None or not runner.signer.ready:
+    The desk's turn is held only where there is something to do. Raises `UnavailableError` or `StaleError`
+    when chain or head moved; the next call goes on where this one stopped."""
+    desk, lane = runner.desk, runner.lane
+    if runner.signer is None or not runner.signer.ready or desk.reload_due:
         return
+    desk.base()
+    at_head = await desk.nonce_at_head(lane)
+    rows = [row for row in due_attempts(desk, lane, at_head) if not runner.outbox.holds(row.hash)]
+    if not rows and not _gaps(runner, at_head) and desk.is_ready:
+        return
+    hashes = [h for row in rows for h in desk.hashes_of(lane, row.nonce)]
+    answers = await desk.parts.client.transactions_known(hashes) if hashes else []
+    known = dict(zip(hashes, answers, strict=True))
     async with desk.turn:
-        if desk.reload_due:
-            return
-        desk.base()
-        at_head = await desk.nonce_at_head(runner.lane)
-        await _fill_gaps(runner, at_head)
-        rows = [row for row in due_attempts(desk, runner.lane, at_head) if not runner.outbox.holds(row.hash)]
-        if rows:
-            slots = await desk.parts.ledger.read(lambda tx: read_slots(tx, rows))
-            hashes = [attempt.hash for slot in slots for attempt in slot.attempts]
-            answers = await desk.parts.client.transactions_known(hashes)
-            known = dict(zip(hashes, answers, strict=True))
-            for slot in slots:
-                await _tend_slot(runner, slot, known, is_turn=slot.slot.nonce == at_head)
-        if not desk.is_ready:
-            await desk.rebuild_overlay()
+        await _tend(runner, rows, known, at_head)
 
 
-async def _fill_gaps(runner: LaneRunner, at_head: int) -> None:
-    """A nonce below our highest that has no slot (a foreign transaction that a reorg took away) blocks all
-    behind it."""
+async def _tend(runner: LaneRunner, rows: list[AttemptRow], known: Mapping[Hash, bool], at_head: int) -> None:
+    desk = runner.desk
+    if desk.reload_due:  # a commit of another lane came in doubt meanwhile
+        return
+    for nonce in _gaps(runner, at_head):
+        await fill(runner, nonce, (), None, "no transaction of ours or of anybody has this nonce")
+    slots = await desk.parts.ledger.read(lambda tx: read_slots(tx, rows)) if rows else []
+    for slot in slots:
+        await _tend_slot(runner, slot, known, is_turn=slot.slot.nonce == at_head)
+    if not desk.is_ready:
+        await desk.rebuild_overlay()
+
+
+def _gaps(runner: LaneRunner, at_head: int) -> list[int]:
+    """Nonces below our highest that have no slot (a foreign transaction that a reorg took away): they block
+    all behind them."""
     desk, lane = runner.desk, runner.lane
     highest = max((row.nonce for row in desk.waiting(lane)), default=at_head)
-    for nonce in range(at_head, highest):
-        if not desk.hashes_of(lane, nonce):
-            await fill(runner, nonce, (), None, "no transaction of ours or of anybody has this nonce")
+    return [nonce for nonce in range(at_head, highest) if not desk.hashes_of(lane, nonce)]
 
 
 async def _tend_slot(
@@ -90,7 +96,9 @@ async def _tend_slot(
         elif intent.cancel_reason is not None:
             await _fill(runner, slot, intent.cancel_reason)
         elif slot.is_suspect and not desk.in_force(desk.verdicts.get(attempt.number)):
-            await _write_anew(runner, slot, "what it depends on is gone from the chain, and", cancels=True)
+            await _write_anew(
+                runner, slot, "what it depends on is gone from the chain, and its verdict", cancels=True
+            )
         elif known[attempt.hash]:
             if is_turn:
                 await _tend_stuck(runner, slot)
@@ -124,7 +132,7 @@ async def _tend_stuck(runner: LaneRunner, slot: OpenSlot) -> None:
         if desk.in_force(desk.verdicts.get(attempt.number)):
             runner.outbox.put(attempt)
         else:
-            await _write_anew(runner, slot, "today", cancels=policy.cancel_refused)
+            await _write_anew(runner, slot, "its verdict lapsed and", cancels=policy.cancel_refused)
 
 
 async def _write_anew(runner: LaneRunner, slot: OpenSlot, cause: str, *, cancels: bool) -> None:
@@ -135,7 +143,7 @@ async def _write_anew(runner: LaneRunner, slot: OpenSlot, cause: str, *, cancels
     if judgement.admitted and judgement.verdict is not None:
         await renew(runner, slot, judgement.verdict)
     elif cancels:
-        await _fill(runner, slot, f"{cause} it is refused: {judgement.why}")
+        await _fill(runner, slot, f"{cause} was not renewed: {judgement.why}")
 
 
 async def _replace(runner: LaneRunner, slot: OpenSlot, policy: StuckPolicy) -> None:
