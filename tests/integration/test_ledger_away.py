@@ -260,15 +260,15 @@ async def test_slow_commit_is_awaited_and_whoever_waits_for_its_lock_is_told(url
     await other.close()
 
 
-async def test_ledger_restored_while_it_was_away_ends_the_writer(line: tuple[CutLine, str]) -> None:
-    cut, url = line
-    ledger = opened(url)
+async def test_ledger_restored_while_it_was_away_ends_the_writer(url: str, line: tuple[CutLine, str]) -> None:
+    cut, through = line
+    ledger = opened(through)
     cut.refusing = True
     cut.cut()
     with pytest.raises(LedgerUnavailableError):
         await asyncio.wait_for(ledger.write(partial(fill, nonce=0)), WAIT_S)
-    cut.refusing = False
     execute(url, "UPDATE meta SET epoch = decode('00112233445566778899aabbccddeeff', 'hex')")
+    cut.refusing = False
     await until(lambda: "start the kernel again" in str(ledger.failure))
     with pytest.raises(LedgerError, match="start the kernel again"):
         await ledger.write(partial(fill, nonce=0))
