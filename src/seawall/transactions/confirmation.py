@@ -116,23 +116,27 @@ class Confirmer:
             desk.head = heads[-1] if heads else None
 
     async def handle(self, change: HeadChange) -> None:
-        """Take one head change into the ledger and the desk. Holds the desk's turn.
+        """Take one head change into the ledger and the desk.
 
-        Raises `UnavailableError` or `EndpointError` when the chain could not be read; nothing is stored then.
+        The chain is read without the desk's turn: what is committed meanwhile cannot be in a block that is
+        there already. Raises `UnavailableError` or `EndpointError` when the chain could not be read; nothing
+        is stored then.
         """
-        async with self.desk.turn:
-            with self.desk.parts.metrics.timing(Stage.CONFIRM):
-                await self._handle(change)
+        with self.desk.parts.metrics.timing(Stage.CONFIRM):
+            if self.desk.reload_due:
+                async with self.desk.turn:
+                    await self.load()
+                    self.desk.reload_due = False
+            found = await self._find(change.added)
+            strays = await self._strays(change)
+            missed, foreign = await self._overtaken(change, found, strays)
+            await _BEFORE_COMMIT.reach()
+            async with self.desk.turn:
+                await self._store(change, [*missed, *found], foreign, strays)
 
-    async def _handle(self, change: HeadChange) -> None:
-        if self.desk.reload_due:
-            await self.load()
-            self.desk.reload_due = False
-        found = await self._find(change.added)
-        strays = await self._strays(change)
-        missed, foreign = await self._overtaken(change, found, strays)
-        found = [*missed, *found]
-        await _BEFORE_COMMIT.reach()
+    async def _store(
+        self, change: HeadChange, found: list[_Found], foreign: ForeignUse, strays: dict[Hash, int]
+    ) -> None:
         done = _Done()
         if self.desk.fences:
             done = await self.desk.parts.ledger.write(

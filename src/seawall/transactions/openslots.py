@@ -2,8 +2,8 @@
 
 A lane under load has many slots that were written a moment ago and will be in the next block. Looking at each
 of them at each head costs a request and several rows for nothing. So a slot is left alone while it is
-*fresh*: its verdict is in force, it was committed less than `FRESH_BLOCKS` ago, and it is not the one that
-all others of its lane wait for."""
+*fresh*: its verdict is in force, and it was committed less than `FRESH_BLOCKS` ago, or less than one where
+it is the one that all others of its lane wait for."""
 
 from __future__ import annotations
 
@@ -46,14 +46,12 @@ def due_attempts(desk: Desk, lane: Lane, at_head: int) -> list[AttemptRow]:
     return [
         row
         for row in desk.waiting(lane)
-        if row.nonce == at_head or (row.nonce > at_head and not _is_fresh(desk, row))
+        if row.nonce >= at_head and not _is_fresh(desk, row, 1 if row.nonce == at_head else FRESH_BLOCKS)
     ]
 
 
-def _is_fresh(desk: Desk, row: AttemptRow) -> bool:
-    return blocks_since(desk, row.committed_at_s) < FRESH_BLOCKS and desk.in_force(
-        desk.verdicts.get(row.number)
-    )
+def _is_fresh(desk: Desk, row: AttemptRow, blocks: int) -> bool:
+    return blocks_since(desk, row.committed_at_s) < blocks and desk.in_force(desk.verdicts.get(row.number))
 
 
 def read_slots(tx: Transaction, rows: list[AttemptRow]) -> list[OpenSlot]:
