@@ -45,16 +45,17 @@ class Nemesis:
     foreign_sender: str
     counts: Counter[str] = field(default_factory=Counter)
     reorged: int = 0
+    has_done_all: asyncio.Event = field(default_factory=asyncio.Event)  # each deed at least once
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def rage(self) -> None:
         """Until cancelled. What it started is ended by `calm`."""
         await self._rpc("anvil_impersonateAccount", self.foreign_sender)
         deeds: dict[str, tuple[int, Deed]] = {
-            "kill": (2, self._kill),
+            "kill": (1, self._kill),
             "endpoint": (5, self._endpoint),
-            "reorg": (3, self._reorg),
-            "drop": (3, self._drop),
+            "reorg": (2, self._reorg),
+            "drop": (4, self._drop),
             "base fee": (1, self._base_fee),
             "foreign": (1, self._foreign),
             "halt": (1, self._halt),
@@ -74,6 +75,8 @@ class Nemesis:
             if detail:
                 self.counts[name] += 1
                 self.driver.history.add(Broke(self.driver.now_s(), name, detail))
+            if not deck:
+                self.has_done_all.set()
 
     async def calm(self) -> None:
         """Everything runs again, and nothing is broken any more."""

@@ -114,6 +114,9 @@ async def _storm(plot: Plot, driver: Driver, nemesis: Nemesis, wanted: list[Wish
         await asyncio.wait({raging, submitting}, return_when=asyncio.FIRST_COMPLETED)
         if submitting.done():
             submitting.result()
+            done = asyncio.create_task(nemesis.has_done_all.wait())
+            await asyncio.wait({raging, done}, return_when=asyncio.FIRST_COMPLETED)
+            done.cancel()
             await asyncio.wait({raging}, timeout=plot.linger_s)
         if raging.done():
             raging.result()  # it ends only by a failure of its own
