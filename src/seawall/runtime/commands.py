@@ -27,12 +27,26 @@ from seawall.primitives.errors import InputError, SeawallError, UnavailableError
 from seawall.primitives.levels import Authority
 from seawall.runtime.http import HealthReport
 
-__all__ = ["ANSWER_TIMEOUT_S", "LINE_BYTES_MAX", "Answer", "Command", "CommandServer", "Handler", "ask"]
+__all__ = [
+    "ANSWER_TIMEOUT_S",
+    "COMMANDS_MAX",
+    "LINE_BYTES_MAX",
+    "Answer",
+    "Command",
+    "CommandServer",
+    "Handler",
+    "ask",
+]
 
 # Plans come this way too: as much as a host may say at once.
 LINE_BYTES_MAX: Final = DECISION_FRAME_BYTES_MAX
 REQUEST_TIMEOUT_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 10.0
+# Commands in hand at once. While a database is away those who ask give up and ask again; what they gave up
+# still waits here.
+COMMANDS_MAX: Final = 64
+# What a person needs when everything else is stuck.
+_ALWAYS: Final = ("resume", "status")
 # The operating system's bound on the path of a socket.
 _PATH_BYTES_MAX: Final = 107
 
@@ -74,6 +88,7 @@ class CommandServer:
         self._latch = latch
         self._report = report
         self._server: asyncio.Server | None = None
+        self._in_hand = 0
         self._handlers: dict[str, Handler | None] = {
             **dict.fromkeys(promised),
             "resume": self._resume,
@@ -127,7 +142,18 @@ class CommandServer:
         handler = self._handlers[command.name]
         if handler is None:
             raise UnavailableError("the kernel is starting", "socket", "ask again in a moment")
-        return await handler(command)
+        if command.name in _ALWAYS:
+            return await handler(command)
+        if self._in_hand >= COMMANDS_MAX:
+            what = f"{self._in_hand} commands are in hand already"
+            raise UnavailableError(
+                what, "socket", "ask again in a moment; `seawall status` says what is slow"
+            )
+        self._in_hand += 1
+        try:
+            return await handler(command)
+        finally:
+            self._in_hand -= 1
 
     async def _resume(self, command: Command) -> Answer:
         to = Authority.__members__.get(command.to)

@@ -19,7 +19,7 @@ from seawall.primitives.errors import (
     WireError,
 )
 from seawall.primitives.levels import Authority
-from seawall.runtime.commands import LINE_BYTES_MAX, Answer, Command, CommandServer, ask
+from seawall.runtime.commands import COMMANDS_MAX, LINE_BYTES_MAX, Answer, Command, CommandServer, ask
 from seawall.runtime.http import Check, HealthReport
 
 REPORT = HealthReport(True, (Check("database", True, "answers"),), {"head:devnet": 17})
@@ -65,6 +65,29 @@ async def test_resume_without_a_reason_is_refused_and_changes_nothing(path: Path
 async def test_unknown_command_and_authority_are_refused(path: Path, command: Command) -> None:
     with pytest.raises(InputError, match="is no"):
         await asyncio.to_thread(ask, path, command)
+
+
+async def test_more_commands_than_the_bound_are_told_to_come_back(tmp_path: Path, latch: Latch) -> None:
+    server = CommandServer(tmp_path / "k.sock", latch, lambda: REPORT)
+    free = asyncio.Event()
+
+    async def wait(_: Command) -> Answer:
+        await free.wait()
+        return {"waited": True}
+
+    server.offer("wait", wait)
+    await server.start()
+    waiting = [asyncio.create_task(server._answer(b'{"name": "wait"}')) for _ in range(COMMANDS_MAX)]
+    try:
+        await asyncio.sleep(0)
+        with pytest.raises(UnavailableError, match="in hand"):
+            await asyncio.to_thread(ask, tmp_path / "k.sock", Command("wait"))
+        assert await asyncio.to_thread(ask, tmp_path / "k.sock", Command("status")) is not None
+        free.set()
+        assert await asyncio.gather(*waiting) == [{"waited": True}] * COMMANDS_MAX
+        assert await asyncio.to_thread(ask, tmp_path / "k.sock", Command("wait")) == {"waited": True}
+    finally:
+        await server.stop()
 
 
 async def test_command_that_is_promised_and_not_offered_yet_says_to_wait(
