@@ -76,7 +76,8 @@ class Submission:
         plans = tuple(plan_of(item, place, submitter.origin) for item, place in items)
         name, mark = submitter.origin.submitter, self.entropy.token(_CORRELATION_BYTES).hex()
         rows = await submitter.intake.accept(Decision(name, 0, 0, plans), mark)
-        created = [row.correlation_id == mark for row in rows]
+        first = {row.number: place for place, row in reversed(list(enumerate(rows)))}  # said twice, made once
+        created = [row.correlation_id == mark and first[row.number] == n for n, row in enumerate(rows)]
         _log.info("plans_submitted", strategy=name, plans=len(rows), created=sum(created), who=command.who)
         if any(created):
             submitter.on_accepted()

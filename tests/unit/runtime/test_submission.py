@@ -114,6 +114,12 @@ async def test_same_key_with_another_plan_shows_both_digests_and_stores_nothing(
     assert unknown is None
 
 
+async def test_plan_said_twice_in_one_list_is_made_once(submission: Submission) -> None:
+    one, same, other = await submit(submission, plan("a"), plan("a"), plan("b"))
+    assert (one["created"], same["created"], other["created"]) == (True, False, True)
+    assert one["id"] == same["id"] != other["id"]
+
+
 async def test_submitters_do_not_share_keys(submission: Submission) -> None:
     (one,) = await submit(submission, plan("a"))
     (other,) = await submit(submission, plan("a"), submitter="payroll")
