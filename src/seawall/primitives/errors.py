@@ -86,6 +86,7 @@ __all__ = [
     "UnavailableError",
     "UnknownBlockError",
     "WireError",
+    "nothing_was_stored",
 ]
 
 
@@ -211,3 +212,10 @@ class RolloutError(SeawallError):
 
 class IntegrityAlarm(SeawallError):  # noqa: N818  (the specification's word)
     """Our ledger, our signed bytes and the chain contradict each other."""
+
+
+def nothing_was_stored(error: LedgerError) -> bool:
+    """Whether a write that ended so surely left nothing behind, for a reason that passes: it may be made
+    again as it is."""
+    passes = isinstance(error, LedgerLockedError | LedgerUnavailableError)
+    return passes and not isinstance(error, LedgerDoubtError)

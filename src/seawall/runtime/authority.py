@@ -24,7 +24,7 @@ from seawall.control.permit import PERMIT_RENEWAL_S, SendPermit
 from seawall.ledger import Ledger
 from seawall.ledger.rows import ControlRow, EventData
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.errors import AuthorityError, LedgerError, LedgerLockedError
+from seawall.primitives.errors import AuthorityError, LedgerError, nothing_was_stored
 from seawall.primitives.levels import Authority
 from seawall.primitives.ports import Clock
 from seawall.telemetry.logs import get_logger
@@ -96,7 +96,9 @@ class AuthorityKeeper:
             self._changed.clear()
             try:
                 await self._record()
-            except LedgerLockedError as trouble:
+            except LedgerError as trouble:
+                if not nothing_was_stored(trouble):
+                    raise
                 # The latch is in force without it; commits are fenced by the latch too.
                 _log.warning("authority_not_recorded", cause=str(trouble))
                 await self.clock.sleep_s(RETRY_S)

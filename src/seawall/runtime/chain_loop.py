@@ -25,8 +25,8 @@ from seawall.primitives.errors import (
     FenceLostError,
     IntegrityAlarm,
     LedgerError,
-    LedgerLockedError,
     StaleError,
+    nothing_was_stored,
 )
 from seawall.primitives.identifiers import Lane
 from seawall.runtime.leases import LeaseKeeper
@@ -42,7 +42,7 @@ from seawall.transactions.writing import Outbox
 __all__ = ["ChainLoop", "HeadListener", "merged"]
 
 # What passes, or waits until a person corrects it: the loop tries again, and health says what it is.
-_TROUBLE: Final = (ChainError, StaleError, LedgerLockedError)
+_TROUBLE: Final = (ChainError, StaleError)
 _log = get_logger(__name__)
 
 
@@ -143,7 +143,7 @@ class ChainLoop:
         except _TROUBLE as trouble:
             self._turn_failed(trouble)
         except LedgerError as trouble:
-            if not self.leases.is_shared:
+            if not self.leases.is_shared and not nothing_was_stored(trouble):
                 raise
             # Whether something was stored is not known: what stands here is read anew once it can be.
             self.desk.reload_due = self._tend_due = self._pin_due = True
@@ -229,7 +229,7 @@ class ChainLoop:
         try:
             await self.leases.tick()
         except LedgerError as trouble:
-            if not self.leases.is_shared:
+            if not self.leases.is_shared and not nothing_was_stored(trouble):
                 raise
             self._turn_failed(trouble)
 
@@ -247,7 +247,7 @@ class ChainLoop:
             except _TROUBLE as trouble:
                 self._trouble(trouble)
             except LedgerError as trouble:
-                if not self.leases.is_shared:
+                if not self.leases.is_shared and not nothing_was_stored(trouble):
                     raise
                 self._trouble(trouble)
 

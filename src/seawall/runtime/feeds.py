@@ -30,10 +30,11 @@ from seawall.primitives.errors import (
     ChainError,
     FenceLostError,
     LedgerError,
-    LedgerLockedError,
     PlanError,
+    SeawallError,
     StateVersionError,
     StrategyError,
+    nothing_was_stored,
 )
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Finality, IntentState
@@ -186,11 +187,8 @@ class Feed:
             self.failures = 0
         except ChainError as trouble:
             _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
-        except (LedgerLockedError, BackPressureError) as trouble:
-            # Nothing of it was stored: the strategy decides anew at the next head, when there may be room.
-            if observation is not None:
-                self._lose(observation)
-            _log.warning("decision_not_stored", strategy=self.strategy, cause=str(trouble))
+        except BackPressureError as trouble:
+            self._not_stored(observation, trouble)
         except FenceLostError:
             # Nothing of it was stored: whoever holds the lane now asks its own host.
             if observation is not None:
@@ -210,13 +208,21 @@ class Feed:
             self.desk.parts.metrics.strategy_failed(self.strategy)
             _log.error("decision_rejected", strategy=self.strategy, cause=str(error))
         except LedgerError as trouble:
-            if not self.is_shared:
+            if nothing_was_stored(trouble):
+                self._not_stored(observation, trouble)
+            elif not self.is_shared:
                 raise
-            if observation is None:
+            elif observation is None:
                 _log.warning("observation_put_off", strategy=self.strategy, cause=str(trouble))
             else:
                 self._doubted = observation
                 _log.error("decision_in_doubt", strategy=self.strategy, cause=str(trouble))
+
+    def _not_stored(self, observation: Observation | None, trouble: SeawallError) -> None:
+        """Nothing of it was stored: the strategy decides anew at the next head, when there may be room."""
+        if observation is not None:
+            self._lose(observation)
+        _log.warning("decision_not_stored", strategy=self.strategy, cause=str(trouble))
 
     async def _resolve_doubt(self) -> None:
         """A commit whose answer was lost either took place or did not: the ledger knows."""

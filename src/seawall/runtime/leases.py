@@ -25,7 +25,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from seawall.ledger import Ledger
 from seawall.ledger.rows import KernelRow, LaneRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.errors import FenceLostError, LedgerError, LedgerLockedError
+from seawall.primitives.errors import FenceLostError, LedgerError, nothing_was_stored
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.ports import Clock
 from seawall.telemetry.logs import get_logger
@@ -112,10 +112,8 @@ class LeaseKeeper:
             await self.clock.sleep_s(self.ttl_s / RENEWALS_PER_TTL / LOOKS_PER_RENEWAL)
             try:
                 await self.tick()
-            except LedgerLockedError as trouble:
-                self._note_trouble(trouble)
             except LedgerError as trouble:
-                if not self.is_shared:
+                if not self.is_shared and not nothing_was_stored(trouble):
                     raise
                 self._note_trouble(trouble)
 

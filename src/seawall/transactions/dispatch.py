@@ -24,10 +24,10 @@ from seawall.primitives.errors import (
     ChainError,
     FenceLostError,
     LedgerError,
-    LedgerLockedError,
     NonceTakenError,
     StaleError,
     UnavailableError,
+    nothing_was_stored,
 )
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
@@ -263,14 +263,13 @@ class Dispatcher:
                 self.queues.close(lane)
             self.waiting.reconcile_soon()
             return False
-        except LedgerLockedError:
+        except LedgerError as error:
+            # Where it is not known whether it happened, or something else moved these intents, all is read
+            # anew.
             await self._undo(batch)
-            raise
-        except LedgerError:
-            # Whether it happened is not known, or something else moved these intents: all is read anew.
-            desk.unready()
-            desk.reload_due = True
-            self.queues.give_back(batch.rows)
+            if not nothing_was_stored(error):
+                desk.reload_due = True
+                self.waiting.reconcile_soon()
             raise
         await _AFTER_COMMIT.reach()
         self._note(batch, attempts)

@@ -46,7 +46,7 @@ class Waiting:
     _looked_at: Hash | None = None  # the head at which dependencies were looked at
 
     def reconcile_soon(self) -> None:
-        """Something that this process did not do moved queued intents."""
+        """Something that this process did not do moved queued intents: every queue is read anew."""
         self._reconciled_s = _NEVER_S
 
     async def tidy(self, runners: Mapping[Lane, LaneRunner]) -> bool:
@@ -77,7 +77,8 @@ class Waiting:
             return
         for lane in missing:
             self.queues.open(lane)
-        known = {lane: len(self.queues[lane]) for lane in held}
+        is_forced = self._reconciled_s == _NEVER_S
+        known = {lane: None if is_forced else len(self.queues[lane]) for lane in held}
 
         def read(tx: Transaction) -> dict[Lane, list[IntentRow]]:
             counts = tx.intents.queued_counts(self.desk.parts.network.chain_id)
