@@ -14,6 +14,7 @@ RATE = 15.0
 
 
 @pytest.mark.anvil
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("ledger", "kernels", "seed"),
     [("sqlite", 1, 11), pytest.param("postgresql", 3, 12, marks=pytest.mark.postgresql)],
