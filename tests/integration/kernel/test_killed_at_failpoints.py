@@ -22,7 +22,11 @@ importlib.import_module("seawall.runtime.kernel")  # declares every point
 
 VALUES = (ETHER // 10, ETHER // 20, ETHER // 30)
 # Passed only after another death: what they need is in the tests of their own.
-AFTER_ANOTHER_DEATH = {"transactions.after_fill_commit", "transactions.after_renewal"}
+AFTER_ANOTHER_DEATH = {
+    "transactions.after_fill_commit",
+    "transactions.after_renewal",
+    "transactions.after_replacement",
+}
 # Other tests declare points of their own, for themselves.
 ALL_POINTS = frozenset(name for name in failpoints.names() if not name.startswith("test."))
 POINTS = sorted(ALL_POINTS - AFTER_ANOTHER_DEATH)
@@ -93,6 +97,27 @@ def test_kernel_killed_at_later_and_later_commits_lands_every_intent_once(
 def test_kernel_killed_after_a_renewal_lands_every_intent_once(folder: KernelFolder) -> None:
     die(folder, UNSENT)
     die(folder, "transactions.after_renewal")
+    live_on(folder)
+    assert_each_landed_once(folder)
+
+
+def test_kernel_killed_after_committing_a_replacement_lands_every_intent_once(folder: KernelFolder) -> None:
+    die(folder, UNSENT)
+    (row, *_) = folder.books.intents()
+    (first,) = folder.books.attempts(row.number)
+    # The base fee leaves it behind, by less than its verdict judged.
+    base_fee_wei = first.max_fee_per_gas_wei * 6 // 5
+    with folder.run(kill_at="transactions.after_replacement") as kernel:
+
+        def is_dead() -> bool:
+            folder.devnet.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(base_fee_wei))
+            return kernel.process.poll() is not None
+
+        folder.pump(is_dead, "killed after it committed a replacement")
+        assert kernel.wait_end() == ENDED_BY_KILL, folder.told()
+    attempts = folder.books.attempts(row.number)
+    assert [one.nonce for one in attempts] == [first.nonce] * 2
+    assert base_fee_wei <= attempts[1].max_fee_per_gas_wei
     live_on(folder)
     assert_each_landed_once(folder)
 
