@@ -143,10 +143,11 @@ class ChainLoop:
         except _TROUBLE as trouble:
             self._turn_failed(trouble)
         except LedgerError as trouble:
-            if not self.leases.is_shared and not nothing_was_stored(trouble):
-                raise
-            # Whether something was stored is not known: what stands here is read anew once it can be.
-            self.desk.reload_due = self._tend_due = self._pin_due = True
+            if not nothing_was_stored(trouble):
+                if not self.leases.is_shared:
+                    raise
+                # Whether something was stored is not known: what stands here is read anew once it can be.
+                self.desk.reload_due = self._tend_due = self._pin_due = True
             self._turn_failed(trouble)
         except IntegrityAlarm as alarm:
             self.trouble = str(alarm)

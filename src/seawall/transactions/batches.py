@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -38,6 +39,7 @@ _SELECTOR_BYTES: Final = 4
 _GUESS_EXCESS_NUMERATOR: Final = 5
 _GUESS_EXCESS_DENOMINATOR: Final = 4
 
+Passing = UnavailableError | StaleError
 Call = tuple[Address, Address, bytes, int]
 
 
@@ -90,32 +92,40 @@ class BatchJudging:
     now_s: int
     progress: int = 0
     judged: list[Judged] = field(default_factory=list)
+    _stale: set[Lane] = field(default_factory=set)
     unjudgeable: list[tuple[IntentRow, str]] = field(default_factory=list)
-    cause: UnavailableError | StaleError | None = None  # why the row at `progress` cannot be judged now
-
-    @property
-    def put_off(self) -> IntentRow | None:
-        """The intent that could not be judged now, if one could not."""
-        return self.rows[self.progress] if self.cause is not None else None
+    put_off: list[tuple[IntentRow, Passing]] = field(default_factory=list)  # they cannot be judged now
+    held_up: list[IntentRow] = field(default_factory=list)  # behind one of their lane that is stale
 
     @property
     def untouched(self) -> list[IntentRow]:
-        """Those behind the one that was put off."""
-        return self.rows[self.progress + (self.cause is not None) :]
+        """What nothing was done with: the rest, and those that wait for another of their lane."""
+        return self.held_up + self.rows[self.progress :]
+
+    def stop(self, cause: Passing) -> None:
+        """State could not be fetched: whoever was at it is put off, and all behind are left."""
+        self.put_off.append((self.rows[self.progress], cause))
+        self.progress += 1
 
     def go(self) -> Missing | None:
         machine, gate = self.desk.parts.simulator.machine, self.desk.parts.gate
-        while self.progress < len(self.rows) and self.cause is None:
+        while self.progress < len(self.rows):
             row = self.rows[self.progress]
+            missing: Missing | None = None
             try:
-                missing = self._one(row, machine, gate)
-            except (UnavailableError, StaleError) as cause:
-                self.cause = cause
-                break
+                if row.lane in self._stale:
+                    self.held_up.append(row)
+                else:
+                    missing = self._one(row, machine, gate)
+            except UnavailableError as cause:
+                self.put_off.append((row, cause))
+            except StaleError as cause:
+                # What is before it in its lane cannot run now; other lanes go on.
+                self.put_off.append((row, cause))
+                self._stale.add(row.lane)
             except (PlanError, NativeError) as cause:
                 # No later head can mend it, and it must not stop those behind it.
                 self.unjudgeable.append((row, f"it cannot be judged: {cause}"))
-                missing = None
             if missing is not None:
                 return missing
             self.progress += 1
@@ -126,7 +136,11 @@ class BatchJudging:
         kinds = {call_of(row.plan): row for row in self.rows}
         base = self.desk.base()
         room = gas_limit_room(base)
-        return [build_candidate(row, row.lane, 0, 1, NO_FEES, base, room).payload for row in kinds.values()]
+        payloads = []
+        for row in kinds.values():
+            with suppress(PlanError, NativeError):  # what cannot be built is refused when it is its turn
+                payloads.append(build_candidate(row, row.lane, 0, 1, NO_FEES, base, room).payload)
+        return payloads
 
     def _one(self, row: IntentRow, machine: Machine, gate: Gate) -> Missing | None:
         call = call_of(row.plan)

@@ -25,6 +25,8 @@ from seawall.primitives.errors import (
     FenceLostError,
     LedgerError,
     NonceTakenError,
+    SeawallError,
+    SignerError,
     StaleError,
     UnavailableError,
     nothing_was_stored,
@@ -104,6 +106,8 @@ class Dispatcher:
         """Take what is ready as far as it goes now. True if something moved, so that stepping again may
         help."""
         async with self.desk.turn:
+            if self.desk.reload_due:
+                return False  # what is committed is not known
             self.desk.base()
             moved = await self.waiting.tidy(self.runners)
             if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
@@ -164,8 +168,7 @@ class Dispatcher:
         desk = self.desk
         work = await self._judged(rows, stance.authority)
         self.queues.give_back(work.untouched)
-        if work.put_off is not None:
-            await self._put_off(work.put_off, str(work.cause), type(work.cause).__name__)
+        await self._put_off(work.put_off)
         await _AFTER_VERDICT.reach()
         batch = _Batch(stance, {row.lane: self.runners[row.lane].fence for row in rows})
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
@@ -211,35 +214,41 @@ class Dispatcher:
             try:
                 await desk.parts.simulator.drive(work, work.payloads_ahead())
             except (UnavailableError, StaleError) as cause:
-                work.cause = cause
+                work.stop(cause)
         self._ahead.update(work.nonces)
         return work
 
     async def _sign(self, batch: _Batch, admitted: Sequence[Judged]) -> None:
-        """Sign per lane. What is not in force any more by then is dropped: nothing is consumed by that."""
-        desk = self.desk
+        """Sign per lane. If one cannot be signed, or is not in force any more by then, all are built again:
+        those beside it stood on the same overlay. Nothing is consumed by that."""
         by_lane: dict[Lane, list[Judged]] = defaultdict(list)
         for one in admitted:
             by_lane[one.row.lane].append(one)
         signatures: dict[IntentNumber, SignedTransaction] = {}
-        with desk.parts.metrics.timing(Stage.SIGN):
+        failed: list[tuple[IntentRow, SeawallError]] = []
+        with self.desk.parts.metrics.timing(Stage.SIGN):
             for lane, several in by_lane.items():
                 signer = self.runners[lane].signer
                 assert signer is not None
-                signed = await signer.sign_transactions([_unsigned(one) for one in several])
-                signatures.update((one.row.number, each) for one, each in zip(several, signed, strict=True))
+                try:
+                    signed = await signer.sign_transactions([_unsigned(one) for one in several])
+                except SignerError as cause:
+                    failed += [(one.row, cause) for one in several]
+                else:
+                    signatures.update((one.row.number, s) for one, s in zip(several, signed, strict=True))
+        await _AFTER_SIGNATURE.reach()
+        if failed or not all(self.desk.in_force(one.verdict) for one in admitted):
+            why = str(failed[0][1]) if failed else "a verdict is not in force any more"
+            _log.info("candidates_dropped", cause=why, count=len(admitted))
+            await self._put_off(failed)
+            # What was refused on top of them was refused for what will not be.
+            refused = [row for row, _, _, one in batch.ended if one is not None]
+            self.queues.give_back([*(one.row for one in admitted), *refused])
+            batch.ended = [ended for ended in batch.ended if ended[3] is None]
+            batch.is_dropped = True
+            return
         # Stored in the order in which they were judged: each stands on those before it.
         batch.signed += [_Signed(one, signatures[one.row.number]) for one in admitted]
-        await _AFTER_SIGNATURE.reach()
-        if not all(desk.in_force(one.judged.verdict) for one in batch.signed):
-            # The signer took longer than a verdict lasts, or authority moved. Those signed beside it stood
-            # on the same overlay: all are built again.
-            _log.info(
-                "candidates_dropped", cause="a verdict is not in force any more", count=len(batch.signed)
-            )
-            self.queues.give_back(one.judged.row for one in batch.signed)
-            batch.signed.clear()
-            batch.is_dropped = True
 
     # ------------------------------------------------------------------ commit
 
@@ -254,7 +263,7 @@ class Dispatcher:
                 attempts = await desk.parts.ledger.write(
                     lambda tx: self._store(tx, batch, commitments, lost, now_s)
                 )
-        except (AuthorityChangedError, NonceTakenError, FenceLostError) as error:
+        except (AuthorityChangedError, NonceTakenError, FenceLostError, StaleError) as error:
             # Nothing was consumed: the candidates are dropped and built anew on what is true now.
             _log.info("candidates_dropped", cause=str(error), count=len(batch.signed))
             await self._undo(batch)
@@ -301,6 +310,7 @@ class Dispatcher:
             raise AuthorityChangedError(
                 f"authority changed since the verdicts, to {latch.authority.name}", "dispatch", "none needed"
             )
+        _require_not_cancelled(tx, commitments)
         attempts = tx.commitments.insert(commitments, now_s) if commitments else []
         store_endings(tx, batch.ended, now_s)
         return attempts
@@ -344,25 +354,43 @@ class Dispatcher:
             self.queues.give_back(batch.rows)
         await self.desk.rebuild_overlay()
 
-    async def _put_off(self, row: IntentRow, cause: str, kind: str) -> None:
-        """Count the try; past the bound the intent expires with its last cause."""
-        now_s, fence = self.desk.parts.clock.now_s(), self.runners[row.lane].fence
+    async def _put_off(self, several: Sequence[tuple[IntentRow, SeawallError]]) -> None:
+        """Count the tries; past the bound an intent expires with its last cause."""
+        if not several:
+            return
+        clock = self.desk.parts.clock
+        rows = {row.number: (row, f"{type(cause).__name__}: {cause}") for row, cause in several}
+        fences = {row.lane: self.runners[row.lane].fence for row, _ in several}
+        now_s = clock.now_s()
 
-        def commit(tx: Transaction) -> int:
-            tx.lanes.require(row.lane, fence)
-            (tries,) = tx.intents.counted_many([row.number])
+        def commit(tx: Transaction) -> list[int]:
+            for lane, fence in fences.items():
+                tx.lanes.require(lane, fence)
+            counted = tx.intents.counted_many(list(rows))
+            over = [one for one, tries in zip(rows.values(), counted, strict=True) if tries >= REBUILDS_MAX]
+            store_endings(tx, [(row, IntentState.EXPIRED, why, None) for row, why in over], now_s)
+            return counted
+
+        counted = await self.desk.parts.ledger.write(commit)
+        for (row, why), tries in zip(rows.values(), counted, strict=True):
+            _log.warning("candidate_put_off", intent=row.number, tries=tries, cause=why)
             if tries >= REBUILDS_MAX:
-                store_endings(tx, [(row, IntentState.EXPIRED, f"{kind}: {cause}", None)], now_s)
-            return tries
+                self.queues.done(row)
+                self.desk.parts.metrics.ended(IntentState.EXPIRED)
+            else:
+                until_s = clock.monotonic_s() + pause_s(tries)
+                self.queues.put_off(replace(row, candidates=tries), until_s, why)
 
-        tries = await self.desk.parts.ledger.write(commit)
-        _log.warning("candidate_put_off", intent=row.number, tries=tries, cause=cause)
-        if tries >= REBUILDS_MAX:
-            self.queues.done(row)
-            self.desk.parts.metrics.ended(IntentState.EXPIRED)
-        else:
-            until_s = self.desk.parts.clock.monotonic_s() + pause_s(tries)
-            self.queues.put_off(replace(row, candidates=tries), until_s, f"{kind}: {cause}")
+
+def _require_not_cancelled(tx: Transaction, commitments: Sequence[Commitment]) -> None:
+    """A cancellation that was stored before this commit prevents it."""
+    if not commitments:
+        return
+    asked = tx.intents.cancel_asked(commitments[0].lane.chain_id)  # lanes in which any was: mostly none
+    numbers = [one.intent for one in commitments if one.lane in asked]
+    cancelled = [row.number for row in tx.intents.get_many(numbers) if row.cancel_reason is not None]
+    if cancelled:
+        raise StaleError(f"intents {cancelled} were cancelled meanwhile", "dispatch", "none needed")
 
 
 def _unsigned(one: Judged) -> DynamicFeeTransaction:

@@ -36,6 +36,8 @@ _READER: Final = StateOverride(_BALANCE_READER, code=_BALANCE_CODE)
 _MEASURING_BALANCE_WEI: Final = 2**128
 # How the EVM begins when a nonce is not the account's next one.
 _NONCE_REJECTED: Final = "rejected: nonce"
+# ... and when it offers less than the base fee of the next block.
+_FEE_REJECTED: Final = "rejected: gas price is less than basefee"
 
 
 async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdict:
@@ -126,6 +128,10 @@ def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
     result = execution.transactions[0]
     if result.status == "rejected" and result.failure.startswith(_NONCE_REJECTED):
         raise StaleError(result.failure, str(candidate.lane), "build the candidate again at the next head")
+    if result.status == "rejected" and result.failure.startswith(_FEE_REJECTED):
+        # The market is above what may be bid: that passes, and is no fault of the plan.
+        what = f"the next base fee may be above the {candidate.max_fee_per_gas_wei} wei that are bid"
+        raise UnavailableError(what, str(candidate.lane), "wait, or raise max_fee_per_gas_ceiling_gwei")
 
 
 def _require_payable(candidate: Candidate) -> None:
