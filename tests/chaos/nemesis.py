@@ -52,7 +52,7 @@ class Nemesis:
         """Until cancelled. What it started is ended by `calm`."""
         await self._rpc("anvil_impersonateAccount", self.foreign_sender)
         deeds: dict[str, tuple[int, Deed]] = {
-            "kill": (1, self._kill),
+            "kill": (len(self.stage.kernels), self._kill),
             "endpoint": (5, self._endpoint),
             "reorg": (2, self._reorg),
             "drop": (4, self._drop),
