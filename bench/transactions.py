@@ -1,263 +1,222 @@
-"""Intents to mined transactions, beside the node's own limit and what people use today.
+"""Intents to mined transactions, beside the node's own limit and what people use today; accept to socket.
 
-One run, one machine, one anvil a row with interval mining. *Ours*: plans accepted by the intake until all of
-them are mined, everything on. *Limit*: the same number of transactions, signed before the clock starts,
-posted in JSON-RPC batches of 100, two in flight, by a bare loop. *Peer*: a careful web3.py loop with local
-nonces. For anvil, whose pool has no bound, a lane may have 1,024 unlanded; on common nodes the default is 16.
-
-Latency is from the call of the intake to the bytes on the socket, at a steady rate, a local key and a warm
-state; its limit is two `fdatasync` of as many bytes on the same file system in the same run, at the same
-percentile.
+One run, one machine, a fresh node a figure. On anvil, whose pool has no bound, a lane may have 1,024
+unlanded, and blocks come each 0.2 s; on geth the default of 16 stays. Our CPU is that of this process, the
+driver that makes and counts plans included; the node's is that of its process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import statistics
+import multiprocessing
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import aiohttp
-import orjson
+import psutil
 
-from bench.pipeline import (
-    ANVIL_UNLANDED_MAX,
-    CHAIN_ID,
-    ETHER,
-    GWEI,
-    Node,
-    Pipeline,
-    running_node,
-    running_pipeline,
-    transfer,
-)
+from bench.history import fill
+from bench.latency import Latencies, latencies, percentile
+from bench.nodes import Node, geth_node, has_geth
+from bench.payloads import Payload, Transfers, swaps
+from bench.peers import ape_rate, web3_rate
+from bench.pipeline import ANVIL_UNLANDED_MAX, LANE_UNLANDED_MAX, running_pipeline
 from bench.rows import Row
-from seawall.native import DynamicFeeTransaction, LocalKey
-from seawall.primitives.plans import Plan
-from seawall.primitives.units import Address, Hash
+from bench.throughput import Throughput, bare_rate, mined, through, throughput
+from seawall.ledger.migrate import create
 
-WARM_UP = 500
-TRANSACTIONS = {1: 6_000, 16: 12_000}
-PEER_TRANSACTIONS = 400
-RATES_PER_S = (50, 200, 500)
-RATE_S = 6.0
-PLANS_AT_ONCE = 64  # one decision
-DECISIONS_IN_FLIGHT = 4
-BATCH = 100
-POLL_S = 0.05
-MINED_WITHIN_S = 180.0
-FSYNCS = 400
-FSYNC_BYTES = 4_096
-ALLOWANCES_MS = {50: 2.0, 99: 6.0}  # beside two fdatasync, by percentile
-
-MakePlan = Callable[[Address, str], Plan]
+KEYS: Final = (1, 16)
+TRANSFERS: Final = {1: 6_000, 16: 12_000}
+SWAPS: Final = {1: 3_000, 16: 6_000}
+BARE_ROUNDS: Final = 2
+WEB3_COUNT: Final = 400
+APE_COUNT: Final = 16  # it waits for each block
+GETH_BLOCKS: Final = 12
+# Blocks at either end of a run are not full by its own fault.
+GETH_EDGE_BLOCKS: Final = 2
+RATES_PER_S: Final = (50, 200, 500)
+ALLOWANCES_MS: Final = {50: 2.0, 99: 6.0}  # beside two fdatasync, by percentile
+HISTORIES: Final = (1_000, 1_000_000)
+HISTORY_COUNT: Final = 6_000
+HISTORY_RATE_PER_S: Final = 200
 
 
 def measure() -> list[Row]:
-    return [*(_rate_row(keys) for keys in TRANSACTIONS), *_latency_rows()]
+    return [row for part in PARTS.values() for row in part()]
 
 
 # ---------------------------------------------------------------------- throughput
 
 
-def _rate_row(keys: int) -> Row:
-    count = TRANSACTIONS[keys]
-    with running_node() as node:
-        limit = asyncio.run(_bare_loop(node, keys, count))
-    with running_node() as node:
-        peer = _web3_loop(node, keys, PEER_TRANSACTIONS)
-    with running_node() as node:
-        ours, node_share = asyncio.run(_ours(node, keys, count))
-    name = f"transfers mined, {keys} key{'s' if keys > 1 else ''}, lane bound {ANVIL_UNLANDED_MAX}"
-    return Row(
-        f"{name}, node's share of the CPU {node_share:.0%}", "1/s", ours, {"web3.py loop": peer}, limit
-    )
+def transfer_rows() -> list[Row]:
+    return [row for keys in KEYS for row in _rate_rows(Transfers(), keys, TRANSFERS[keys])]
 
 
-async def _ours(node: Node, keys: int, count: int) -> tuple[float, float]:
-    async with running_pipeline(node, keys) as pipeline, aiohttp.ClientSession() as session:
-        await _run(node, session, pipeline, WARM_UP, "warm")
-        node_before_s, ours_before_s = node.cpu_s(), time.process_time()
-        rate = await _run(node, session, pipeline, count, "run")
-        node_s, ours_s = node.cpu_s() - node_before_s, time.process_time() - ours_before_s
-        return rate, node_s / (node_s + ours_s)
+def swap_rows() -> list[Row]:
+    payload = swaps()
+    return [row for keys in KEYS for row in _rate_rows(payload, keys, SWAPS[keys])]
 
 
-async def _run(node: Node, session: aiohttp.ClientSession, pipeline: Pipeline, count: int, tag: str) -> float:
-    keys = pipeline.keys
-    plans = [transfer(keys[i % len(keys)], f"{tag}-{i}") for i in range(count)]
-    before = await _mined(node, session, keys)
-    begin_s = time.perf_counter()
-    in_flight = asyncio.Semaphore(DECISIONS_IN_FLIGHT)
+def _rate_rows(payload: Payload, keys: int, count: int) -> list[Row]:
+    limits = []
+    for _ in range(BARE_ROUNDS):
+        with payload.node() as node:
+            limits.append(asyncio.run(bare_rate(node, payload, keys, count)))
+    peers = {}
+    with payload.node() as node:
+        peers["web3.py loop"] = web3_rate(node, payload, keys, WEB3_COUNT)
+    if isinstance(payload, Transfers):
+        with payload.node() as node:
+            ape = ape_rate(node, keys, APE_COUNT)
+        peers |= {} if ape is None else {"ape (Silverback)": ape}
+    with payload.node() as node:
+        ours = asyncio.run(throughput(node, payload, keys, count))
+    limit = max((rate for rate in limits if rate is not None), default=None)
+    name = f"{payload.name} mined, {_plural(keys)}, lane bound {ANVIL_UNLANDED_MAX}"
+    return [Row(name, "1/s", ours.rate, peers, limit), *_cpu_rows(name, ours)]
 
-    async def accept(some: Sequence[Plan]) -> None:
-        async with in_flight:
-            await pipeline.accept(some)
 
-    chunks = [plans[i : i + PLANS_AT_ONCE] for i in range(0, count, PLANS_AT_ONCE)]
-    await asyncio.gather(*(accept(chunk) for chunk in chunks))
-    await _until_mined(node, session, keys, before + count)
-    return count / (time.perf_counter() - begin_s)
-
-
-async def _bare_loop(node: Node, keys: int, count: int) -> float:
-    """The limit: what this node takes and mines."""
-    signers = [LocalKey.generate() for _ in range(keys)]
-    addresses = [Address(key.address) for key in signers]
-    per_key = count // keys
-    raws = [
-        [signed.raw for signed in key.sign_transactions([_plain(nonce) for nonce in range(per_key)])]
-        for key in signers
+def _cpu_rows(name: str, found: Throughput) -> list[Row]:
+    return [
+        Row(f"{name}: our CPU an intent", "us", found.our_cpu_us),
+        Row(f"{name}: node's CPU a transaction", "us", found.node_cpu_us),
+        Row(f"{name}: node's share of the CPU", "%", 100 * found.node_share),
     ]
-    in_turn = [raw for several in zip(*raws, strict=True) for raw in several]
-    bodies = [_request(in_turn[i : i + BATCH]) for i in range(0, len(in_turn), BATCH)]
-    async with aiohttp.ClientSession() as session:
-        await _fund(node, session, addresses)
-        begin_s = time.perf_counter()
-        in_flight = asyncio.Semaphore(2)
-
-        async def post(body: bytes) -> None:
-            async with in_flight, session.post(node.url, data=body, headers=_JSON) as response:
-                await response.read()
-
-        await asyncio.gather(*(post(body) for body in bodies))
-        await _until_mined(node, session, addresses, len(in_turn))
-        return len(in_turn) / (time.perf_counter() - begin_s)
 
 
-def _web3_loop(node: Node, keys: int, count: int) -> float:
-    """What a careful script does: local nonces, one signature and one request a transaction."""
-    from eth_account import Account
-    from web3 import HTTPProvider, Web3
-
-    client = Web3(HTTPProvider(node.url))
-    accounts = [Account.create() for _ in range(keys)]
-    for account in accounts:
-        client.provider.make_request("anvil_setBalance", [account.address, hex(ETHER)])  # type: ignore[arg-type]
-    begin_s = time.perf_counter()
-    for index in range(count):
-        account = accounts[index % keys]
-        fields = {
-            "chainId": CHAIN_ID, "nonce": index // keys, "to": "0x" + "d0" * 20, "value": 1, "gas": 21_000,
-            "maxFeePerGas": 100 * GWEI, "maxPriorityFeePerGas": GWEI,
-        }  # fmt: skip
-        signed = account.sign_transaction(fields)
-        client.eth.send_raw_transaction(signed.raw_transaction)
-    last = accounts[(count - 1) % keys]
-    while client.eth.get_transaction_count(last.address) <= (count - 1) // keys:
-        time.sleep(POLL_S)
-    return count / (time.perf_counter() - begin_s)
+def _plural(keys: int) -> str:
+    return f"{keys} key{'s' if keys > 1 else ''}"
 
 
-_JSON = {"Content-Type": "application/json"}
+# ---------------------------------------------------------------------- geth
 
 
-def _plain(nonce: int) -> DynamicFeeTransaction:
-    return DynamicFeeTransaction(
-        chain_id=CHAIN_ID, nonce=nonce, max_priority_fee_per_gas_wei=GWEI,
-        max_fee_per_gas_wei=100 * GWEI, gas_limit=21_000, to=b"\xd0" * 20, value_wei=1, data=b"",
-    )  # fmt: skip
+def geth_rows() -> list[Row]:
+    """Mined per block where a pool promises no more than 16 of a key."""
+    if not has_geth():
+        print("geth is not installed: its rows are missing", file=sys.stderr)
+        return []
+    rows = []
+    for keys in KEYS:
+        with geth_node() as node:
+            per_block = asyncio.run(_per_block(node, keys))
+        name = f"transfers a block on geth, {_plural(keys)}, lane bound {LANE_UNLANDED_MAX}"
+        rows.append(Row(name, "a block", per_block, limit=float(LANE_UNLANDED_MAX * keys)))
+    return rows
 
 
-def _request(raws: Sequence[bytes]) -> bytes:
-    return orjson.dumps(
-        [
-            {"jsonrpc": "2.0", "id": i, "method": "eth_sendRawTransaction", "params": ["0x" + raw.hex()]}
-            for i, raw in enumerate(raws)
-        ]
-    )
-
-
-async def _fund(node: Node, session: aiohttp.ClientSession, addresses: Sequence[Address]) -> None:
-    await node.ask(session, *(("anvil_setBalance", ["0x" + a.hex(), hex(10**6 * ETHER)]) for a in addresses))
-
-
-async def _mined(node: Node, session: aiohttp.ClientSession, addresses: Sequence[Address]) -> int:
-    counts = await node.ask(
-        session, *(("eth_getTransactionCount", ["0x" + a.hex(), "latest"]) for a in addresses)
-    )
-    return sum(int(str(count), 16) for count in counts)
-
-
-async def _until_mined(
-    node: Node, session: aiohttp.ClientSession, addresses: Sequence[Address], count: int
-) -> None:
-    deadline_s = time.perf_counter() + MINED_WITHIN_S
-    while (mined := await _mined(node, session, addresses)) < count:
-        if time.perf_counter() > deadline_s:
-            raise TimeoutError(f"{mined} of {count} transactions were mined within {MINED_WITHIN_S:.0f} s")
-        await asyncio.sleep(POLL_S)
+async def _per_block(node: Node, keys: int) -> float:
+    """Mean over the blocks in the middle of the run."""
+    payload = Transfers(node.network.chain_id)
+    count = LANE_UNLANDED_MAX * keys * GETH_BLOCKS
+    async with AsyncExitStack() as stack:
+        pipeline = await stack.enter_async_context(
+            running_pipeline(node, payload, keys, unlanded_max=LANE_UNLANDED_MAX)
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        (before,) = await node.ask(session, ("eth_blockNumber", []))
+        await through(node, session, payload, pipeline, count, "run")
+        assert await mined(node, session, pipeline.keys) == count
+        (after,) = await node.ask(session, ("eth_blockNumber", []))
+        numbers = range(int(str(before), 16) + 1, int(str(after), 16) + 1)
+        counts = await node.ask(
+            session, *(("eth_getBlockTransactionCountByNumber", [hex(number)]) for number in numbers)
+        )
+    held = [int(str(count), 16) for count in counts]
+    ours = [i for i, held_here in enumerate(held) if held_here]
+    middle = held[ours[0] + GETH_EDGE_BLOCKS : ours[-1] + 1 - GETH_EDGE_BLOCKS]
+    return sum(middle) / len(middle)
 
 
 # ---------------------------------------------------------------------- latency
 
 
-def _latency_rows() -> list[Row]:
+def latency_rows() -> list[Row]:
     rows = []
     for rate_per_s in RATES_PER_S:
-        with running_node() as node:
-            to_socket_ms, answered_ms, fsync_ms = asyncio.run(_latency(node, rate_per_s))
+        payload = Transfers()
+        with payload.node() as node:
+            found = asyncio.run(latencies(node, payload, rate_per_s))
+        rows += [_latency_row(f"accept to socket at {rate_per_s}/s", found, each) for each in ALLOWANCES_MS]
         rows += [
-            Row(
-                f"accept to socket at {rate_per_s}/s, p{percent}",
-                "ms",
-                _percentile(to_socket_ms, percent),
-                {
-                    "two fdatasync": 2 * _percentile(fsync_ms, percent),
-                    "accept to the node's answer": _percentile(answered_ms, percent),
-                },
-                2 * _percentile(fsync_ms, percent) + allowance_ms,
-            )
-            for percent, allowance_ms in ALLOWANCES_MS.items()
+            Row(f"accept to the node's answer at {rate_per_s}/s, p{each}", "ms", at_percent)
+            for each in ALLOWANCES_MS
+            if (at_percent := percentile(found.to_answer, each))
         ]
     return rows
 
 
-async def _latency(node: Node, rate_per_s: int) -> tuple[list[float], list[float], list[float]]:
-    accepted_s: dict[str, float] = {}
-    async with running_pipeline(node, 1) as pipeline, aiohttp.ClientSession() as session:
-        await _run(node, session, pipeline, WARM_UP // 5, "warm")
-        port = pipeline.port
-        port.forget()
-        tasks = []
-        begin_s = time.perf_counter()
-        count = int(rate_per_s * RATE_S)
-        for index in range(count):
-            name = f"at-{index}"
-            await asyncio.sleep(max(0.0, begin_s + index / rate_per_s - time.perf_counter()))
-            accepted_s[name] = time.perf_counter()
-            tasks.append(asyncio.create_task(pipeline.accept([transfer(pipeline.keys[0], name)])))
-        await asyncio.gather(*tasks)
-        fsync_ms = await asyncio.to_thread(_fsyncs, pipeline.directory)
-        await pipeline.chain.loop.outbox.idle()
-        names = await pipeline.names_by_hash(count + WARM_UP)
-    return _since(accepted_s, port.written_s, names), _since(accepted_s, port.answered_s, names), fsync_ms
+def _latency_row(name: str, found: Latencies, percent: int) -> Row:
+    two_ms = 2 * percentile(found.fdatasync, percent)
+    return Row(
+        f"{name}, p{percent}",
+        "ms",
+        percentile(found.to_socket, percent),
+        {"two fdatasync": two_ms},
+        two_ms + ALLOWANCES_MS[percent],
+    )
 
 
-def _since(accepted_s: dict[str, float], at_s: dict[Hash, float], names: dict[Hash, str]) -> list[float]:
-    """From each intent's acceptance to the first of its attempts [ms]."""
-    first_s: dict[str, float] = {}
-    for attempt_hash, moment_s in at_s.items():
-        name = names.get(attempt_hash)
-        if name in accepted_s:
-            first_s[name] = min(moment_s, first_s.get(name, moment_s))
-    return [1e3 * (moment_s - accepted_s[name]) for name, moment_s in first_s.items()]
+# ---------------------------------------------------------------------- cost of history
 
 
-def _fsyncs(directory: Path) -> list[float]:
-    """How long the file system takes to make as many bytes durable as a commit writes [ms]."""
-    found = []
-    with tempfile.TemporaryFile(dir=directory) as file:
-        for _ in range(FSYNCS):
-            os.write(file.fileno(), bytes(FSYNC_BYTES))
-            begin_s = time.perf_counter()
-            os.fdatasync(file.fileno())
-            found.append(1e3 * (time.perf_counter() - begin_s))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Lived:
+    """A process on a ledger that holds so much."""
+
+    through: Throughput
+    p50_ms: float
+    p99_ms: float
+    resident_mib: float
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+def history_rows() -> list[Row]:
+    """The same work over little and over much that is finished, each in a process of its own."""
+    few, many = HISTORIES
+    lived: dict[int, _Lived] = {}
+    for count in HISTORIES:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            multiprocessing.get_context("spawn").Pool(1) as pool,
+        ):
+            lived[count] = pool.apply(_live, (folder, count))
+    name = f"over {many:,} finished intents"
+    figures: tuple[tuple[str, str, Callable[[_Lived], float]], ...] = (
+        ("transfers mined, 16 keys", "1/s", lambda one: one.through.rate),
+        ("our CPU an intent, 16 keys", "us", lambda one: one.through.our_cpu_us),
+        (f"accept to socket at {HISTORY_RATE_PER_S}/s, p50", "ms", lambda one: one.p50_ms),
+        (f"accept to socket at {HISTORY_RATE_PER_S}/s, p99", "ms", lambda one: one.p99_ms),
+        ("resident memory, both runs done", "MiB", lambda one: one.resident_mib),
+    )
+    return [
+        Row(f"{what}, {name}", unit, figure(lived[many]), {f"over {few:,}": figure(lived[few])})
+        for what, unit, figure in figures
+    ]
+
+
+def _live(folder: str, count: int) -> _Lived:
+    directory, payload = Path(folder), Transfers()
+    path = directory / "ledger.db"
+    create(f"sqlite:///{path}")
+    fill(path, count)
+    with payload.node() as node:
+        fast = asyncio.run(throughput(node, payload, KEYS[-1], HISTORY_COUNT, directory))
+    with payload.node() as node:
+        steady = asyncio.run(latencies(node, payload, HISTORY_RATE_PER_S, directory))
+    resident_mib = psutil.Process().memory_info().rss / 2**20
+    socket = steady.to_socket
+    return _Lived(fast, percentile(socket, 50), percentile(socket, 99), float(resident_mib))
+
+
+PARTS: Final[dict[str, Callable[[], list[Row]]]] = {
+    "transfers": transfer_rows,
+    "swaps": swap_rows,
+    "geth": geth_rows,
+    "latency": latency_rows,
+    "history": history_rows,
+}
