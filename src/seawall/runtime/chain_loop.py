@@ -84,6 +84,7 @@ class ChainLoop:
         await self.leases.start(self)
         if self.leases.is_shared:
             await self._neighbours.start()
+            self.dispatcher.learn = self._neighbours.learn
         await self.confirmer.load()
 
     def wake_lanes(self) -> None:
@@ -178,6 +179,7 @@ class ChainLoop:
         for runner in self.runners:
             if runner.lane == lane:
                 runner.lose()
+        self.head_wake.ring()
 
     async def let_go(self, lane: Lane) -> bool:
         """Give the lane up if it is idle, and nobody is at work on the desk."""
@@ -195,8 +197,13 @@ class ChainLoop:
         gained = {
             lane: fence for lane, fence in self.leases.held.items() if self.desk.fences.get(lane) != fence
         }
-        if not gained or (change is None and self.desk.head is None):
+        if change is None and self.desk.head is None:
+            return None
+        if not gained and (change is not None or not self.desk.reload_due):
             return change
+        nothing = HeadChange((), (), self.desk.safe_number, self.desk.final_number)
+        if not gained:
+            return nothing  # so that what stands here is read anew now
         final_number = self.desk.final_number if change is None else change.final_number
         sound = [lane for lane in gained if lane not in self.leases.quarantined]
         for lane, nonces in (await unknown_nonces(self.desk, sound, final_number)).items():
@@ -208,9 +215,9 @@ class ChainLoop:
         async with self.desk.turn:
             for runner in self.runners:
                 if runner.lane in gained and self.leases.held.get(runner.lane) == gained[runner.lane]:
-                    runner.fence = self.desk.fences[runner.lane] = gained[runner.lane]
+                    runner.hold(gained[runner.lane])
             self.desk.reload_due = self._is_arriving = True
-        return change or HeadChange((), (), self.desk.safe_number, self.desk.final_number)
+        return change or nothing
 
     async def _quarantine(self, lane: Lane, fence: int, why: str) -> None:
         now_s, chain_id = self.desk.parts.clock.now_s(), self.desk.parts.network.chain_id

@@ -93,7 +93,10 @@ class Desk:
     safe_number: int = 0
     final_number: int = 0
     epoch: int = 0  # halt epoch of the ledger's controls
-    fences: dict[Lane, int] = field(default_factory=dict)  # of the leases that this kernel holds
+    # Of the leases that this kernel holds. Replaced, never changed: other threads read it.
+    fences: Mapping[Lane, int] = field(default_factory=dict)
+    # In a fleet: attempts up to this number are known here, whoever committed them.
+    known_attempts: int | None = None
     # Held, and nothing is dispatched until a person has looked: why, by lane.
     quarantined: dict[Lane, str] = field(default_factory=dict)
     # Attempts of slots that are not final, in commit order, by hash.

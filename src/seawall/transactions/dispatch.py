@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -98,6 +98,9 @@ class Dispatcher:
     queues: Queues
     outbox: Outbox
     waiting: Waiting
+    # In a fleet: takes in what other kernels committed. True if the overlay is another one then.
+    learn: Callable[[], Awaitable[bool]] | None = None
+    _is_behind: bool = False  # others committed what a batch of ours did not stand on
     _gas: GasBook = field(default_factory=GasBook)
     # Of batches that are prepared and not committed: the next nonce of each lane.
     _ahead: dict[Lane, int] = field(default_factory=dict)
@@ -109,10 +112,14 @@ class Dispatcher:
             if self.desk.reload_due:
                 return False  # what is committed is not known
             self.desk.base()
+            if self._is_behind and self.learn is not None:
+                self._is_behind = False
+                if await self.learn():
+                    self.desk.unready()
             moved = await self.waiting.tidy(self.runners)
             if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
                 return False
-            return await self._batches() or moved
+            return await self._batches() or moved or self._is_behind
 
     async def _batches(self) -> bool:
         """Prepare one batch while the one before it is committed."""
@@ -269,7 +276,6 @@ class Dispatcher:
             await self._undo(batch)
             for lane in lost:
                 self.runners[lane].lose()
-                self.queues.close(lane)
             self.waiting.reconcile_soon()
             return False
         except LedgerError as error:
@@ -311,9 +317,22 @@ class Dispatcher:
                 f"authority changed since the verdicts, to {latch.authority.name}", "dispatch", "none needed"
             )
         _require_not_cancelled(tx, commitments)
+        known = self.desk.known_attempts
+        if known is not None:
+            self._require_nothing_new(tx, known)
         attempts = tx.commitments.insert(commitments, now_s) if commitments else []
         store_endings(tx, batch.ended, now_s)
+        if known is not None:
+            self.desk.known_attempts = tx.attempts.newest(self.desk.parts.network.chain_id)
         return attempts
+
+    def _require_nothing_new(self, tx: Transaction, known: int) -> None:
+        """Verdicts stand on everything of ours that is not landed, and on what budgets have left, whichever
+        kernel committed it (SIM-2). The ledger lets one kernel write at a time, so this look misses none."""
+        news = tx.attempts.after(self.desk.parts.network.chain_id, known)
+        if any(row.hash not in self.desk.unsettled for row in news):
+            self._is_behind = True
+            raise StaleError("another kernel committed meanwhile", "dispatch", "none needed")
 
     def _note(self, batch: _Batch, attempts: Sequence[AttemptRow]) -> None:
         """The commit is done: bring desk, queues and outbox to it."""

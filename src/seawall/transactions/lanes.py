@@ -35,7 +35,15 @@ class LaneRunner:
             and (self.signer is None or self.signer.ready)
         )
 
+    def hold(self, fence: int) -> None:
+        """The lane is ours, under this fence."""
+        self.fence = fence
+        self.desk.fences = {**self.desk.fences, self.lane: fence}
+
     def lose(self) -> None:
-        """Another kernel holds the lane now: nothing more is said or sent for it."""
+        """Another kernel holds the lane now: nothing more is said or sent for it. What its heir committed
+        before we noticed is not known here."""
+        if self.lane in self.desk.fences:
+            self.desk.reload_due = True
         self.fence = 0
-        self.desk.fences.pop(self.lane, None)
+        self.desk.fences = {lane: fence for lane, fence in self.desk.fences.items() if lane != self.lane}

@@ -32,12 +32,11 @@ class Neighbours:
     """Other kernels' lanes on one desk."""
 
     desk: Desk
-    _mark: int = 0  # attempts up to here are known
 
     async def start(self) -> None:
         """Before the desk is loaded: what is committed from now on will be learned."""
         chain_id = self.desk.parts.network.chain_id
-        self._mark = await self.desk.parts.ledger.read(lambda tx: tx.attempts.newest(chain_id))
+        self.desk.known_attempts = await self.desk.parts.ledger.read(lambda tx: tx.attempts.newest(chain_id))
 
     async def learn(self) -> bool:
         """Take in what happened since the last look, holding the desk's turn. True if the overlay is another
@@ -45,7 +44,7 @@ class Neighbours:
         desk = self.desk
         news, mark, settled, spends = await desk.parts.ledger.read(self._look)
         book = desk.parts.gate.book
-        self._mark = mark
+        desk.known_attempts = mark
         before = len(desk.unlanded())
         for lane, nonce in settled:
             desk.settle(lane, nonce)
@@ -67,7 +66,8 @@ class Neighbours:
         still_open = {
             (lane, slot.nonce) for lane in {lane for lane, _ in watched} for slot in tx.slots.open(lane)
         }
-        news = tx.attempts.after(chain_id, self._mark) if mark > self._mark else []
+        known = self.desk.known_attempts or 0
+        news = tx.attempts.after(chain_id, known) if mark > known else []
         return news, mark, sorted(watched - still_open), spends_of(tx, news)
 
 

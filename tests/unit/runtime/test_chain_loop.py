@@ -85,6 +85,8 @@ class Chain:
             raise fault
         self.told.append("pin")
 
+    reload_due = False
+
     def on_head(self, head_change: HeadChange) -> None:
         self.told.append("listen")
         self.seen.append(head_change)

@@ -72,7 +72,7 @@ async def test_own_lanes_are_not_learned_from_the_ledger(ledger: Ledger) -> None
     desk = desk_on(ledger)
     neighbours = Neighbours(desk)
     await neighbours.start()
-    desk.fences[LANE] = 1
+    desk.fences = {LANE: 1}
     await ledger.write(committed)
     assert not await neighbours.learn()
     assert desk.unsettled == {}

@@ -178,7 +178,7 @@ async def bench(
     runners = {}
     for lane, signer in zip(keys, signers, strict=True):
         fence = await ledger.write(lambda tx, lane=lane: tx.lanes.acquire(lane, "test", 0, 60))
-        made.fences[lane] = fence
+        made.fences = {**made.fences, lane: fence}
         runners[lane] = LaneRunner(made, lane, signer, outbox, fence)
     dispatcher = Dispatcher(made, runners, queues, outbox, Waiting(made, queues))
     intake = Intake(ledger, cast(SystemClock, clock), SystemEntropy(), frozenset(keys), queues)
@@ -277,3 +277,16 @@ async def test_signer_that_fails_once_ends_nothing(ledger: Ledger) -> None:
     await found.dispatcher.step()
     assert await found.state(first) is IntentState.QUEUED
 
+
+
+async def test_signer_that_fails_holds_up_no_other_lane(ledger: Ledger) -> None:
+    found = await bench(ledger, lanes=2)
+    await found.accept(*(found.plan(f"s{n}", lane=0) for n in range(64)))
+    (healthy,) = await found.accept(found.plan("healthy", lane=1))
+    gone = SimpleNamespace(address=found.lanes[0].key, ready=True)
+    found.signers[0].signer.close()
+    gone.sign_transactions = found.signers[0].sign_transactions
+    found.dispatcher.runners[found.lanes[0]].signer = cast(SlowSigner, gone)
+    for _ in range(3):
+        await found.dispatcher.step()
+    assert await found.state(healthy) is IntentState.COMMITTED

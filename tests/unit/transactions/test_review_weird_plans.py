@@ -82,7 +82,7 @@ async def dry_run_of(standing: Desk) -> Dispatcher:
     outbox, queues = Outbox(standing), Queues()
     fence = await standing.parts.ledger.write(lambda tx: tx.lanes.acquire(LANE, "test", 0, 60))
     runner = LaneRunner(standing, LANE, None, outbox, fence)
-    standing.fences[LANE] = fence
+    standing.fences = {LANE: fence}
     return Dispatcher(standing, {LANE: runner}, queues, outbox, Waiting(standing, queues))
 
 
