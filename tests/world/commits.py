@@ -15,12 +15,11 @@ from typing import Any
 from seawall.chain.broadcast import SignedWrite
 from seawall.control.permit import PERMIT_S
 from seawall.native import decode_transaction
-from seawall.primitives.bounds import LANE_UNLANDED_MAX
 from seawall.primitives.codec import unpack
 from seawall.primitives.levels import Authority
 from seawall.primitives.plans import Plan
 from seawall.primitives.units import NATIVE
-from tests.world.kernel import Kernel, changes_at_verdict
+from tests.world.kernel import LANE_BOUND, Kernel, changes_at_verdict
 from tests.world.node import Contract, MinedBlock, NodeModel, may_replace
 from tests.world.violations import require
 
@@ -113,7 +112,7 @@ class CommitChecker:
         authority = _authority_of(kernel)
         refused = _HALTED_WRITES.get(authority, frozenset())
         require(write.kind.value not in refused, f"signed bytes were written under {authority}", write.kind)
-        self._fleet_was_heard(write)
+        self._fleet_was_heard(kernel, write)
         row = self.db.execute(
             "SELECT a.raw, a.kind, v.admitted, v.valid_until_s, v.base_hash,"
             " v.payload_digest = a.payload_digest"
@@ -163,11 +162,11 @@ class CommitChecker:
         since_s = self._controls_s.setdefault(epoch, self.node.loop.time())
         return Authority(authority).name, since_s
 
-    def _fleet_was_heard(self, write: SignedWrite) -> None:
+    def _fleet_was_heard(self, kernel: Kernel, write: SignedWrite) -> None:
         """A stop that the ledger knows holds on every machine once the permits have run out."""
         authority, since_s = self._control()
         late_s = self.node.loop.time() - since_s
-        if late_s > PERMIT_S:
+        if late_s > PERMIT_S and kernel.raised_s() < since_s:
             refused = _HALTED_WRITES.get(authority, frozenset())
             what = f"a kernel sent while the fleet was under {authority}"
             require(write.kind.value not in refused, what, (write.hash.hex(), late_s))
@@ -183,7 +182,10 @@ class CommitChecker:
         require(same, "what was signed is not what was committed", attempt.hash.hex())
 
     def _authority_admits(self, kernel: Kernel, attempt: Attempt) -> None:
-        for authority in (_authority_of(kernel), self._control()[0]):
+        control, since_s = self._control()
+        # A hand on the machine may have raised what the ledger has not heard of yet.
+        known = control if kernel.raised_s() < since_s else "RUN"
+        for authority in (_authority_of(kernel), known):
             refused = _HALTED_WRITES.get(authority, frozenset())
             require(attempt.kind not in refused, f"an attempt was committed under {authority}", attempt.kind)
         judged_at = changes_at_verdict()
@@ -217,6 +219,9 @@ class CommitChecker:
         mine = (attempt.target, attempt.data, attempt.value_wei, attempt.gas_limit)
         theirs = (first.target, first.data, first.value_wei, first.gas_limit)
         require(mine == theirs, "a replacement changed more than the fee", attempt.hash.hex())
+        judged_wei = first.judged_fee_wei
+        what = "a replacement is dearer than its payload was judged at most"
+        require(attempt.fee_wei <= judged_wei, what, (attempt.hash.hex(), attempt.fee_wei, judged_wei))
         what = "a plan's nonce was given to it again after it was filled"
         require(not any(each.is_housekeeping for each in earlier), what, attempt.hash.hex())
 
@@ -228,7 +233,7 @@ class CommitChecker:
             " WHERE a.slot = s.number AND i.canonical)",
             (attempt.key,),
         ).fetchone()
-        require(unlanded <= LANE_UNLANDED_MAX, "a lane has more unlanded slots than its bound", unlanded)
+        require(unlanded <= LANE_BOUND, "a lane has more unlanded slots than its bound", unlanded)
 
     def _is_reserved(self, attempt: Attempt) -> None:
         """What the newest attempt of a slot may cost, stands in the reservations."""
@@ -300,6 +305,7 @@ class CommitChecker:
         base = self.node.block(attempt.base_hash)
         earlier = self._attempts("WHERE a.number < ? AND NOT s.final ORDER BY a.number", attempt.number)
         unlanded = {(each.key, each.nonce): each for each in earlier}  # the newest, at the place of the slot
+        unlanded.pop((attempt.key, attempt.nonce), None)  # what it replaces does not land beside it
         balance_wei = _after(base, unlanded.values(), self.node.contracts)[attempt.key]
         needed_wei = attempt.value_wei + attempt.fee_wei
         require(

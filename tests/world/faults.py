@@ -17,7 +17,6 @@ KINDS_OF_LIES = (
     "receipt missing",
     "receipt turned",
 )
-FLEETS = False  # whether kernels share lanes
 _POOL_UNBOUNDED = 10_000
 
 
@@ -49,7 +48,7 @@ class Faults:
     reorg: float = 0.0
     reorg_forgets: float = 0.0
     empty_block: float = 0.0
-    base_fee_jump: float = 0.0  # per block: times eight, or by eight
+    base_fee_jump: float = 0.0  # per block: half as much again, times eight, or by eight
     foreign: float = 0.0  # per block: somebody else uses one of our keys
     # The ledger.
     commit_s_max: float = 0.0  # a read or a commit takes up to this
@@ -102,13 +101,13 @@ class Faults:
             reorg=rng.choice((0.0, 0.05, 0.15)),
             reorg_forgets=rng.random(),
             empty_block=rng.choice((0.0, 0.1, 0.3)),
-            base_fee_jump=rng.choice((0.0, 0.0, 0.05)),
+            base_fee_jump=rng.choice((0.0, 0.0, 0.1)),
             foreign=rng.choice((0.0, 0.0, 0.0, 0.03)),
             commit_s_max=rng.choice((0.0, 0.0, 0.02, 0.5)),
             disk_full=rng.choice((0.0, 0.0, 0.03)),
             ledger_locked=rng.choice((0.0, 0.0, 0.02)),
             commit_lost=rng.choice((0.0, 0.0, 0.01)),
-            kernels=rng.choice((1, 1, 1, 2, 3)) if FLEETS else rng.choice((1, 1, 1, 1, 1)),
+            kernels=rng.choice((1, 1, 1, 2, 3)),
             skew_s_max=rng.choice((0, 0, 3)),
             crash=rng.choice((0.0, 0.003, 0.01)),
             kill=rng.choice((0.0, 0.0, 0.05)),

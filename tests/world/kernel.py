@@ -37,9 +37,10 @@ from tests.world.port import ModelPort
 from tests.world.storage import WorldLedger
 from tests.world.strategy import Host, Inhabitant
 
-__all__ = ["LEASE_TTL_S", "Kernel", "Randomness", "acting_kernel", "changes_at_verdict"]
+__all__ = ["LANE_BOUND", "LEASE_TTL_S", "Kernel", "Randomness", "acting_kernel", "changes_at_verdict"]
 
 LEASE_TTL_S = 3
+LANE_BOUND = 6  # unlanded slots; low, so that it is reached
 _GWEI = 10**9
 _LIMITS = RiskLimits(
     max_fee_per_gas_wei=500 * _GWEI,
@@ -108,11 +109,12 @@ class Kernel:
     on_write: Callable[[Kernel, SignedWrite], None]
     latch_path: Path
     send_endpoints: int
+    raised_s: Callable[[], float]  # when a hand last raised authority on its machine
     has_company: bool  # others share the lanes with it
     alarms: list[IntegrityAlarm] = field(default_factory=list)
     has_started: bool = False
     has_crashed: bool = False
-    storage_failed: bool = False  # a commit was refused or its result is not known
+    is_in_doubt: bool = False  # the result of a commit is not known
     latch: Latch | None = None
     ledger: WorldLedger | None = None
     chain: Chain | None = None
@@ -225,6 +227,7 @@ class Kernel:
             FeeSettings(max_fee_per_gas_ceiling_wei=400 * _GWEI, validity_blocks=2),
             emergency_max_fee_per_gas_wei=5_000 * _GWEI,
             poll_interval_s=0.5,
+            lane_unlanded_max=LANE_BOUND,
             agreement=len(self.endpoints.all) // 2 + 1,
         )
 
@@ -240,6 +243,7 @@ class Kernel:
             on_accepted=chain.loop.wake_lanes,
             declared=lambda _name: wanted,
             lane=Lane(CHAIN_ID, asker.home) if self.has_company else None,
+            is_shared=self.has_company,
         )
 
     def _on_raised(self) -> None:

@@ -34,6 +34,7 @@ class Member:
     ahead_s: int  # of other machines' clocks
     life: Life | None = None
     lives: int = 0
+    raised_s: float = float("-inf")  # when a hand last raised authority here
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class Lives:
 
 
 def _require_natural_end(life: Life) -> None:
-    """By a crash or a kill; or, where it has the ledger for itself, because that failed."""
+    """By a crash or a kill; or, where it has the ledger for itself, because it lost that in a commit."""
     try:
         with contextlib.suppress(asyncio.CancelledError, failpoints.Crash):
             life.task.result()
@@ -81,7 +82,7 @@ def _require_natural_end(life: Life) -> None:
             if isinstance(cause, Violation):
                 raise cause from None
         crashed = kernel.has_crashed  # whatever its last tasks made of that
-        may_fail = kernel.storage_failed and (not kernel.has_company or not kernel.has_started)
+        may_fail = kernel.is_in_doubt and (not kernel.has_company or not kernel.has_started)
         failed = may_fail and all(isinstance(cause, LedgerError) for cause in causes)
         require(crashed or failed, f"{kernel.name} died", [repr(cause) for cause in causes])
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from seawall.native import DynamicFeeTransaction, decode_transaction, keccak256
+from seawall.primitives.units import BPS
 from tests.world.faults import Faults
 from tests.world.loop import EPOCH_S, VirtualLoop
 
@@ -44,7 +45,7 @@ BLOCK_GAS = 30_000_000
 PRIORITY_WEI = 10**7  # what others pay
 POOL_MAX = 24  # transactions; beyond it the cheapest is evicted
 _GWEI = 10**9
-_JUMP_FACTOR = 8
+_JUMPS_BPS = (1_250, 15_000, 15_000, 80_000)
 _BASE_FEE_WEI_MAX = 120 * _GWEI
 _REPLACEMENT_NUMERATOR, _REPLACEMENT_DENOMINATOR = 11, 10
 
@@ -122,7 +123,7 @@ class NodeModel:
     removed_at_s: dict[bytes, float] = field(default_factory=dict)  # when a reorg took a block away
     received_at_s: dict[bytes, float] = field(default_factory=dict)  # when the pool first had a transaction
     mined_at_s: dict[bytes, float] = field(default_factory=dict)  # by block hash
-    base_fee_factor: int = 1  # of the next block; 0 for a fall
+    base_fee_jump_bps: int = 0  # what becomes of the base fee at the next block; 0 for what usually does
     has_jumped: bool = False
     happened: list[str] = field(default_factory=list)  # since somebody looked
     _heads: list[tuple[float, MinedBlock]] = field(default_factory=list)  # from when on each was the head
@@ -176,12 +177,12 @@ class NodeModel:
 
     def _next_base_fee_wei(self) -> int:
         """By EIP-1559 it moves an eighth at most; where a sequencer or an operator sets it, it jumps."""
-        before_wei, factor = self.head.base_fee_wei, self.base_fee_factor
-        self.base_fee_factor = 1
-        if factor == 0:
-            return max(1, before_wei // _JUMP_FACTOR)
+        before_wei, jump_bps = self.head.base_fee_wei, self.base_fee_jump_bps
+        self.base_fee_jump_bps = 0
+        if jump_bps:
+            return max(1, min(before_wei * jump_bps // BPS, _BASE_FEE_WEI_MAX))
         eighths = (7, 7, 8, 8) if before_wei > 2 * _GWEI else (7, 8, 8, 9)
-        return max(1, min(before_wei * factor, _BASE_FEE_WEI_MAX) * self.rng.choice(eighths) // 8)
+        return max(1, before_wei * self.rng.choice(eighths) // 8)
 
     def misbehave(self) -> None:
         """Between blocks: drop from the pool, hear of what was dropped, or cut off the newest blocks."""
@@ -196,9 +197,9 @@ class NodeModel:
             if self.rng.random() < self.faults.gossip:
                 self.receive(transaction.raw)
         if self.rng.random() < self.faults.base_fee_jump:
-            self.base_fee_factor = self.rng.choice((0, _JUMP_FACTOR, _JUMP_FACTOR))
+            self.base_fee_jump_bps = self.rng.choice(_JUMPS_BPS)
             self.has_jumped = True
-            self.happened.append("base fee jump" if self.base_fee_factor else "base fee fall")
+            self.happened.append("base fee jump" if self.base_fee_jump_bps > BPS else "base fee fall")
         if self.rng.random() < self.faults.reorg and self.head.number > FINAL_DEPTH + 3:
             self.reorg(self.rng.randint(1, 3))
 

@@ -71,7 +71,6 @@ NAMED: tuple[NamedSeed, ...] = (
         " booked its fee as unexplained, and the other booked it as what it was (Confirmer._say_doubts must"
         " leave a key whose lane another kernel holds to that one)",
         faults={"kernels": 3},
-        is_open=True,
     ),
     NamedSeed(
         "database_away_while_a_decision_is_stored",
@@ -79,7 +78,6 @@ NAMED: tuple[NamedSeed, ...] = (
         "in a fleet, a full disk or a lost connection under a decision's commit ended the kernel (Feed.turn"
         " lets LedgerError through)",
         faults={"kernels": 2, "disk_full": 0.1},
-        is_open=True,
     ),
     NamedSeed(
         "final_block_goes_back_over_a_restart",
@@ -87,6 +85,5 @@ NAMED: tuple[NamedSeed, ...] = (
         "after a restart the only endpoint lagged, so its final block was older than what had been settled:"
         " nonces of slots that are final in the ledger were taken for somebody else's use, and settling them"
         " again ended the kernel (NonceWatch._lowest must not go below what the ledger has settled)",
-        is_open=True,
     ),
 )

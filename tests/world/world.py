@@ -16,6 +16,7 @@ from pathlib import Path
 
 from seawall.control.latch import Latch
 from seawall.native import DynamicFeeTransaction, LocalKey
+from seawall.primitives.errors import LedgerDoubtError
 from seawall.primitives.levels import Authority
 from seawall.telemetry import failpoints
 from tests.world.checker import Checker
@@ -37,6 +38,7 @@ CALM_S_MAX = 400
 _START_WEI = 12 * 10**18
 _FROZEN_S_MAX = 12
 _DISK_FULL_S_MAX = 15
+_CRASH_ON_PURPOSE, _CRASHES_ON_PURPOSE = 0.5, 3
 # A crash at what happens seldom must not be seldom twice over.
 _CRASH_WEIGHTS = {
     "confirmation.before_commit": 3,
@@ -59,6 +61,7 @@ class Place:
     balance_wei: int = _START_WEI
     chaos_s: int = CHAOS_S
     faults: Mapping[str, float] = field(default_factory=dict)  # in the place of what a seed draws
+    crash_at: str = ""  # a failpoint at which kernels crash a few times, whatever the seed draws
 
 
 class World:
@@ -134,7 +137,7 @@ class World:
             kernel.note_verdict()
             if self._freezes_at_verdict:
                 self._stop_for_a_while(kernel)
-        if self.chaos and self._crash_rng.random() < self.faults.crash * _CRASH_WEIGHTS.get(name, 1):
+        if self.chaos and self._crash_rng.random() < self._crash_chance(name):
             self.crashes[name] += 1
             self._say(f"crash at {name}")
             if kernel is not None:
@@ -143,11 +146,16 @@ class World:
         if kernel is not None and kernel.has_started:
             self._spoil_storage(kernel, name)
 
+    def _crash_chance(self, name: str) -> float:
+        if name == self.place.crash_at:
+            return _CRASH_ON_PURPOSE if self.crashes[name] < _CRASHES_ON_PURPOSE else 0.0
+        return self.faults.crash * _CRASH_WEIGHTS.get(name, 1)
+
     def _spoil_storage(self, kernel: Kernel, name: str) -> None:
         try:
             self.storage.meet(name)
         except Exception as error:
-            kernel.storage_failed = True
+            kernel.is_in_doubt = kernel.is_in_doubt or isinstance(error, LedgerDoubtError)
             self._note(type(error).__name__)
             raise
 
@@ -255,6 +263,7 @@ class World:
             latch = self._latch(member)
             if latch.authority is not Authority.RUN:
                 latch.raise_to(Authority.RUN, "the drill is over", "world")
+                member.raised_s = self.loop.time()
                 self._say(f"authority RUN on machine {member.number}")
 
     def _latch(self, member: Member) -> Latch:
@@ -326,6 +335,7 @@ class World:
             on_write=lambda kernel, write: self._look(lambda: self.checker.at_write(kernel, write)),
             latch_path=self._latch_path(member),
             send_endpoints=self._send_endpoints,
+            raised_s=lambda: member.raised_s,
             has_company=has_company,
         )
 

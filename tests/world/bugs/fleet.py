@@ -1,0 +1,95 @@
+"""Kernels beside each other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
+
+from seawall.control.permit import SendPermit
+from seawall.ledger.controls import Controls
+from seawall.ledger.lanes import Lanes
+from seawall.ledger.rows import AttemptRow, Commitment
+from seawall.ledger.transaction import Transaction
+from seawall.primitives.identifiers import Lane
+from seawall.transactions.desk import Desk
+from seawall.transactions.dispatch import Dispatcher, _Batch
+from seawall.transactions.neighbours import Neighbours
+from tests.world.bugs.planting import Planted
+
+__all__ = ["BUGS"]
+
+
+def fence_not_checked() -> Planted:
+    """A kernel that lost its lease goes on committing."""
+
+    def believe(_self: Lanes, *_: object) -> None:
+        return
+
+    return patch.object(Lanes, "require", believe)
+
+
+@contextlib.contextmanager
+def fence_not_in_the_commit() -> Iterator[None]:
+    """Everything asks for the fence but the one commit that stores signed bytes."""
+    true_store = Dispatcher._store
+
+    def store(
+        self: Dispatcher,
+        tx: Transaction,
+        batch: _Batch,
+        commitments: list[Commitment],
+        lost: list[Lane],
+        now_s: int,
+    ) -> list[AttemptRow]:
+        batch.fences.clear()
+        return true_store(self, tx, batch, commitments, lost, now_s)
+
+    with patch.object(Dispatcher, "_store", store):
+        yield
+
+
+def confirmation_not_fenced() -> Planted:
+    """A kernel that lost its lease goes on telling the ledger about inclusions and outcomes."""
+
+    def believe(_self: Desk, _tx: Transaction) -> None:
+        return
+
+    return patch.object(Desk, "require_leases", believe)
+
+
+def permit_ignored() -> Planted:
+    """A kernel sends without the fleet's permit."""
+
+    def valid(_self: SendPermit) -> bool:
+        return True
+
+    return patch.object(SendPermit, "valid", valid)
+
+
+def stop_of_the_fleet_not_in_the_commit() -> Planted:
+    """The commit does not ask whether the fleet was stopped."""
+
+    def require(_self: Controls, _epoch: int) -> None:
+        return
+
+    return patch.object(Controls, "require_epoch", require)
+
+
+def neighbours_not_learned() -> Planted:
+    """What other kernels commit is not taken in."""
+
+    async def learn(_self: Neighbours) -> bool:
+        return False
+
+    return patch.object(Neighbours, "learn", learn)
+
+
+BUGS: tuple[Callable[[], Planted], ...] = (
+    fence_not_checked,
+    fence_not_in_the_commit,
+    confirmation_not_fenced,
+    permit_ignored,
+    stop_of_the_fleet_not_in_the_commit,
+    neighbours_not_learned,
+)
