@@ -86,4 +86,14 @@ NAMED: tuple[NamedSeed, ...] = (
         " nonces of slots that are final in the ledger were taken for somebody else's use, and settling them"
         " again ended the kernel (NonceWatch._lowest must not go below what the ledger has settled)",
     ),
+    NamedSeed(
+        "offered_after_it_was_committed",
+        3,
+        "intake stored a plan, and before it learned so, the queue was reconciled with the ledger and the"
+        " intent dispatched and committed; then intake offered the row as it was when it was accepted, it was"
+        " dispatched again, and the commit's refusal ended the kernel (LaneQueue.offer after done; a refusal"
+        " of what is not queued any more must reconcile, not end)",
+        faults={"foreign": 0.1, "reorg": 0.15, "pool_max": 10_000},
+        is_open=True,
+    ),
 )
