@@ -129,7 +129,7 @@ class Nemesis:
         depth = self.rng.randint(1, REORG_DEPTH_MAX)
         if self.reorged + depth > REORGED_BLOCKS_MAX or await self._number() < 10:
             return ""
-        await self._rpc("anvil_reorg", depth, [])
+        await asyncio.to_thread(self.stage.node.reorg, depth)
         self.reorged += depth
         return f"{depth} blocks"
 

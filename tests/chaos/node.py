@@ -1,4 +1,8 @@
-"""A true anvil that mines by the clock, with the Recorder in it."""
+"""A true anvil with the Recorder in it, and the clock by which it mines.
+
+We are the clock, because anvil 1.7.1 mines into a reorg that goes on: such a block names transactions that
+the node itself then does not know. Here blocks and reorgs take turns.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -67,6 +72,8 @@ class Node:
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self.trouble = ""  # why no block comes any more
+        self._turn = threading.Lock()
 
     def rpc(self, method: str, *params: object) -> object:
         (answer,) = rpc_batch(self.url, [(method, params)])
@@ -74,6 +81,19 @@ class Node:
 
     def block_number(self) -> int:
         return int(str(self.rpc("eth_blockNumber")), 16)
+
+    def reorg(self, depth: int) -> None:
+        with self._turn:
+            self.rpc("anvil_reorg", depth, [])
+
+    def mine_until(self, stopped: threading.Event, block_time_s: float) -> None:
+        while not stopped.wait(block_time_s):
+            try:
+                with self._turn:
+                    self.rpc("evm_mine")
+            except (OSError, AssertionError) as error:
+                self.trouble = f"anvil mines no more: {error}"
+                return
 
     def prepare(self, code: str, senders: Sequence[str]) -> None:
         self.rpc("anvil_setCode", RECORDER, code)
@@ -84,11 +104,11 @@ class Node:
 @contextlib.contextmanager
 def running_node(block_time_s: float, log: Path) -> Iterator[Node]:
     # Its standard output would name every request; a pipe that nobody reads would stop it.
-    node = Node(free_port())
+    node, stopped = Node(free_port()), threading.Event()
     command = [
         str(ANVIL), "--silent", "--host", "127.0.0.1", "--port", str(node.port), "--hardfork", "prague",
         "--chain-id", str(CHAIN_ID), "--slots-in-an-epoch", "2", "--accounts", "1",
-        "--base-fee", str(BASE_FEE_WEI), "--block-time", f"{block_time_s:g}",
+        "--base-fee", str(BASE_FEE_WEI), "--no-mining",
     ]  # fmt: skip
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -102,7 +122,13 @@ def running_node(block_time_s: float, log: Path) -> Iterator[Node]:
                 assert process.poll() is None, f"anvil ended: {log.read_text()[-2000:]}"
                 assert time.monotonic() < until_s, "anvil does not answer"
                 time.sleep(0.05)
-        yield node
+        miner = threading.Thread(target=node.mine_until, args=(stopped, block_time_s), daemon=True)
+        miner.start()
+        try:
+            yield node
+        finally:
+            stopped.set()
+            miner.join(READY_WAIT_S)
     finally:
         process.kill()
         process.wait(READY_WAIT_S)

@@ -143,6 +143,7 @@ async def _blocks(stage: Stage, count: int) -> None:
     while now < until:
         await asyncio.sleep(ASK_EVERY_S)
         now = await asyncio.to_thread(stage.node.block_number)
+        assert not stage.node.trouble, stage.node.trouble
 
 
 def _judged(stage: Stage, history: History) -> list[Violation]:
