@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from seawall.chain.agreement import default_agreement
 from seawall.chain.rpc import Request, RpcError
 from seawall.primitives.errors import EndpointError
 from tests.world.faults import KINDS_OF_LIES
@@ -77,6 +78,7 @@ class Endpoints:
     reads: Mapping[tuple[bytes, bytes], ReadAnswer] = field(default_factory=dict)
     lies: Sequence[str] = KINDS_OF_LIES
     all: list[Endpoint] = field(init=False)
+    agreement: int = field(init=False)
     happened: list[str] = field(default_factory=list)  # since somebody looked
     ever_lied: set[str] = field(default_factory=set)
 
@@ -87,6 +89,7 @@ class Endpoints:
             Endpoint(f"endpoint{number}", View(self.node, reads=self.reads), faults.impostor and number == 0)
             for number in range(count)
         ]
+        self.agreement = faults.agreement or default_agreement(count)
 
     def misbehave(self) -> None:
         faults, rng = self.node.faults, self.rng

@@ -26,6 +26,7 @@ class Faults:
 
     # The endpoints that are read. Their number is fixed for a seed.
     endpoints: int = 1
+    agreement: int = 0  # how many of them must say the same; 0 for the usual number
     latency_s_max: float = 0.05
     answer_lost: float = 0.0  # of a request; half of the writes concerned never arrive
     lag: float = 0.0  # per block and endpoint: it serves an older head for a while

@@ -228,7 +228,7 @@ class Kernel:
             emergency_max_fee_per_gas_wei=5_000 * _GWEI,
             poll_interval_s=0.5,
             lane_unlanded_max=LANE_BOUND,
-            agreement=len(self.endpoints.all) // 2 + 1,
+            agreement=self.endpoints.agreement,
         )
 
     def _feed(self, asker: Inhabitant, chain: Chain, ledger: WorldLedger) -> Feed:

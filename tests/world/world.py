@@ -34,7 +34,7 @@ from tests.world.violations import Violation
 __all__ = ["CALM_S_MAX", "CHAOS_S", "Place", "World"]
 
 CHAOS_S = 120
-CALM_S_MAX = 400
+CALM_S_MAX = 260
 _START_WEI = 12 * 10**18
 _FROZEN_S_MAX = 12
 _DISK_FULL_S_MAX = 15

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
-from seawall.control.permit import SendPermit
 from seawall.ledger.controls import Controls
 from seawall.ledger.lanes import Lanes
 from seawall.ledger.rows import AttemptRow, Commitment
@@ -14,7 +13,6 @@ from seawall.ledger.transaction import Transaction
 from seawall.primitives.identifiers import Lane
 from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher, _Batch
-from seawall.transactions.neighbours import Neighbours
 from tests.world.bugs.planting import Planted
 
 __all__ = ["BUGS"]
@@ -58,15 +56,6 @@ def confirmation_not_fenced() -> Planted:
     return patch.object(Desk, "require_leases", believe)
 
 
-def permit_ignored() -> Planted:
-    """A kernel sends without the fleet's permit."""
-
-    def valid(_self: SendPermit) -> bool:
-        return True
-
-    return patch.object(SendPermit, "valid", valid)
-
-
 def stop_of_the_fleet_not_in_the_commit() -> Planted:
     """The commit does not ask whether the fleet was stopped."""
 
@@ -76,20 +65,9 @@ def stop_of_the_fleet_not_in_the_commit() -> Planted:
     return patch.object(Controls, "require_epoch", require)
 
 
-def neighbours_not_learned() -> Planted:
-    """What other kernels commit is not taken in."""
-
-    async def learn(_self: Neighbours) -> bool:
-        return False
-
-    return patch.object(Neighbours, "learn", learn)
-
-
 BUGS: tuple[Callable[[], Planted], ...] = (
     fence_not_checked,
     fence_not_in_the_commit,
     confirmation_not_fenced,
-    permit_ignored,
     stop_of_the_fleet_not_in_the_commit,
-    neighbours_not_learned,
 )
