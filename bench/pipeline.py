@@ -52,6 +52,8 @@ VALIDITY_S: Final = 36
 FEE_CEILING_WEI: Final = 500 * GWEI
 EMERGENCY_FEE_WEI: Final = 1_000 * GWEI
 LEASE_S: Final = 3_600
+# A kernel is woken by a subscription to heads; a poll as often stands in for it.
+HEAD_POLL_S: Final = 0.1
 
 
 class TimedPort:
@@ -142,7 +144,7 @@ async def running_pipeline(
             _gate(node, payload, addresses),
             node.fees,
             EMERGENCY_FEE_WEI,
-            node.block_s / 2,
+            HEAD_POLL_S,
             lane_unlanded_max=unlanded_max,
         )
         chain = await build_chain(spec, services, _raise)

@@ -71,7 +71,7 @@ async def through(
 ) -> float:
     """`count` plans over all keys, until they are mined [1/s]."""
     keys = pipeline.keys
-    plans = [payload.plan(keys[i % len(keys)], f"{tag}-{i}") for i in range(count)]
+    plans = [payload.plan(keys[i % len(keys)], f"{tag}-{i}-{keys[0].hex()}") for i in range(count)]
     before = await mined(node, session, keys)
     begin_s = time.perf_counter()
     in_flight = asyncio.Semaphore(DECISIONS_IN_FLIGHT)
