@@ -197,6 +197,7 @@ class _Sender:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_QUEUED_MAX)
         self._ending = threading.Event()
         self._connection: Connection | None = None
+        self._takes_batches = True
         self._thread = threading.Thread(target=self._run, name=f"broadcast {endpoint.host}", daemon=True)
         self._thread.start()
 
@@ -238,8 +239,8 @@ class _Sender:
     def _deliver(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
         entries = [_Entry(write) for write in writes]
         reconnects = 0
-        # Every round settles an entry, or spends a reconnect.
-        for _ in range(len(entries) + RECONNECTS_MAX + 1):
+        # Every round settles an entry, spends a reconnect, or learns that batches are refused.
+        for _ in range(len(entries) + RECONNECTS_MAX + 2):
             for entry in entries:
                 refusal = self._refusal(entry.write) if entry.result is None else None
                 if refusal is not None:
@@ -247,6 +248,8 @@ class _Sender:
             open_entries = [entry for entry in entries if entry.result is None]
             if not open_entries:
                 break
+            if not self._takes_batches:
+                del open_entries[1:]
             try:
                 self._send_request(open_entries)
             except EndpointError as error:
@@ -284,6 +287,9 @@ class _Sender:
             raise EndpointError(error.what, error.where, error.fix) from None
         if not connection.reusable:
             self._discard()
+        if len(entries) > 1 and _is_batch_refused(body):
+            self._takes_batches = False
+            return
         _take_in(entries, status, body, self._endpoint)
 
     def _send_pieces(self, connection: Connection, request: memoryview, entries: list[_Entry]) -> bool:
@@ -344,6 +350,20 @@ def _request_of(endpoint: Endpoint, entries: list[_Entry]) -> memoryview:
     for entry in entries:
         entry.start += len(head)
     return memoryview(head + body)
+
+
+def _is_batch_refused(body: bytes) -> bool:
+    """One error for a batch of many, that is not about the moment: this endpoint takes them one by one."""
+    try:
+        tree: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    error = tree.get("error") if isinstance(tree, dict) and type(tree.get("id")) is not int else None
+    if not isinstance(error, dict):
+        return False
+    code: object = error.get("code")
+    judgement = judge(code if isinstance(code, int) else 0, str(error.get("message", "")))
+    return judgement.error not in (NodeError.RATE_LIMITED, NodeError.BUSY, NodeError.TIMEOUT)
 
 
 def _take_in(entries: list[_Entry], status: int, body: bytes, endpoint: Endpoint) -> None:

@@ -50,7 +50,7 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
-__all__ = ["OVERLAY_MAX", "Entry", "Machine", "SimulationWork", "Simulator"]
+__all__ = ["OVERLAY_MAX", "Entry", "Machine", "SimulationWork", "Simulator", "StateKey"]
 
 OVERLAY_MAX: Final = 32_768
 # Read sets remembered, one per (sender, target, selector), and the keys fetched ahead in one go.
@@ -61,6 +61,8 @@ _SELECTOR_BYTES: Final = 4
 _Call = tuple[Address, Address, bytes]
 _VIEWS: Final[_Call] = (ZERO_ADDRESS, ZERO_ADDRESS, b"")
 
+StateKey = bytes | tuple[bytes, bytes]
+"""An account, or a slot of one."""
 Entry = tuple[Payload, int, int]
 """An unlanded attempt: payload, nonce, fee per gas [wei]."""
 
@@ -180,6 +182,16 @@ class Simulator:
             rest = entries[len(self.held) :]
             await self._driven(_Pushes(self.machine, rest), [entry[0] for entry in rest])
             self._complete = True
+
+    async def append(self, entries: Sequence[Entry]) -> set[StateKey]:
+        """Put these on top of the overlay, tentatively; answers what they wrote, the block's beneficiary
+        apart, whom everybody pays."""
+        executions = await self.drive(_Pushes(self.machine, entries), [entry[0] for entry in entries])
+        written: set[StateKey] = set()
+        for execution in executions:
+            written.update(execution.write_set.accounts)
+            written.update(execution.write_set.slots)
+        return written - ({self._base.coinbase} if self._base is not None else set())
 
     async def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution:
         """Append one committed attempt. What it did is returned: one that fails still uses its nonce."""
@@ -311,9 +323,9 @@ class Simulator:
             return
         # The machine needs the beneficiary's account, which no read set names.
         wanted = self._loaded.missing_of(keys.union(StateKeys((base.coinbase,))))
-        if 0 < len(wanted) <= PREFETCH_KEYS_MAX:
+        for part in wanted.parts(PREFETCH_KEYS_MAX):
             self.prefetches += 1
-            await self._fetch(wanted)
+            await self._fetch(part)
 
     def remember(self, call: _Call, execution: Execution) -> None:
         """Keep what a call reads, so that the next base has it before the call comes."""
@@ -340,6 +352,7 @@ class Machine:
     def __init__(self, simulator: Simulator, evm: Evm) -> None:
         self._simulator = simulator
         self._evm = evm
+        self.reads: set[StateKey] | None = None  # where a work collects what its runs read
 
     def run(
         self,
@@ -356,6 +369,9 @@ class Machine:
         answer = self._evm.run([transaction], native_probes, overrides, trace)
         if isinstance(answer, Execution):
             self._simulator.remember(_call_of(payload), answer)
+            if self.reads is not None:
+                self.reads.update(answer.read_set.accounts)
+                self.reads.update(answer.read_set.slots)
         return answer
 
     def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution | Missing:

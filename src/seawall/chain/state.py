@@ -7,7 +7,7 @@ to the pinned block, so that they are of its branch too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from seawall.chain import decoding
@@ -41,6 +41,20 @@ class StateKeys:
             tuple(dict.fromkeys(self.codes)),
             tuple(dict.fromkeys(self.block_numbers)),
         )
+
+    def parts(self, size: int) -> list[StateKeys]:
+        """These keys in parts of at most `size`."""
+        room, parts = size, [StateKeys()]
+        for name in ("accounts", "slots", "codes", "block_numbers"):
+            keys = getattr(self, name)
+            while keys:
+                taken, keys = keys[:room], keys[room:]
+                parts[-1] = parts[-1].union(replace(StateKeys(), **{name: taken}))
+                room -= len(taken)
+                if not room:
+                    room = size
+                    parts.append(StateKeys())
+        return [part for part in parts if len(part)]
 
     def union(self, other: StateKeys) -> StateKeys:
         return StateKeys(

@@ -1,7 +1,8 @@
 """Kernels: who is in the fleet, as each says of itself.
 
 A kernel's row is its standing: it beats, and says which epoch of the controls it has obeyed. A row that
-stands still for long is taken away by whoever notices; a kernel that finds its own gone has slept, and joins anew.
+stands still for long is taken away by whoever notices; a kernel that finds its own gone has slept, and
+joins anew.
 """
 
 from __future__ import annotations

@@ -6,14 +6,16 @@ attempt is settled: to what it took, or to nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from seawall.ledger.batches import uint256_text
 from seawall.ledger.rows import SpendRow
 from seawall.ledger.schema import spends
-from seawall.ledger.session import DuplicateError, Prepared, Session
+from seawall.ledger.session import Batch, DuplicateError, Prepared, Session
 from seawall.primitives.errors import LedgerError
 from seawall.primitives.identifiers import AttemptNumber, Lane
 from seawall.primitives.units import Address, address_text
@@ -25,6 +27,18 @@ _CORRECT: Final = Prepared(
     sa.update(spends)
     .where(spends.c.attempt == bindparam("of"), spends.c.token == bindparam("in_token"))
     .values(amount=bindparam("taken"))
+)
+_CLEAR_MANY: Final = Batch(
+    sa.update(spends)
+    .where(spends.c.attempt == bindparam("of"))
+    .values(amount=sa.literal_column(f"'{uint256_text(0)}'")),
+    ["of"],
+)
+_CORRECT_MANY: Final = Batch(
+    sa.update(spends)
+    .where(spends.c.attempt == bindparam("of"), spends.c.token == bindparam("in_token"))
+    .values(amount=bindparam("taken")),
+    ["taken", "of", "in_token"],
 )
 _SINCE: Final = Prepared(
     sa.select(spends.c.attempt, spends.c.token, spends.c.amount, spends.c.at_s)
@@ -65,6 +79,16 @@ class Spends:
     def correct(self, attempt: AttemptNumber, token: Address, amount: int) -> None:
         """What the attempt took in the end; where nothing was added, nothing is corrected."""
         self._session.run(_CORRECT, {"of": attempt, "in_token": token, "taken": amount})
+
+    def settle_many(self, settled: Sequence[tuple[AttemptNumber, Mapping[Address, int]]]) -> None:
+        """What these attempts took in the end; of a token that is not named, nothing."""
+        self._session.load(_CLEAR_MANY, [(attempt,) for attempt, _ in settled])
+        rows = [
+            (uint256_text(amount), attempt, token)
+            for attempt, taken in settled
+            for token, amount in taken.items()
+        ]
+        self._session.load(_CORRECT_MANY, rows)
 
     def since(self, lane: Lane, at_s: int) -> list[SpendRow]:
         """From `at_s` on, oldest first."""

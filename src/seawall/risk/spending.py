@@ -164,6 +164,10 @@ class SpendBook:
         """All lanes that have a budget."""
         return frozenset(self._of_lane)
 
+    def is_kept(self, lanes: Iterable[Lane], now_s: int) -> bool:
+        """Whether every budget of these lanes holds, with all that is reserved."""
+        return all(spent.amount <= spent.cap for lane in lanes for spent in self.measure(lane, now_s))
+
     def measure(self, lane: Lane, now_s: int, apart_from: int | None = None) -> tuple[Spent, ...]:
         """What has been spent of every budget of the lane, without what the slot `apart_from` has reserved: a
         candidate that is judged again must not count twice."""

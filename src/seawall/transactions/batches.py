@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seawall.chain.fees import FeeQuote
-from seawall.chain.simulation import Machine
+from seawall.chain.simulation import Machine, StateKey
 from seawall.ledger.rows import IntentRow
 from seawall.native.evm import Missing
 from seawall.primitives.errors import NativeError, PlanError, StaleError, UnavailableError
@@ -90,6 +90,7 @@ class BatchJudging:
     authority: Authority
     gas: GasBook
     now_s: int
+    reads: set[StateKey] | None = None  # what the judged ones read; kept in a fleet
     progress: int = 0
     judged: list[Judged] = field(default_factory=list)
     _stale: set[Lane] = field(default_factory=set)
@@ -109,6 +110,13 @@ class BatchJudging:
 
     def go(self) -> Missing | None:
         machine, gate = self.desk.parts.simulator.machine, self.desk.parts.gate
+        machine.reads = self.reads
+        try:
+            return self._go(machine, gate)
+        finally:
+            machine.reads = None
+
+    def _go(self, machine: Machine, gate: Gate) -> Missing | None:
         while self.progress < len(self.rows):
             row = self.rows[self.progress]
             missing: Missing | None = None

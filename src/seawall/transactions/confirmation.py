@@ -286,6 +286,7 @@ class Confirmer:
             for one in found
             for entry in one.account.entries
             if entry.included.attempt.lane in held
+            and self.desk.included.get(entry.included.attempt.hash) != one.block.hash  # else it is stored
         ]
         rows = tx.inclusions.insert_many(
             [

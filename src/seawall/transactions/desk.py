@@ -226,6 +226,11 @@ class Desk:
             self.take(attempt)
         for attempt_hash, block_hash in included.items():
             self.include(attempt_hash, block_hash)
+        alive = {attempt.number for attempt in self.unsettled.values()}
+        self.verdicts = {number: verdict for number, verdict in self.verdicts.items() if number in alive}
+        self.correlations = {number: text for number, text in self.correlations.items() if number in alive}
+        wanted = {number for attempt in self.unsettled.values() for number, _ in attempt.intents}
+        self.intents = {number: row for number, row in self.intents.items() if number in wanted}
 
     def include(self, attempt_hash: Hash, block_hash: Hash) -> None:
         """A canonical block has it: its slot is landed, provisionally."""

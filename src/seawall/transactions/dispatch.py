@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from seawall.chain.simulation import StateKey
 from seawall.ledger.rows import AttemptRow, Commitment, IntentRow
 from seawall.ledger.transaction import Transaction
 from seawall.native.wire import DynamicFeeTransaction, SignedTransaction
@@ -50,6 +51,10 @@ __all__ = ["DRY_RUN", "Dispatcher", "Stance"]
 DRY_RUN: Final = "dry_run"
 # Batches that one turn of the desk makes, before a new head may have its turn.
 BATCHES_PER_TURN_MAX: Final = 4
+# How often one batch is written again because other kernels were first.
+BEHIND_MAX: Final = 16
+# A lane whose signer failed is left alone for so long, lest it drop the batches of the others.
+SIGNER_REST_S: Final = 5.0
 # A batch of more than this is logged as one line.
 LOGGED_SINGLY_MAX: Final = 8
 
@@ -68,6 +73,14 @@ class Stance:
     authority: Authority
 
 
+class BehindError(StaleError):
+    """Other kernels committed these meanwhile."""
+
+    def __init__(self, rows: Sequence[AttemptRow]) -> None:
+        super().__init__(f"{len(rows)} attempts of other kernels were not known", "dispatch", "none needed")
+        self.rows = rows
+
+
 @dataclass(slots=True)
 class _Signed:
     judged: Judged
@@ -80,6 +93,7 @@ class _Batch:
 
     stance: Stance
     fences: dict[Lane, int]
+    reads: frozenset[StateKey]  # in a fleet: what its candidates read
     signed: list[_Signed] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     is_dropped: bool = False  # its attempts were; what stands on them must be too
@@ -100,6 +114,7 @@ class Dispatcher:
     waiting: Waiting
     # In a fleet: takes in what other kernels committed. True if the overlay is another one then.
     learn: Callable[[], Awaitable[bool]] | None = None
+    _resting: dict[Lane, float] = field(default_factory=dict)  # lanes whose signer failed, until when
     _is_behind: bool = False  # others committed what a batch of ours did not stand on
     _gas: GasBook = field(default_factory=GasBook)
     # Of batches that are prepared and not committed: the next nonce of each lane.
@@ -109,17 +124,20 @@ class Dispatcher:
         """Take what is ready as far as it goes now. True if something moved, so that stepping again may
         help."""
         async with self.desk.turn:
-            if self.desk.reload_due:
-                return False  # what is committed is not known
+            if not await self._knows_what_is_committed():
+                return False
             self.desk.base()
-            if self._is_behind and self.learn is not None:
-                self._is_behind = False
-                if await self.learn():
-                    self.desk.unready()
             moved = await self.waiting.tidy(self.runners)
             if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
                 return False
             return await self._batches() or moved or self._is_behind
+
+    async def _knows_what_is_committed(self) -> bool:
+        if self._is_behind and self.learn is not None and not self.desk.reload_due:
+            self._is_behind = False
+            if await self.learn():
+                self.desk.unready()
+        return not self.desk.reload_due
 
     async def _batches(self) -> bool:
         """Prepare one batch while the one before it is committed."""
@@ -146,8 +164,8 @@ class Dispatcher:
                     return moved
                 moved = True
                 commit = asyncio.create_task(self._commit(batch))
-                if self.desk.turn.is_wanted:
-                    break
+                if self.desk.turn.is_wanted or self.desk.known_attempts is not None:
+                    break  # in a fleet a commit may have to be looked at again before anything stands on it
             return commit is None or await commit
         finally:
             self._ahead.clear()
@@ -177,7 +195,8 @@ class Dispatcher:
         self.queues.give_back(work.untouched)
         await self._put_off(work.put_off)
         await _AFTER_VERDICT.reach()
-        batch = _Batch(stance, {row.lane: self.runners[row.lane].fence for row in rows})
+        fences = {row.lane: self.runners[row.lane].fence for row in rows}
+        batch = _Batch(stance, fences, frozenset(work.reads or ()))
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
         admitted: list[Judged] = []
         for one in work.judged:
@@ -193,8 +212,9 @@ class Dispatcher:
 
     def _take(self) -> list[IntentRow]:
         rooms = {}
+        monotonic_s = self.desk.parts.clock.monotonic_s()
         for lane, runner in self.runners.items():
-            if runner.may_dispatch:
+            if runner.may_dispatch and self._resting.get(lane, monotonic_s) <= monotonic_s:
                 waiting = max(0, self._ahead.get(lane, 0) - self.desk.next_nonce(lane, 0))
                 rooms[lane] = self.desk.room(lane) - (waiting if lane in self._ahead else 0)
         return self.queues.take(rooms, self.desk.parts.clock.now_s(), DISPATCH_BATCH_MAX)
@@ -216,6 +236,7 @@ class Dispatcher:
             authority=authority,
             gas=self._gas,
             now_s=desk.parts.clock.now_s(),
+            reads=None if desk.known_attempts is None else set(),
         )
         with desk.parts.metrics.timing(Stage.JUDGE):
             try:
@@ -232,7 +253,8 @@ class Dispatcher:
         for one in admitted:
             by_lane[one.row.lane].append(one)
         signatures: dict[IntentNumber, SignedTransaction] = {}
-        failed: list[tuple[IntentRow, SeawallError]] = []
+        failed: SignerError | None = None
+        until_s = self.desk.parts.clock.monotonic_s() + SIGNER_REST_S
         with self.desk.parts.metrics.timing(Stage.SIGN):
             for lane, several in by_lane.items():
                 signer = self.runners[lane].signer
@@ -240,14 +262,13 @@ class Dispatcher:
                 try:
                     signed = await signer.sign_transactions([_unsigned(one) for one in several])
                 except SignerError as cause:
-                    failed += [(one.row, cause) for one in several]
+                    failed, self._resting[lane] = cause, until_s
                 else:
                     signatures.update((one.row.number, s) for one, s in zip(several, signed, strict=True))
         await _AFTER_SIGNATURE.reach()
         if failed or not all(self.desk.in_force(one.verdict) for one in admitted):
-            why = str(failed[0][1]) if failed else "a verdict is not in force any more"
+            why = str(failed or "a verdict is not in force any more")
             _log.info("candidates_dropped", cause=why, count=len(admitted))
-            await self._put_off(failed)
             # What was refused on top of them was refused for what will not be.
             refused = [row for row, _, _, one in batch.ended if one is not None]
             self.queues.give_back([*(one.row for one in admitted), *refused])
@@ -262,14 +283,9 @@ class Dispatcher:
     async def _commit(self, batch: _Batch) -> bool:
         """Store the batch. False: it did not happen, and what stood on it is to be dropped too."""
         desk = self.desk
-        now_s = desk.parts.clock.now_s()
-        commitments = [_commitment(one) for one in batch.signed]
         lost: list[Lane] = []
         try:
-            with desk.parts.metrics.timing(Stage.COMMIT):
-                attempts = await desk.parts.ledger.write(
-                    lambda tx: self._store(tx, batch, commitments, lost, now_s)
-                )
+            attempts = await self._stored(batch, lost)
         except (AuthorityChangedError, NonceTakenError, FenceLostError, StaleError) as error:
             # Nothing was consumed: the candidates are dropped and built anew on what is true now.
             _log.info("candidates_dropped", cause=str(error), count=len(batch.signed))
@@ -292,6 +308,35 @@ class Dispatcher:
             await desk.rebuild_overlay()
             return False
         return True
+
+    async def _stored(self, batch: _Batch, lost: list[Lane]) -> list[AttemptRow]:
+        """Write the batch; again, where other kernels were first and touched nothing of it."""
+        commitments = [_commitment(one) for one in batch.signed]
+        now_s = self.desk.parts.clock.now_s()
+        for _ in range(BEHIND_MAX):
+            try:
+                with self.desk.parts.metrics.timing(Stage.COMMIT):
+                    return await self.desk.parts.ledger.write(
+                        lambda tx: self._store(tx, batch, commitments, lost, now_s)
+                    )
+            except BehindError as behind:
+                if not await self._still_stands(batch, behind.rows):
+                    raise
+        raise StaleError("other kernels were first again and again", "dispatch", "none needed")
+
+    async def _still_stands(self, batch: _Batch, rows: Sequence[AttemptRow]) -> bool:
+        """SIM-2: a commit of another lane ends a verdict if it wrote what that read. Budgets must hold too,
+        with what both take."""
+        desk = self.desk
+        assert self.learn is not None
+        await self.learn()
+        if desk.reload_due or not desk.parts.gate.book.is_kept(batch.fences, desk.parts.clock.now_s()):
+            return False
+        entries = [(row.payload, row.nonce, row.max_fee_per_gas_wei) for row in rows]
+        written = await desk.parts.simulator.append(entries)
+        if not written.isdisjoint(batch.reads):
+            return False
+        return all(desk.in_force(one.judged.verdict) for one in batch.signed)
 
     def _store(
         self, tx: Transaction, batch: _Batch, commitments: list[Commitment], lost: list[Lane], now_s: int
@@ -330,9 +375,10 @@ class Dispatcher:
         """Verdicts stand on everything of ours that is not landed, and on what budgets have left, whichever
         kernel committed it (SIM-2). The ledger lets one kernel write at a time, so this look misses none."""
         news = tx.attempts.after(self.desk.parts.network.chain_id, known)
-        if any(row.hash not in self.desk.unsettled for row in news):
+        unknown = [row for row in news if row.hash not in self.desk.unsettled]
+        if unknown:
             self._is_behind = True
-            raise StaleError("another kernel committed meanwhile", "dispatch", "none needed")
+            raise BehindError(unknown)
 
     def _note(self, batch: _Batch, attempts: Sequence[AttemptRow]) -> None:
         """The commit is done: bring desk, queues and outbox to it."""

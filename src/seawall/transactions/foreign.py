@@ -16,7 +16,7 @@ turns up (a block was passed over while we were away) makes it an inclusion like
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seawall.chain.client import Receipt
@@ -264,21 +264,22 @@ class NonceWatch:
             for slot, one in self.sightings.items()
             if one.lane in self.desk.fences and (one.block_hash in use.gone or slot in included)
         ]
+        new = [one for one in use.new if one.lane in self.desk.fences]
         if use.gone:
             tx.slots.forget_foreign(sorted(use.gone))
         for one in undone:
             if one.is_ours:
                 tx.slots.mark_overtaken(one.lane, one.nonce, None)
         events = [_event("slot.foreign_removed", one, None) for one in undone]
-        for one in use.new:
+        for one in new:
             present = tx.slots.get(one.lane, one.nonce)
             if present is None:
                 tx.slots.insert(one.lane, one.nonce, "foreign", None, one.block_hash)
-            elif one.is_ours:
+            elif present.purpose != "foreign":  # ours, and maybe only since the chain was read
                 tx.slots.mark_overtaken(one.lane, one.nonce, one.block_hash)
             events.append(_event("slot.foreign", one, None if present is None else present.intent))
         tx.events.append_many(events, now_s)
-        return [self._consumed(tx, one) for one in use.final]
+        return [self._consumed(tx, one) for one in use.final if one.lane in self.desk.fences]
 
     def _consumed(self, tx: Transaction, one: Sighting) -> Consumed:
         if tx.slots.get(one.lane, one.nonce) is None:  # another kernel, on another branch, took it back
@@ -295,7 +296,8 @@ class NonceWatch:
             self._accounted.clear()
         self._accounted.update(use.accounted)
         for one in use.new:
-            self.sightings[(one.lane, one.nonce)] = one
+            is_ours = bool(self.desk.hashes_of(one.lane, one.nonce))
+            self.sightings[(one.lane, one.nonce)] = replace(one, is_ours=is_ours)
             self.desk.parts.metrics.foreign(one.lane)
             _log.warning(
                 "foreign_use",

@@ -50,6 +50,9 @@ class Neighbours:
             desk.settle(lane, nonce)
             book.correct(lane, nonce, None)
         fresh = [row for row in news if row.lane not in desk.fences and row.hash not in desk.unsettled]
+        if any(row.lane in desk.fences and row.hash not in desk.unsettled for row in news):
+            # A lane that we believe to hold has an heir: what we know of it is too little.
+            desk.reload_due = True
         for row in fresh:
             desk.take(row)
         for lane, nonce, amounts, at_s in spends:

@@ -14,6 +14,7 @@ Pure: times are given, nothing is read or written. Losing it loses nothing: it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -25,7 +26,9 @@ from seawall.primitives.levels import Priority
 __all__ = ["PUT_OFF_MAX_S", "LaneQueue", "Queues", "pause_s", "urgency"]
 
 PUT_OFF_FIRST_S: Final = 0.1
-PUT_OFF_MAX_S: Final = 12.0
+PUT_OFF_MAX_S: Final = 60.0
+# Numbers that the heaps may hold beside those that wait.
+DEAD_MAX: Final = 1_024
 
 
 def urgency(row: IntentRow, now_s: int) -> tuple[int, int]:
@@ -42,7 +45,17 @@ def pause_s(tries: int) -> float:
 class LaneQueue:
     """One lane's waiting intents."""
 
-    __slots__ = ("_blocked", "_cancelled", "_causes", "_deadlines", "_put_off", "_ready", "_rows", "_taken")
+    __slots__ = (
+        "_blocked",
+        "_cancelled",
+        "_causes",
+        "_dead",
+        "_deadlines",
+        "_put_off",
+        "_ready",
+        "_rows",
+        "_taken",
+    )
 
     def __init__(self) -> None:
         self._rows: dict[IntentNumber, IntentRow] = {}
@@ -54,6 +67,7 @@ class LaneQueue:
         self._causes: dict[IntentNumber, str] = {}
         self._put_off: list[tuple[float, IntentNumber]] = []
         self._deadlines: list[tuple[int, IntentNumber]] = []
+        self._dead = 0  # done with since the heaps were last swept
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -67,7 +81,7 @@ class LaneQueue:
             if row.cancel_reason is not None:
                 self._cancelled[row.number] = None
             if row.number in self._rows:
-                if row.cancel_reason is not None and row.number not in self._taken:
+                if row.cancel_reason is not None:
                     self._rows[row.number] = row
                 continue
             self._rows[row.number] = row
@@ -77,10 +91,16 @@ class LaneQueue:
             else:
                 heappush(self._ready[row.plan.priority], row.number)
 
-    def reconcile(self, rows: Iterable[IntentRow]) -> None:
-        """Make it what the ledger says: `rows` are all that are queued there. What a batch has is left."""
+    def count(self, newest: int) -> int:
+        """How many wait of those numbered up to `newest`."""
+        return sum(number <= newest for number in self._rows)
+
+    def reconcile(self, rows: Iterable[IntentRow], newest: int) -> None:
+        """Make it what the ledger says: `rows` are all that are queued there, and `newest` is the highest
+        number given by then. What was accepted since is left, and what a batch has."""
         queued = {row.number: row for row in rows}
-        for number in [n for n in self._rows if n not in queued and n not in self._taken]:
+        gone = [n for n in self._rows if n <= newest and n not in queued and n not in self._taken]
+        for number in gone:
             self.done(number)
         self.offer(queued.values())
 
@@ -106,7 +126,8 @@ class LaneQueue:
         """Not before `until_s` of the monotonic clock; `row` as it is now, its tries counted."""
         if row.number in self._taken:
             self._taken.discard(row.number)
-            self._rows[row.number] = row
+            # Its cancellation may have been asked for while a batch had it.
+            self._rows[row.number] = replace(self._rows[row.number], candidates=row.candidates)
             self._causes[row.number] = cause
             heappush(self._put_off, (until_s, row.number))
 
@@ -116,11 +137,14 @@ class LaneQueue:
 
     def done(self, number: IntentNumber) -> None:
         """It waits no more: committed, ended, or taken away by somebody else."""
-        self._rows.pop(number, None)
+        if self._rows.pop(number, None) is not None:
+            self._dead += 1
         self._taken.discard(number)
         self._blocked.pop(number, None)
         self._causes.pop(number, None)
         self._cancelled.pop(number, None)
+        if self._dead > len(self._rows) + DEAD_MAX:
+            self._sweep()
 
     def wake(self, monotonic_s: float) -> None:
         """Whoever rested long enough is ready again."""
@@ -159,6 +183,18 @@ class LaneQueue:
         for entry in later:
             heappush(self._deadlines, entry)
         return found
+
+    def _sweep(self) -> None:
+        """Heaps keep what is done with until it comes up; with far deadlines that would be for ever."""
+        rows = self._rows
+        self._deadlines = [entry for entry in self._deadlines if entry[1] in rows]
+        self._put_off = [entry for entry in self._put_off if entry[1] in rows]
+        heapify(self._deadlines)
+        heapify(self._put_off)
+        for ready in self._ready.values():
+            ready[:] = [number for number in ready if number in rows]
+            heapify(ready)
+        self._dead = 0
 
     def _head(self, heap: list[IntentNumber]) -> IntentRow | None:
         while heap:

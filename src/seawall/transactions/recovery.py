@@ -111,7 +111,7 @@ async def _tend_slot(
             await _fill(runner, slot, why)
         elif desk.in_force(desk.verdicts.get(attempt.number)):
             runner.outbox.put(attempt)
-        elif attempt.max_fee_per_gas_wei < desk.base().base_fee_wei:
+        elif attempt.max_fee_per_gas_wei < desk.parts.simulator.base_fee_wei:
             await _replace(runner, slot, desk.parts.stuck.of(intent.plan.priority))
         else:
             await _write_anew(runner, slot, "its verdict lapsed and", cancels=True)

@@ -157,10 +157,9 @@ def _release(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> l
     """Reservations end with the slot, and of what was counted as spent only what was taken stays."""
     tx.reservations.release_many([row.number for one in consumed for row in one.attempts])
     taken = [_taken(tx, one, memory) for one in consumed]
-    for one, out in zip(consumed, taken, strict=True):
-        for token, amount in out.items():
-            # The first attempt of a slot holds its spend, whichever of them landed.
-            tx.spends.correct(one.attempts[0].number, token, amount)
+    # The first attempt of a slot holds its spend, whichever of them landed.
+    held = [(one.attempts[0].number, out) for one, out in zip(consumed, taken, strict=True) if one.attempts]
+    tx.spends.settle_many(held)
     return taken
 
 

@@ -77,17 +77,26 @@ class Waiting:
             return
         for lane in missing:
             self.queues.open(lane)
-        is_forced = self._reconciled_s == _NEVER_S
-        known = {lane: None if is_forced else len(self.queues[lane]) for lane in held}
 
-        def read(tx: Transaction) -> dict[Lane, list[IntentRow]]:
-            counts = tx.intents.queued_counts(self.desk.parts.network.chain_id)
-            asked = tx.intents.cancel_asked(self.desk.parts.network.chain_id)
-            differ = {lane for lane in held if counts.get(lane, 0) != known[lane]} | (asked & set(held))
-            return {lane: tx.intents.queued(lane, QUEUED_PER_LANE_MAX) for lane in held if lane in differ}
-
-        for lane, rows in (await self.desk.parts.ledger.read(read)).items():
-            self.queues[lane].reconcile(rows)
+        chain_id, is_forced = self.desk.parts.network.chain_id, self._reconciled_s == _NEVER_S
+        ledger = self.desk.parts.ledger
+        counts, asked, newest = await ledger.read(
+            lambda tx: (tx.intents.queued_counts(chain_id), tx.intents.cancel_asked(chain_id), _newest(tx))
+        )
+        differ = [
+            lane
+            for lane in held
+            if is_forced or lane in asked or counts.get(lane, 0) != self.queues[lane].count(newest)
+        ]
+        if differ:
+            rows, newest = await ledger.read(
+                lambda tx: (
+                    {lane: tx.intents.queued(lane, QUEUED_PER_LANE_MAX) for lane in differ},
+                    _newest(tx),
+                )
+            )
+            for lane in differ:
+                self.queues[lane].reconcile(rows[lane], newest)
         self._reconciled_s = monotonic_s
 
     async def _look_at_dependencies(self, held: Sequence[Lane], ended: list[Ended]) -> bool:
@@ -125,6 +134,15 @@ class Waiting:
             self.desk.parts.metrics.ended(state)
             with correlated(row.correlation_id):
                 _log.info("intent_ended", intent=row.number, state=state, reason=why)
+
+
+def _queued(tx: Transaction, lanes: Sequence[Lane]) -> dict[Lane, list[IntentRow]]:
+    return {lane: tx.intents.queued(lane, QUEUED_PER_LANE_MAX) for lane in lanes}
+
+
+def _newest(tx: Transaction) -> int:
+    """The highest number that an intent had at this moment."""
+    return max((row.number for row in tx.intents.listing(1)), default=0)
 
 
 def store_endings(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:

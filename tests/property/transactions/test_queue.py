@@ -133,9 +133,8 @@ class QueueMachine(RuleBasedStateMachine):
         """Every second of those that no batch has was taken away by somebody else."""
         free = [n for n, row in self.model.rows.items() if row.lane == lane and n not in self.model.taken]
         gone = set(free[::2])
-        self.queues[lane].reconcile(
-            [row for n, row in self.model.rows.items() if row.lane == lane and n not in gone]
-        )
+        left = [row for n, row in self.model.rows.items() if row.lane == lane and n not in gone]
+        self.queues[lane].reconcile(left, self.next)
         for number in gone:
             del self.model.rows[number]
             self.model.blocked.discard(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar, cast
@@ -149,9 +149,7 @@ async def bench(
         return dict.fromkeys(Priority, FeeQuote(GWEI, 1, max_fee_wei, GWEI, max_fee_wei))
 
     budgets = (
-        ()
-        if cap_wei is None
-        else (Budget("all", frozenset(keys), (SpendCap(NATIVE, cap_wei, cap_wei),)),)
+        () if cap_wei is None else (Budget("all", frozenset(keys), (SpendCap(NATIVE, cap_wei, cap_wei),)),)
     )
     gate = Gate(
         RiskLimits(position_caps={NATIVE: 100 * ETHER}),
@@ -159,9 +157,7 @@ async def bench(
         ReduceRule({}, (), (), ()),
         SpendBook(budgets),
     )
-    latch = SimpleNamespace(
-        authority=Authority.RUN, changes=0, reason="", admits=lambda kind: True
-    )
+    latch = SimpleNamespace(authority=Authority.RUN, changes=0, reason="", admits=lambda kind: True)
     parts = SimpleNamespace(
         simulator=model.parts.simulator, gate=gate, clock=clock, ledger=doubtful, latch=latch,
         metrics=Metrics(), client=SimpleNamespace(nonce_at=nonce_at), fees=SimpleNamespace(quotes=quotes),
@@ -177,12 +173,16 @@ async def bench(
     outbox, queues = Outbox(made), Queues()
     runners = {}
     for lane, signer in zip(keys, signers, strict=True):
-        fence = await ledger.write(lambda tx, lane=lane: tx.lanes.acquire(lane, "test", 0, 60))
+        fence = await _lease(ledger, lane)
         made.fences = {**made.fences, lane: fence}
         runners[lane] = LaneRunner(made, lane, signer, outbox, fence)
     dispatcher = Dispatcher(made, runners, queues, outbox, Waiting(made, queues))
     intake = Intake(ledger, cast(SystemClock, clock), SystemEntropy(), frozenset(keys), queues)
     return Bench(ledger, made, dispatcher, intake, clock, doubtful, signers, keys)
+
+
+async def _lease(ledger: Ledger, lane: Lane) -> int:
+    return await ledger.write(lambda tx: tx.lanes.acquire(lane, "test", 0, 60))
 
 
 @pytest.fixture
@@ -276,7 +276,6 @@ async def test_signer_that_fails_once_ends_nothing(ledger: Ledger) -> None:
     found.dispatcher.runners[found.lanes[0]].signer = cast(SlowSigner, ready)
     await found.dispatcher.step()
     assert await found.state(first) is IntentState.QUEUED
-
 
 
 async def test_signer_that_fails_holds_up_no_other_lane(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,6 +10,7 @@ from typing import cast
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
 from seawall.ledger.transaction import Transaction
+from seawall.native import DynamicFeeTransaction, SignedTransaction
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import IntentState
 from seawall.primitives.observations import Decision
@@ -19,9 +21,10 @@ from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule, TokenClass
 from seawall.risk.spending import Budget, SpendBook, SpendCap
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
+from seawall.transactions.foreign import ForeignUse
 from seawall.transactions.policies import StuckPolicies
 from tests.builders.chain_model import GWEI, ChainModel
-from tests.builders.pipeline import ETHER, ModelSigner, Pipeline, local_keys, pipeline
+from tests.builders.pipeline import ETHER, SOMEBODY, ModelSigner, Pipeline, local_keys, pipeline
 
 CAP_WEI = 7 * ETHER
 
@@ -67,8 +70,20 @@ async def kernel(found: Pipeline, holder: str, lanes: list[int], cap_wei: int | 
     return chain
 
 
-async def accept(chain: Chain, found: Pipeline, name: str, key: int, value_wei: int = 1) -> IntentNumber:
-    plan = found.plan(name, value_wei=value_wei, key=Address(local_keys(2)[key].address))
+def _foreign(found: Pipeline) -> DynamicFeeTransaction:
+    return DynamicFeeTransaction(
+        chain_id=found.model.chain_id, nonce=0, max_priority_fee_per_gas_wei=1,
+        max_fee_per_gas_wei=100 * GWEI, gas_limit=21_000, to=found.key, value_wei=0, data=b"",
+    )  # fmt: skip
+
+
+SOMEBODY_ELSE = Address(b"\x5e" * 20)
+
+
+async def accept(
+    chain: Chain, found: Pipeline, name: str, key: int, value_wei: int = 1, to: Address = SOMEBODY
+) -> IntentNumber:
+    plan = found.plan(name, value_wei=value_wei, to=to, key=Address(local_keys(2)[key].address))
     (row,) = await chain.intake.accept(Decision("keeper", 1, 0, (plan,)))
     return row.number
 
@@ -140,7 +155,7 @@ async def test_bytes_of_a_lane_that_was_lost_are_not_sent(tmp_path: Path) -> Non
 
 
 async def test_lane_lost_while_a_head_is_being_stored_is_a_lost_fence_and_no_crash(tmp_path: Path) -> None:
-    # The lease keeper drops a fence whenever it learns of it, and the ledger's thread is in the middle of them.
+    # The lease keeper drops a fence whenever it learns of it, while the ledger's thread looks at them.
     async with pipeline(ChainModel(), tmp_path, keys=3) as found:
         desk, loop = found.chain.desk, found.chain.loop
         lanes = list(desk.fences)
@@ -166,3 +181,110 @@ async def test_forgotten_bytes_under_a_marginal_base_fee_are_kept_and_not_cancel
         assert [event.data["why"] for event in events] == []
 
 
+async def test_other_lanes_stand_on_what_an_heir_committed_before_its_lane_is_known_to_be_lost(
+    tmp_path: Path,
+) -> None:
+    model = ChainModel()
+    async with pipeline(model, tmp_path) as found:
+        await found.ledger.write(lambda tx: tx.lanes.release(found.lane, found.chain.desk.fences[found.lane]))
+        slept = await kernel(found, "slept", [0, 1], CAP_WEI)
+        lane = Lane(model.chain_id, Address(local_keys(2)[0].address))
+        await found.ledger.write(lambda tx: tx.lanes.release(lane, slept.desk.fences[lane]))
+        heir = await kernel(found, "heir", [0], CAP_WEI)
+        await accept(heir, found, "one", 0, 5 * ETHER)
+        await heir.loop.dispatcher.step()
+        two = await accept(slept, found, "two", 1, 5 * ETHER)
+        for _ in range(3):  # its leases are looked at in half a second
+            await slept.loop.dispatcher.step()
+        assert (await found.intent(two)).state is not IntentState.COMMITTED
+        await slept.pool.close()
+        await heir.pool.close()
+
+
+async def test_slot_committed_while_a_head_with_foreign_use_of_its_nonce_is_read_is_marked(
+    tmp_path: Path,
+) -> None:
+    async with pipeline(ChainModel(), tmp_path) as found:
+        watch = found.chain.loop.confirmer.nonces
+        numbers: list[IntentNumber] = []
+        look = type(watch).look
+
+        async def looked(self: object, change: object, included: object) -> object:
+            use = await look(watch, change, included)  # type: ignore[arg-type]
+            if not numbers:
+                numbers.append(0)  # type: ignore[arg-type]
+                numbers[:] = await found.submit(found.plan("ours"))
+            return use
+
+        type(watch).look = looked  # type: ignore[method-assign,assignment]
+        try:
+            foreign = local_keys(1)[0].sign_transactions([_foreign(found)])
+            assert found.model.receive(foreign[0].raw) is None
+            found.model.mine()
+            await found.look()
+        finally:
+            type(watch).look = look  # type: ignore[method-assign]
+        slot = await found.ledger.read(lambda tx: tx.slots.get(found.lane, 0))
+        assert slot is not None
+        await found.empty_block(80)
+        row = await found.intent(numbers[0])
+        assert row.state is IntentState.CANCELLED
+        assert slot.block_hash is not None
+
+
+async def test_kernel_that_is_slower_than_its_neighbour_still_gets_its_turn(tmp_path: Path) -> None:
+    # While it signs, the other one commits something that touches nothing of it, every time.
+    async with pipeline(ChainModel(), tmp_path) as found:
+        await found.ledger.write(lambda tx: tx.lanes.release(found.lane, found.chain.desk.fences[found.lane]))
+        fast, slow = await kernel(found, "fast", [0]), await kernel(found, "slow", [1])
+        number = await accept(slow, found, "slow", 1)
+        (runner,) = slow.loop.runners
+        signer = runner.signer
+        made: list[IntentNumber] = []
+        assert signer is not None
+        sign = signer.sign_transactions
+
+        async def slowly(transactions: Sequence[DynamicFeeTransaction]) -> list[SignedTransaction]:
+            made.append(await accept(fast, found, f"fast {len(made)}", 0, to=SOMEBODY_ELSE))
+            await fast.loop.dispatcher.step()
+            return await sign(transactions)
+
+        runner.signer = cast(
+            ModelSigner,
+            SimpleNamespace(ready=True, address=signer.address, sign_transactions=slowly),
+        )
+        for _ in range(12):
+            await slow.loop.dispatcher.step()
+        assert (await found.intent(number)).state is IntentState.COMMITTED
+        await fast.pool.close()
+        await slow.pool.close()
+
+
+async def test_lane_lost_while_a_head_is_read_is_not_written_about(tmp_path: Path) -> None:
+    # Foreign use of its nonce has just become final: its holder says so, under its fence, and nobody else.
+    async with pipeline(ChainModel(), tmp_path, keys=2) as found:
+        found.port.lost = True
+        (number,) = await found.submit(found.plan("ours"))
+        (foreign,) = local_keys(1)[0].sign_transactions([_foreign(found)])
+        found.model.drop()
+        assert found.model.receive(foreign.raw) is None
+        await found.block()
+        watch, loop = found.chain.loop.confirmer.nonces, found.chain.loop
+        look = type(watch).look
+
+        async def looked(self: object, change: object, included: object) -> ForeignUse:
+            use = await look(watch, change, included)  # type: ignore[arg-type]
+            if use.final:
+                loop.leases.forget(found.lane)
+            return use
+
+        type(watch).look = looked  # type: ignore[method-assign]
+        try:
+            await found.empty_block(80)
+        finally:
+            type(watch).look = look  # type: ignore[method-assign]
+        slot = await found.ledger.read(lambda tx: tx.slots.get(found.lane, 0))
+        assert slot is not None
+        assert found.lane not in found.chain.desk.fences
+        assert not slot.final
+        assert (await found.intent(number)).state is IntentState.COMMITTED
