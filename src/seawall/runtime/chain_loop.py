@@ -229,7 +229,7 @@ class ChainLoop:
             tx.events.append("lane.quarantined", chain_id, str(lane), None, data, now_s)
 
         await self.desk.parts.ledger.write(commit)
-        self.desk.quarantined[lane] = why
+        self.desk.quarantined[lane] = self.leases.quarantined[lane] = why
         _log.critical("lane_quarantined", lane=str(lane), why=why)
 
     async def _look_at_leases(self) -> None:

@@ -159,6 +159,9 @@ class CommandServer:
         to = Authority.__members__.get(command.to)
         if to is None:
             raise InputError(f"{command.to[:40]!r} is no authority", "resume", "use RUN or REDUCE_ONLY")
+        if not self._report().started:
+            # What the ledger and the fleet say of authority is not known yet, and would undo it.
+            raise UnavailableError("the kernel is starting", "resume", "ask again in a moment")
         # The latch syncs its file: off the loop.
         await asyncio.to_thread(self._latch.raise_to, to, command.reason, command.who)
         return await self._status(command)

@@ -188,6 +188,10 @@ class Kernel:
             self._admit_submitters(commands)
             live = self._books[0]
             LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
+            # What the ledger and the fleet say of authority comes before anybody raises it.
+            for book in self._books:
+                book.authority.attach(asyncio.get_running_loop())
+                await book.authority.start()
             self._started = True
             _log.info("started", health_port=server.port, authority=self.latch.authority.name)
             try:
@@ -291,14 +295,11 @@ class Kernel:
     # ------------------------------------------------------------------ work
 
     async def _work(self, hosts: HostSupervisor) -> None:
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(hosts.start())
             for signer in self._signers.values():
                 tasks.create_task(self._unlock(signer))
             for book in self._books:
-                book.authority.attach(loop)
-                await book.authority.start()
                 tasks.create_task(book.authority.run())
                 for chain in book.chains.values():
                     await chain.loop.start()
