@@ -5,7 +5,6 @@ twice, read the chain, judge.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import random
 import time
@@ -110,22 +109,22 @@ async def play(plot: Plot, folder: Path) -> Report:
 async def _storm(plot: Plot, driver: Driver, nemesis: Nemesis, wanted: list[Wish]) -> None:
     raging = asyncio.create_task(nemesis.rage())
     submitting = asyncio.create_task(driver.submit_all(wanted, plot.rate))
+    done = asyncio.create_task(nemesis.has_done_all.wait())
     try:
         await asyncio.wait({raging, submitting}, return_when=asyncio.FIRST_COMPLETED)
-        if submitting.done():
-            submitting.result()
-            done = asyncio.create_task(nemesis.has_done_all.wait())
+        if submitting.done() and not raging.done():
             await asyncio.wait({raging, done}, return_when=asyncio.FIRST_COMPLETED)
-            done.cancel()
             await asyncio.wait({raging}, timeout=plot.linger_s)
         if raging.done():
             raging.result()  # it ends only by a failure of its own
-    finally:
         raging.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await raging
+        await asyncio.wait({raging})
         await nemesis.calm()
-    await submitting
+        await submitting
+    finally:
+        for task in (raging, submitting, done):
+            task.cancel()
+        await asyncio.wait({raging, submitting, done})
 
 
 async def _ended(operator: Operator, driver: Driver, keys: list[str], within_s: float) -> None:
