@@ -12,7 +12,7 @@ from tests.world.bugs.habitats import HABITATS
 from tests.world.simulation import simulate
 from tests.world.world import Place
 
-SEEDS = 200
+SEEDS = 100
 
 # Bug: what the checker says, and a seed that is known to show it. That is tried first: it moves when the
 # kernel's awaits do, and then the search costs a while and finds another.
@@ -24,24 +24,21 @@ FOUND: dict[str, tuple[str, int]] = {
     "replacement_without_bump": ("does not outbid", 8),
     "replacement_above_the_ceiling": ("more than is reserved|dearer than its payload was judged", 0),
     "replacement_changes_the_payload": ("what was signed is not what was committed", 8),
-    "old_hash_forgotten": ("never ended|but the final chain says|outlive", 0),
+    "old_hash_forgotten": ("never ended|but the final chain says|outlive", 5),
     "old_hash_forgotten_after_a_replacement": ("reservations outlive|never ended|final chain", 1),
     "dropped_not_tended": ("never ended", 0),
     "unsettled_not_loaded": ("never ended", 0),
     "cancelled_at_fill": ("is cancelled (and cannot become|, but)", 0),
-    "gap_not_filled": ("never (ended|settled)", 23),
     "foreign_slot_not_forgotten": ("never settled", 4),
-    "lane_without_bound": ("more unlanded slots than its bound", 3),
+    "lane_without_bound": ("more unlanded slots than its bound", 1),
     # commits
     "sent_before_commit": ("sent that no commit holds", 0),
     "signed_other_than_committed": ("what was signed is not what was committed", 0),
-    "stop_forgotten_at_commit": ("authority changed between the verdict and the commit", 19),
-    "doubt_is_failure": ("never ended|whose base block was gone", 4),
+    "stop_forgotten_at_commit": ("authority changed between the verdict and the commit", 4),
     "latch_ignored": ("under (HALT|REDUCE_ONLY)", 3),
     "lapsed_verdict_written": ("under a lapsed verdict", 8),
-    "verdict_outlives_its_block": ("whose base block was gone", 7),
-    "cancelled_intent_dispatched": ("a cancelled intent was dispatched", 8),
-    "put_off_is_dropped": ("never ended", 16),
+    "verdict_outlives_its_block": ("whose base block was gone", 3),
+    "put_off_is_dropped": ("never ended", 5),
     # chain
     "overlay_forgotten": ("what the kernel chose", 1),
     "overlay_without_values": ("a key was overspent", 18),
@@ -65,7 +62,7 @@ FOUND: dict[str, tuple[str, int]] = {
     # intake
     "idempotency_not_looked_up": ("landed twice|were parted", 1),
     "state_before_plans": ("were parted", 0),
-    "cursor_before_decision": ("was not told an outcome", 0),
+    "cursor_before_decision": ("was not told an outcome", 6),
 }
 
 
@@ -78,7 +75,8 @@ def test_planted_bug_is_found(name: str) -> None:
     for seed in (known, *others):
         violation = simulate(seed, BUGS[name], place=place).violation
         if violation is not None and re.search(said, violation):
-            assert simulate(seed, place=place).violation is None
+            # Without a place of its own it is one of the seeds that test_world finds clean.
+            assert name not in HABITATS or simulate(seed, place=place).violation is None
             return
     pytest.fail(f"no seed of the first {SEEDS} finds {name}")
 

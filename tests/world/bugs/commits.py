@@ -12,7 +12,6 @@ from seawall.control.latch import Latch
 from seawall.ledger.rows import AttemptRow, Commitment, IntentRow
 from seawall.ledger.transaction import Transaction
 from seawall.native import DynamicFeeTransaction
-from seawall.primitives.errors import LedgerDoubtError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash
@@ -80,23 +79,6 @@ def stop_forgotten_at_commit() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def doubt_is_failure() -> Iterator[None]:
-    """A commit of which nobody knows the result is taken for one that did not happen."""
-    true_commit = Dispatcher._commit
-
-    async def commit(self: Dispatcher, batch: _Batch) -> bool:
-        due = self.desk.reload_due
-        try:
-            return await true_commit(self, batch)
-        except LedgerDoubtError:
-            self.desk.reload_due = due
-            raise
-
-    with patch.object(Dispatcher, "_commit", commit):
-        yield
-
-
 def latch_ignored() -> Planted:
     """Writer and port believe that the latch admits everything."""
 
@@ -135,15 +117,6 @@ def verdict_outlives_its_block() -> Planted:
     return patch.object(Desk, "in_force", in_force)
 
 
-def cancelled_intent_dispatched() -> Planted:
-    """That somebody wants a waiting intent cancelled is not looked at."""
-
-    def cancelled(_self: LaneQueue) -> list[IntentRow]:
-        return []
-
-    return patch.object(LaneQueue, "cancelled", cancelled)
-
-
 def put_off_is_dropped() -> Planted:
     """What could not be judged is never tried again, nor ended."""
 
@@ -157,10 +130,8 @@ BUGS: tuple[Callable[[], Planted], ...] = (
     sent_before_commit,
     signed_other_than_committed,
     stop_forgotten_at_commit,
-    doubt_is_failure,
     latch_ignored,
     lapsed_verdict_written,
     verdict_outlives_its_block,
-    cancelled_intent_dispatched,
     put_off_is_dropped,
 )

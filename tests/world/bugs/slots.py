@@ -184,15 +184,6 @@ def cancelled_at_fill() -> Iterator[None]:
         yield
 
 
-def gap_not_filled() -> Planted:
-    """A nonce that a foreign transaction left free by a reorg stays free."""
-
-    def gaps(_runner: LaneRunner, _at_head: int) -> list[int]:
-        return []
-
-    return patch.object(recovery, "_gaps", gaps)
-
-
 def foreign_slot_not_forgotten() -> Planted:
     """The reorg that takes a foreign transaction away leaves its slot."""
 
@@ -223,7 +214,6 @@ BUGS: tuple[Callable[[], Planted], ...] = (
     dropped_not_tended,
     unsettled_not_loaded,
     cancelled_at_fill,
-    gap_not_filled,
     foreign_slot_not_forgotten,
     lane_without_bound,
 )
