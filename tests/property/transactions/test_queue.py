@@ -52,7 +52,8 @@ class Model:
         return [row for number, row in self.rows.items() if number not in busy and row.lane == lane]
 
     def take(self, rooms: dict[Lane, int], now_s: int, limit: int) -> list[int]:
-        left, chosen = dict(rooms), []
+        left = dict(rooms)
+        chosen: list[int] = []
         while len(chosen) < limit:
             heads = [
                 min(ready, key=lambda row: urgency(row, now_s))
