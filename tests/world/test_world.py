@@ -49,13 +49,13 @@ def test_no_invariant_breaks_in_a_fleet(kernels: int) -> None:
 @pytest.mark.parametrize("name", sorted({*failpoints.names()} - _NOT_IN_THE_WORLD))
 def test_a_crash_there_breaks_nothing(name: str) -> None:
     """The first seed that comes by is enough."""
-    place = Place(crash_at=name, faults={"base_fee_jump": 0.1, "drop": 0.1})
-    for seed in range(8):
+    place = Place(crash_at=name, faults={"base_fee_jump": 0.15, "halt": 0.0})
+    for seed in range(12):
         report = simulate(seed, place=place)
         assert report.violation is None, seed
         if report.crashes[name]:
             return
-    pytest.fail(f"no seed of the first 8 crashes at {name}")
+    pytest.fail(f"no seed of the first 12 crashes at {name}")
 
 
 def test_a_seed_replays_exactly_in_a_process_with_other_hashes() -> None:
