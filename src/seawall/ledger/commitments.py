@@ -20,7 +20,7 @@ from seawall.ledger.rows import AttemptRow, Commitment, NewEvent, VerdictNumber
 from seawall.ledger.schema import attempt_intents, attempts, intents, reservations, slots, spends, verdicts
 from seawall.ledger.session import Batch, DuplicateError, Session
 from seawall.primitives.codec import pack
-from seawall.primitives.errors import LedgerError, NonceTakenError
+from seawall.primitives.errors import IntentMovedError, LedgerError, NonceTakenError
 from seawall.primitives.identifiers import AttemptNumber
 from seawall.primitives.units import hex_text
 
@@ -161,7 +161,7 @@ class Commitments:
             ],
         )
         if moved != len(commitments):
-            raise LedgerError(
+            raise IntentMovedError(
                 f"{len(commitments) - moved} of {len(commitments)} intents are not queued any more",
                 "intents " + ", ".join(f"#{one.intent}" for one in commitments),
                 "read the queue again: an intent is committed once",

@@ -18,6 +18,7 @@ __all__ = [
     "GAS_USE_BPS_MAX",
     "HEADS_KEPT",
     "INTENT_ID_BLOCK",
+    "LANE_UNLANDED_CEILING",
     "LANE_UNLANDED_MAX",
     "LOGS_PENDING_MAX",
     "MISSING_ROUNDS_MAX",
@@ -52,6 +53,8 @@ LOGS_PENDING_MAX: Final = 10_000
 
 # What common nodes promise to keep executable for one account.
 LANE_UNLANDED_MAX: Final = 16
+# What an operator whose node keeps more may set it to.
+LANE_UNLANDED_CEILING: Final = 4_096
 # Intents that wait in one lane: beyond it intake refuses, so that a strategy feels what it causes.
 QUEUED_PER_LANE_MAX: Final = 10_000
 # Candidates prepared, judged, signed and committed together.

@@ -28,6 +28,7 @@ to do.
     │   ├── FenceLostError           the lane's lease moved to another kernel
     │   ├── AuthorityChangedError    the halt epoch moved between verdict and commit
     │   ├── NonceTakenError          the slot exists already
+    │   ├── IntentMovedError         an intent is not in the state that the work stands on
     │   └── StateVersionError        compare-and-set on strategy state failed
     ├── SignerError                  a key cannot be opened or does not sign
     ├── AuthorityError               RUN, REDUCE_ONLY or HALT does not admit this
@@ -64,6 +65,7 @@ __all__ = [
     "IdempotencyConflictError",
     "InputError",
     "IntegrityAlarm",
+    "IntentMovedError",
     "KeystoreError",
     "LedgerDoubtError",
     "LedgerError",
@@ -192,6 +194,10 @@ class AuthorityChangedError(LedgerError):
 
 class NonceTakenError(LedgerError):
     """The slot already exists."""
+
+
+class IntentMovedError(LedgerError):
+    """An intent is not in the state that the work stands on; nothing of the work was stored."""
 
 
 class StateVersionError(LedgerError):

@@ -132,6 +132,7 @@ class BookOpener:
             fees=settings.fees,
             emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
             poll_interval_s=settings.poll_interval_s,
+            lane_unlanded_max=settings.lane_unlanded_max,
             agreement=settings.agreement,
             verify_state=settings.verify_state,
             stuck=settings.stuck,

@@ -31,6 +31,7 @@ from seawall.chain.networks import (
 from seawall.chain.replacement import rule_of
 from seawall.chain.rpc import ENDPOINTS_MAX
 from seawall.control.permit import PERMIT_S
+from seawall.primitives.bounds import LANE_UNLANDED_CEILING, LANE_UNLANDED_MAX
 from seawall.primitives.errors import ConfigError, InputError
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS, Address, address_text
@@ -241,6 +242,7 @@ CHAIN_KEYS: Final = (
     "send",
     "websocket",
     "poll_interval_s",
+    "lane_unlanded_max",
     "agreement",
     "verify_state",
     "address_book",
@@ -279,6 +281,9 @@ def read_chain(
         send=send or rpc,
         websocket=websocket,
         poll_interval_s=table.seconds("poll_interval_s", 0.5, minimum=0.01, maximum=600),
+        lane_unlanded_max=table.integer(
+            "lane_unlanded_max", LANE_UNLANDED_MAX, minimum=1, maximum=LANE_UNLANDED_CEILING
+        ),
         agreement=_agreement(table, len(rpc)),
         verify_state=table.choice("verify_state", StateCheck, StateCheck.AGREEMENT),
         fees=_fees(fees, network),

@@ -80,6 +80,7 @@ class ChainSettings:
     send: tuple[Endpoint, ...]
     websocket: Endpoint | None
     poll_interval_s: float
+    lane_unlanded_max: int  # transactions of one lane that may wait in pools
     agreement: int  # how many of `rpc` must say the same
     verify_state: StateCheck
     fees: FeeSettings

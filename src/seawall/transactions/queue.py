@@ -55,9 +55,11 @@ class LaneQueue:
         "_ready",
         "_rows",
         "_taken",
+        "reconciled",
     )
 
     def __init__(self) -> None:
+        self.reconciled = 0  # numbers up to here were in the ledger's word when it was last compared
         self._rows: dict[IntentNumber, IntentRow] = {}
         # One heap of numbers a class; what is in a heap and not in `_rows`, or not ready, is skipped there.
         self._ready: dict[Priority, list[IntentNumber]] = {priority: [] for priority in Priority}
@@ -103,6 +105,7 @@ class LaneQueue:
         for number in gone:
             self.done(number)
         self.offer(queued.values())
+        self.reconciled = newest
 
     def best(self, now_s: int) -> IntentRow | None:
         """The next one, left where it is."""
@@ -235,7 +238,9 @@ class Queues:
     def offer(self, rows: Iterable[IntentRow]) -> None:
         """What was just accepted; of lanes that are not ours, whoever holds them hears from the ledger."""
         for row in rows:
-            if (queue := self._lanes.get(row.lane)) is not None:
+            queue = self._lanes.get(row.lane)
+            # What was accepted before the last look at the ledger came by it, and may be gone again by now.
+            if queue is not None and row.number > queue.reconciled:
                 queue.offer((row,))
 
     def done(self, row: IntentRow) -> None:

@@ -237,6 +237,17 @@ def test_lease_in_a_fleet_is_short_and_outlives_the_send_permit(folder: Path) ->
         load(folder, fleet + "lease_ttl_s = 2\n" + MINIMAL)
 
 
+@pytest.mark.parametrize(("text", "found"), [("", 16), ("lane_unlanded_max = 1024\n", 1_024)])
+def test_bound_of_a_lane_is_what_common_nodes_keep_or_what_the_operator_knows_of_his(
+    folder: Path, text: str, found: int
+) -> None:
+    (folder / "seawall.toml").write_text(
+        '[[chains]]\nchain_id = 31337\nrpc = ["http://127.0.0.1:8545"]\n' + text
+    )
+    (chain,) = load_configuration(folder / "seawall.toml", {}).chains
+    assert chain.lane_unlanded_max == found
+
+
 def test_unknown_chain_can_be_described(folder: Path) -> None:
     network = """
 [[networks]]

@@ -21,7 +21,7 @@ from seawall.primitives.observations import Decision
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
-from seawall.transactions.queue import LaneQueue
+from seawall.transactions.queue import LaneQueue, Queues
 from tests.builders.chain_model import ChainModel
 from tests.builders.messages import CHAIN_ID, block
 from tests.builders.pipeline import pipeline
@@ -72,7 +72,9 @@ async def test_queue_does_not_grow_with_what_has_ended(tmp_path: Path) -> None:
         queue.offer((row,))
         queue.take(row)
         queue.done(row.number)
-    kept = [getattr(queue, name) for name in LaneQueue.__slots__ if name not in ("_ready", "_dead")]
+    kept = [
+        getattr(queue, name) for name in LaneQueue.__slots__ if name not in ("_ready", "_dead", "reconciled")
+    ]
     held = sum(map(len, kept))
     assert held < 10_000
 
@@ -175,3 +177,17 @@ class Nothing:
 
     def go(self) -> int:
         return 1
+
+
+async def test_row_that_intake_offers_after_it_was_loaded_and_committed_is_not_taken_again(
+    tmp_path: Path,
+) -> None:
+    async with pipeline(ChainModel(), tmp_path) as found:
+        (accepted,) = await found.chain.intake.accept(Decision("keeper", 1, 0, (found.plan("one"),)))
+    queues = Queues()
+    queue = queues.open(accepted.lane)
+    queue.reconcile([accepted], accepted.number)
+    queue.take(accepted)
+    queue.done(accepted.number)
+    queues.offer([accepted])
+    assert len(queue) == 0
