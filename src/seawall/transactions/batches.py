@@ -4,8 +4,9 @@
 let the gate judge, and put what was admitted onto the overlay, tentatively, for the next one to stand on.
 
 Gas is learned: what a call (sender, target, selector, length) needed last time is tried first, so that a
-known call is run once. Where the guess does not fit, gas is measured with all the room there is and the exact
-payload is run again, because only what will be signed may be judged.
+known call is run once. What is learned is what the exact payload used, with its fees in its calldata, and a
+little more for the bytes that differ from one call to the next. Where the guess does not fit, gas is measured
+with all the room there is and the exact payload is run again, because only what will be signed may be judged.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from seawall.primitives.errors import NativeError, PlanError, StaleError, Unavai
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
-from seawall.primitives.units import Address
+from seawall.primitives.units import Address, ceil_div
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.risk.gate import Gate
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
@@ -38,6 +39,9 @@ _SELECTOR_BYTES: Final = 4
 # A guess that gives more than this many times the gas needed makes the judged fee too pessimistic.
 _GUESS_EXCESS_NUMERATOR: Final = 5
 _GUESS_EXCESS_DENOMINATOR: Final = 4
+# Calls of one kind differ by what their zero bytes save. A guess that lacks no more than this of a margin
+# many times as wide is enough, and what is learned is rounded up to a multiple of it.
+_GUESS_GRAIN_GAS: Final = 1_024
 
 Passing = UnavailableError | StaleError
 Call = tuple[Address, Address, bytes, int]
@@ -94,6 +98,7 @@ class BatchJudging:
     progress: int = 0
     judged: list[Judged] = field(default_factory=list)
     _stale: set[Lane] = field(default_factory=set)
+    _capped: dict[Priority, FeeQuote] = field(default_factory=dict)  # `fees` under `fee_cap_wei`
     unjudgeable: list[tuple[IntentRow, str]] = field(default_factory=list)
     put_off: list[tuple[IntentRow, Passing]] = field(default_factory=list)  # they cannot be judged now
     held_up: list[IntentRow] = field(default_factory=list)  # behind one of their lane that is stale
@@ -163,7 +168,7 @@ class BatchJudging:
             found = self._judge(row, machine, gate, measured)
             if isinstance(found, Missing):
                 return found
-            self.gas.learn(call, measured)
+            self.gas.learn(call, _learned(found, measured, self.desk))
         if found.verdict.admitted and row.lane not in self.dry:
             candidate = found.candidate
             if not gate.book.reserve(row.lane, candidate.nonce, found.spends, self.now_s):
@@ -186,9 +191,13 @@ class BatchJudging:
         return Judged(row, candidate, gate.judge(evidence, self.authority), evidence.spends())
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
-        fees = self.fees[row.plan.priority]
-        ceiling_wei = max(fees.max_fee_per_gas_wei, min(fees.ceiling_fee_per_gas_wei, self.fee_cap_wei))
-        return replace(fees, ceiling_fee_per_gas_wei=ceiling_wei)
+        priority = row.plan.priority
+        capped = self._capped.get(priority)
+        if capped is None:
+            fees = self.fees[priority]
+            ceiling_wei = max(fees.max_fee_per_gas_wei, min(fees.ceiling_fee_per_gas_wei, self.fee_cap_wei))
+            capped = self._capped[priority] = replace(fees, ceiling_fee_per_gas_wei=ceiling_wei)
+        return capped
 
     def _measure(self, row: IntentRow, machine: Machine) -> int | Missing:
         base = self.desk.base()
@@ -204,4 +213,14 @@ def _fits(found: Judged, desk: Desk) -> bool:
     if gas_used is None:
         return False  # it failed: perhaps for want of gas
     needed, guessed = gas_limit_for(gas_used, desk.base()), found.candidate.payload.gas_limit
-    return needed <= guessed <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
+    enough = guessed + _GUESS_GRAIN_GAS >= needed
+    return enough and guessed <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
+
+
+def _learned(found: Judged, measured: int, desk: Desk) -> int:
+    """The gas limit to try first for the next call of this kind: what this one needed, rounded up."""
+    gas_used = found.verdict.gas_used
+    if gas_used is None or measured == gas_used:
+        return measured  # nothing to round: a transfer needs what it needs
+    needed = max(measured, gas_limit_for(gas_used, desk.base()))
+    return min(gas_limit_room(desk.base()), ceil_div(needed, _GUESS_GRAIN_GAS) * _GUESS_GRAIN_GAS)
