@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.simulations import Simulation
@@ -25,16 +25,16 @@ class Evidence:
     limits: RiskLimits
     now_s: int
     spent: tuple[Spent, ...] | None = None  # of the lane's budgets, at `now_s`; None: nobody counts
+    # Our addresses, the plan's executor and payee included: asked for by most guards, so found once.
+    holders: frozenset[Address] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "holders", holders_of(self.candidate, self.ours))
 
     @property
     def payee(self) -> Address:
         """Who profits: the executor's beneficiary, or the key itself for a direct plan."""
         return _payee_of(self.candidate)
-
-    @property
-    def holders(self) -> frozenset[Address]:
-        """Our addresses, the plan's executor and payee included."""
-        return holders_of(self.candidate, self.ours)
 
     def is_native_like(self, token: Address) -> bool:
         """Native and wrapped native count 1:1."""
@@ -57,10 +57,12 @@ class Evidence:
         A flash loan that is repaid is no outflow; what was paid into a pool is, whatever came out in another
         token."""
         net: dict[tuple[Address, Address], int] = defaultdict(int)
+        holders = self.holders
         for flow in self.simulation.flows:
-            if flow.sender in self.holders and flow.receiver not in self.holders:
-                net[(flow.token, flow.receiver)] += flow.amount
-            elif flow.receiver in self.holders and flow.sender not in self.holders:
+            if flow.sender in holders:
+                if flow.receiver not in holders:
+                    net[(flow.token, flow.receiver)] += flow.amount
+            elif flow.receiver in holders:
                 net[(flow.token, flow.sender)] -= flow.amount
         totals: dict[Address, int] = defaultdict(int)
         for (token, _), amount in net.items():
@@ -93,7 +95,9 @@ class Evidence:
 def holders_of(candidate: Candidate, ours: OurAddresses) -> frozenset[Address]:
     """Our addresses, the plan's executor and payee included; a guard holds that those are truly ours."""
     named = {candidate.lane.key, _payee_of(candidate)}
-    return ours.holders | named | ({candidate.plan.target} if candidate.plan.is_executor_plan else set())
+    if candidate.plan.is_executor_plan:
+        named.add(candidate.plan.target)
+    return ours.holders if named <= ours.holders else ours.holders | named
 
 
 def below(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:

@@ -173,10 +173,16 @@ class Metrics:
     def ended(self, state: IntentState) -> None:
         self._intents[state.value].inc()
 
-    def judged(self, verdict: Verdict) -> None:
-        self._candidates["admitted" if verdict.admitted else "refused"].inc()
-        for refusal in verdict.refusals:
-            self._refusals[refusal.guard].inc()
+    def judged(self, *verdicts: Verdict) -> None:
+        """The verdicts of a batch: a counter is touched once, however many they are."""
+        refused = [verdict for verdict in verdicts if not verdict.admitted]
+        if len(refused) < len(verdicts):
+            self._candidates["admitted"].inc(len(verdicts) - len(refused))
+        if refused:
+            self._candidates["refused"].inc(len(refused))
+        for verdict in refused:
+            for refusal in verdict.refusals:
+                self._refusals[refusal.guard].inc()
 
     def written(self, answer: str) -> None:
         self._written[answer].inc()

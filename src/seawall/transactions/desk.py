@@ -347,8 +347,8 @@ class Desk:
         if known is not None and hashes[: len(known)] == known and await self.parts.simulator.switch(head):
             self._base = head
             self._take_ahead(head)
-            for row in rows[len(known) :]:
-                await self.parts.simulator.push(row.payload, row.nonce, row.max_fee_per_gas_wei)
+            # What was committed since is put on top, in one go.
+            await self.parts.simulator.rebuild(_entries(rows))
             self._is_ready = True
             return
         self._is_ready = False
