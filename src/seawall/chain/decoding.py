@@ -32,14 +32,20 @@ __all__ = [
 DATA_BYTES_MAX: Final = 16 * 1024 * 1024
 LIST_ITEMS_MAX: Final = 100_000
 _QUANTITY: Final = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
-_DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_QUANTITY_CHARS_MAX: Final = 66
 
 
 def quantity(value: object, where: str, *, limit: int = UINT256_MAX) -> int:
     """A JSON-RPC quantity: `0x`, no leading zeros, at most `limit`."""
-    if not isinstance(value, str) or _QUANTITY.fullmatch(value) is None:
+    if not isinstance(value, str) or len(value) > _QUANTITY_CHARS_MAX or value[:2] != "0x":
         raise _misfit("a quantity", value, where)
-    number = int(value, 16)
+    try:
+        number = int(value, 16)
+    except ValueError:
+        raise _misfit("a quantity", value, where) from None
+    # Most are written as we would; what else `int` takes, spaces and underscores, is none.
+    if hex(number) != value and _QUANTITY.fullmatch(value) is None:
+        raise _misfit("a quantity", value, where)
     if number > limit:
         raise _misfit(f"a quantity up to {limit}", value, where)
     return number
@@ -51,9 +57,14 @@ def optional_quantity(value: object, where: str) -> int | None:
 
 def data(value: object, where: str, *, size: int | None = None) -> bytes:
     """JSON-RPC data: `0x` and whole bytes, exactly `size` of them if given."""
-    if not isinstance(value, str) or len(value) > 2 * DATA_BYTES_MAX + 2 or _DATA.fullmatch(value) is None:
+    if not isinstance(value, str) or len(value) > 2 * DATA_BYTES_MAX + 2 or value[:2] != "0x":
         raise _misfit("data", value, where)
-    raw = bytes.fromhex(value[2:])
+    try:
+        raw = bytes.fromhex(value[2:])
+    except ValueError:
+        raise _misfit("data", value, where) from None
+    if 2 * len(raw) + 2 != len(value):  # `fromhex` passes over spaces
+        raise _misfit("data", value, where)
     if size is not None and len(raw) != size:
         raise _misfit(f"{size} bytes", value, where)
     return raw

@@ -79,11 +79,12 @@ def receipt_of(value: object) -> Receipt | None:
     if fields.get("blockHash") is None:
         return None
     status = decoding.quantity(fields.get("status"), "receipt.status", limit=1)
+    place = _Place(fields, "receipt")
     l1_fee = decoding.optional_quantity(fields.get("l1Fee"), "receipt.l1Fee")
     return Receipt(
-        transaction_hash=decoding.digest(fields.get("transactionHash"), "receipt.transactionHash"),
-        block_hash=decoding.digest(fields.get("blockHash"), "receipt.blockHash"),
-        block_number=decoding.quantity(fields.get("blockNumber"), "receipt.blockNumber", limit=_NUMBER_MAX),
+        transaction_hash=place.transaction_hash,
+        block_hash=place.block_hash,
+        block_number=place.block_number,
         index=decoding.quantity(
             fields.get("transactionIndex"), "receipt.transactionIndex", limit=_NUMBER_MAX
         ),
@@ -93,24 +94,53 @@ def receipt_of(value: object) -> Receipt | None:
             fields.get("effectiveGasPrice"), "receipt.effectiveGasPrice"
         ),
         l1_fee_wei=l1_fee or 0,
-        logs=tuple(logs_of(fields.get("logs"))),
+        logs=tuple(logs_of(fields.get("logs"), place)),
     )
 
 
-def logs_of(value: object) -> list[Log]:
-    return [log_of(item) for item in decoding.array(value, "logs", limit=LOGS_ANSWER_MAX)]
+class _Place:
+    """Block and transaction as a receipt or log names them. Most logs name them as those before them did, so
+    that they are decoded once: `shown` is the text that the values stand for."""
+
+    __slots__ = ("block_hash", "block_number", "shown", "transaction_hash")
+
+    def __init__(self, fields: Mapping[str, object], where: str) -> None:
+        self.shown = _place_shown(fields)
+        block_hash, block_number, transaction_hash = self.shown
+        self.block_hash = decoding.digest(block_hash, f"{where}.blockHash")
+        self.block_number = decoding.quantity(block_number, f"{where}.blockNumber", limit=_NUMBER_MAX)
+        self.transaction_hash = decoding.digest(transaction_hash, f"{where}.transactionHash")
+
+
+def _place_shown(fields: Mapping[str, object]) -> tuple[object, object, object]:
+    return fields.get("blockHash"), fields.get("blockNumber"), fields.get("transactionHash")
+
+
+def logs_of(value: object, place: _Place | None = None) -> list[Log]:
+    """Logs in order; `place` is that of the receipt that they are in."""
+    found = []
+    for item in decoding.array(value, "logs", limit=LOGS_ANSWER_MAX):
+        fields = decoding.mapping(item, "log")
+        if place is None or place.shown != _place_shown(fields):
+            place = _Place(fields, "log")
+        found.append(_log_at(fields, place))
+    return found
 
 
 def log_of(value: object) -> Log:
     fields = decoding.mapping(value, "log")
+    return _log_at(fields, _Place(fields, "log"))
+
+
+def _log_at(fields: Mapping[str, object], place: _Place) -> Log:
     topics = decoding.array(fields.get("topics"), "log.topics", limit=TOPICS_MAX)
     return Log(
         address=decoding.address(fields.get("address"), "log.address"),
-        topics=tuple(decoding.digest(topic, "log.topics") for topic in topics),
+        topics=tuple([decoding.digest(topic, "log.topics") for topic in topics]),
         data=decoding.data(fields.get("data"), "log.data"),
-        block_hash=decoding.digest(fields.get("blockHash"), "log.blockHash"),
-        block_number=decoding.quantity(fields.get("blockNumber"), "log.blockNumber", limit=_NUMBER_MAX),
-        transaction_hash=decoding.digest(fields.get("transactionHash"), "log.transactionHash"),
+        block_hash=place.block_hash,
+        block_number=place.block_number,
+        transaction_hash=place.transaction_hash,
         log_index=decoding.quantity(fields.get("logIndex"), "log.logIndex", limit=_NUMBER_MAX),
     )
 
