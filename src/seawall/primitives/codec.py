@@ -5,8 +5,10 @@ that do not fit 63 bits are msgpack extension 1 (sign byte, then big-endian magn
 extension-free arrays of their fields; the reader knows the type it expects, so a frame cannot choose what is
 built.
 
-A reader for each type is compiled once, from its annotations: an observation of thousands of reads costs
-milliseconds, not tens of them. Where bytes do not fit, the path to the field is put together on the way out.
+For each type a maker of its plain form and a reader are compiled once, from its annotations: an observation
+of thousands of reads costs milliseconds, not tens of them. The maker looks at what each field really holds,
+so an annotation decides how fast something is packed and never what is packed. Where bytes do not fit, the
+path to the field is put together on the way out.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from enum import Enum, IntEnum, StrEnum
-from operator import attrgetter
+from functools import partial
 from typing import Final, TypeVar, cast
 
 import msgpack
@@ -31,22 +33,27 @@ __all__ = ["pack", "payload_digest", "plan_digest", "unpack"]
 
 T = TypeVar("T")
 _Reader = Callable[[object], object]
+_Maker = Callable[[typing.Any], object]
 
 _BIG_INT: Final = 1
 _SMALL_MAX: Final = 2**63 - 1
 _BIG_INT_BYTES_MAX: Final = 33
 _KEY_PLACE: Final = [field.name for field in dataclasses.fields(Plan)].index("idempotency_key")
+_BUFFER_BYTES: Final = 4096  # of a message, to begin with: most are smaller
 _AS_IS: Final = frozenset((bytes, str, bool, type(None)))
 _SCALARS: Final = frozenset((int, bool, bytes, str, type(None)))
 # Both hold one entry for each type of message that this program knows, and no more.
-_FIELDS: Final[dict[type, Callable[[object], tuple[object, ...]] | None]] = {}
+_MAKERS: Final[dict[type, _Maker]] = {}
 _READERS: Final[dict[object, _Reader]] = {}
 _SIZES: Final[dict[object, int]] = {Address: 20, Hash: 32}
+_to_bytes: Final[Callable[[object], bytes]] = partial(
+    msgpack.packb, use_bin_type=True, strict_types=True, buf_size=_BUFFER_BYTES
+)
 
 
 def pack(message: object) -> bytes:
     """Canonical bytes of a message dataclass (or of the scalars and tuples inside one)."""
-    return cast(bytes, msgpack.packb(_plain(message), use_bin_type=True, strict_types=True))
+    return _to_bytes(_plain(message))
 
 
 def unpack(expected: type[T], data: bytes | memoryview) -> T:
@@ -75,7 +82,7 @@ def plan_digest(plan: Plan) -> Hash:
     """Identity of what a plan wants; the idempotency key is not part of it."""
     fields = cast("list[object]", _plain(plan))
     fields[_KEY_PLACE] = "-"
-    return Hash(keccak256(b"seawall.plan.1" + cast(bytes, msgpack.packb(fields, use_bin_type=True))))
+    return Hash(keccak256(b"seawall.plan.1" + _to_bytes(fields)))
 
 
 def payload_digest(payload: Payload) -> Hash:
@@ -84,6 +91,7 @@ def payload_digest(payload: Payload) -> Hash:
 
 
 def _plain(value: object) -> object:
+    """What msgpack packs as it stands: bytes, text, small integers, extensions, and lists of these."""
     kind = type(value)
     if kind in _AS_IS:
         return value
@@ -93,14 +101,7 @@ def _plain(value: object) -> object:
         return _plain_all(cast("tuple[object, ...]", value))
     if kind is dict:
         return {key: _plain(item) for key, item in sorted(cast("dict[str, object]", value).items())}
-    fields_of = _fields_of(kind)
-    if fields_of is not None:
-        return _plain_all(fields_of(value))
-    if isinstance(value, StrEnum | IntEnum):
-        return value.value
-    raise WireError(
-        f"{kind.__name__} has no canonical form", "codec", "send only messages of seawall.primitives"
-    )
+    return _maker_of(kind)(value)
 
 
 def _plain_all(values: Iterable[object]) -> list[object]:
@@ -124,18 +125,64 @@ def _plain_int(value: int) -> object:
     return msgpack.ExtType(_BIG_INT, (b"\x01" if value < 0 else b"\x00") + magnitude)
 
 
-def _fields_of(kind: type) -> Callable[[object], tuple[object, ...]] | None:
-    """What gives the fields of a message of this type, in order; None for what is no message."""
-    if kind not in _FIELDS:
-        is_message = dataclasses.is_dataclass(kind)
-        _FIELDS[kind] = _getter_of(tuple(f.name for f in dataclasses.fields(kind))) if is_message else None
-    return _FIELDS[kind]
+def _maker_of(kind: type) -> _Maker:
+    """What makes the plain form of values of exactly this type; compiled at its first."""
+    if kind not in _MAKERS:
+        _MAKERS[kind] = _compiled_maker(kind)
+    return _MAKERS[kind]
 
 
-def _getter_of(names: tuple[str, ...]) -> Callable[[object], tuple[object, ...]]:
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda value: tuple(getattr(value, name) for name in names)
+def _compiled_maker(kind: type) -> _Maker:
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_maker(kind)
+    if issubclass(kind, StrEnum | IntEnum):
+        return lambda member: member._value_
+    raise WireError(
+        f"{kind.__name__} has no canonical form", "codec", "send only messages of seawall.primitives"
+    )
+
+
+def _dataclass_maker(kind: type) -> _Maker:
+    """One function over all fields, as one would write it by hand. What a field holds that its annotation
+    does not lead to expect goes through `_plain`."""
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    known: dict[str, object] = {"plain": _plain}
+    forms = [_form_of(f"v{place}", hints[name], known) for place, name in enumerate(names)]
+    lines = [f"    v{place} = m.{name}" for place, name in enumerate(names)]
+    source = "\n".join(("def make(m):", *lines, f"    return [{', '.join(forms)}]"))
+    exec(source, known)  # noqa: S102  (made of the field names of our own classes)
+    return cast(_Maker, known["make"])
+
+
+def _form_of(value: str, hint: object, known: dict[str, object]) -> str:
+    """The expression for the plain form of `value`; the classes that it names are put into `known`."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        options = typing.get_args(hint)
+        if len(options) == 2 and options[1] is type(None):
+            return f"(None if {value} is None else {_form_of(value, options[0], known)})"
+        return f"plain({value})"
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        item = _form_of("i", arguments[0], known) if value != "i" else "plain(i)"
+        return f"([{item} for i in {value}] if type({value}) is tuple else plain({value}))"
+    kind = getattr(hint, "__supertype__", hint)
+    if not isinstance(kind, type):
+        return f"plain({value})"
+    condition = f"type({value}) is {kind.__name__}"
+    if kind is int:
+        form, condition = value, f"{condition} and -{_SMALL_MAX} <= {value} <= {_SMALL_MAX}"
+    elif kind in _AS_IS:
+        form = value
+    elif issubclass(kind, StrEnum | IntEnum):
+        form = f"{value}._value_"
+    elif dataclasses.is_dataclass(kind):
+        form = f"make_{kind.__name__}({value})"
+        known[f"make_{kind.__name__}"] = _maker_of(kind)
+    else:
+        return f"plain({value})"
+    known[kind.__name__] = kind
+    return f"({form} if {condition} else plain({value}))"
 
 
 def _extension(code: int, data: bytes) -> int:

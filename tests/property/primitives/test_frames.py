@@ -85,7 +85,7 @@ deltas = st.builds(TokenDelta, addresses, addresses, st.integers(-(2**128), 2**1
 plans = st.builds(
     Plan,
     names,
-    st.integers(1, 2**63),
+    st.integers(1, 2**63 - 1),
     addresses,
     bodies,
     addresses,
