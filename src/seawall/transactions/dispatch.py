@@ -24,6 +24,7 @@ from seawall.primitives.errors import (
     AuthorityChangedError,
     ChainError,
     FenceLostError,
+    IntentMovedError,
     LedgerError,
     NonceTakenError,
     SeawallError,
@@ -199,8 +200,8 @@ class Dispatcher:
         batch = _Batch(stance, fences, frozenset(work.reads or ()))
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
         admitted: list[Judged] = []
+        desk.parts.metrics.judged(*(one.verdict for one in work.judged))
         for one in work.judged:
-            desk.parts.metrics.judged(one.verdict)
             if not one.verdict.admitted:
                 batch.ended.append((one.row, IntentState.REFUSED, one.verdict.explanation, one))
             elif one.row.lane in work.dry:
@@ -286,7 +287,13 @@ class Dispatcher:
         lost: list[Lane] = []
         try:
             attempts = await self._stored(batch, lost)
-        except (AuthorityChangedError, NonceTakenError, FenceLostError, StaleError) as error:
+        except (
+            AuthorityChangedError,
+            NonceTakenError,
+            FenceLostError,
+            IntentMovedError,
+            StaleError,
+        ) as error:
             # Nothing was consumed: the candidates are dropped and built anew on what is true now.
             _log.info("candidates_dropped", cause=str(error), count=len(batch.signed))
             await self._undo(batch)

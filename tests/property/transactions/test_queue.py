@@ -135,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
         free = [n for n, row in self.model.rows.items() if row.lane == lane and n not in self.model.taken]
         gone = set(free[::2])
         left = [row for n, row in self.model.rows.items() if row.lane == lane and n not in gone]
-        self.queues[lane].reconcile(left, self.next)
+        self.queues[lane].reconcile(left, self.next - 1)
         for number in gone:
             del self.model.rows[number]
             self.model.blocked.discard(number)
