@@ -130,7 +130,7 @@ class Inclusions:
                 fresh.append(_record_of(row, owner[2]))
             rows.append(row)
         try:
-            rows = [self._seen_again(row) for row in rows]
+            rows = [row if row.canonical else self._seen_again(row) for row in rows]
             self._session.load(_INSERT_MANY, fresh)
         except DuplicateError:
             raise _landed_twice(rows) from None
@@ -183,14 +183,14 @@ class Inclusions:
         """Blocks up to this number have reached `finality`; answers the inclusions, of `lanes` if given, that
         are new to it."""
         named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
-        ripe = [_row_of(record) for record in self._session.rows(_RIPE, named)]
-        rows = [row for row in ripe if lanes is None or row.lane in lanes]
+        ripe = self._session.rows(_RIPE, named)
+        of_chain = [Lane(chain_id, key) for key in {record[4] for record in ripe}]
+        held = {lane.key: lane for lane in of_chain if lanes is None or lane in lanes}
+        rows = [_row_of(record, held[record[4]], finality) for record in ripe if record[4] in held]
         self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
-        return [replace(row, finality=finality) for row in rows]
+        return rows
 
     def _seen_again(self, row: InclusionRow) -> InclusionRow:
-        if row.canonical:
-            return row
         self._session.run(_RESTORE, {"row": row.number})
         return replace(row, canonical=True, finality=Finality.INCLUDED)
 
@@ -238,10 +238,12 @@ def _record_of(row: InclusionRow, slot: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _row_of(record: Record) -> InclusionRow:
+def _row_of(record: Record, lane: Lane | None = None, finality: Finality | None = None) -> InclusionRow:
+    """`lane` and `finality` where the caller knows them already."""
     (number, attempt, digest, chain_id, key, nonce, block_number, block_hash, index, status, gas_used,
-     effective_gas_price_wei, fee_wei, canonical, finality) = record  # fmt: skip
+     effective_gas_price_wei, fee_wei, canonical, stored) = record  # fmt: skip
     return InclusionRow(
-        number, attempt, digest, Lane(chain_id, key), nonce, block_number, block_hash, index, status,
-        gas_used, effective_gas_price_wei, fee_wei, canonical, Finality(finality),
+        number, attempt, digest, lane or Lane(chain_id, key), nonce, block_number, block_hash, index, status,
+        gas_used, effective_gas_price_wei, fee_wei, canonical,
+        Finality(stored) if finality is None else finality,
     )  # fmt: skip

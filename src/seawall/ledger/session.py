@@ -333,7 +333,7 @@ class _Compiled:
         returned = getattr(statement, "exported_columns", ())
         processors = [_result_processor(column.type, dialect) for column in returned]
         self.returns_rows = bool(processors)
-        self._results = processors if any(processors) else None
+        self._results = [(place, process) for place, process in enumerate(processors) if process is not None]
 
     def bind(self, parameters: Mapping[str, object]) -> Any:
         values = [
@@ -346,17 +346,15 @@ class _Compiled:
 
     def results(self, records: Sequence[Any]) -> list[Record]:
         processors = self._results
-        if processors is None or not records:
+        if not processors or not records:
             return list(records)
-        return [
-            tuple(
-                [
-                    value if process is None else process(value)
-                    for value, process in zip(record, processors, strict=True)
-                ]
-            )
-            for record in records
-        ]
+        shaped: list[Record] = []
+        for record in records:
+            values = list(record)
+            for place, process in processors:
+                values[place] = process(values[place])
+            shaped.append(tuple(values))
+        return shaped
 
 
 def _bind_of(

@@ -347,23 +347,24 @@ class Confirmer:
         watched = self.desk.unsettled.get(row.attempt_hash)
         if watched is None:
             return Consumed(row.lane, row.nonce, tuple(tx.attempts.of_slot(row.lane, row.nonce)), row)
-        attempts = tuple(self.desk.unsettled[h] for h in self.desk.siblings(watched))
+        attempts = tuple([self.desk.unsettled[h] for h in self.desk.hashes_of(row.lane, row.nonce)])
         return Consumed(row.lane, row.nonce, attempts, row)
 
     def _events(self, tx: Transaction, kind: str, rows: Sequence[InclusionRow], now_s: int) -> None:
         known = self.desk.intents
-        missing = [n for n in self._intents_of(tx, rows) if n not in known]
+        intents_of = [self._attempt_of(tx, row).intents for row in rows]
+        missing = [n for n in _numbers_in(intents_of) if n not in known]
         if missing:
             known.update((row.number, row) for row in tx.intents.get_many(missing))
+        blocks = {row.block_hash: hex_text(row.block_hash) for row in rows}
         events = []
-        for row in rows:
+        for row, intents in zip(rows, intents_of, strict=True):
             data: EventData = {
                 "hash": hex_text(row.attempt_hash),
                 "block": row.block_number,
-                "block_hash": hex_text(row.block_hash),
+                "block_hash": blocks[row.block_hash],
                 "status": row.status,
             }
-            intents = self._attempt_of(tx, row).intents
             for number, _ in intents:
                 events.append(NewEvent(kind, row.lane.chain_id, known[number].strategy, number, data))
             if not intents:
@@ -371,7 +372,7 @@ class Confirmer:
         tx.events.append_many(events, now_s)
 
     def _intents_of(self, tx: Transaction, rows: Sequence[InclusionRow]) -> list[IntentNumber]:
-        return list(dict.fromkeys(n for row in rows for n, _ in self._attempt_of(tx, row).intents))
+        return _numbers_in([self._attempt_of(tx, row).intents for row in rows])
 
     def _attempt_of(self, tx: Transaction, row: InclusionRow) -> AttemptRow:
         return self.desk.unsettled.get(row.attempt_hash) or tx.attempts.get(row.attempt)
@@ -438,6 +439,10 @@ class Confirmer:
                 _log.info("intent_ended", intent=ended.intent.number, state=ended.state, reason=ended.reason)
         if len(done.ended) > LINES_MAX:
             _log.info("more_ended", beside=LINES_MAX, in_all=len(done.ended))
+
+
+def _numbers_in(links: Iterable[Sequence[tuple[IntentNumber, int]]]) -> list[IntentNumber]:
+    return list(dict.fromkeys([number for intents in links for number, _ in intents]))
 
 
 def _slots_of(found: Sequence[_Found]) -> frozenset[tuple[Lane, int]]:

@@ -46,7 +46,7 @@ class Consumed:
         if self.winner is None:
             return frozenset()
         mined = self.winner.attempt_hash
-        return frozenset(number for row in self.attempts if row.hash == mined for number, _ in row.intents)
+        return frozenset([number for row in self.attempts if row.hash == mined for number, _ in row.intents])
 
 
 @dataclass(frozen=True, slots=True)
