@@ -2,16 +2,19 @@
 //!
 //! Flow: `pin` -> `load` -> `push_overlay` for each unlanded attempt in commit order -> `run`, many times, from many
 //! threads. Runs share the state under a read lock and without the GIL; `pin`, `load` and `push_overlay` write it.
-//! Invariant: `push_overlay` that answers `Missing` pushed nothing.
+//! What the last run of one transaction left behind is kept until the state changes, so that `adopt_run` can put it on
+//! the overlay without running it again.
+//! Invariants: `push_overlay` that answers `Missing` pushed nothing; `adopt_run` leaves exactly the overlay that
+//! `push_overlay` of the same transaction would have left.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use alloy_primitives::{B256, keccak256};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use rayon::prelude::*;
-use revm::context::CfgEnv;
+use revm::context::{CfgEnv, TxEnv};
 use revm::state::EvmState;
 
 use crate::convert::{Address20, Amount, Count, Data, Word};
@@ -35,9 +38,24 @@ pub struct Pinned {
     pub base: Base,
     pub overlay: Layer,
     overlay_digest: B256,
+    /// Grows with every change of what runs stand on.
+    version: u64,
+}
+
+/// What one transaction left behind, on the state of that version.
+struct Kept {
+    version: u64,
+    env: TxEnv,
+    nonce: Option<u64>,
+    after: EvmState,
 }
 
 impl Pinned {
+    fn push(&mut self, transaction: &EvmTransaction, after: EvmState) {
+        self.overlay.commit(after);
+        self.overlay_digest = chained(self.overlay_digest, self.chain_id, transaction);
+    }
+
     pub fn environment(&self) -> Result<&Environment, Fault> {
         self.environment
             .as_ref()
@@ -50,7 +68,8 @@ impl Pinned {
         probes: &[Py<Probe>],
         overrides: &[Py<StateOverride>],
         trace: bool,
-    ) -> Result<(Answer, EvmState), Fault> {
+        keep: bool,
+    ) -> Result<(Answer, Option<EvmState>), Fault> {
         for parts in [transactions.len(), probes.len(), overrides.len()] {
             if parts > BUNDLE_PARTS_MAX {
                 return Err(Fault::evm(
@@ -84,6 +103,7 @@ impl Pinned {
                 &orders,
                 &probes,
                 trace,
+                keep,
                 self.overlay_digest,
             )
         }))
@@ -101,6 +121,7 @@ impl Pinned {
 #[pyclass(frozen, module = "seawall._native")]
 pub struct Evm {
     pinned: RwLock<Pinned>,
+    kept: Mutex<Option<Kept>>,
 }
 
 impl Evm {
@@ -113,7 +134,13 @@ impl Evm {
     }
 
     fn write(&self) -> Result<RwLockWriteGuard<'_, Pinned>, Fault> {
-        self.pinned.write().map_err(Self::poisoned)
+        let mut pinned = self.pinned.write().map_err(Self::poisoned)?;
+        pinned.version += 1;
+        Ok(pinned)
+    }
+
+    fn take_kept(&self) -> Result<Option<Kept>, Fault> {
+        Ok(self.kept.lock().map_err(Self::poisoned)?.take())
     }
 }
 
@@ -128,7 +155,9 @@ impl Evm {
                 base: Base::default(),
                 overlay: Layer::default(),
                 overlay_digest: EMPTY_OVERLAY,
+                version: 0,
             }),
+            kept: Mutex::new(None),
         }
     }
 
@@ -199,12 +228,34 @@ impl Evm {
     fn push_overlay(&self, py: Python<'_>, tx: Py<EvmTransaction>) -> Result<Outcome, Fault> {
         py.detach(|| {
             let mut pinned = self.write()?;
-            let (answer, after) = pinned.answer(std::slice::from_ref(&tx), &[], &[], false)?;
-            if matches!(answer, Answer::Execution(_)) {
-                pinned.overlay.commit(after);
-                pinned.overlay_digest = chained(pinned.overlay_digest, pinned.chain_id, tx.get());
+            let (answer, after) =
+                pinned.answer(std::slice::from_ref(&tx), &[], &[], false, true)?;
+            if let Some(after) = after {
+                pinned.push(tx.get(), after);
             }
             Ok(answer.into())
+        })
+    }
+
+    /// Puts what the last `run` of exactly this transaction left behind onto the overlay, as `push_overlay` would.
+    /// False, and nothing done, where that is not at hand: the last run was of something else, stood on other state, or
+    /// looked at an account that an override changed.
+    fn adopt_run(&self, py: Python<'_>, tx: Py<EvmTransaction>) -> Result<bool, Fault> {
+        py.detach(|| {
+            let transaction = tx.get();
+            let Some(kept) = self.take_kept()? else {
+                return Ok(false);
+            };
+            if kept.nonce != transaction.nonce || kept.env != transaction.env {
+                return Ok(false);
+            }
+            let mut pinned = self.write()?;
+            // Taking the lock for writing is a change itself.
+            if kept.version + 1 != pinned.version {
+                return Ok(false);
+            }
+            pinned.push(transaction, kept.after);
+            Ok(true)
         })
     }
 
@@ -235,7 +286,16 @@ impl Evm {
     ) -> Result<Outcome, Fault> {
         py.detach(|| {
             let pinned = self.read()?;
-            let (answer, _) = pinned.answer(&transactions, &probes, &overrides, trace)?;
+            let single = transactions.len() == 1;
+            let (answer, after) =
+                pinned.answer(&transactions, &probes, &overrides, trace, single)?;
+            let kept = after.map(|after| Kept {
+                version: pinned.version,
+                env: transactions[0].get().env.clone(),
+                nonce: transactions[0].get().nonce,
+                after,
+            });
+            *self.kept.lock().map_err(Self::poisoned)? = kept;
             Ok(answer.into())
         })
     }
@@ -268,6 +328,7 @@ impl Evm {
                         &bundle.probes,
                         &bundle.overrides,
                         trace,
+                        false,
                     )?;
                     Ok(Outcome::from(answer))
                 })

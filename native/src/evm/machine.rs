@@ -106,25 +106,27 @@ pub enum Answer {
     Missing(MissingKeys),
 }
 
-/// Runs a bundle. The second value is the state after it, for the overlay; it is meaningless beside `Missing`.
+/// Runs a bundle. With `keep`, the second value is the state after its transactions, for the overlay: there is none
+/// beside `Missing`, nor where the transactions looked at an account that an override changed.
 pub fn run(
     environment: &Environment,
     state: LayeredState<'_>,
     orders: &[Order<'_>],
     probes: &[&Probe],
     traced: bool,
+    keep: bool,
     overlay_digest: B256,
-) -> Result<(Answer, EvmState), Fault> {
+) -> Result<(Answer, Option<EvmState>), Fault> {
     let spec = environment.cfg.spec;
     let mut context: Ctx<'_> = MainnetContext::new(state, spec);
     context.cfg = environment.cfg.clone();
     context.block = environment.block.clone();
     if traced {
         let machine = assembled(context, spec, Tracer::default());
-        run_on(environment, machine, orders, probes, overlay_digest)
+        run_on(environment, machine, orders, probes, keep, overlay_digest)
     } else {
         let machine = assembled(context, spec, ());
-        run_on(environment, machine, orders, probes, overlay_digest)
+        run_on(environment, machine, orders, probes, keep, overlay_digest)
     }
 }
 
@@ -186,8 +188,9 @@ fn run_on<INSP: Watch>(
     mut machine: Machine<'_, INSP>,
     orders: &[Order<'_>],
     probes: &[&Probe],
+    keep: bool,
     overlay_digest: B256,
-) -> Result<(Answer, EvmState), Fault> {
+) -> Result<(Answer, Option<EvmState>), Fault> {
     let mut handler = BundleHandler::new();
     let mut transactions = Vec::with_capacity(orders.len());
     for order in orders {
@@ -208,13 +211,17 @@ fn run_on<INSP: Watch>(
         let moves = std::mem::take(&mut handler.moves);
         transactions.push(outcome(result, &moves, trace)?);
     }
+    let keep = keep && !machine.ctx.journaled_state.database.read_overridden();
+    // A probe is undone, but it makes what it reads look as if it had not been changed by the transactions.
+    let before_probes =
+        (keep && !probes.is_empty()).then(|| machine.ctx.journaled_state.inner.clone().finalize());
     let answers = run_probes(&mut handler, &mut machine, probes)?;
     let after = machine.ctx.journaled_state.finalize();
     machine.frame_stack.clear();
     FRAMES.set(Some(machine.frame_stack));
     let state = machine.ctx.journaled_state.database;
     if !state.missing.is_empty() {
-        return Ok((Answer::Missing(state.missing), after));
+        return Ok((Answer::Missing(state.missing), None));
     }
     let mut writes = writes_of(&state.reads, &after);
     let mut reads = if state.has_overrides() {
@@ -238,7 +245,8 @@ fn run_on<INSP: Watch>(
         base_hash: environment.base_hash,
         overlay_digest,
     };
-    Ok((Answer::Execution(execution), after))
+    let kept = keep.then(|| before_probes.unwrap_or(after));
+    Ok((Answer::Execution(execution), kept))
 }
 
 fn nonce_of<INSP>(machine: &mut Machine<'_, INSP>, sender: Address) -> u64 {

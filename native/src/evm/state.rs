@@ -326,6 +326,12 @@ impl<'a> LayeredState<'a> {
         reads
     }
 
+    /// Whether any account that was read so far has an override.
+    pub fn read_overridden(&self) -> bool {
+        let mut read = self.reads.accounts.iter();
+        self.has_overrides() && read.any(|(address, _)| self.overrides.0.contains_key(address))
+    }
+
     pub fn has_overrides(&self) -> bool {
         !self.overrides.0.is_empty()
     }

@@ -374,6 +374,16 @@ class Machine:
                 self.reads.update(answer.read_set.slots)
         return answer
 
+    def keep(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Missing | None:
+        """Put what was just run onto the overlay: without running it again, where that is at hand."""
+        # What bids less than the base fee paid less in its run than it is made to pay by `push`.
+        is_paid = fee_per_gas_wei >= self._simulator.base_fee_wei
+        if is_paid and self._evm.adopt_run(_transaction(payload, nonce, fee_per_gas_wei)):
+            self._simulator.held.append((payload, nonce, fee_per_gas_wei))
+            return None
+        pushed = self.push(payload, nonce, fee_per_gas_wei)
+        return pushed if isinstance(pushed, Missing) else None
+
     def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution | Missing:
         # An attempt priced below the next base fee waits, and still stands before its successors.
         paid_wei = max(fee_per_gas_wei, self._simulator.base_fee_wei)

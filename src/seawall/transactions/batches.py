@@ -174,9 +174,9 @@ class BatchJudging:
             if not gate.book.reserve(row.lane, candidate.nonce, found.spends, self.now_s):
                 # It was judged by what was left a moment ago: look again.
                 raise StaleError("another lane spent what was left", str(row.lane), "none needed")
-            pushed = machine.push(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei)
-            if isinstance(pushed, Missing):
-                return pushed
+            missing = machine.keep(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei)
+            if missing is not None:
+                return missing
             self.nonces[row.lane] += 1
         self.judged.append(found)
         return None

@@ -190,6 +190,51 @@ def test_push_that_misses_state_pushes_nothing() -> None:
     assert executed(machine.push_overlay(push)).success
 
 
+def test_adopted_run_leaves_what_a_push_would_leave() -> None:
+    pushed, adopted = evm(STORE), evm(STORE)
+    first, second = call(word(1) + word(9), nonce=0), call(word(1) + word(9), nonce=1)
+    looks = [Probe(CONTRACT, word(1) + word(7))]  # writes the slot again, and is undone
+    unrelated = [StateOverride(OTHER, code=LOAD)]
+    for machine in (pushed, adopted):
+        machine.load(slots=[(CONTRACT, word(1), word(0))])
+    for order in (first, second):
+        executed(pushed.push_overlay(order))
+        executed(adopted.run([order], looks, unrelated))
+        assert adopted.adopt_run(order)
+        assert adopted.overlay_digest() == pushed.overlay_digest()
+    third = call(word(1) + word(9), nonce=2)
+    expected, found = executed(pushed.run([third])), executed(adopted.run([third]))
+    assert found.gas_used == expected.gas_used
+    assert found.write_set.accounts == expected.write_set.accounts
+    assert found.write_set.slots == expected.write_set.slots == ()  # it holds 9 already
+
+
+def test_run_is_adopted_once_and_only_on_the_state_that_it_stood_on() -> None:
+    machine = evm(STORE)
+    machine.load(slots=[(CONTRACT, word(1), word(0))])
+    order = call(word(1) + word(9), nonce=0)
+    assert not machine.adopt_run(order)  # nothing was run
+    executed(machine.run([order]))
+    assert not machine.adopt_run(call(word(1) + word(8), nonce=0))  # something else was
+    executed(machine.run([order]))
+    machine.load(slots=[(CONTRACT, word(1), word(5))])
+    assert not machine.adopt_run(order)
+    executed(machine.run([order, call(word(1) + word(9), nonce=1)]))
+    assert not machine.adopt_run(order)
+    assert machine.overlay_digest() == bytes(32)
+    executed(machine.run([order]))
+    assert machine.adopt_run(order)
+    assert not machine.adopt_run(order)
+
+
+def test_run_that_looked_at_an_overridden_account_is_not_adopted() -> None:
+    machine = evm(STORE)
+    machine.load(slots=[(CONTRACT, word(1), word(0))])
+    order = call(word(1) + word(9), nonce=0)
+    executed(machine.run([order], overrides=[StateOverride(SENDER, balance_wei=2 * ETHER)]))
+    assert not machine.adopt_run(order)
+
+
 def test_contract_made_in_the_overlay_runs_and_its_other_slots_are_zero() -> None:
     machine = evm()
     # PUSHn program, MSTORE at 0, RETURN its bytes from the end of that word
