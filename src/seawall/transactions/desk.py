@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
+from operator import attrgetter
 from typing import Final, Literal
 
 from typing_extensions import override
@@ -39,6 +40,7 @@ from seawall.transactions.policies import StuckPolicies
 
 __all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts", "Turn"]
 
+_number_of: Final = attrgetter("number")
 # A head older than this is no base for a verdict: the endpoint hangs or lags.
 HEAD_AGE_S_MAX: Final = 120
 
@@ -299,9 +301,18 @@ class Desk:
         return self._in_order
 
     def _ordered(self) -> list[AttemptRow]:
+        rows = sorted(self._pending.values(), key=_number_of)
+        last: dict[Lane, int] = {}
+        for row in rows:
+            if row.nonce <= last.get(row.lane, -1):
+                return self._ordered_by_slot(rows)
+            last[row.lane] = row.nonce
+        return rows  # one attempt a slot, and lanes in nonce order: nearly always
+
+    def _ordered_by_slot(self, rows: Sequence[AttemptRow]) -> list[AttemptRow]:
         newest: dict[tuple[Lane, int], AttemptRow] = {}
         places: dict[tuple[Lane, int], int] = {}
-        for row in sorted(self._pending.values(), key=lambda r: r.number):
+        for row in rows:
             newest[(row.lane, row.nonce)] = row
             places.setdefault((row.lane, row.nonce), row.number)
         earliest: dict[Lane, int] = {}

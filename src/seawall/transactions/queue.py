@@ -29,12 +29,13 @@ PUT_OFF_FIRST_S: Final = 0.1
 PUT_OFF_MAX_S: Final = 60.0
 # Numbers that the heaps may hold beside those that wait.
 DEAD_MAX: Final = 1_024
+_FIRST_CLASS: Final = int(min(Priority))
 
 
 def urgency(row: IntentRow, now_s: int) -> tuple[int, int]:
     """Smaller goes first: the class with its age counted in, then the order of acceptance."""
     aged = (now_s - row.accepted_at_s) // AGEING_S
-    return max(int(min(Priority)), int(row.plan.priority) - max(0, aged)), row.number
+    return max(_FIRST_CLASS, row.plan.priority - max(0, aged)), row.number
 
 
 def pause_s(tries: int) -> float:
@@ -109,8 +110,10 @@ class LaneQueue:
 
     def best(self, now_s: int) -> IntentRow | None:
         """The next one, left where it is."""
-        heads = [head for heap in self._ready.values() if (head := self._head(heap)) is not None]
-        return min(heads, key=lambda row: urgency(row, now_s), default=None)
+        heads = [head for heap in self._ready.values() if heap and (head := self._head(heap)) is not None]
+        if len(heads) <= 1:
+            return heads[0] if heads else None
+        return min(heads, key=lambda row: urgency(row, now_s))
 
     def take(self, row: IntentRow) -> None:
         """`row` is in a batch now: it was `best`."""
