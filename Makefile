@@ -63,6 +63,7 @@ check-contracts: setup
 
 world: setup
 	@$(VENV)/python -m tests.world --seeds $(SEEDS) --coverage
+	@SEAWALL_BUGS=all $(VENV)/python -m pytest -n 2 tests/world/test_bugs.py
 
 # One kernel on SQLite, one and three on PostgreSQL; each is judged from the chain and the intake's answers alone.
 chaos: setup
