@@ -46,6 +46,8 @@ _SCALARS: Final = frozenset((int, bool, bytes, str, type(None)))
 _MAKERS: Final[dict[type, _Maker]] = {}
 _READERS: Final[dict[object, _Reader]] = {}
 _SIZES: Final[dict[object, int]] = {Address: 20, Hash: 32}
+# Its constructor checks what is known here, at several times the cost of making it.
+_extension_of: Final[Callable[[tuple[int, bytes]], object]] = partial(tuple.__new__, msgpack.ExtType)
 _to_bytes: Final[Callable[[object], bytes]] = partial(
     msgpack.packb, use_bin_type=True, strict_types=True, buf_size=_BUFFER_BYTES
 )
@@ -119,10 +121,11 @@ def _plain_all(values: Iterable[object]) -> list[object]:
 def _plain_int(value: int) -> object:
     if -_SMALL_MAX <= value <= _SMALL_MAX:
         return value
-    magnitude = abs(value).to_bytes((abs(value).bit_length() + 7) // 8, "big")
-    if len(magnitude) + 1 > _BIG_INT_BYTES_MAX:
+    size = (value.bit_length() + 7) // 8
+    if size >= _BIG_INT_BYTES_MAX:
         raise WireError("an integer of more than 256 bits", "codec", "no quantity on chain is that large")
-    return msgpack.ExtType(_BIG_INT, (b"\x01" if value < 0 else b"\x00") + magnitude)
+    sign = b"\x01" if value < 0 else b"\x00"
+    return _extension_of((_BIG_INT, sign + abs(value).to_bytes(size, "big")))
 
 
 def _maker_of(kind: type) -> _Maker:
