@@ -148,9 +148,9 @@ def test_dead_endpoint_at_start_is_waited_for(
         late = DevnetSettings(tmp_path_factory.mktemp("late"), port=port, manual_mining=True)
         with running(late) as devnet:
             folder.devnet = devnet
+            folder.start_number = folder.number()  # the kernel may be in the very next block
             fund(devnet, folder.key, folder.balance_wei)
             mine(devnet)
-            folder.start_number = folder.number()
             kernel.wait_ready()
             folder.settle(1)
             assert [one.value_wei for one in folder.on_chain()] == [ETHER]
