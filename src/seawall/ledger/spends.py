@@ -40,6 +40,17 @@ _CORRECT_MANY: Final = Batch(
     .values(amount=bindparam("taken")),
     ["taken", "of", "in_token"],
 )
+_SETTLE_ONE: Final = Batch(
+    sa.update(spends)
+    .where(spends.c.attempt == bindparam("of"))
+    .values(
+        amount=sa.case(
+            (spends.c.token == bindparam("in_token"), bindparam("taken", type_=spends.c.amount.type)),
+            else_=sa.literal_column(f"'{uint256_text(0)}'"),
+        )
+    ),
+    ["in_token", "taken", "of"],
+)
 _SINCE: Final = Prepared(
     sa.select(spends.c.attempt, spends.c.token, spends.c.amount, spends.c.at_s)
     .where(
@@ -82,10 +93,18 @@ class Spends:
 
     def settle_many(self, settled: Sequence[tuple[AttemptNumber, Mapping[Address, int]]]) -> None:
         """What these attempts took in the end; of a token that is not named, nothing."""
-        self._session.load(_CLEAR_MANY, [(attempt,) for attempt, _ in settled])
+        single = [
+            (token, uint256_text(amount), attempt)
+            for attempt, taken in settled
+            if len(taken) == 1
+            for token, amount in taken.items()
+        ]
+        others = [(attempt, taken) for attempt, taken in settled if len(taken) != 1]
+        self._session.load(_SETTLE_ONE, single)
+        self._session.load(_CLEAR_MANY, [(attempt,) for attempt, _ in others])
         rows = [
             (uint256_text(amount), attempt, token)
-            for attempt, taken in settled
+            for attempt, taken in others
             for token, amount in taken.items()
         ]
         self._session.load(_CORRECT_MANY, rows)

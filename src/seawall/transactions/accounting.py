@@ -76,7 +76,8 @@ class Accountant:
     async def account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
         """Entries for our inclusions of one block. Raises `UnavailableError` if a balance cannot be read
         now."""
-        holders = self.ours.holders.union(*(i.holders | {i.attempt.payload.sender} for i in included))
+        senders = [one.attempt.payload.sender for one in included]
+        holders = self.ours.holders.union(senders, *{one.holders for one in included})
         entries = [self._entry(i, holders) for i in included]
         try:
             found = await self._prove(block, entries, holders)
@@ -122,9 +123,9 @@ class Accountant:
     async def _prove(self, block: Block, entries: Sequence[Entry], holders: frozenset[Address]) -> list[Leg]:
         booked: dict[tuple[Address, Address], int] = defaultdict(int)
         for entry in entries:
-            for leg in entry.legs:
-                if not isinstance(leg.account, str):
-                    booked[(leg.account, leg.token)] += leg.delta
+            for account, token, delta in entry.legs:
+                if not isinstance(account, str):
+                    booked[account, token] += delta
         wanted = sorted(set(booked) | {(holder, NATIVE) for holder in holders})
         parent = await self.client.block_by_hash(block.parent_hash)
         if parent is None:
@@ -184,22 +185,17 @@ def _move(
 
 
 def _merged(legs: Sequence[Leg]) -> tuple[Leg, ...]:
-    sums: dict[tuple[Account, Address], int] = defaultdict(int)
-    for leg in legs:
-        sums[(leg.account, leg.token)] += leg.delta
-    totals: dict[Address, int] = defaultdict(int)
-    for (_, token), delta in sums.items():
-        totals[token] += delta
+    sums: dict[tuple[Account, Address], int] = {}
+    totals: dict[Address, int] = {}
+    for account, token, delta in legs:
+        sums[account, token] = sums.get((account, token), 0) + delta
+        totals[token] = totals.get(token, 0) + delta
     if any(totals.values()):
         raise ProtocolError(
             "an entry does not balance", "accounting", "this is a bug: report it with the transaction"
         )
-    absurd = {token for (_, token), delta in sums.items() if abs(delta) > _DELTA_MAX}
-    return tuple(
-        Leg(account, token, delta)
-        for (account, token), delta in sums.items()
-        if delta and token not in absurd
-    )
+    absurd = {token for (_, token), delta in sums.items() if not -_DELTA_MAX <= delta <= _DELTA_MAX}
+    return tuple([Leg(*pair, delta) for pair, delta in sums.items() if delta and pair[1] not in absurd])
 
 
 def _uint(raw: bytes | None) -> int:

@@ -81,7 +81,8 @@ class Intake:
 
     def _require_room(self, tx: Transaction, fresh: list[IntentRow]) -> None:
         """Waiting intents are counted in memory where the lane is ours, else in the ledger."""
-        for lane, count in Counter(row.lane for row in fresh).items():
+        for key, count in Counter([(row.plan.chain_id, row.plan.key) for row in fresh]).items():
+            lane = Lane(*key)
             if lane in self.queues:
                 waiting = len(self.queues[lane]) + count
             else:

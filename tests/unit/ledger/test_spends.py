@@ -38,6 +38,26 @@ def test_settled_spend_is_corrected_in_its_own_token_only(tx: Transaction) -> No
     assert {row.token: row.amount for row in tx.spends.since(LANE, 0)} == {TOKEN: 0, OTHER_TOKEN: 9}
 
 
+@pytest.mark.parametrize(
+    "taken", [{}, {TOKEN: 3}, {OTHER_TOKEN: 2**255}, {TOKEN: 3, OTHER_TOKEN: 4}, {Address(b"\x0b" * 20): 1}]
+)
+def test_settled_attempt_keeps_what_it_took_and_nothing_else(
+    tx: Transaction, taken: dict[Address, int]
+) -> None:
+    settled, other = committed(tx, 0), committed(tx, 1)
+    for attempt in (settled, other):
+        tx.spends.add(LANE, attempt.number, TOKEN, 7, NOW_S)
+        tx.spends.add(LANE, attempt.number, OTHER_TOKEN, 9, NOW_S)
+    tx.spends.settle_many([(settled.number, taken)])
+    found = {(row.attempt, row.token): row.amount for row in tx.spends.since(LANE, 0)}
+    assert found == {
+        (settled.number, TOKEN): taken.get(TOKEN, 0),
+        (settled.number, OTHER_TOKEN): taken.get(OTHER_TOKEN, 0),
+        (other.number, TOKEN): 7,
+        (other.number, OTHER_TOKEN): 9,
+    }
+
+
 def test_adding_a_token_twice_is_an_error(tx: Transaction) -> None:
     attempt = committed(tx)
     tx.spends.add(LANE, attempt.number, TOKEN, 7, NOW_S)
