@@ -70,6 +70,7 @@ chaos: setup
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger sqlite --kernels 1
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 1
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 3
+	@SEAWALL_FLEET=all $(VENV)/python -m pytest tests/integration/test_fleet.py
 
 bench: setup
 	@for name in $(BENCH); do $(VENV)/python -m bench $$name || exit 1; done
