@@ -33,6 +33,8 @@ DATA_BYTES_MAX: Final = 16 * 1024 * 1024
 LIST_ITEMS_MAX: Final = 100_000
 _QUANTITY: Final = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
 _QUANTITY_CHARS_MAX: Final = 66
+_DIGEST_BYTES: Final = 32
+_DIGEST_CHARS: Final = 66
 
 
 def quantity(value: object, where: str, *, limit: int = UINT256_MAX) -> int:
@@ -71,7 +73,15 @@ def data(value: object, where: str, *, size: int | None = None) -> bytes:
 
 
 def digest(value: object, where: str) -> Hash:
-    return Hash(data(value, where, size=32))
+    # As `data` with a size, which says what is wrong; most of what is decoded is a hash.
+    if isinstance(value, str) and len(value) == _DIGEST_CHARS and value[:2] == "0x":
+        try:
+            raw = bytes.fromhex(value[2:])
+        except ValueError:
+            raw = b""
+        if len(raw) == _DIGEST_BYTES:
+            return Hash(raw)
+    return Hash(data(value, where, size=_DIGEST_BYTES))
 
 
 def address(value: object, where: str) -> Address:

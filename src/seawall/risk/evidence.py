@@ -47,8 +47,11 @@ class Evidence:
         if not self.is_native_like(token):
             return None
         who = frozenset({self.payee}) if self.candidate.plan.is_executor_plan else self.holders
-        tokens = {NATIVE, self.ours.wrapped_native or NATIVE}
-        return sum(self.simulation.net(who, t) for t in tokens)
+        net = 0
+        for flow in self.simulation.flows:
+            if self.is_native_like(flow.token):
+                net += flow.amount * ((flow.receiver in who) - (flow.sender in who))
+        return net
 
     def outflows(self) -> dict[Address, int]:
         """Per token, what left our addresses and did not come back from the same counterparty, and what is
@@ -78,10 +81,10 @@ class Evidence:
         each other token what our addresses together have less of, with what is left approved to others."""
         payload = self.candidate.payload
         totals = {NATIVE: payload.value_wei + self.candidate.max_total_fee_wei}
-        for token in {flow.token for flow in self.simulation.flows} - {NATIVE}:
-            lost = -self.simulation.net(self.holders, token)
-            if lost > 0:
-                totals[token] = lost
+        net: dict[Address, int] = defaultdict(int)
+        for flow in self.simulation.flows:
+            net[flow.token] += flow.amount * ((flow.receiver in self.holders) - (flow.sender in self.holders))
+        totals |= {token: -change for token, change in net.items() if change < 0 and token != NATIVE}
         for (token, owner, spender), amount in self.allowances_left().items():
             if amount > 0 and owner in self.holders and spender not in self.holders:
                 totals[token] = totals.get(token, 0) + amount

@@ -171,6 +171,8 @@ class SpendBook:
     def measure(self, lane: Lane, now_s: int, apart_from: int | None = None) -> tuple[Spent, ...]:
         """What has been spent of every budget of the lane, without what the slot `apart_from` has reserved: a
         candidate that is judged again must not count twice."""
+        if lane not in self._of_lane:
+            return ()
         with self._lock:
             own = None if apart_from is None else self._reserved.get((lane, apart_from))
             return tuple(
@@ -191,6 +193,8 @@ class SpendBook:
         where one of them has not that much left. A slot that is reserved already is reserved anew, at these
         amounts."""
         assert all(amount >= 0 for amount in amounts.values())
+        if lane not in self._of_lane:
+            return True
         with self._lock:
             key = (lane, nonce)
             before = self._forget(key)
@@ -214,6 +218,8 @@ class SpendBook:
 
     def keep(self, lane: Lane, nonce: int) -> None:
         """The slot is committed: what it reserved stays until it is settled."""
+        if lane not in self._of_lane:
+            return
         with self._lock:
             self._uncommitted.discard((lane, nonce))
 

@@ -161,14 +161,14 @@ class BatchJudging:
         found = None if gas_limit is None else self._judge(row, machine, gate, gas_limit)
         if isinstance(found, Missing):
             return found
-        if found is None or (row.plan.gas_limit is None and not _fits(found, self.desk)):
+        if found is None or (row.plan.gas_limit is None and not _fits(found)):
             measured = self._measure(row, machine)
             if isinstance(measured, Missing):
                 return measured
             found = self._judge(row, machine, gate, measured)
             if isinstance(found, Missing):
                 return found
-            self.gas.learn(call, _learned(found, measured, self.desk))
+            self.gas.learn(call, _learned(found, measured))
         if found.verdict.admitted and row.lane not in self.dry:
             candidate = found.candidate
             if not gate.book.reserve(row.lane, candidate.nonce, found.spends, self.now_s):
@@ -207,20 +207,22 @@ class BatchJudging:
         return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, base)
 
 
-def _fits(found: Judged, desk: Desk) -> bool:
+def _fits(found: Judged) -> bool:
     """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
     gas_used = found.verdict.gas_used
     if gas_used is None:
         return False  # it failed: perhaps for want of gas
-    needed, guessed = gas_limit_for(gas_used, desk.base()), found.candidate.payload.gas_limit
+    candidate = found.candidate
+    needed, guessed = gas_limit_for(gas_used, candidate.base), candidate.payload.gas_limit
     enough = guessed + _GUESS_GRAIN_GAS >= needed
     return enough and guessed <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
 
 
-def _learned(found: Judged, measured: int, desk: Desk) -> int:
+def _learned(found: Judged, measured: int) -> int:
     """The gas limit to try first for the next call of this kind: what this one needed, rounded up."""
     gas_used = found.verdict.gas_used
     if gas_used is None or measured == gas_used:
         return measured  # nothing to round: a transfer needs what it needs
-    needed = max(measured, gas_limit_for(gas_used, desk.base()))
-    return min(gas_limit_room(desk.base()), ceil_div(needed, _GUESS_GRAIN_GAS) * _GUESS_GRAIN_GAS)
+    base = found.candidate.base
+    needed = max(measured, gas_limit_for(gas_used, base))
+    return min(gas_limit_room(base), ceil_div(needed, _GUESS_GRAIN_GAS) * _GUESS_GRAIN_GAS)
