@@ -25,6 +25,11 @@ class Lane:
     key: Address
 
     @override
+    def __hash__(self) -> int:
+        # Lanes are looked up dozens of times an intent; bytes remember their hash, and chains are few.
+        return hash(self.key)
+
+    @override
     def __str__(self) -> str:
         return f"{self.chain_id}:{address_text(self.key)}"
 
