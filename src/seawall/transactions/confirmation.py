@@ -233,7 +233,7 @@ class Confirmer:
         change: HeadChange,
         found: Sequence[_Found],
         foreign: ForeignUse,
-        strays: Collection[Hash],
+        strays: Mapping[Hash, int],
     ) -> _Done:
         chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
         self.desk.require_leases(tx)
@@ -256,7 +256,7 @@ class Confirmer:
         return _Done(slots, tuple(taken), tuple(ended), suspects, legs, are_final)
 
     def _unwind(
-        self, tx: Transaction, change: HeadChange, strays: Collection[Hash], now_s: int
+        self, tx: Transaction, change: HeadChange, strays: Mapping[Hash, int], now_s: int
     ) -> frozenset[IntentNumber]:
         """Take back what stood in blocks that are gone; answers who depended on it."""
         hashes = [*(block.hash for block in change.removed), *strays]
@@ -268,10 +268,10 @@ class Confirmer:
         is_first = tx.heads.remove(hashes) > 0
         if is_first or flipped:
             chain_id = self.desk.parts.network.chain_id
-            lowest = [block.number for block in change.removed] or [row.block_number for row in flipped]
+            numbers = [*(block.number for block in change.removed), *strays.values()]
             data: EventData = {
                 "depth": len(hashes),
-                "from": min(lowest),
+                "from": min(numbers),
                 "transactions": len(flipped),
             }
             tx.events.append("reorg", chain_id, str(chain_id), None, data, now_s)
@@ -384,7 +384,7 @@ class Confirmer:
         change: HeadChange,
         found: Sequence[_Found],
         foreign: ForeignUse,
-        strays: Collection[Hash],
+        strays: Mapping[Hash, int],
         done: _Done,
     ) -> None:
         """The commit is done: bring the desk to it."""
