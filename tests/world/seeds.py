@@ -96,4 +96,10 @@ NAMED: tuple[NamedSeed, ...] = (
         faults={"foreign": 0.1, "reorg": 0.15, "pool_max": 10_000},
         is_open=True,
     ),
+    NamedSeed(
+        "stray_head_that_held_nothing",
+        101,
+        "a head of an abandoned branch was taken back though no block was removed and no inclusion flipped: the"
+        " lowest of nothing was asked for, and the kernel ended (Confirmer._unwind)",
+    ),
 )
