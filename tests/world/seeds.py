@@ -94,12 +94,11 @@ NAMED: tuple[NamedSeed, ...] = (
         " dispatched again, and the commit's refusal ended the kernel (LaneQueue.offer after done; a refusal"
         " of what is not queued any more must reconcile, not end)",
         faults={"foreign": 0.1, "reorg": 0.15, "pool_max": 10_000},
-        is_open=True,
     ),
     NamedSeed(
         "stray_head_that_held_nothing",
         101,
-        "a head of an abandoned branch was taken back though no block was removed and no inclusion flipped: the"
-        " lowest of nothing was asked for, and the kernel ended (Confirmer._unwind)",
+        "a head of an abandoned branch was taken back though no block was removed and no inclusion flipped:"
+        " the lowest of nothing was asked for, and the kernel ended (Confirmer._unwind)",
     ),
 )
