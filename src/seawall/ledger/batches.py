@@ -23,6 +23,7 @@ from seawall.primitives.bounds import UINT256_MAX
 __all__ = ["InList", "insert_batch", "int256_text", "take_numbers", "uint256_text"]
 
 LIST_MAX: Final = 512  # values in one statement; longer lists take several
+_PLACES: Final = tuple(f"value_{place}" for place in range(LIST_MAX))
 
 _SEQUENCES: Final = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
 _LAST_NUMBER: Final = Prepared(sa.select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == bindparam("of")))
@@ -63,7 +64,8 @@ class InList:
         for start in range(0, len(values), LIST_MAX):
             part = values[start : start + LIST_MAX]
             size = 1 << (len(part) - 1).bit_length()
-            named: dict[str, object] = {f"value_{i}": part[min(i, len(part) - 1)] for i in range(size)}
+            filled = [*part, *([part[-1]] * (size - len(part)))]
+            named = dict(zip(_PLACES, filled, strict=False))
             records += session.rows(self.prepared_for(size), named | (parameters or {}))
         return records
 
@@ -71,7 +73,7 @@ class InList:
         """For `size` values; a shorter list repeats its last one."""
         found = self._prepared.get(size)
         if found is None:
-            binds: list[sa.BindParameter[object]] = [bindparam(f"value_{i}") for i in range(size)]
+            binds: list[sa.BindParameter[object]] = [bindparam(place) for place in _PLACES[:size]]
             found = self._prepared[size] = Prepared(self._make(binds))
         return found
 

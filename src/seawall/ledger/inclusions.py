@@ -75,14 +75,14 @@ _OF_ATTEMPT: Final = Prepared(
 _UNSETTLED: Final = Prepared(
     _JOINED.where(inclusions.c.chain_id == bindparam("chain"), _UNSETTLED_ONLY).order_by(inclusions.c.number)
 )
-_RIPE: Final = Prepared(
-    _JOINED.where(
-        inclusions.c.chain_id == bindparam("chain"),
-        inclusions.c.block_number <= bindparam("up_to"),
-        _UNSETTLED_ONLY,
-        inclusions.c.finality < bindparam("reached"),
-    ).order_by(inclusions.c.number)
+_ARE_RIPE: Final = (
+    inclusions.c.chain_id == bindparam("chain"),
+    inclusions.c.block_number <= bindparam("up_to"),
+    _UNSETTLED_ONLY,
+    inclusions.c.finality < bindparam("reached"),
 )
+_RIPE: Final = Prepared(_JOINED.where(*_ARE_RIPE).order_by(inclusions.c.number))
+_RIPEN_ALL: Final = Prepared(sa.update(inclusions).where(*_ARE_RIPE).values(finality=bindparam("reached")))
 _RIPEN: Final = Batch(
     sa.update(inclusions)
     .where(inclusions.c.number == bindparam("row"))
@@ -187,7 +187,10 @@ class Inclusions:
         of_chain = [Lane(chain_id, key) for key in {record[4] for record in ripe}]
         held = {lane.key: lane for lane in of_chain if lanes is None or lane in lanes}
         rows = [_row_of(record, held[record[4]], finality) for record in ripe if record[4] in held]
-        self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
+        if len(rows) < len(ripe):
+            self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
+        elif rows:
+            self._session.run(_RIPEN_ALL, named)
         return rows
 
     def _seen_again(self, row: InclusionRow) -> InclusionRow:

@@ -245,9 +245,9 @@ def _booked_before(what: str) -> LedgerError:
 
 
 def _require_balanced(entry: PostingEntry) -> None:
-    sums: dict[Address, int] = defaultdict(int)
-    for leg in entry.legs:
-        sums[leg.token] += leg.delta
+    sums: dict[Address, int] = {}
+    for _, token, delta in entry.legs:
+        sums[token] = sums.get(token, 0) + delta
     for token, total in sums.items():
         if total != 0:
             raise LedgerError(

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from seawall.ledger import Transaction
 from seawall.primitives.errors import IntegrityAlarm, LedgerError
-from seawall.primitives.levels import Finality
-from tests.unit.ledger.samples import CHAIN_ID, LANE, block, committed, digest_of, included
+from seawall.primitives.identifiers import Lane
+from seawall.primitives.levels import Finality, WriteKind
+from seawall.primitives.units import Address
+from tests.unit.ledger.samples import (
+    CHAIN_ID,
+    LANE,
+    NOW_S,
+    block,
+    committed,
+    digest_of,
+    included,
+    payload,
+)
 
 
 def test_inclusion_names_its_attempt_and_block(tx: Transaction) -> None:
@@ -82,3 +95,23 @@ def test_removal_of_a_final_block_is_an_alarm(tx: Transaction) -> None:
 def test_hash_that_is_not_ours_is_refused(tx: Transaction) -> None:
     with pytest.raises(LedgerError, match="no attempt of ours"):
         tx.inclusions.insert(digest_of("them"), block(10), 0, True, 1, 1, 1)
+
+
+def test_finality_of_a_lane_of_another_kernel_is_left_to_its_holder(tx: Transaction) -> None:
+    other = Lane(CHAIN_ID, Address(b"\x0c" * 20))
+    slot = tx.slots.insert(other, 7, "gap_fill", None)
+    nothing = replace(payload(), sender=other.key)
+    filler = tx.attempts.insert(
+        slot, digest_of("filler"), b"raw", nothing, digest_of("payload"), WriteKind.HOUSEKEEPING, 2, 1,
+        "public", None, [], NOW_S,
+    )  # fmt: skip
+    included(tx, committed(tx, 0), block(10))
+    included(tx, filler, block(10))
+    assert [row.lane for row in tx.inclusions.set_finality(CHAIN_ID, 10, Finality.SAFE, {LANE})] == [LANE]
+    assert [(row.lane, row.finality) for row in tx.inclusions.unsettled(CHAIN_ID)] == [
+        (LANE, Finality.SAFE),
+        (other, Finality.INCLUDED),
+    ]
+    assert [row.lane for row in tx.inclusions.set_finality(CHAIN_ID, 10, Finality.SAFE, {other})] == [other]
+    assert {row.finality for row in tx.inclusions.unsettled(CHAIN_ID)} == {Finality.SAFE}
+    assert tx.inclusions.set_finality(CHAIN_ID + 1, 10, Finality.FINAL) == []
