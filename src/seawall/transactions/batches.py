@@ -21,6 +21,7 @@ from seawall.chain.fees import FeeQuote
 from seawall.chain.simulation import Machine, StateKey
 from seawall.ledger.rows import IntentRow
 from seawall.native.evm import Missing
+from seawall.primitives.blocks import Block
 from seawall.primitives.errors import NativeError, PlanError, StaleError, UnavailableError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority, Priority
@@ -32,7 +33,7 @@ from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import evidence_now, measure_gas_now
 
-__all__ = ["BatchJudging", "GasBook", "Judged", "call_of"]
+__all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
 
 _CALLS_MAX: Final = 1024
 _SELECTOR_BYTES: Final = 4
@@ -64,11 +65,27 @@ class GasBook:
     def guess(self, call: Call) -> int | None:
         return self._limits.get(call)
 
-    def learn(self, call: Call, gas_limit: int) -> None:
+    def learn(self, call: Call, measured: int, gas_used: int | None, base: Block) -> None:
+        """Of a call that was given `measured` gas and used so much of it (None: it failed): what to try first
+        for the next of its kind."""
+        if gas_used is None or gas_used == measured:
+            gas_limit = measured  # a transfer needs what it needs
+        else:
+            needed = max(measured, gas_limit_for(gas_used, base))
+            gas_limit = min(gas_limit_room(base), ceil_div(needed, _GUESS_GRAIN_GAS) * _GUESS_GRAIN_GAS)
         self._limits[call] = gas_limit
         self._limits.move_to_end(call)
         if len(self._limits) > _CALLS_MAX:
             self._limits.popitem(last=False)
+
+
+def is_fitting(gas_limit: int, gas_used: int | None, base: Block) -> bool:
+    """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
+    if gas_used is None:
+        return False  # it failed: perhaps for want of gas
+    needed = gas_limit_for(gas_used, base)
+    enough = gas_limit + _GUESS_GRAIN_GAS >= needed
+    return enough and gas_limit <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,11 @@ class Judged:
     candidate: Candidate
     verdict: Verdict
     spends: Mapping[Address, int]  # the most that it may take, by token
+
+    @property
+    def is_gas_fitting(self) -> bool:
+        candidate = self.candidate
+        return is_fitting(candidate.payload.gas_limit, self.verdict.gas_used, candidate.base)
 
 
 @dataclass(slots=True)
@@ -161,14 +183,14 @@ class BatchJudging:
         found = None if gas_limit is None else self._judge(row, machine, gate, gas_limit)
         if isinstance(found, Missing):
             return found
-        if found is None or (row.plan.gas_limit is None and not _fits(found)):
+        if found is None or (row.plan.gas_limit is None and not found.is_gas_fitting):
             measured = self._measure(row, machine)
             if isinstance(measured, Missing):
                 return measured
             found = self._judge(row, machine, gate, measured)
             if isinstance(found, Missing):
                 return found
-            self.gas.learn(call, _learned(found, measured))
+            self.gas.learn(call, measured, found.verdict.gas_used, found.candidate.base)
         if found.verdict.admitted and row.lane not in self.dry:
             candidate = found.candidate
             if not gate.book.reserve(row.lane, candidate.nonce, found.spends, self.now_s):
@@ -205,24 +227,3 @@ class BatchJudging:
         roomy = build_candidate(row, row.lane, nonce, number, NO_FEES, base, gas_limit_room(base))
         gas_used = measure_gas_now(machine, roomy, self._fees_of(row).max_fee_per_gas_wei)
         return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, base)
-
-
-def _fits(found: Judged) -> bool:
-    """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
-    gas_used = found.verdict.gas_used
-    if gas_used is None:
-        return False  # it failed: perhaps for want of gas
-    candidate = found.candidate
-    needed, guessed = gas_limit_for(gas_used, candidate.base), candidate.payload.gas_limit
-    enough = guessed + _GUESS_GRAIN_GAS >= needed
-    return enough and guessed <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
-
-
-def _learned(found: Judged, measured: int) -> int:
-    """The gas limit to try first for the next call of this kind: what this one needed, rounded up."""
-    gas_used = found.verdict.gas_used
-    if gas_used is None or measured == gas_used:
-        return measured  # nothing to round: a transfer needs what it needs
-    base = found.candidate.base
-    needed = max(measured, gas_limit_for(gas_used, base))
-    return min(gas_limit_room(base), ceil_div(needed, _GUESS_GRAIN_GAS) * _GUESS_GRAIN_GAS)

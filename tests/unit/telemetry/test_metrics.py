@@ -105,6 +105,19 @@ def test_no_series_is_born_later() -> None:
     assert after["seawall_stage_duration_seconds_count", "judge"] == 1
 
 
+def test_verdicts_of_a_batch_are_counted_each() -> None:
+    metrics = Metrics(LABELS)
+    passed = Measurement("gas", 1, 2, 1, "gas", True, None, "fine")
+    refusal = Measurement("slippage", 80, 50, -30, "bps", False, None, "too much")
+    metrics.judged(verdict(passed), verdict(passed, refusal), verdict(passed), verdict(refusal))
+    metrics.judged()
+    found = samples(metrics)
+    assert found["seawall_candidates_total", "admitted"] == 2
+    assert found["seawall_candidates_total", "refused"] == 2
+    assert found["seawall_guard_refusals_total", "slippage"] == 2
+    assert found["seawall_guard_refusals_total", "gas"] == 0
+
+
 def test_head_gives_number_and_age_at_the_scrape() -> None:
     metrics = Metrics(LABELS, clock=FixedClock())
     empty = Hash(bytes(32))
