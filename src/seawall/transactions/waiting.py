@@ -146,9 +146,13 @@ def _newest(tx: Transaction) -> int:
 
 
 def store_endings(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
-    """Outcomes of queued intents, their verdicts and the events that tell of them."""
+    """Outcomes of queued intents, their verdicts and the events that tell of them. What is not queued any
+    more was ended or committed by a commit that came in doubt: it is told once."""
     if not ended:
         return
+    present = tx.intents.get_many([row.number for row, *_ in ended])
+    queued = {row.number for row in present if row.state is IntentState.QUEUED}
+    ended = [one for one in ended if one[0].number in queued]
     judged = [(row, one) for row, _, _, one in ended if one is not None]
     if judged:
         tx.intents.counted_many([row.number for row, _ in judged])
