@@ -309,6 +309,10 @@ class Dispatcher:
                 desk.reload_due = True
                 self.waiting.reconcile_soon()
             raise
+        except ChainError:
+            # What other kernels committed could not be put onto the overlay: nothing of ours was stored.
+            await self._undo(batch)
+            raise
         await _AFTER_COMMIT.reach()
         self._note(batch, attempts)
         if batch.is_dropped:
