@@ -122,6 +122,7 @@ async def running_pipeline(
 ) -> AsyncIterator[Pipeline]:
     """With `directory`, on the ledger that is there."""
     configure(LogSettings(level="error"))
+    tune_interpreter()
     with tempfile.TemporaryDirectory() as place:
         folder = directory or Path(place)
         url = f"sqlite:///{folder / 'ledger.db'}"

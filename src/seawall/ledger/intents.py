@@ -88,6 +88,11 @@ _GET_MANY: Final = InList(lambda numbers: sa.select(*_COLUMNS).where(intents.c.n
 _CANDIDATES: Final = InList(
     lambda numbers: sa.select(intents.c.number, intents.c.candidates).where(intents.c.number.in_(numbers))
 )
+_CANCELLED_AMONG: Final = InList(
+    lambda numbers: sa.select(intents.c.number).where(
+        intents.c.number.in_(numbers), intents.c.cancel_reason.is_not(None)
+    )
+)
 _COUNT_CANDIDATES: Final = Batch(
     sa.update(intents).where(_WITH_NUMBER, _ALIVE).values(candidates=intents.c.candidates + _ONE), ["row"]
 )
@@ -332,6 +337,10 @@ class Intents:
             Lane(chain_id, Address(key))
             for (key,) in self._session.rows(_CANCEL_ASKED, {"chain_id": chain_id})
         }
+
+    def cancelled_among(self, numbers: Sequence[IntentNumber]) -> list[IntentNumber]:
+        """Those of them whose cancellation was asked for."""
+        return sorted(IntentNumber(number) for (number,) in _CANCELLED_AMONG.rows(self._session, numbers))
 
     def in_state(self, lane: Lane, state: IntentState) -> list[IntentRow]:
         """Queued or committed ones of the lane, oldest first. Outcomes are too many: use `listing`."""

@@ -462,9 +462,7 @@ def _require_not_cancelled(tx: Transaction, commitments: Sequence[Commitment]) -
     """A cancellation that was stored before this commit prevents it."""
     if not commitments:
         return
-    asked = tx.intents.cancel_asked(commitments[0].lane.chain_id)  # lanes in which any was: mostly none
-    numbers = [one.intent for one in commitments if one.lane in asked]
-    cancelled = [row.number for row in tx.intents.get_many(numbers) if row.cancel_reason is not None]
+    cancelled = tx.intents.cancelled_among([one.intent for one in commitments])
     if cancelled:
         raise StaleError(f"intents {cancelled} were cancelled meanwhile", "dispatch", "none needed")
 
