@@ -35,6 +35,7 @@ from seawall.risk.gate import Gate
 from seawall.risk.limits import RiskLimits
 from seawall.risk.reduce import ReduceRule
 from seawall.runtime.authority import AuthorityKeeper
+from seawall.runtime.kernel import tune_interpreter
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.signers.local import LocalSigner
 from seawall.telemetry.logs import LogSettings, configure
