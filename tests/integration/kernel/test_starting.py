@@ -145,12 +145,15 @@ def test_dead_endpoint_at_start_is_waited_for(
     with folder.run() as kernel:
         wait_until(lambda: kernel.health("/startup")[0] == 200, "the kernel has started")
         wait_until(lambda: "rpc:devnet: " in kernel.reasons(), "/ready tells of the endpoint")
+        # Without money the plan would be refused, and the kernel may be there before the money is.
+        assert folder.seawall("halt", "--reason", "the chain is being made").returncode == 0
         late = DevnetSettings(tmp_path_factory.mktemp("late"), port=port, manual_mining=True)
         with running(late) as devnet:
             folder.devnet = devnet
             folder.start_number = folder.number()  # the kernel may be in the very next block
             fund(devnet, folder.key, folder.balance_wei)
             mine(devnet)
+            assert folder.seawall("resume", "--reason", "the chain is there").returncode == 0
             kernel.wait_ready()
             folder.settle(1)
             assert [one.value_wei for one in folder.on_chain()] == [ETHER]
