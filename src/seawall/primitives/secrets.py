@@ -1,7 +1,7 @@
 """A secret on its way from where it is kept to the one call that needs it.
 
-`runtime` reads secrets from their sources and hands them to the rooms as `Secret`; a room reveals one where it
-puts it on the wire and nowhere else. Its text appears in no representation, comparison or pickle.
+`runtime` reads secrets from their sources and hands them to the rooms as `Secret`; a room reveals one where
+it puts it on the wire and nowhere else. Its text appears in no representation, comparison or pickle.
 
 It is ordinary Python memory: private keys do not come this way but live in native handles, which are wiped.
 """
