@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import NoReturn, final
 
+from typing_extensions import override
+
 __all__ = ["Secret"]
 
 
@@ -26,8 +28,10 @@ class Secret:
         """The text itself."""
         return self._text
 
+    @override
     def __repr__(self) -> str:
         return "Secret(***)"
 
+    @override
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret does not leave the process")
