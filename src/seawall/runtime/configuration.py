@@ -15,23 +15,20 @@ from typing import Final
 
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
+from seawall.runtime.chain_sections import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
 from seawall.runtime.policies import BUDGET_KEYS, read_budget, require_limits
 from seawall.runtime.sections import (
-    CHAIN_KEYS,
     HOST_KEYS,
     KERNEL_KEYS,
     LIMIT_KEYS,
     LOG_KEYS,
-    NETWORK_KEYS,
     SIGNER_KEYS,
     STRATEGY_KEYS,
     SUBMITTER_KEYS,
-    read_chain,
     read_hosts,
     read_kernel,
     read_limits,
     read_logs,
-    read_network,
     read_signer,
     read_strategy,
     read_submitter,

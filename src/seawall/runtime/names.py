@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
@@ -12,16 +12,23 @@ from seawall.primitives.units import NATIVE, Address, address_from_text
 from seawall.runtime.tables import Table
 
 __all__ = [
+    "CHAIN_ID_MAX",
+    "DAY_S",
     "DECIMALS_MAX",
+    "GWEI_DECIMALS",
     "NATIVE_DECIMALS",
     "VARIABLE",
     "address_of",
     "decimals_of",
+    "expanded",
     "listed",
     "refuse_variable",
     "token_of",
 ]
 
+CHAIN_ID_MAX: Final = 2**63 - 1
+DAY_S: Final = 86_400
+GWEI_DECIMALS: Final = 9
 NATIVE_DECIMALS: Final = 18
 DECIMALS_MAX: Final = 77
 VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -45,6 +52,16 @@ def refuse_variable(text: str, where: str) -> None:
             where,
             "write the value itself",
         )
+
+
+def expanded(text: str, where: str, environment: Mapping[str, str]) -> str:
+    """`text` with `${VARIABLE}` replaced from the environment."""
+    for name in VARIABLE.findall(text):
+        if not environment.get(name):
+            raise ConfigError(
+                f"the environment variable {name} is not set", where, "export it, then start again"
+            )
+    return VARIABLE.sub(lambda match: environment[match.group(1)], text)
 
 
 def token_of(text: str, where: str, book: AddressBook) -> Address:
