@@ -44,6 +44,7 @@ class AddressKind(StrEnum):
     EXECUTOR = "executor"
     REGISTRY = "registry"
     MULTICALL = "multicall"
+    SAFE = "safe"
 
 
 class TokenClass(StrEnum):

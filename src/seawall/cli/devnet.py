@@ -1,4 +1,4 @@
-"""`seawall devnet up|down|save|load|status`: a local chain with the true contracts."""
+"""`seawall devnet up|down|save|load|status|safe`: a local chain with the true contracts."""
 
 from __future__ import annotations
 
@@ -129,6 +129,32 @@ def status(directory: DirectoryOption = DEFAULT_DIRECTORY, json: JsonOption = Fa
         print_json(facts)
     else:
         print_facts(facts)
+
+
+@application.command()
+def safe(
+    owner: Annotated[list[str], typer.Option("--owner", help="An owner's address; once for each.")],
+    threshold: Annotated[int, typer.Option("--threshold", "-t", min=1, help="How many must sign.")],
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Make a funded Safe of these owners on the running devnet."""
+    from seawall.primitives.units import address_from_text, address_text
+    from seawall.rollout import devnet
+    from seawall.rollout.devnet import steering
+
+    standing = devnet.status(directory)
+    if standing is None:
+        raise RolloutError("no devnet runs here", str(directory), "start one with `seawall devnet up`")
+    running = devnet.Devnet.attach(standing.info)
+    try:
+        made = steering.create_safe(running, [address_from_text(one) for one in owner], threshold, FUNDED_WEI)
+    finally:
+        running.close()
+    if json:
+        print_json({"safe": address_text(made)})
+    else:
+        print_line(address_text(made))
 
 
 def _settings(directory: Path, port: int, block_time: float | None) -> DevnetSettings:

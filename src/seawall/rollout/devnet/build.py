@@ -22,7 +22,7 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import RolloutError
-from seawall.rollout.devnet import balancer, executor, tokens, uniswap
+from seawall.rollout.devnet import balancer, executor, safe, tokens, uniswap
 from seawall.rollout.devnet.deployer import Deployer
 from seawall.rollout.devnet.node import NodeSettings, start_node
 from seawall.rollout.devnet.rpc import DevnetRpc, as_bytes
@@ -46,6 +46,7 @@ _DEPLOYING: Final = (
     "deployer.py",
     "executor.py",
     "node.py",
+    "safe.py",
     "tokens.py",
     "uniswap.py",
 )
@@ -128,6 +129,7 @@ def _deploy_everything(toolchain: Toolchain, target: Path) -> None:
                 tokens.deploy_lending(deployer)
                 tokens.approve_as_traders(deployer)
                 executor.deploy_executor(deployer)
+                safe.deploy_safe(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())
                 (target / _STATE_FILE).write_bytes(dump_state(rpc))
         finally:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from seawall.native import encode_call
 from seawall.primitives.errors import InputError, RolloutError
 from seawall.primitives.units import Address, hex_text
 from seawall.protocols.executor.policy import Role, role_call
+from seawall.protocols.safe import known
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.lifecycle import Devnet
+from seawall.rollout.devnet.safe import creation_call
 
-__all__ = ["authorise", "fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
+__all__ = ["authorise", "create_safe", "fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
 
 MINE_BLOCKS_MAX: Final = 10_000
 REORG_DEPTH_MAX: Final = 64
@@ -69,3 +72,13 @@ def revert(devnet: Devnet, identifier: str) -> None:
 def fund(devnet: Devnet, account: Address, balance_wei: int) -> None:
     """Set an account's native balance."""
     devnet.rpc.call("anvil_setBalance", hex_text(account), hex(balance_wei))
+
+
+def create_safe(devnet: Devnet, owners: Sequence[Address], threshold: int, balance_wei: int) -> Address:
+    """A new Safe of these owners, with coins."""
+    rpc = devnet.rpc
+    call = creation_call(owners, threshold, salt=rpc.integer("eth_blockNumber"))
+    created = Address(rpc.view(known.PROXY_FACTORY, call)[12:32])
+    rpc.settle([rpc.send(OWNER, known.PROXY_FACTORY, call)], mine=True)
+    fund(devnet, created, balance_wei)
+    return created
