@@ -32,6 +32,7 @@ from seawall.primitives.errors import ConfigError, InputError
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS
 from seawall.risk.reduce import PriceFeed
+from seawall.runtime.endpoint_sections import read_endpoints
 from seawall.runtime.names import (
     CHAIN_ID_MAX,
     DAY_S,
@@ -106,6 +107,7 @@ CHAIN_KEYS: Final = (
     "chain_id",
     "rpc",
     "send",
+    "endpoints",
     "websocket",
     "poll_interval_s",
     "lane_unlanded_max",
@@ -134,8 +136,7 @@ def read_chain(
         raise ConfigError(
             error.what, table.key("chain_id"), f"{error.fix}, or describe it in [[networks]]"
         ) from None
-    rpc = tuple(_endpoint(text, where, environment) for text, where in table.texts("rpc", at_least=1))
-    send = tuple(_endpoint(text, where, environment) for text, where in table.texts("send"))
+    endpoints = read_endpoints(table, lambda text, where: _endpoint(text, where, environment))
     websocket = None
     if "websocket" in table:
         websocket = _endpoint(table.text("websocket"), table.key("websocket"), environment, ("ws", "wss"))
@@ -143,14 +144,13 @@ def read_chain(
     fees = table.table("fees", _FEE_KEYS)
     return ChainSettings(
         network=network,
-        rpc=rpc,
-        send=send or rpc,
+        endpoints=endpoints,
         websocket=websocket,
         poll_interval_s=table.seconds("poll_interval_s", 0.5, minimum=0.01, maximum=600),
         lane_unlanded_max=table.integer(
             "lane_unlanded_max", LANE_UNLANDED_MAX, minimum=1, maximum=LANE_UNLANDED_CEILING
         ),
-        agreement=_agreement(table, len(rpc)),
+        agreement=_agreement(table, sum(each.use.reads for each in endpoints)),
         verify_state=table.choice("verify_state", StateCheck, StateCheck.AGREEMENT),
         fees=_fees(fees, network),
         stuck=_stuck(table.table("stuck", [p.name.lower() for p in Priority])),
@@ -174,7 +174,7 @@ def _agreement(table: Table, endpoints: int) -> int:
         raise ConfigError(
             f"{need} endpoints must agree, and there are {endpoints}",
             table.key("agreement"),
-            f"give 1 to {endpoints}, or add read endpoints in rpc",
+            f"give 1 to {endpoints}, or add endpoints that are read",
         )
     return need
 

@@ -16,6 +16,7 @@ from seawall.chain.client import StateCheck
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
+from seawall.chain.pool.settings import EndpointSettings
 from seawall.primitives.units import Address, address_text
 from seawall.risk.limits import RiskLimits, SignerPolicy
 from seawall.risk.reduce import PriceFeed
@@ -76,12 +77,11 @@ class KernelSettings:
 @dataclass(frozen=True, slots=True)
 class ChainSettings:
     network: Network
-    rpc: tuple[Endpoint, ...]
-    send: tuple[Endpoint, ...]
+    endpoints: tuple[EndpointSettings, ...]
     websocket: Endpoint | None
     poll_interval_s: float
     lane_unlanded_max: int  # transactions of one lane that may wait in pools
-    agreement: int  # how many of `rpc` must say the same
+    agreement: int  # how many of `readers` must say the same
     verify_state: StateCheck
     fees: FeeSettings
     emergency_max_fee_per_gas_wei: int
@@ -90,6 +90,24 @@ class ChainSettings:
     executor: Address | None
     prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves
     health: tuple[Address, ...] = ()  # protocols that answer healthFactor(address)
+
+    @property
+    def readers(self) -> tuple[EndpointSettings, ...]:
+        """Whom the pool asks."""
+        return tuple(each for each in self.endpoints if each.use.reads)
+
+    @property
+    def senders(self) -> tuple[EndpointSettings, ...]:
+        """To whom signed bytes are written."""
+        return tuple(each for each in self.endpoints if each.use.sends)
+
+    @property
+    def rpc(self) -> tuple[Endpoint, ...]:
+        return tuple(each.endpoint for each in self.readers)
+
+    @property
+    def send(self) -> tuple[Endpoint, ...]:
+        return tuple(each.endpoint for each in self.senders)
 
 
 @dataclass(frozen=True, slots=True)
