@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 EPOCH_BYTES: Final = 16
 # Alembic's revisions, oldest first, known here so that opening a ledger need not import Alembic.
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 HEAD: Final = REVISIONS[-1]
 
 METADATA: Final = sa.MetaData(
@@ -356,4 +356,43 @@ cursors = sa.Table(
     METADATA,
     sa.Column("name", sa.String(200), primary_key=True),
     _required("seq", sa.BigInteger),
+)
+
+# One question for logs, under a name.
+log_sources = sa.Table(
+    "log_sources",
+    METADATA,
+    _number(),
+    _required("name", sa.String(200)),
+    _required("chain_id", sa.BigInteger),
+    _required("filter_digest", _Hash),
+    _required("first_block", sa.BigInteger),
+    sa.UniqueConstraint("name"),
+    sqlite_autoincrement=True,
+)
+
+# Blocks up to which a source has everything.
+log_marks = sa.Table(
+    "log_marks",
+    METADATA,
+    sa.Column(
+        "source", sa.BigInteger, sa.ForeignKey("log_sources.number"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("block_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _required("block_hash", _Hash),
+)
+
+logs = sa.Table(
+    "logs",
+    METADATA,
+    sa.Column(
+        "source", sa.BigInteger, sa.ForeignKey("log_sources.number"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("block_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("log_index", sa.BigInteger, primary_key=True, autoincrement=False),
+    _required("block_hash", _Hash),
+    _required("transaction_hash", _Hash),
+    _required("address", _Address),
+    _required("topics", sa.LargeBinary),  # one after the other, 32 bytes each
+    _required("data", sa.LargeBinary),
 )

@@ -11,6 +11,7 @@ from seawall.ledger.inclusions import Inclusions
 from seawall.ledger.intents import IntentIds, Intents
 from seawall.ledger.kernels import Kernels
 from seawall.ledger.lanes import Lanes
+from seawall.ledger.logs import LogStore
 from seawall.ledger.postings import Postings, Reservations
 from seawall.ledger.session import Session
 from seawall.ledger.slots import Slots
@@ -34,6 +35,7 @@ class Transaction:
         "intents",
         "kernels",
         "lanes",
+        "logs",
         "postings",
         "reservations",
         "slots",
@@ -58,5 +60,6 @@ class Transaction:
         self.timers = Timers(session)
         self.controls = Controls(session)
         self.heads = Heads(session)
+        self.logs = LogStore(session)
         self.events = Events(session)
         self.commitments = Commitments(session, self.events)

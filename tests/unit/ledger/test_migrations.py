@@ -123,7 +123,7 @@ def test_rows_survive_a_step_down_and_up_again(fresh: str) -> None:
     attempt = committed(Transaction(session, IntentIds(1)))
     session.commit()
     session.close()
-    downgrade(fresh, REVISIONS[-2])
+    downgrade(fresh, REVISIONS[0])
     assert "spends" not in tables(fresh)
     migrate(fresh)
     session = database.session(read_only=True)
