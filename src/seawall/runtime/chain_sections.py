@@ -1,7 +1,7 @@
 """The configuration of networks and chains: a checked table becomes the settings of one.
 
-Endpoints may hold `${VARIABLE}` in their addresses. An address on the chain may be written as `@name`, which
-the chain's address book knows.
+Endpoints may hold `${PLACE}` of a secret in their addresses. An address on the chain may be written as
+`@name`, which the chain's address book knows.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from seawall.runtime.names import (
     GWEI_DECIMALS,
     address_of,
     decimals_of,
-    expanded,
     token_of,
 )
+from seawall.runtime.secrets import SecretReader
 from seawall.runtime.settings import ChainSettings
 from seawall.runtime.tables import Table
 from seawall.transactions.policies import WAIT_BLOCKS_MAX, StuckPolicies, StuckPolicy
@@ -127,7 +127,7 @@ _FEED_DECIMALS: Final = 8
 
 
 def read_chain(
-    table: Table, folder: Path, environment: Mapping[str, str], networks: Mapping[int, Network]
+    table: Table, folder: Path, secrets: SecretReader, networks: Mapping[int, Network]
 ) -> ChainSettings:
     chain_id = table.integer("chain_id", minimum=1, maximum=CHAIN_ID_MAX)
     try:
@@ -136,10 +136,10 @@ def read_chain(
         raise ConfigError(
             error.what, table.key("chain_id"), f"{error.fix}, or describe it in [[networks]]"
         ) from None
-    endpoints = read_endpoints(table, lambda text, where: _endpoint(text, where, environment))
+    endpoints = read_endpoints(table, lambda text, where: _endpoint(text, where, secrets))
     websocket = None
     if "websocket" in table:
-        websocket = _endpoint(table.text("websocket"), table.key("websocket"), environment, ("ws", "wss"))
+        websocket = _endpoint(table.text("websocket"), table.key("websocket"), secrets, ("ws", "wss"))
     book = _book(table, folder, chain_id)
     fees = table.table("fees", _FEE_KEYS)
     return ChainSettings(
@@ -257,10 +257,10 @@ def _emergency(table: Table, network: Network) -> int:
 
 
 def _endpoint(
-    text: str, where: str, environment: Mapping[str, str], schemes: tuple[str, ...] = ("http", "https")
+    text: str, where: str, secrets: SecretReader, schemes: tuple[str, ...] = ("http", "https")
 ) -> Endpoint:
     try:
-        return Endpoint.parse(expanded(text, where, environment), schemes=schemes)
+        return Endpoint.parse(secrets.expanded(text, where), schemes=schemes)
     except ConfigError as error:
         raise ConfigError(error.what, error.where if error.where == where else where, error.fix) from None
 

@@ -3,7 +3,8 @@
 Flow: bytes -> TOML -> tables that refuse unknown keys -> values checked one by one (`sections`) -> references
 between sections checked (a strategy's chain and signer exist, names are unique) -> `settings`.
 
-Reads the file and the address books it names; opens no key, no database and no connection.
+Reads the file, the address books and the secrets that addresses hold (from Vault or AWS only where one is
+there); opens no key, no database and no other connection.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
 from seawall.runtime.chain_sections import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
 from seawall.runtime.policies import BUDGET_KEYS, read_budget, require_limits
+from seawall.runtime.secrets import SECRETS_KEYS, read_secrets
 from seawall.runtime.sections import (
     HOST_KEYS,
     KERNEL_KEYS,
@@ -41,6 +43,7 @@ __all__ = ["CONFIGURATION_BYTES_MAX", "load_configuration", "render_template"]
 CONFIGURATION_BYTES_MAX: Final = 1024 * 1024
 _TEMPLATE_NAME: Final = "template.toml"
 _SECTIONS: Final = (
+    "secrets",
     "kernel",
     "logs",
     "hosts",
@@ -58,11 +61,12 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     """Read the file at `path`; `ConfigError` says which key is wrong, why, and what to write."""
     root = Table(_read(path), "", _SECTIONS)
     folder = path.resolve().parent
+    secrets = read_secrets(root.table("secrets", SECRETS_KEYS), folder, environment)
     networks = {
         network.chain_id: network for network in map(read_network, root.tables("networks", NETWORK_KEYS))
     }
     chain_tables = root.tables("chains", CHAIN_KEYS)
-    chains = tuple(read_chain(table, folder, environment, networks) for table in chain_tables)
+    chains = tuple(read_chain(table, folder, secrets, networks) for table in chain_tables)
     if not chains:
         raise ConfigError("no chain is configured", "chains", "add [[chains]] with chain_id and rpc")
     books = {chain.network.chain_id: chain.book for chain in chains}
@@ -85,7 +89,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     require_limits(path.name, signers, strategies, submitters)
     return Configuration(
         file=path.resolve(),
-        kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, environment),
+        kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, secrets),
         logs=read_logs(root.table("logs", LOG_KEYS), folder),
         hosts=read_hosts(root.table("hosts", HOST_KEYS), folder),
         chains=chains,

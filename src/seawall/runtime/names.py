@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
@@ -17,10 +17,8 @@ __all__ = [
     "DECIMALS_MAX",
     "GWEI_DECIMALS",
     "NATIVE_DECIMALS",
-    "VARIABLE",
     "address_of",
     "decimals_of",
-    "expanded",
     "listed",
     "refuse_variable",
     "token_of",
@@ -31,7 +29,7 @@ DAY_S: Final = 86_400
 GWEI_DECIMALS: Final = 9
 NATIVE_DECIMALS: Final = 18
 DECIMALS_MAX: Final = 77
-VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLACE: Final = re.compile(r"\$\{[^{}]*\}")
 # How a token's place names the chain's own token.
 _NATIVE_NAME: Final = "native"
 
@@ -46,22 +44,12 @@ def address_of(text: str, where: str, book: AddressBook) -> Address:
 
 
 def refuse_variable(text: str, where: str) -> None:
-    if VARIABLE.search(text):
+    if _PLACE.search(text):
         raise ConfigError(
-            "variables are only for addresses of endpoints and of the database",
+            "secrets and variables are only for addresses of endpoints and of the database",
             where,
             "write the value itself",
         )
-
-
-def expanded(text: str, where: str, environment: Mapping[str, str]) -> str:
-    """`text` with `${VARIABLE}` replaced from the environment."""
-    for name in VARIABLE.findall(text):
-        if not environment.get(name):
-            raise ConfigError(
-                f"the environment variable {name} is not set", where, "export it, then start again"
-            )
-    return VARIABLE.sub(lambda match: environment[match.group(1)], text)
 
 
 def token_of(text: str, where: str, book: AddressBook) -> Address:

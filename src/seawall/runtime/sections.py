@@ -2,13 +2,12 @@
 the settings of one room.
 
 Relative paths are relative to the configuration's folder. Secrets are never inline: passwords are named by
-file or variable, and only addresses of endpoints and of the database may hold `${VARIABLE}`. An address may
+place, and only addresses of endpoints and of the database may hold `${PLACE}` (see `secrets`). An address may
 be written as `@name`, which the chain's address book knows.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -28,13 +27,13 @@ from seawall.runtime.names import (
     NATIVE_DECIMALS,
     address_of,
     decimals_of,
-    expanded,
     listed,
     refuse_variable,
     token_of,
 )
 from seawall.runtime.places import DATA_NAME
 from seawall.runtime.policies import read_policies
+from seawall.runtime.secrets import SecretReader, is_loopback
 from seawall.runtime.settings import (
     OWN_KEY,
     KernelSettings,
@@ -74,11 +73,9 @@ _CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 KERNEL_KEYS: Final = ("data", "ledger", "listen", "lease_ttl_s")
 
 
-def read_kernel(table: Table, folder: Path, environment: Mapping[str, str]) -> KernelSettings:
+def read_kernel(table: Table, folder: Path, secrets: SecretReader) -> KernelSettings:
     data = folder / table.text("data", DATA_NAME)
-    ledger = expanded(
-        table.text("ledger", f"{_SQLITE}{data / 'ledger.db'}"), table.key("ledger"), environment
-    )
+    ledger = secrets.expanded(table.text("ledger", f"{_SQLITE}{data / 'ledger.db'}"), table.key("ledger"))
     if not ledger.startswith((_SQLITE, "postgresql+psycopg://")):
         raise ConfigError(
             "the address of a database that is not supported (not shown: it may hold a password)",
@@ -89,7 +86,7 @@ def read_kernel(table: Table, folder: Path, environment: Mapping[str, str]) -> K
         ledger = f"{_SQLITE}{folder / ledger.removeprefix(_SQLITE)}"
     listen = table.text("listen", "127.0.0.1:9464")
     host, _, port = listen.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 65_536 and _is_loopback(host.strip("[]"))):
+    if not (port.isascii() and port.isdigit() and int(port) < 65_536 and is_loopback(host.strip("[]"))):
         raise ConfigError(
             f"{listen[:60]!r} is not a port of this machine",
             table.key("listen"),
@@ -116,13 +113,6 @@ def _lease_ttl_s(table: Table, *, is_shared: bool) -> int:
             f"write {_FLEET_LEASE_S} or more",
         )
     return ttl_s
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 LOG_KEYS: Final = ("level", "file", "file_bytes_max", "files_kept")
