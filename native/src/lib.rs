@@ -42,6 +42,12 @@ mod _native {
     #[pymodule_export]
     use crate::wire::address::{keccak256, parse_address, to_checksum};
     #[pymodule_export]
+    use crate::wire::derivation::MasterKey;
+    #[pymodule_export]
+    use crate::wire::elsewhere::{
+        complete_signature, seal_transaction, signature_of, signing_payload,
+    };
+    #[pymodule_export]
     use crate::wire::keys::{LocalKey, recover};
     #[pymodule_export]
     use crate::wire::password::Password;

@@ -104,6 +104,7 @@ class ModelSigner:
     key: LocalKey
     fails: bool = False
     ready: bool = True
+    is_local: bool = True
 
     @property
     def address(self) -> Address:

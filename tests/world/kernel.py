@@ -75,6 +75,7 @@ class WorldSigner:
     node: NodeModel
     before_await: Callable[[str], None]
     ready: bool = True
+    is_local: bool = False
 
     @property
     def address(self) -> Address:

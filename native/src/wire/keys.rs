@@ -25,7 +25,7 @@ use crate::wire::transaction::{DynamicFee, SignedTransaction};
 /// Most transactions in one signing call.
 const BATCH_MAX: usize = 10_000;
 /// Half of the curve's order: above it a signature is malleable (EIP-2).
-const HALF_ORDER: U256 =
+pub const HALF_ORDER: U256 =
     uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
 
 /// r, s and the parity of y.
@@ -171,7 +171,7 @@ pub struct LocalKey {
 }
 
 impl LocalKey {
-    fn hold(secret: &Secret) -> Result<Self, Fault> {
+    pub fn hold(secret: &Secret) -> Result<Self, Fault> {
         let page = KeyPage::new(secret)?;
         let address = address_of(&page.key().public_key(curve()));
         Ok(Self {

@@ -26,6 +26,7 @@ const DERIVED_BYTES: usize = 32;
 const SECRET_BYTES: usize = 32;
 const SALT_BYTES: usize = 32;
 const IV_BYTES: usize = 16;
+const MASTER_VERSION: u64 = 1;
 const PLACE: &str = "keystore";
 
 /// scrypt's cost: CPU and memory `n` (a power of two), block size `r`, parallelism `p`.
@@ -48,6 +49,13 @@ struct Keystore {
     id: String,
     #[serde(default)]
     address: String,
+}
+
+/// The seed of `derivation`, in a file that is no keystore.
+#[derive(Serialize, Deserialize)]
+struct MasterFile {
+    seawall_master: u64,
+    crypto: Crypto,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -110,26 +118,7 @@ pub fn open(json: &[u8], password: &[u8]) -> Result<(Secret, Option<Address>), F
             store.version
         )));
     }
-    if store.crypto.cipher != "aes-128-ctr" {
-        return Err(malformed("the cipher is not aes-128-ctr"));
-    }
-    let mut secret = Zeroizing::new([0u8; SECRET_BYTES]);
-    let ciphertext = unhex(&store.crypto.ciphertext, "ciphertext")?;
-    let iv = unhex(&store.crypto.cipherparams.iv, "iv")?;
-    let mac = unhex(&store.crypto.mac, "mac")?;
-    if ciphertext.len() != SECRET_BYTES || iv.len() != IV_BYTES {
-        return Err(malformed("ciphertext or iv has the wrong length"));
-    }
-    let derived = derive(&store.crypto, password)?;
-    if !bool::from(mac_of(&derived, &ciphertext).ct_eq(mac.as_slice())) {
-        return Err(Fault::keystore(
-            "the password does not open this keystore",
-            PLACE,
-            "give this keystore's password",
-        ));
-    }
-    secret.copy_from_slice(&ciphertext);
-    apply_cipher(&derived, &iv, secret.as_mut());
+    let secret = decrypt(&store.crypto, password)?;
     let address = named_address(&store.address)?;
     Ok((secret, address))
 }
@@ -141,38 +130,108 @@ pub fn seal(
     password: &[u8],
     cost: ScryptCost,
 ) -> Result<String, Fault> {
-    let mut salt = [0u8; SALT_BYTES];
-    let mut iv = [0u8; IV_BYTES];
     let mut id = [0u8; 16];
-    random(&mut salt)?;
-    random(&mut iv)?;
     random(&mut id)?;
-    let derived = scrypt_key(password, &salt, cost)?;
-    let mut ciphertext = *secret;
-    apply_cipher(&derived, &iv, &mut ciphertext);
     let store = Keystore {
         version: 3,
         id: uuid4(id),
         address: hex::encode(address),
-        crypto: Crypto {
-            cipher: "aes-128-ctr".to_owned(),
-            ciphertext: hex::encode(ciphertext),
-            cipherparams: CipherParams {
-                iv: hex::encode(iv),
-            },
-            kdf: "scrypt".to_owned(),
-            mac: hex::encode(mac_of(&derived, &ciphertext)),
-            kdfparams: KdfParams {
-                dklen: DERIVED_BYTES,
-                salt: hex::encode(salt),
-                n: Some(cost.n),
-                r: Some(cost.r),
-                p: Some(cost.p),
-                ..KdfParams::default()
-            },
-        },
+        crypto: encrypt(secret, password, cost)?,
     };
     serde_json::to_string(&store).map_err(|_| malformed("the keystore cannot be written as JSON"))
+}
+
+/// Opens a master file.
+pub fn open_master(json: &[u8], password: &[u8]) -> Result<Secret, Fault> {
+    if json.len() > KEYSTORE_BYTES_MAX {
+        return Err(malformed(format!(
+            "the master file is larger than {KEYSTORE_BYTES_MAX} bytes"
+        )));
+    }
+    let file: MasterFile = serde_json::from_slice(json).map_err(|error| {
+        malformed(format!(
+            "not a master file (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    if file.seawall_master != MASTER_VERSION {
+        return Err(malformed(format!(
+            "a master file of version {} is not supported",
+            file.seawall_master
+        )));
+    }
+    decrypt(&file.crypto, password)
+}
+
+/// Encrypts a seed as a master file: no keystore, so that nobody unlocks it as a key by mistake.
+pub fn seal_master(
+    seed: &[u8; SECRET_BYTES],
+    password: &[u8],
+    cost: ScryptCost,
+) -> Result<String, Fault> {
+    let file = MasterFile {
+        seawall_master: MASTER_VERSION,
+        crypto: encrypt(seed, password, cost)?,
+    };
+    serde_json::to_string(&file).map_err(|_| malformed("the master cannot be written as JSON"))
+}
+
+/// Opens what `encrypt` or another program's keystore holds.
+fn decrypt(crypto: &Crypto, password: &[u8]) -> Result<Secret, Fault> {
+    if crypto.cipher != "aes-128-ctr" {
+        return Err(malformed("the cipher is not aes-128-ctr"));
+    }
+    let mut secret = Zeroizing::new([0u8; SECRET_BYTES]);
+    let ciphertext = unhex(&crypto.ciphertext, "ciphertext")?;
+    let iv = unhex(&crypto.cipherparams.iv, "iv")?;
+    let mac = unhex(&crypto.mac, "mac")?;
+    if ciphertext.len() != SECRET_BYTES || iv.len() != IV_BYTES {
+        return Err(malformed("ciphertext or iv has the wrong length"));
+    }
+    let derived = derive(crypto, password)?;
+    if !bool::from(mac_of(&derived, &ciphertext).ct_eq(mac.as_slice())) {
+        return Err(Fault::keystore(
+            "the password does not open this keystore",
+            PLACE,
+            "give this keystore's password",
+        ));
+    }
+    secret.copy_from_slice(&ciphertext);
+    apply_cipher(&derived, &iv, secret.as_mut());
+    Ok(secret)
+}
+
+/// Encrypts 32 bytes with scrypt and AES-128-CTR.
+fn encrypt(
+    secret: &[u8; SECRET_BYTES],
+    password: &[u8],
+    cost: ScryptCost,
+) -> Result<Crypto, Fault> {
+    let mut salt = [0u8; SALT_BYTES];
+    let mut iv = [0u8; IV_BYTES];
+    random(&mut salt)?;
+    random(&mut iv)?;
+    let derived = scrypt_key(password, &salt, cost)?;
+    let mut ciphertext = *secret;
+    apply_cipher(&derived, &iv, &mut ciphertext);
+    Ok(Crypto {
+        cipher: "aes-128-ctr".to_owned(),
+        ciphertext: hex::encode(ciphertext),
+        cipherparams: CipherParams {
+            iv: hex::encode(iv),
+        },
+        kdf: "scrypt".to_owned(),
+        mac: hex::encode(mac_of(&derived, &ciphertext)),
+        kdfparams: KdfParams {
+            dklen: DERIVED_BYTES,
+            salt: hex::encode(salt),
+            n: Some(cost.n),
+            r: Some(cost.r),
+            p: Some(cost.p),
+            ..KdfParams::default()
+        },
+    })
 }
 
 fn derive(crypto: &Crypto, password: &[u8]) -> Result<Zeroizing<[u8; DERIVED_BYTES]>, Fault> {

@@ -7,6 +7,8 @@
 
 pub mod abi;
 pub mod address;
+pub mod derivation;
+pub mod elsewhere;
 pub mod keys;
 pub mod keystore;
 pub mod password;

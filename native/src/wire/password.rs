@@ -1,4 +1,5 @@
-//! Passwords as handles: read from a file or the environment, or generated, without ever becoming Python text.
+//! Passwords as handles: read from a file or the environment, or generated, without ever becoming Python text; or
+//! taken from a text that a source of secrets had to fetch.
 //!
 //! Assumption: one trailing line break in a file belongs to the editor, not to the password.
 //! The bytes are wiped when the handle goes. Environment variables stay visible to this user's processes; files are
@@ -90,6 +91,12 @@ impl Password {
             )
         })?;
         Self::checked(Zeroizing::new(value.into_vec()), name)
+    }
+
+    /// What a source of secrets gave: Python has it in memory already, and may keep it there.
+    #[staticmethod]
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        Self::checked(Zeroizing::new(text.as_bytes().to_vec()), "password")
     }
 
     /// 256 random bits, as hex digits.

@@ -187,6 +187,11 @@ impl DynamicFee {
         keccak256(self.unsigned().framed())
     }
 
+    /// What is hashed to that digest.
+    pub fn signing_payload(&self) -> Bytes {
+        Bytes::copy_from_slice(self.unsigned().framed())
+    }
+
     /// Encodes, signs and hashes: the raw bytes, ready to be broadcast, and their hash.
     pub fn seal(&self, sign: impl FnOnce(B256) -> RawSignature) -> (Bytes, B256) {
         let mut envelope = self.unsigned();
@@ -283,12 +288,8 @@ pub fn signing_digest(transaction: DynamicFee) -> Word {
     Word(transaction.signing_digest())
 }
 
-/// Fields in the order of the facade's dataclass, then sender and hash.
-#[pyfunction]
-pub fn decode_dynamic_fee<'py>(
-    py: Python<'py>,
-    raw: &[u8],
-) -> PyResult<(Bound<'py, PyTuple>, Address20, Word)> {
+/// The fields and the signature of raw bytes; strict, and the signature is not looked at.
+pub fn decode_raw(raw: &[u8]) -> Result<(DynamicFee, RawSignature), Fault> {
     let refused = |what: String| {
         Fault::encoding(
             what,
@@ -297,13 +298,21 @@ pub fn decode_dynamic_fee<'py>(
         )
     };
     if raw.len() > RAW_BYTES_MAX {
-        return Err(refused(format!("more than {RAW_BYTES_MAX} bytes")).into());
+        return Err(refused(format!("more than {RAW_BYTES_MAX} bytes")));
     }
     let Some((&TYPE_DYNAMIC_FEE, body)) = raw.split_first() else {
-        return Err(refused("not a type 2 transaction".to_owned()).into());
+        return Err(refused("not a type 2 transaction".to_owned()));
     };
-    let (fields, signature) =
-        DynamicFee::decode(body).map_err(|error| refused(format!("malformed RLP: {error}")))?;
+    DynamicFee::decode(body).map_err(|error| refused(format!("malformed RLP: {error}")))
+}
+
+/// Fields in the order of the facade's dataclass, then sender and hash.
+#[pyfunction]
+pub fn decode_dynamic_fee<'py>(
+    py: Python<'py>,
+    raw: &[u8],
+) -> PyResult<(Bound<'py, PyTuple>, Address20, Word)> {
+    let (fields, signature) = decode_raw(raw)?;
     let sender = recover_address(fields.signing_digest(), &signature)?;
     let access_list = fields
         .access_list

@@ -2,7 +2,9 @@
 
 Flow: `encode_call` makes calldata; `DynamicFeeTransaction` holds the fields; `LocalKey.sign_transactions`
 encodes, signs and hashes a batch without the GIL; `decode_transaction` reads raw bytes back and recovers the
-sender.
+sender. What signs elsewhere is given `signing_digest` or `signing_payload`, and its r and s become a
+transaction by `seal_transaction`, which checks whose they are. `MasterKey` derives keys, hardened at every
+step.
 
 Assumptions: addresses are `bytes` of 20, hashes `bytes` of 32, amounts `int` in wei. Texts become
 addresses once, at the edge, by `parse_address`. Only type-2 transactions exist here.
@@ -18,18 +20,23 @@ from typing import TypeAlias
 
 from seawall._native import (
     LocalKey,
+    MasterKey,
     Password,
     SignedTransaction,
     abi_decode,
     abi_encode,
+    complete_signature,
     decode_dynamic_fee,
     encode_call,
     event_topic,
     keccak256,
     parse_address,
     recover,
+    seal_transaction,
     selector,
+    signature_of,
     signing_digest,
+    signing_payload,
     to_checksum,
 )
 
@@ -39,18 +46,23 @@ __all__ = [
     "DecodedTransaction",
     "DynamicFeeTransaction",
     "LocalKey",
+    "MasterKey",
     "Password",
     "SignedTransaction",
     "abi_decode",
     "abi_encode",
+    "complete_signature",
     "decode_transaction",
     "encode_call",
     "event_topic",
     "keccak256",
     "parse_address",
     "recover",
+    "seal_transaction",
     "selector",
+    "signature_of",
     "signing_digest",
+    "signing_payload",
     "to_checksum",
 ]
 

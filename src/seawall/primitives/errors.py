@@ -31,6 +31,10 @@ to do.
     │   ├── IntentMovedError         an intent is not in the state that the work stands on
     │   └── StateVersionError        compare-and-set on strategy state failed
     ├── SignerError                  a key cannot be opened or does not sign
+    │   ├── SignerUnavailableError   what holds the key does not answer, or is sealed: later it may
+    │   │   └── SignerBusyError      ... asked too often: it says to wait
+    │   ├── SignerRefusedError       it answers no: wrong PIN, no permission, a rule, a disabled key
+    │   └── SignerAnswerError        its answer is wrong: other key, other content, not a signature
     ├── AuthorityError               RUN, REDUCE_ONLY or HALT does not admit this
     ├── RolloutError                 devnet, deployment
     └── IntegrityAlarm               ledger, signed bytes and chain contradict each other: halts
@@ -81,7 +85,11 @@ __all__ = [
     "RolloutError",
     "SeawallError",
     "SignatureError",
+    "SignerAnswerError",
+    "SignerBusyError",
     "SignerError",
+    "SignerRefusedError",
+    "SignerUnavailableError",
     "StaleError",
     "StateVersionError",
     "StrategyError",
@@ -206,6 +214,22 @@ class StateVersionError(LedgerError):
 
 class SignerError(SeawallError):
     """A key cannot be opened or does not sign."""
+
+
+class SignerUnavailableError(SignerError):
+    """What holds the key does not answer, or cannot sign now; trying later may help."""
+
+
+class SignerBusyError(SignerUnavailableError):
+    """What holds the key was asked too often."""
+
+
+class SignerRefusedError(SignerError):
+    """What holds the key says no, and will again until somebody changes something."""
+
+
+class SignerAnswerError(SignerError):
+    """What holds the key answered with something else than this key's signature over what was asked."""
 
 
 class AuthorityError(SeawallError):

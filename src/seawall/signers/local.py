@@ -109,6 +109,10 @@ class LocalSigner:
     def ready(self) -> bool:
         return self._key is not None
 
+    @property
+    def is_local(self) -> bool:
+        return True
+
     async def unlock(self) -> None:
         """Open the keystore on a thread of its own; `SignerError` if it or its password is wrong."""
         if self._key is not None:

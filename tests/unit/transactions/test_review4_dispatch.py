@@ -92,6 +92,10 @@ class SlowSigner:
     def ready(self) -> bool:
         return self.signer.ready
 
+    @property
+    def is_local(self) -> bool:
+        return self.signer.is_local
+
     async def sign_transactions(
         self, transactions: Sequence[DynamicFeeTransaction]
     ) -> list[SignedTransaction]:
