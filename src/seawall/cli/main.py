@@ -13,6 +13,7 @@ from seawall import __version__
 from seawall.cli import authority, devnet, lanes, ledger, project, records, submission
 from seawall.cli.output import EXIT_FAILED, EXIT_INPUT, exit_code_of, print_error
 from seawall.native.errors import SeawallError
+from seawall.runtime.dumps import forbid_core_dumps
 
 __all__ = ["application", "main", "run"]
 
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run() -> None:
     """The console script."""
+    forbid_core_dumps()
     sys.exit(main(sys.argv[1:]))
 
 
