@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from seawall.chain import broadcast
 from seawall.chain.broadcast import SignedWrite, WriteAnswer, WriteResult
 from seawall.chain.endpoints import Endpoint
+from seawall.chain.writes import judged, stronger
 from seawall.control.latch import Latch
 from seawall.control.permit import SendPermit
 from tests.world.loop import Machine, VirtualLoop
@@ -66,7 +66,7 @@ class ModelPort:
             if self.machine.now_s() > write.valid_until_s:
                 return WriteResult(write.hash, WriteAnswer.UNSENT)
             self.on_write(write)
-            return reduce(broadcast._stronger, [self._deliver(write) for _ in range(self.endpoints)])
+            return reduce(stronger, [self._deliver(write) for _ in range(self.endpoints)])
 
     def _deliver(self, write: SignedWrite) -> WriteResult:
         """To one endpoint."""
@@ -113,4 +113,4 @@ class ModelPort:
 
 def _judged(write: SignedWrite, problem: str) -> WriteResult:
     """As the true port judges the same words."""
-    return broadcast._judged(write.hash, {"code": -32000, "message": problem}, _PLACE)
+    return judged(write.hash, {"code": -32000, "message": problem}, _PLACE)

@@ -47,54 +47,36 @@ class Judgement:
     error: NodeError
     action: Action
     blames_endpoint: bool
-
-    @property
-    def rejects(self) -> bool:
-        """It is about the request itself. The rest (a full pool, a predecessor that has not arrived, a rate
-        limit) says nothing against it."""
-        return self.error in _REJECTIONS
-
-
-# Words that nobody knows are a refusal too: whoever gives up for it looks the hash up first.
-_REJECTIONS: Final = frozenset(
-    {
-        NodeError.UNDERPRICED_REPLACEMENT,
-        NodeError.FEE_TOO_LOW,
-        NodeError.INSUFFICIENT_FUNDS,
-        NodeError.GAS_TOO_LOW,
-        NodeError.GAS_TOO_HIGH,
-        NodeError.REVERTED,
-        NodeError.INVALID,
-        NodeError.POLICY,
-        NodeError.UNKNOWN,
-    }
-)
+    proves_refusal: bool  # whoever says it of signed bytes has looked at them, and has not taken them
 
 
 def _judgements() -> Iterable[Judgement]:
-    for error, action, blames_endpoint in (
-        (NodeError.ALREADY_KNOWN, Action.SUCCESS, False),
-        (NodeError.NONCE_TOO_LOW, Action.LOOK_UP, False),
-        (NodeError.NONCE_TOO_HIGH, Action.RESYNC, False),
-        (NodeError.UNDERPRICED_REPLACEMENT, Action.BUMP, False),
-        (NodeError.FEE_TOO_LOW, Action.BUMP, False),
-        (NodeError.INSUFFICIENT_FUNDS, Action.ALERT, False),
-        (NodeError.POOL_FULL, Action.WAIT, False),
-        (NodeError.QUEUE_LIMIT, Action.WAIT, False),
-        (NodeError.GAS_TOO_LOW, Action.GIVE_UP, False),
-        (NodeError.GAS_TOO_HIGH, Action.GIVE_UP, False),
-        (NodeError.REVERTED, Action.GIVE_UP, False),
-        (NodeError.INVALID, Action.ALERT, False),
-        (NodeError.POLICY, Action.ASK_ELSEWHERE, False),
-        (NodeError.BLOCK_UNKNOWN, Action.RESYNC, False),
-        (NodeError.TOO_LARGE, Action.SPLIT, False),
-        (NodeError.RATE_LIMITED, Action.WAIT, True),
-        (NodeError.METHOD_UNKNOWN, Action.ASK_ELSEWHERE, False),
-        (NodeError.BUSY, Action.ASK_ELSEWHERE, True),
-        (NodeError.TIMEOUT, Action.LOOK_UP, True),
-        (NodeError.UNKNOWN, Action.ASK_ELSEWHERE, False),
+    """What proves a refusal is about the bytes themselves. A used nonce may be theirs; a full pool, a missing
+    predecessor or a rate limit says nothing against them; an endpoint that timed out, or whose words nobody
+    knows (a proxy's own, say), may have passed them on."""
+    for error, action, blames_endpoint, proves_refusal in (
+        (NodeError.ALREADY_KNOWN, Action.SUCCESS, False, False),
+        (NodeError.NONCE_TOO_LOW, Action.LOOK_UP, False, False),
+        (NodeError.NONCE_TOO_HIGH, Action.RESYNC, False, False),
+        (NodeError.UNDERPRICED_REPLACEMENT, Action.BUMP, False, True),
+        (NodeError.FEE_TOO_LOW, Action.BUMP, False, True),
+        (NodeError.INSUFFICIENT_FUNDS, Action.ALERT, False, True),
+        (NodeError.POOL_FULL, Action.WAIT, False, False),
+        (NodeError.QUEUE_LIMIT, Action.WAIT, False, False),
+        (NodeError.GAS_TOO_LOW, Action.GIVE_UP, False, True),
+        (NodeError.GAS_TOO_HIGH, Action.GIVE_UP, False, True),
+        (NodeError.REVERTED, Action.GIVE_UP, False, True),
+        (NodeError.INVALID, Action.ALERT, False, True),
+        (NodeError.POLICY, Action.ASK_ELSEWHERE, False, True),
+        (NodeError.BLOCK_UNKNOWN, Action.RESYNC, False, False),
+        (NodeError.TOO_LARGE, Action.SPLIT, False, False),
+        (NodeError.RATE_LIMITED, Action.WAIT, True, False),
+        (NodeError.METHOD_UNKNOWN, Action.ASK_ELSEWHERE, False, False),
+        (NodeError.BUSY, Action.ASK_ELSEWHERE, True, False),
+        (NodeError.TIMEOUT, Action.LOOK_UP, True, False),
+        (NodeError.UNKNOWN, Action.ASK_ELSEWHERE, False, False),
     ):
-        yield Judgement(error, action, blames_endpoint)
+        yield Judgement(error, action, blames_endpoint, proves_refusal)
 
 
 JUDGEMENTS: Final[Mapping[NodeError, Judgement]] = MappingProxyType({one.error: one for one in _judgements()})

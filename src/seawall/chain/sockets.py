@@ -17,6 +17,7 @@ import select
 import socket
 import ssl
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 from seawall.chain.endpoints import Endpoint
@@ -39,8 +40,8 @@ class NoAnswerError(EndpointError):
     """The peer closed before the first byte of an answer, as a kept-alive connection does that has died."""
 
 
-def request_head(endpoint: Endpoint, body_bytes: int) -> bytes:
-    """The head of a JSON POST whose body has `body_bytes`."""
+def request_head(endpoint: Endpoint, body_bytes: int, headers: Mapping[str, str] | None = None) -> bytes:
+    """The head of a JSON POST whose body has `body_bytes`; `headers` come on top of the usual ones."""
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     lines = [
         f"POST {endpoint.target} HTTP/1.1",
@@ -51,6 +52,7 @@ def request_head(endpoint: Endpoint, body_bytes: int) -> bytes:
     ]
     if endpoint.credentials:
         lines.append(f"Authorization: {endpoint.credentials}")
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from seawall.chain.broadcast import WriteAnswer, _judged
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.node_errors import NodeError, classify
 from seawall.chain.reverts import decode_revert, revert_bytes
+from seawall.chain.writes import WriteAnswer, judged
 from seawall.primitives.units import Hash
 
 ANSWERS = Path(__file__).resolve().parents[2] / "fixtures" / "node_answers.json"
@@ -86,15 +86,15 @@ def test_reasons_of_recorded_reverts_are_read_from_their_bytes(node: str) -> Non
             {"code": -32000, "message": "tx fee (2 ether) exceeds the configured cap (1 ether)"},
             WriteAnswer.REJECTED,
         ),
-        ({"code": -32000, "message": "computer says no"}, WriteAnswer.REJECTED),
+        ({"code": -32000, "message": "computer says no"}, WriteAnswer.UNKNOWN),
         ({"message": "already known"}, WriteAnswer.KNOWN),
         ("already known", WriteAnswer.KNOWN),
-        ({"code": "x", "message": None}, WriteAnswer.REJECTED),
+        ({"code": "x", "message": None}, WriteAnswer.UNKNOWN),
     ],
     ids=str,
 )
 def test_meaning_of_a_refusal_decides_what_is_known_of_the_bytes(error: object, answer: WriteAnswer) -> None:
-    result = _judged(Hash(b"\x01" * 32), error, Endpoint.parse("http://node"))
+    result = judged(Hash(b"\x01" * 32), error, Endpoint.parse("http://node"))
     assert (result.answer, result.hash) == (answer, b"\x01" * 32)
     assert isinstance(result.error, NodeError)
 
@@ -102,7 +102,7 @@ def test_meaning_of_a_refusal_decides_what_is_known_of_the_bytes(error: object, 
 def test_refused_write_tells_the_reason_of_a_revert_and_no_secret_of_the_endpoint() -> None:
     data = "0x4e487b71" + "0" * 62 + "11"
     error = {"code": 3, "message": "execution reverted at /v2/verysecretkey", "data": data}
-    result = _judged(Hash(b"\x01" * 32), error, Endpoint.parse("http://node/v2/verysecretkey"))
+    result = judged(Hash(b"\x01" * 32), error, Endpoint.parse("http://node/v2/verysecretkey"))
     assert result.error is NodeError.REVERTED
     assert "arithmetic" in result.message
     assert "verysecretkey" not in result.message

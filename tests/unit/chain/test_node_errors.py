@@ -214,7 +214,7 @@ def test_health_of_an_endpoint_is_judged_apart_from_the_transaction() -> None:
 
 
 def test_nobody_is_given_up_for_what_says_nothing_against_it() -> None:
-    rejecting = {error for error, judgement in JUDGEMENTS.items() if judgement.rejects}
+    rejecting = {error for error, judgement in JUDGEMENTS.items() if judgement.proves_refusal}
     assert not rejecting & {E.ALREADY_KNOWN, E.NONCE_TOO_LOW, E.NONCE_TOO_HIGH, E.POOL_FULL, E.QUEUE_LIMIT}
     assert not any(JUDGEMENTS[error].blames_endpoint for error in rejecting)
     waiting = {error for error, judgement in JUDGEMENTS.items() if judgement.action is Action.WAIT}
