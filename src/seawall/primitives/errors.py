@@ -14,6 +14,10 @@ to do.
     ├── StrategyError                a strategy raised, hung or answered nonsense
     ├── ChainError
     │   ├── EndpointError            an endpoint did not answer usefully (retryable elsewhere)
+    │   │   ├── ConnectionLostError  refused, reset, or ended within an answer
+    │   │   ├── TimedOutError        no whole answer in time
+    │   │   ├── RateLimitedError     asked too often; it says, or we guess, when it may be asked again
+    │   │   ├── MalformedAnswerError not JSON-RPC, of another id, too large, or of another shape than asked
     │   │   └── DisprovedError       ... showed what contradicts its own hash or root: it lies, or is broken
     │   ├── ChainIdMismatchError     an endpoint serves another chain
     │   ├── UnavailableError         no endpoint could serve; *unavailable* in the sense of TX-2
@@ -60,6 +64,7 @@ __all__ = [
     "ChainError",
     "ChainIdMismatchError",
     "ConfigError",
+    "ConnectionLostError",
     "DisagreementError",
     "DisprovedError",
     "EncodingError",
@@ -76,11 +81,13 @@ __all__ = [
     "LedgerLockedError",
     "LedgerSchemaError",
     "LedgerUnavailableError",
+    "MalformedAnswerError",
     "MarketError",
     "NativeError",
     "NonceTakenError",
     "PlanError",
     "ProtocolError",
+    "RateLimitedError",
     "ReadRevertedError",
     "RolloutError",
     "SeawallError",
@@ -93,6 +100,7 @@ __all__ = [
     "StaleError",
     "StateVersionError",
     "StrategyError",
+    "TimedOutError",
     "UnavailableError",
     "UnknownBlockError",
     "WireError",
@@ -142,6 +150,30 @@ class ChainError(SeawallError):
 
 class EndpointError(ChainError):
     """One endpoint did not answer usefully."""
+
+
+class ConnectionLostError(EndpointError):
+    """The connection was refused, reset, or ended within an answer."""
+
+
+class TimedOutError(EndpointError):
+    """No whole answer came in time."""
+
+
+class RateLimitedError(EndpointError):
+    """The endpoint was asked too often. `retry_after_s` is when it may be asked again, if it said so."""
+
+    retry_after_s: float | None
+
+    def __init__(
+        self, what: str, where: str = "", fix: str = "", *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(what, where, fix)
+        self.retry_after_s = retry_after_s
+
+
+class MalformedAnswerError(EndpointError):
+    """An answer is not what was asked: not JSON-RPC, of another id, too large, or of another shape."""
 
 
 class DisprovedError(EndpointError):
