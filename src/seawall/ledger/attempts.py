@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import InList
+from seawall.ledger.bulk import Batch
 from seawall.ledger.rows import AttemptNumber, AttemptRow, SlotRow, VerdictNumber
 from seawall.ledger.schema import attempt_intents, attempts, slots, verdicts
-from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import WriteKind

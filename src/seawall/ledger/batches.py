@@ -17,7 +17,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from seawall.ledger.session import Batch, Prepared, Record, Session
+from seawall.ledger.bulk import Batch
+from seawall.ledger.session import Prepared, Record, Session
 from seawall.primitives.bounds import UINT256_MAX
 
 __all__ = ["InList", "insert_batch", "int256_text", "take_numbers", "uint256_text"]

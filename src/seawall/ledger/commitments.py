@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import insert_batch, int256_text, take_numbers, uint256_text
+from seawall.ledger.bulk import Batch
 from seawall.ledger.events import Events
 from seawall.ledger.rows import AttemptRow, Commitment, NewEvent, VerdictNumber
 from seawall.ledger.schema import attempt_intents, attempts, intents, reservations, slots, spends, verdicts
-from seawall.ledger.session import Batch, DuplicateError, Session
+from seawall.ledger.session import DuplicateError, Session
 from seawall.primitives.codec import pack
 from seawall.primitives.errors import IntentMovedError, LedgerError, NonceTakenError
 from seawall.primitives.identifiers import AttemptNumber

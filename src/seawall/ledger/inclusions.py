@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import InList, insert_batch, take_numbers, uint256_text
+from seawall.ledger.bulk import Batch
 from seawall.ledger.rows import AttemptNumber, InclusionRow, NewInclusion
 from seawall.ledger.schema import attempt_intents, attempts, inclusions, slots
-from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import IntegrityAlarm, LedgerError
 from seawall.primitives.identifiers import IntentNumber, Lane

@@ -20,9 +20,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import InList, insert_batch, int256_text, take_numbers, uint256_text
+from seawall.ledger.bulk import Batch
 from seawall.ledger.rows import Accepted, Ending, IntentRow
 from seawall.ledger.schema import intents, sequences
-from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.bounds import INTENT_ID_BLOCK
 from seawall.primitives.codec import pack, unpack
 from seawall.primitives.errors import IdempotencyConflictError, LedgerError

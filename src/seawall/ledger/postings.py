@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import InList, insert_batch, int256_text, take_numbers
+from seawall.ledger.bulk import Batch
 from seawall.ledger.rows import Account, AttemptRow, Leg, PostingEntry, PostingRow
 from seawall.ledger.schema import attempts, inclusions, posting_entries, postings, reservations, slots
-from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError
 from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.units import Address, Hash, address_text

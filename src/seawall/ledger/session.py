@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from seawall.ledger import postgresql
+from seawall.ledger.bulk import Batch
 from seawall.primitives.errors import (
     LedgerDoubtError,
     LedgerError,
@@ -24,7 +25,6 @@ from seawall.primitives.errors import (
 )
 
 __all__ = [
-    "Batch",
     "Connection",
     "DiskFullError",
     "DoubtError",
@@ -78,35 +78,6 @@ class Prepared:
         found = self._compiled.get(dialect.name)
         if found is None:
             found = self._compiled[dialect.name] = _Compiled(self.statement, self.columns, dialect)
-        return found
-
-
-class Batch:
-    """A Core statement run for many rows; `order` names its parameters as they stand in each row.
-
-    A row is a tuple in the driver's own form: nothing is looked up or converted per row. Every parameter is
-    given exactly once, and what is constant is written into the statement as text. `suffix` is what Core
-    cannot say alike for both databases; `copy` is the COPY that PostgreSQL takes instead, in one stream.
-    """
-
-    __slots__ = ("_order", "_suffix", "_texts", "copy", "statement")
-
-    def __init__(
-        self, statement: sa.Executable, order: Sequence[str], suffix: str = "", copy: str = ""
-    ) -> None:
-        self.statement = statement
-        self.copy = copy
-        self._suffix = suffix
-        self._order = list(order)
-        self._texts: dict[str, str] = {}
-
-    def text_for(self, dialect: sa.Dialect) -> str:
-        found = self._texts.get(dialect.name)
-        if found is None:
-            positional = dialect if dialect.positional else type(dialect)(paramstyle="format")  # type: ignore[call-arg]
-            compiled: Any = self.statement.compile(dialect=positional)  # type: ignore[attr-defined]
-            assert compiled.positiontup == self._order, f"{compiled.positiontup} are not {self._order}"
-            found = self._texts[dialect.name] = f"{compiled}{self._suffix}"
         return found
 
 
@@ -258,7 +229,13 @@ class Session:
         """Run the batch for every row; rows of the database touched."""
         if not rows:
             return 0
-        if batch.copy and not self.is_sqlite:
+        if self.is_sqlite:
+            touched = 0
+            for text, values in batch.chunks(self._dialect, rows):
+                self._execute(text, values)
+                touched += int(self._cursor.rowcount)
+            return touched
+        if batch.copy:
             self._send_copy(batch.copy, rows)
         else:
             self._send_many(batch.text_for(self._dialect), rows)

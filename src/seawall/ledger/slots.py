@@ -13,9 +13,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from seawall.ledger.bulk import Batch
 from seawall.ledger.rows import Purpose, SlotRow
 from seawall.ledger.schema import attempts, slots
-from seawall.ledger.session import Batch, DuplicateError, Prepared, Record, Session
+from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.errors import LedgerError, NonceTakenError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.units import Hash, hex_text

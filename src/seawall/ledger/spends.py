@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import uint256_text
+from seawall.ledger.bulk import Batch
 from seawall.ledger.rows import SpendRow
 from seawall.ledger.schema import spends
-from seawall.ledger.session import Batch, DuplicateError, Prepared, Session
+from seawall.ledger.session import DuplicateError, Prepared, Session
 from seawall.primitives.errors import LedgerError
 from seawall.primitives.identifiers import AttemptNumber, Lane
 from seawall.primitives.units import Address, address_text

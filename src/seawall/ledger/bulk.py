@@ -1,0 +1,123 @@
+"""One statement for many rows, as each database takes it best.
+
+SQLite runs inside our process: a statement for each row would give the interpreter's lock away and wait
+for it again at every row. So rows go in chunks of few fixed sizes, each chunk one statement that is prepared
+once:
+
+    INSERT ... VALUES (?, ?), (?, ?), ...
+    UPDATE t SET a = v.column1 FROM (VALUES (?, ?), ...) AS v WHERE t.number = v.column2
+    DELETE FROM t WHERE a IN (?, ?, ...)
+
+All three are made from the statement for a single row. PostgreSQL takes that one in a pipeline, or COPY.
+
+The driver of SQLite looks for an adapter of every value that is not exactly an integer, a float, a text or
+a bytearray, which costs more than storing it. So bytes go as bytearrays, and rows carry 0 and 1 for truth.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+__all__ = ["CHUNKS", "Batch"]
+
+CHUNKS: Final = (64, 16, 4, 1)  # rows of a statement; what is left over takes the next smaller ones
+_PLACE: Final = re.compile(r"\?")
+
+
+class Batch:
+    """A Core statement run for many rows; `order` names its parameters as they stand in each row.
+
+    A row is a tuple in the driver's own form: nothing is looked up or converted by name. Every parameter is
+    given exactly once, and what is constant is written into the statement as text. No two rows may touch the
+    same row of the database. `suffix` is what Core cannot say alike for both databases; `copy` is the COPY
+    that PostgreSQL takes instead, in one stream.
+    """
+
+    __slots__ = ("_chunked", "_order", "_suffix", "_text", "copy", "statement")
+
+    def __init__(
+        self, statement: sa.Executable, order: Sequence[str], suffix: str = "", copy: str = ""
+    ) -> None:
+        self.statement = statement
+        self.copy = copy
+        self._suffix = suffix
+        self._order = list(order)
+        self._text: str | None = None
+        self._chunked: _Chunked | None = None
+
+    def text_for(self, dialect: sa.Dialect) -> str:
+        """For one row, where the driver takes it for many by itself."""
+        if self._text is None:
+            self._text = f"{self._compiled(type(dialect)(paramstyle='format'))}{self._suffix}"  # type: ignore[call-arg]
+        return self._text
+
+    def chunks(
+        self, dialect: sa.Dialect, rows: Sequence[tuple[object, ...]]
+    ) -> Iterator[tuple[str, list[object]]]:
+        """Statements with their values that together take all rows, for SQLite."""
+        if self._chunked is None:
+            self._chunked = _Chunked(self.statement, self._compiled(dialect), self._suffix)
+        return self._chunked.chunks(rows)
+
+    def _compiled(self, dialect: sa.Dialect) -> Any:
+        compiled: Any = self.statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        assert compiled.positiontup == self._order, f"{compiled.positiontup} are not {self._order}"
+        return compiled
+
+
+class _Chunked:
+    """The texts of one statement for each size of chunk, and which of its values are bytes."""
+
+    __slots__ = ("_bytes_at", "_texts", "_width")
+
+    def __init__(self, statement: sa.Executable, compiled: Any, suffix: str) -> None:
+        names: list[str] = compiled.positiontup
+        single = str(compiled)
+        self._width = len(names)
+        self._bytes_at = [
+            place for place, name in enumerate(names) if isinstance(compiled.binds[name].type, sa.LargeBinary)
+        ]
+        assert single.count("?") == self._width, f"a question mark that is no parameter in {single}"
+        self._texts = {size: f"{_for_many(statement, single, size)}{suffix}" for size in CHUNKS}
+
+    def chunks(self, rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
+        width = self._width
+        values = list(chain.from_iterable(rows))
+        assert len(values) == width * len(rows), f"a row has not {width} values"
+        for place in self._bytes_at:
+            values[place::width] = _as_buffers(values[place::width])
+        begin, left = 0, len(rows)
+        for size, text in self._texts.items():
+            while left >= size:
+                end = begin + size * width
+                yield text, values[begin:end]
+                begin, left = end, left - size
+
+
+def _as_buffers(values: Sequence[Any]) -> list[object]:
+    if None in values:
+        return [None if value is None else bytearray(value) for value in values]
+    return list(map(bytearray, values))
+
+
+def _for_many(statement: sa.Executable, single: str, size: int) -> str:
+    """The statement for `size` rows, from the text for one."""
+    if size == 1:
+        return single
+    if isinstance(statement, sa.Insert):
+        head, row = single.rsplit(" VALUES ", 1)
+        return f"{head} VALUES {', '.join([row] * size)}"
+    if isinstance(statement, sa.Update):
+        places = iter(range(1, single.count("?") + 1))
+        named = _PLACE.sub(lambda _: f"v.column{next(places)}", single)
+        changes, condition = named.split(" WHERE ", 1)
+        row = f"({', '.join('?' * single.count('?'))})"
+        return f"{changes} FROM (VALUES {', '.join([row] * size)}) AS v WHERE {condition}"
+    assert isinstance(statement, sa.Delete), "rows are inserted, updated or deleted"
+    assert single.endswith(" = ?"), f"{single} does not end with its only parameter"
+    return f"{single.removesuffix('= ?')}IN ({', '.join('?' * size)})"
