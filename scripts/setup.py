@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Makes a clone ready to run: virtual environment, Python packages, native core, devnet packages, geth.
+"""Makes a clone ready to run: virtual environment, Python packages, native core, devnet packages; and what
+only tests need: geth, clef, SoftHSM.
 
     python3 scripts/setup.py [--without-geth]
 
 Every step keeps a stamp with the digest of what it was made from, so that a step runs again only when its
 inputs changed: the second run does nothing. The built native core is kept outside the clone as well, named by
-the digest of its sources and the compiler; another clone copies it. So is geth, the second node of the
-tests, which is built where Go is present (two minutes, once a machine) and not needed to run anything.
-`SEAWALL_CACHE` moves that place (default ~/.cache/seawall).
+the digest of its sources and the compiler; another clone copies it. So are the parts of the tests that are
+not needed to run anything (`--without-geth` leaves all of them out): geth, the second node, and clef, a
+signer, are built where Go is present (two minutes, once a machine); SoftHSM, a hardware token in software,
+is unpacked from the system's package where it is not installed. `SEAWALL_CACHE` moves that place (default
+~/.cache/seawall).
 
 Needs the standard library only, and starts on any Python 3, to be able to say that it is too old. Downloads
-come from wherever pip, npm, cargo and go are configured to look.
+come from wherever pip, npm, cargo, go and apt are configured to look.
 """
 
 from __future__ import annotations
@@ -38,6 +41,17 @@ NATIVE_KEPT_MAX = 8  # builds of the native core that stay in the cache
 GETH_PACKAGE = "github.com/ethereum/go-ethereum/cmd/geth"
 GETH_VERSION = "v1.16.7"  # a later one than 1.16 does not install by `go install`
 GETH = CACHE / "geth" / GETH_VERSION / "geth"
+CLEF_PACKAGE = "github.com/ethereum/go-ethereum/cmd/clef"
+CLEF = CACHE / "clef" / GETH_VERSION / "clef"
+SOFTHSM = CACHE / "softhsm"  # holds libsofthsm2.so and softhsm2-util
+SOFTHSM_PACKAGES = ("libsofthsm2", "softhsm2")
+SOFTHSM_FILES = ("libsofthsm2.so", "softhsm2-util")
+SOFTHSM_INSTALLED = (
+    "/usr/lib/softhsm",
+    "/usr/lib/*/softhsm",
+    "/usr/local/lib/softhsm",
+    "/opt/homebrew/lib/softhsm",
+)
 
 
 def main() -> None:
@@ -51,6 +65,8 @@ def main() -> None:
     install_devnet_packages()
     if "--without-geth" not in sys.argv[1:]:
         install_geth()
+        install_clef()
+        install_softhsm()
 
 
 def missing_tools() -> list[str]:
@@ -194,22 +210,63 @@ def install_devnet_packages() -> None:
 
 
 def install_geth() -> None:
-    """Build geth into the cache, where Go is present. Only tests use it, and say when it is missing."""
-    if GETH.exists() or output_of("go", "version") is None:
+    build_with_go("geth", GETH_PACKAGE, GETH)
+
+
+def install_clef() -> None:
+    build_with_go("clef", CLEF_PACKAGE, CLEF)
+
+
+def build_with_go(name: str, package: str, place: Path) -> None:
+    """Build one into the cache, where Go is present. Only tests use it, and say when it is missing."""
+    if place.exists() or output_of("go", "version") is None:
         return
-    say(f"geth {GETH_VERSION}, for the tests: building, two minutes the first time")
-    GETH.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=GETH.parent) as folder:
-        command = ("go", "install", f"{GETH_PACKAGE}@{GETH_VERSION}")
+    say(f"{name} {GETH_VERSION}, for the tests: building, two minutes the first time")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        command = ("go", "install", f"{package}@{GETH_VERSION}")
         environment = {**os.environ, "GOBIN": folder}
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()[-1:] or ["nothing was said"]
-            say(f"geth cannot be built, the tests against it are skipped: {said[0]}")
+            say(f"{name} cannot be built, the tests against it are skipped: {said[0]}")
             return
-        Path(folder, "geth").replace(GETH)
+        Path(folder, name).replace(place)
+
+
+def install_softhsm() -> None:
+    """Unpack the system's package of SoftHSM into the cache, unless it is installed. Needs no rights."""
+    installed = [folder for pattern in SOFTHSM_INSTALLED for folder in Path("/").glob(pattern[1:])]
+    present = any((folder / SOFTHSM_FILES[0]).exists() for folder in (SOFTHSM, *installed))
+    if present or output_of("apt-get", "--version") is None or output_of("dpkg-deb", "--version") is None:
+        return
+    say("SoftHSM, for the tests")
+    SOFTHSM.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SOFTHSM) as folder:
+        fetched = fetch_packages(folder)
+        if fetched.returncode != 0:
+            said = fetched.stderr.strip().splitlines()[-1:] or ["nothing was said"]
+            say(f"SoftHSM cannot be fetched, the tests against it are skipped: {said[0]}")
+            return
+        for package in Path(folder).glob("*.deb"):
+            run("dpkg-deb", "--extract", str(package), folder)
+        for name in SOFTHSM_FILES:
+            found = next(path for path in sorted(Path(folder).rglob(name)) if not path.is_symlink())
+            replace(found, SOFTHSM / name)
+
+
+def fetch_packages(folder: str) -> subprocess.CompletedProcess[str]:
+    """Without installing them; where the lists of packages are missing or old, they are fetched first."""
+    for command in (None, ("apt-get", "update", "--quiet=2")):
+        if command is not None:
+            subprocess.run(command, capture_output=True, text=True, check=False)
+        fetch = ("apt-get", "download", "--quiet=2", *SOFTHSM_PACKAGES)
+        done = subprocess.run(fetch, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            break
+    return done
 
 
 def project() -> dict[str, Any]:
