@@ -153,9 +153,22 @@ def _dataclass_maker(kind: type) -> _Maker:
     known: dict[str, object] = {"plain": _plain}
     forms = [_form_of(f"v{place}", hints[name], known) for place, name in enumerate(names)]
     lines = [f"    v{place} = m.{name}" for place, name in enumerate(names)]
+    least = _fields_always_there(kind)
+    for place in range(least, len(names)):
+        unsaid = " and ".join(f"v{later} is None" for later in range(place, len(names)))
+        lines.append(f"    if {unsaid}: return [{', '.join(forms[:place])}]")
     source = "\n".join(("def make(m):", *lines, f"    return [{', '.join(forms)}]"))
     exec(source, known)  # noqa: S102  (made of the field names of our own classes)
     return cast(_Maker, known["make"])
+
+
+def _fields_always_there(kind: type) -> int:
+    """How many fields every message of this type has; those after them may be left off."""
+    fields = dataclasses.fields(kind)
+    tail = [field for field in fields if field.metadata.get("tail")]
+    assert all(field.default is None for field in tail), f"a tail of {kind.__name__} defaults to None"
+    assert list(fields[len(fields) - len(tail) :]) == tail, f"a tail of {kind.__name__} is not at its end"
+    return len(fields) - len(tail)
 
 
 def _form_of(value: str, hint: object, known: dict[str, object]) -> str:
@@ -227,7 +240,7 @@ def _compile(expected: object) -> _Reader:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return _sequence_reader(arguments[0])
         places = tuple(f"[{place}]" for place in range(len(arguments)))
-        return _row_reader(f"tuple of {len(arguments)}", arguments, places, tuple)
+        return _row_reader(f"tuple of {len(arguments)}", arguments, places, tuple, len(arguments))
     if origin is dict:
         return _dict_reader(*arguments)
     supertype = getattr(expected, "__supertype__", None)
@@ -330,17 +343,21 @@ def _sequence_reader(item_type: object) -> _Reader:
 
 
 def _row_reader(
-    name: str, item_types: tuple[object, ...], places: tuple[str, ...], make: Callable[[list[object]], object]
+    name: str,
+    item_types: tuple[object, ...],
+    places: tuple[str, ...],
+    make: Callable[[list[object]], object],
+    least: int,
 ) -> _Reader:
-    """Items of known number and types; `places` name them in the path of a misfit."""
+    """Items of known number and types, `least` at least; `places` name them in the path of a misfit."""
     readers = tuple(_reader(item_type) for item_type in item_types)
 
     def read(tree: object) -> object:
-        if type(tree) is not tuple or len(tree) != len(readers):
+        if type(tree) is not tuple or not least <= len(tree) <= len(readers):
             raise _MisfitError(name, tree)
         items: list[object] = []
         try:
-            for read_item, item in zip(readers, tree, strict=True):
+            for read_item, item in zip(readers, tree, strict=False):
                 items.append(read_item(item))
         except _MisfitError as misfit:
             misfit.path.append(places[len(items)])
@@ -358,6 +375,7 @@ def _dataclass_reader(kind: type) -> _Reader:
         tuple(hints[name] for name in names),
         tuple(f".{name}" for name in names),
         lambda row: kind(*row),
+        _fields_always_there(kind),
     )
 
 

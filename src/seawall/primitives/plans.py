@@ -6,11 +6,12 @@ later steps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seawall.primitives.bounds import TIME_S_MAX
 from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Finality, Priority
+from seawall.primitives.routes import Routing
 from seawall.primitives.units import NATIVE, Address, address_text
 
 __all__ = ["DirectBody", "ExecutorBody", "GuardSpec", "Plan", "TokenBound", "TokenDelta"]
@@ -92,6 +93,8 @@ class Plan:
     gas_limit: int | None = None
     note: str = ""
     retry_of: str = ""
+    # Added later: left off in bytes and digests where it is not said, so that these stay what they were.
+    routing: Routing | None = field(default=None, metadata={"tail": True})
 
     def __post_init__(self) -> None:
         problem = _problem_of(self)

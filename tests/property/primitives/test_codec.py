@@ -67,7 +67,10 @@ def defined(value: object) -> object:
     if isinstance(value, Enum):
         return defined(value.value)
     assert dataclasses.is_dataclass(value)
-    return [defined(getattr(value, field.name)) for field in dataclasses.fields(value)]
+    fields = list(dataclasses.fields(value))
+    while fields and fields[-1].metadata.get("tail") and getattr(value, fields[-1].name) is None:
+        fields.pop()
+    return [defined(getattr(value, field.name)) for field in fields]
 
 
 def defined_bytes(value: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from seawall.primitives.codec import pack, plan_digest, unpack
 from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Priority
 from seawall.primitives.plans import DirectBody, ExecutorBody, Plan, TokenBound
+from seawall.primitives.routes import Routing, Unlanded
 from seawall.primitives.units import Address
 from tests.builders.messages import WETH, direct_plan, executor_plan
 
@@ -55,6 +57,29 @@ def test_malformed_executor_plan_is_refused(body: ExecutorBody) -> None:
 def test_plan_survives_the_socket_unchanged() -> None:
     for plan in (direct_plan(value_wei=2**200), executor_plan(min_profit_wei=7)):
         assert unpack(Plan, pack(plan)) == plan
+
+
+def test_wishes_about_the_route_are_part_of_a_plan_and_leave_others_as_they_were() -> None:
+    public = direct_plan()
+    private = replace(public, routing=Routing(private=True, unlanded=Unlanded.REPRICE, window_blocks=3))
+    assert unpack(Plan, pack(private)) == private
+    assert plan_digest(private) != plan_digest(public)
+    # Digests of plans without wishes are what they were before plans had any.
+    assert plan_digest(public).hex() == "44fb2df1fea1443009cb0db4ed7398ae44ef50582bad0d5044c6965a0a08b7e7"
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"window_blocks": -1},
+        {"window_blocks": 1_001},
+        {"private": False, "alternatives": "either"},
+        {"private": True, "alternatives": "x" * 101},
+    ],
+)
+def test_wishes_that_no_route_can_fulfil_are_refused(wishes: dict[str, Any]) -> None:
+    with pytest.raises(PlanError):
+        Routing(**wishes)
 
 
 def test_digest_ignores_the_idempotency_key_and_nothing_else() -> None:
