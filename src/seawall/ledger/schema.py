@@ -382,6 +382,18 @@ log_marks = sa.Table(
     _required("block_hash", _Hash),
 )
 
+# Runs of blocks beyond the newest mark of which a source has everything.
+log_pieces = sa.Table(
+    "log_pieces",
+    METADATA,
+    sa.Column(
+        "source", sa.BigInteger, sa.ForeignKey("log_sources.number"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("first_block", sa.BigInteger, primary_key=True, autoincrement=False),
+    _required("last_block", sa.BigInteger),
+    _required("last_hash", _Hash),
+)
+
 logs = sa.Table(
     "logs",
     METADATA,
@@ -395,4 +407,65 @@ logs = sa.Table(
     _required("address", _Address),
     _required("topics", sa.LargeBinary),  # one after the other, 32 bytes each
     _required("data", sa.LargeBinary),
+)
+
+# Transactions of Safes, as their owners are asked to sign them.
+safe_proposals = sa.Table(
+    "safe_proposals",
+    METADATA,
+    _number(),
+    _required("chain_id", sa.BigInteger),
+    _required("safe", _Address),
+    _required("nonce", sa.BigInteger),
+    _required("hash", _Hash),
+    _required("body", sa.LargeBinary),
+    _required("rules", sa.LargeBinary),  # the Safe's state that it stands on
+    _required("note", sa.Text),
+    _required("who", sa.String(200)),
+    _required("at_s", _Seconds),
+    _required("state", sa.String(16)),
+    _required("reason", sa.Text),
+    _optional("seen_number", sa.BigInteger),  # the block in which the reason was seen
+    _optional("seen_hash", _Hash),
+    _required("is_settled", sa.Boolean),
+    _refers("intent", "intents.number", nullable=True),
+    sa.UniqueConstraint("chain_id", "hash"),
+    _partial(
+        "ix_safe_proposals_once",
+        "chain_id",
+        "safe",
+        "nonce",
+        where="state IN ('executing', 'executed')",
+        unique=True,
+    ),
+    _partial("ix_safe_proposals_unsettled", "chain_id", "number", where="NOT is_settled"),
+    sqlite_autoincrement=True,
+)
+
+safe_signatures = sa.Table(
+    "safe_signatures",
+    METADATA,
+    sa.Column(
+        "proposal", sa.BigInteger, sa.ForeignKey("safe_proposals.number"), primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("owner", _Address, primary_key=True),
+    _required("kind", sa.String(16)),
+    _required("data", sa.LargeBinary),
+    _required("origin", sa.String(200)),
+    _required("at_s", _Seconds),
+)  # fmt: skip
+
+safe_verdicts = sa.Table(
+    "safe_verdicts",
+    METADATA,
+    _number(),
+    _refers("proposal", "safe_proposals.number"),
+    _required("admitted", sa.Boolean),
+    _required("base_hash", _Hash),
+    _required("body", sa.LargeBinary),
+    _required("purpose", sa.String(64)),
+    _required("at_s", _Seconds),
+    sa.Index("ix_safe_verdicts_proposal", "proposal"),
+    sqlite_autoincrement=True,
 )

@@ -13,6 +13,7 @@ from seawall.ledger.kernels import Kernels
 from seawall.ledger.lanes import Lanes
 from seawall.ledger.logs import LogStore
 from seawall.ledger.postings import Postings, Reservations
+from seawall.ledger.safes import Safes
 from seawall.ledger.session import Session
 from seawall.ledger.slots import Slots
 from seawall.ledger.spends import Spends
@@ -38,6 +39,7 @@ class Transaction:
         "logs",
         "postings",
         "reservations",
+        "safes",
         "slots",
         "spends",
         "states",
@@ -55,6 +57,7 @@ class Transaction:
         self.inclusions = Inclusions(session)
         self.postings = Postings(session)
         self.reservations = Reservations(session)
+        self.safes = Safes(session)
         self.spends = Spends(session)
         self.states = States(session)
         self.timers = Timers(session)
