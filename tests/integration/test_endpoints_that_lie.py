@@ -14,9 +14,10 @@ from seawall.chain.agreement import PATIENCE_S
 from seawall.chain.client import ChainClient, StateCheck
 from seawall.chain.heads import CONTRADICTIONS_MAX, HeadFollower
 from seawall.chain.networks import NETWORKS, Network, Proofs, ReceiptReads
+from seawall.chain.pool.timeouts import READ_TIMEOUT_S
 from seawall.chain.rpc import RpcPool
 from seawall.chain.state import StateKeys
-from seawall.chain.transport import READ_TIMEOUT_S, HttpTransport
+from seawall.chain.transport import HttpTransport
 from seawall.primitives.errors import (
     ChainIdMismatchError,
     DisagreementError,
