@@ -1,10 +1,11 @@
 """Logs of a chain as far as they were gathered, each source with its own checkpoint.
 
 A source is one question (chain, filter, first block) under one name. What is stored of it is everything from
-its first block up to its newest mark, without a hole: logs and mark are written in one transaction, and only
-if the source still stands where the writer believed. So a kill at any moment leaves either both or neither,
-and of two kernels that gather the same only one stores each piece. A mark is a block with its hash, by which
-a reorg is found and the source taken back; marks below finality are pruned to the newest one.
+its first block up to its newest mark, without a hole, and perhaps pieces beyond it, which are shown once the
+mark has reached them. Logs and what says that they are complete are written in one transaction, and only if
+the source still stands where the writer believed: a kill at any moment leaves both or neither, and of two
+kernels that gather the same only one stores each piece. A mark is a block with its hash, by which a reorg is
+found and the source taken back; marks below finality are pruned to the newest one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import insert_batch
-from seawall.ledger.schema import log_marks, log_sources, logs
+from seawall.ledger.schema import log_marks, log_pieces, log_sources, logs
 from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.blocks import Log
 from seawall.primitives.errors import LedgerError, StaleError
 from seawall.primitives.units import Address, Hash
 
-__all__ = ["HASH_BYTES", "LogMark", "LogSource", "LogStore"]
+__all__ = ["HASH_BYTES", "LogMark", "LogPiece", "LogSource", "LogStore"]
 
 HASH_BYTES: Final = 32
 
@@ -57,6 +58,18 @@ _UNMARK: Final = Prepared(
         log_marks.c.source == bindparam("of"), log_marks.c.block_number > bindparam("above")
     )
 )
+_PIECE: Final = Prepared(sa.insert(log_pieces), [c.name for c in log_pieces.c])
+_PIECES: Final = Prepared(
+    sa.select(log_pieces.c.first_block, log_pieces.c.last_block, log_pieces.c.last_hash)
+    .where(log_pieces.c.source == bindparam("of"))
+    .order_by(log_pieces.c.first_block)
+)
+_UNPIECE: Final = Prepared(
+    sa.delete(log_pieces).where(
+        log_pieces.c.source == bindparam("of"), log_pieces.c.first_block <= bindparam("up_to")
+    )
+)
+_NO_PIECES: Final = Prepared(sa.delete(log_pieces).where(log_pieces.c.source == bindparam("of")))
 _INSERT: Final = insert_batch(logs)
 _TAKE_BACK: Final = Prepared(
     sa.delete(logs).where(logs.c.source == bindparam("of"), logs.c.block_number > bindparam("above"))
@@ -89,6 +102,16 @@ class LogMark:
 
     number: int
     hash: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """Everything that the source asks for in these blocks."""
+
+    first: int
+    last: int
+    last_hash: Hash
+    logs: Sequence[Log] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +176,43 @@ class LogStore:
         found = self._session.rows(_MARKS, {"of": source, "count": count})
         return [LogMark(number, block_hash) for number, block_hash in found]
 
-    def append(
-        self, source: LogSource, gathered: Sequence[Log], mark: LogMark, final_number: int
-    ) -> LogSource:
-        """Store what follows `source.mark`, up to `mark`. `StaleError` if the source moved meanwhile."""
+    def pieces(self, source: LogSource) -> list[LogPiece]:
+        """What is stored beyond the mark, ascending, without its logs."""
+        return [LogPiece(*record) for record in self._session.rows(_PIECES, {"of": source.number})]
+
+    def append(self, source: LogSource, piece: LogPiece, final_number: int) -> LogSource:
+        """Store a piece that is not stored yet; the mark moves if nothing is missing before it.
+
+        `StaleError` if somebody else stored of it meanwhile.
+        """
         self._require_standing(source)
-        assert mark.number >= source.next_block, "a mark goes forward"
-        assert all(source.next_block <= log.block_number <= mark.number for log in gathered)
-        self._session.load(_INSERT, [_row(source.number, log) for log in gathered])
+        assert source.next_block <= piece.first <= piece.last, "a piece lies beyond the mark"
+        assert all(piece.first <= log.block_number <= piece.last for log in piece.logs)
+        try:
+            self._session.load(_INSERT, [_row(source.number, log) for log in piece.logs])
+            if piece.first > source.next_block:
+                self._session.run(
+                    _PIECE,
+                    {
+                        "source": source.number,
+                        "first_block": piece.first,
+                        "last_block": piece.last,
+                        "last_hash": piece.last_hash,
+                    },
+                )
+                return source
+        except DuplicateError:
+            raise _moved_meanwhile(source) from None
+        return self._advance(source, LogMark(piece.last, piece.last_hash), final_number)
+
+    def _advance(self, source: LogSource, mark: LogMark, final_number: int) -> LogSource:
+        """To `mark`, and over the pieces that follow it without a hole."""
+        for piece in self.pieces(source):
+            if piece.first > mark.number + 1:
+                break
+            if piece.last > mark.number:
+                mark = LogMark(piece.last, piece.last_hash)
+        self._session.run(_UNPIECE, {"of": source.number, "up_to": mark.number})
         self._session.run(
             _MARK, {"source": source.number, "block_number": mark.number, "block_hash": mark.hash}
         )
@@ -170,10 +222,11 @@ class LogStore:
         return _moved(source, mark)
 
     def take_back(self, source: LogSource, mark: LogMark | None) -> LogSource:
-        """Undo everything after `mark`, one of the stored ones; all of it where it is None."""
+        """Undo everything after `mark`, one of the stored ones, and all pieces; everything where it is None."""
         self._require_standing(source)
         above = source.first_block - 1 if mark is None else mark.number
         self._session.run(_TAKE_BACK, {"of": source.number, "above": above})
+        self._session.run(_NO_PIECES, {"of": source.number})
         self._session.run(_UNMARK, {"of": source.number, "above": above})
         return _moved(source, mark)
 
@@ -182,7 +235,8 @@ class LogStore:
         self._session.run(_REMOVE, {"of": source.number})
 
     def between(self, source: LogSource, from_block: int, to_block: int, count: int) -> list[Log]:
-        """At most `count` logs of the blocks, in the order of the chain."""
+        """At most `count` logs of the blocks up to the mark, in the order of the chain."""
+        to_block = min(to_block, source.next_block - 1)
         asked = {"of": source.number, "from_block": from_block, "to_block": to_block, "count": count}
         return [_log(record) for record in self._session.rows(_BETWEEN, asked)]
 
@@ -193,11 +247,15 @@ class LogStore:
     def _require_standing(self, source: LogSource) -> None:
         newest = self.marks(source.number, 1)
         if (newest[0] if newest else None) != source.mark:
-            raise StaleError(
-                "the checkpoint moved: somebody else gathers the same logs",
-                f"logs {source.name!r}",
-                "read it again and go on from there",
-            )
+            raise _moved_meanwhile(source)
+
+
+def _moved_meanwhile(source: LogSource) -> StaleError:
+    return StaleError(
+        "the checkpoint moved: somebody else gathers the same logs",
+        f"logs {source.name!r}",
+        "read it again and go on from there",
+    )
 
 
 def _moved(source: LogSource, mark: LogMark | None) -> LogSource:
