@@ -32,6 +32,8 @@ __all__ = [
     "Request",
     "SignedWrite",
     "WireForm",
+    "Withdrawal",
+    "Withdrawer",
     "WriteAnswer",
     "WriteResult",
     "judged",
@@ -74,6 +76,22 @@ class SignedWrite:
     valid_until_s: int
     stream: int = 0  # writes of one stream keep their order; of several, one does not wait for the other
     terms: PrivateTerms | None = None  # None: public
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What a relay was given and shall forget."""
+
+    relay: str
+    is_bundle: bool
+    hash: Hash
+    replacement: str
+
+
+class Withdrawer(Protocol):
+    async def withdraw(self, unwanted: Withdrawal) -> str:
+        """What the relay said, in a word or two, for the log. Never raises: nothing depends on it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

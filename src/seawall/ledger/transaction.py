@@ -13,6 +13,7 @@ from seawall.ledger.kernels import Kernels
 from seawall.ledger.lanes import Lanes
 from seawall.ledger.logs import LogStore
 from seawall.ledger.postings import Postings, Reservations
+from seawall.ledger.routes import AttemptRoutes
 from seawall.ledger.safes import Safes
 from seawall.ledger.session import Session
 from seawall.ledger.slots import Slots
@@ -39,6 +40,7 @@ class Transaction:
         "logs",
         "postings",
         "reservations",
+        "routes",
         "safes",
         "slots",
         "spends",
@@ -57,6 +59,7 @@ class Transaction:
         self.inclusions = Inclusions(session)
         self.postings = Postings(session)
         self.reservations = Reservations(session)
+        self.routes = AttemptRoutes(session)
         self.safes = Safes(session)
         self.spends = Spends(session)
         self.states = States(session)

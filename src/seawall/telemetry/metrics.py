@@ -72,6 +72,7 @@ class MetricLabels:
     lanes: tuple[Lane, ...] = ()
     strategies: tuple[str, ...] = ()
     guards: tuple[str, ...] = ()
+    relays: tuple[str, ...] = ()
 
 
 class _Family(Generic[M]):
@@ -123,6 +124,15 @@ class Metrics:
         )
         self._stuck = self._counters(
             "stuck_slots", "Slots that cannot be replaced or filled under their ceiling.", "lane", lanes
+        )
+        self._landed = self._counters(
+            "private_landed", "Private attempts that a block has.", "relay", labels.relays
+        )
+        self._missed = self._counters(
+            "private_missed", "Private attempts whose window ended without it.", "relay", labels.relays
+        )
+        self._relay_success = self._gauges(
+            "relay_success_ratio", "Landed of the last private attempts.", "relay", labels.relays
         )
         self._authority = Gauge(
             "seawall_authority", "Authority in force: 0 HALT, 1 REDUCE_ONLY, 2 RUN.", registry=self.registry
@@ -186,6 +196,11 @@ class Metrics:
 
     def written(self, answer: str) -> None:
         self._written[answer].inc()
+
+    def relayed(self, relay: str, landed: bool, ratio: float) -> None:
+        """A private attempt landed, or its window is over; `ratio` of the last ones landed."""
+        (self._landed if landed else self._missed)[relay].inc()
+        self._relay_success[relay].set(ratio)
 
     def included(self, status: bool) -> None:
         self._inclusions["success" if status else "reverted"].inc()

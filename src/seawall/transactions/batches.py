@@ -32,6 +32,7 @@ from seawall.risk.gate import Gate
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import evidence_now, measure_gas_now
+from seawall.transactions.routes import PUBLIC
 
 __all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
 
@@ -96,6 +97,7 @@ class Judged:
     candidate: Candidate
     verdict: Verdict
     spends: Mapping[Address, int]  # the most that it may take, by token
+    route: str = PUBLIC
 
     @property
     def is_gas_fitting(self) -> bool:
@@ -210,7 +212,10 @@ class BatchJudging:
         evidence = evidence_now(machine, gate, candidate, self.authority, self.now_s)
         if isinstance(evidence, Missing):
             return evidence
-        return Judged(row, candidate, gate.judge(evidence, self.authority), evidence.spends())
+        verdict = gate.judge(evidence, self.authority)
+        routes, flows = self.desk.parts.routes, evidence.simulation.flows
+        route = routes.route_of(candidate, flows) if verdict.admitted else PUBLIC
+        return Judged(row, candidate, verdict, evidence.spends(), route)
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
         priority = row.plan.priority

@@ -22,6 +22,7 @@ from seawall.chain.client import ChainClient
 from seawall.chain.fees import FeeEstimator, FeeQuote
 from seawall.chain.networks import Network
 from seawall.chain.simulation import Entry, Simulator
+from seawall.chain.writes import Withdrawer
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
 from seawall.ledger.rows import AttemptRow, IntentRow
@@ -37,6 +38,7 @@ from seawall.primitives.verdicts import Verdict
 from seawall.risk.gate import Gate
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.policies import StuckPolicies
+from seawall.transactions.routes import Routes
 
 __all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts", "Turn"]
 
@@ -62,6 +64,8 @@ class DeskParts:
     emergency_max_fee_per_gas_wei: int  # housekeeping's own ceiling: gap fill and cancel
     lane_unlanded_max: int = LANE_UNLANDED_MAX
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
+    routes: Routes = field(default_factory=Routes)
+    relays: Withdrawer | None = None
 
 
 class Turn(asyncio.Lock):
@@ -241,6 +245,14 @@ class Desk:
         self._unlanded[attempt.lane].discard(attempt.nonce)
         for sibling in self._open[attempt.lane][attempt.nonce]:
             self._pending.pop(sibling, None)
+        self.parts.routes.count(attempt_hash, attempt.route, self.parts.network.chain_id, landed=True)
+
+    def reroute(self, attempt: AttemptRow) -> None:
+        """The same bytes go another way from now on."""
+        self._in_order = None
+        self.unsettled[attempt.hash] = attempt
+        if attempt.hash in self._pending:
+            self._pending[attempt.hash] = attempt
 
     def exclude(self, block_hashes: Collection[Hash]) -> None:
         """A reorg took these blocks away: what they held is not landed any more."""

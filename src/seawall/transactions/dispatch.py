@@ -491,6 +491,6 @@ def _commitment(one: _Signed) -> Commitment:
         payload_digest=verdict.payload_digest,
         max_fee_per_gas_wei=candidate.max_fee_per_gas_wei,
         max_priority_fee_per_gas_wei=candidate.max_priority_fee_per_gas_wei,
-        route="public",
+        route=one.judged.route,
         reserved=tuple(one.judged.spends.items()),
     )

@@ -15,6 +15,7 @@ from seawall.ledger.transaction import Transaction
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import WriteKind
 from seawall.transactions.desk import Desk
+from seawall.transactions.routes import is_private
 from seawall.transactions.suspects import dependencies_met
 
 __all__ = ["FRESH_BLOCKS", "OpenSlot", "blocks_since", "due_attempts", "read_slots", "waited_blocks"]
@@ -51,6 +52,8 @@ def due_attempts(desk: Desk, lane: Lane, at_head: int) -> list[AttemptRow]:
 
 
 def _is_fresh(desk: Desk, row: AttemptRow, blocks: int) -> bool:
+    if is_private(row.route):
+        return False  # a bundle is for one block: it is handed over at every head
     return blocks_since(desk, row.committed_at_s) < blocks and desk.in_force(desk.verdicts.get(row.number))
 
 

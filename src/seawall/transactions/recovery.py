@@ -9,6 +9,7 @@ that no canonical inclusion explains is tended:
     unknown to the node               verdict in force: write the same bytes; lapsed: judge the same payload
                                       anew; admitted: record the renewal and write; refused: fill
     rejected again and again          fill the nonce, for it blocks all behind it
+    private                           handed to its relay again, until its window is over (`private`)
     known, and its turn, for long     by the policy of its priority: write again, then replace it, dearer;
                                       what would be refused today is cancelled, where the policy says so
     a filler                          written until the node has it, and made dearer, for it clears the way
@@ -30,8 +31,10 @@ from seawall.transactions.housekeeping import fill
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot, blocks_since, due_attempts, read_slots, waited_blocks
 from seawall.transactions.policies import HOUSEKEEPING, StuckPolicy
+from seawall.transactions.private import tend_private
 from seawall.transactions.renewing import judge_anew, renew, replace, replacement_bid
 from seawall.transactions.reports import report_stuck, report_unfunded
+from seawall.transactions.routes import is_private
 
 __all__ = ["REJECTIONS_MAX", "tend"]
 
@@ -90,6 +93,9 @@ async def _tend_slot(
         return
     intent, attempt, desk = slot.intent, slot.newest, runner.desk
     assert intent is not None
+    if is_private(attempt.route):
+        await tend_private(runner, slot, known)
+        return
     with correlated(intent.correlation_id):
         if intent.plan.deadline_s < desk.parts.clock.now_s():
             await _fill(runner, slot, "its deadline passed before it was on chain")

@@ -104,8 +104,11 @@ async def replacement_bid(runner: LaneRunner, slot: OpenSlot) -> Fees | str:
     )
 
 
-async def replace(runner: LaneRunner, slot: OpenSlot, bid: Fees, verdict: Verdict) -> None:
-    """Sign the same payload at `bid`, commit it as a further attempt of the slot, and write it."""
+async def replace(
+    runner: LaneRunner, slot: OpenSlot, bid: Fees, verdict: Verdict, route: str | None = None
+) -> None:
+    """Sign the same payload at `bid`, commit it as a further attempt of the slot, and write it; by `route`,
+    or as the earlier one went."""
     desk, earlier, intent = runner.desk, slot.newest, slot.intent
     assert intent is not None
     assert runner.signer is not None
@@ -123,7 +126,7 @@ async def replace(runner: LaneRunner, slot: OpenSlot, bid: Fees, verdict: Verdic
         tx.intents.count_candidate(intent.number)
         row = tx.attempts.insert(
             slot.slot, Hash(signed.hash), signed.raw, earlier.payload, earlier.payload_digest, verdict.kind,
-            *price, earlier.route, tx.verdicts.insert(verdict, now_s), earlier.intents, now_s,
+            *price, route or earlier.route, tx.verdicts.insert(verdict, now_s), earlier.intents, now_s,
         )  # fmt: skip
         data: EventData = {
             "hash": hex_text(row.hash),

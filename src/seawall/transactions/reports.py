@@ -15,7 +15,7 @@ from seawall.telemetry.logs import get_logger
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot
 
-__all__ = ["report_stuck", "report_unfunded"]
+__all__ = ["append_events", "is_news", "report_stuck", "report_unfunded"]
 
 TOLD_MAX: Final = 4_096
 _QUEUE_LOOK: Final = 64  # how far down its queue urgent work is looked for
@@ -36,7 +36,7 @@ async def report_stuck(runner: LaneRunner, slot: OpenSlot, why: str) -> None:
     waiting = await ledger.read(read)
     blocking = None if slot.intent is None else slot.intent.number
     events: list[NewEvent] = []
-    if _is_news(runner, _STUCK, slot.newest.number):
+    if is_news(runner, _STUCK, slot.newest.number):
         names = ", ".join(f"#{row.number}" for row in waiting[:8])
         data: EventData = {
             "nonce": nonce,
@@ -51,26 +51,27 @@ async def report_stuck(runner: LaneRunner, slot: OpenSlot, why: str) -> None:
             "slot_stuck", lane=str(lane), nonce=nonce, intent=blocking, why=why, waiting=len(waiting)
         )
     for row in waiting:
-        if row.plan.priority <= Priority.HIGH and _is_news(runner, _BLOCKED, row.number):
+        if row.plan.priority <= Priority.HIGH and is_news(runner, _BLOCKED, row.number):
             data = {"nonce": nonce, "blocking": blocking, "blocked": row.number, "why": why}
             events.append(NewEvent("lane.blocked", lane.chain_id, str(lane), row.number, data))
             _log.warning("lane_blocked", lane=str(lane), intent=row.number, behind=blocking, nonce=nonce)
-    await _append(runner, events)
+    await append_events(runner, events)
 
 
 async def report_unfunded(runner: LaneRunner, slot: OpenSlot, needed_wei: int, balance_wei: int) -> None:
     """A filler that its key cannot pay. It is not written again before it can."""
-    if not _is_news(runner, _UNFUNDED, slot.newest.number):
+    if not is_news(runner, _UNFUNDED, slot.newest.number):
         return
     lane, nonce = runner.lane, slot.slot.nonce
     data: EventData = {"nonce": nonce, "needed_wei": str(needed_wei), "balance_wei": str(balance_wei)}
     number = None if slot.intent is None else slot.intent.number
     runner.desk.parts.metrics.stuck(lane)
     _log.error("filler_unfunded", lane=str(lane), nonce=nonce, needed_wei=needed_wei, balance_wei=balance_wei)
-    await _append(runner, [NewEvent("filler.unfunded", lane.chain_id, str(lane), number, data)])
+    await append_events(runner, [NewEvent("filler.unfunded", lane.chain_id, str(lane), number, data)])
 
 
-def _is_news(runner: LaneRunner, kind: str, number: int) -> bool:
+def is_news(runner: LaneRunner, kind: str, number: int) -> bool:
+    """Whether this was not told of it yet; from now on it was."""
     told = runner.desk.told
     if (kind, number) in told:
         return False
@@ -80,7 +81,8 @@ def _is_news(runner: LaneRunner, kind: str, number: int) -> bool:
     return True
 
 
-async def _append(runner: LaneRunner, events: list[NewEvent]) -> None:
+async def append_events(runner: LaneRunner, events: list[NewEvent]) -> None:
+    """Store them under the lane's fence; nothing, if there are none."""
     if not events:
         return
     now_s = runner.desk.parts.clock.now_s()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,8 @@ from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk
+from seawall.transactions.routes import is_private, relay_of
+from seawall.transactions.terms import private_write, withdrawal_of
 
 __all__ = ["Outbox"]
 
@@ -28,6 +30,8 @@ _BATCH_MAX: Final = 100
 LOGGED_SINGLY_MAX: Final = 8
 _EXPECTED: Final = (WriteAnswer.ACCEPTED, WriteAnswer.KNOWN)
 _HOUSEKEEPING_VALID_S: Final = 30
+# Withdrawals that may wait for their relays.
+UNWANTED_MAX: Final = 1_024
 _BEFORE_FIRST_WRITE = failpoints.declare("transactions.before_first_write")
 _AFTER_WRITE = failpoints.declare("transactions.after_write")
 _log = get_logger(__name__)
@@ -38,16 +42,26 @@ class Outbox:
     """Waiting writes of one chain, and the task that makes them."""
 
     desk: Desk
-    _streams: tuple[asyncio.Queue[AttemptRow], ...] = field(
-        default_factory=lambda: tuple(asyncio.Queue() for _ in range(STREAMS))
-    )
+    _streams: tuple[asyncio.Queue[AttemptRow], ...] = field(init=False)
     _held: set[Hash] = field(default_factory=set)
+    _unwanted: asyncio.Queue[AttemptRow] = field(default_factory=lambda: asyncio.Queue(UNWANTED_MAX))
+
+    def __post_init__(self) -> None:
+        relays = len(self.desk.parts.routes.names)
+        self._streams = tuple(asyncio.Queue() for _ in range(STREAMS + relays))
 
     def put(self, attempt: AttemptRow) -> None:
         """Take a committed attempt. Its queue is bounded by the lanes' bound on unlanded attempts."""
         if attempt.hash not in self._held:
             self._held.add(attempt.hash)
-            self._streams[_stream_of(attempt)].put_nowait(attempt)
+            self._streams[self._stream_of(attempt)].put_nowait(attempt)
+
+    def withdraw(self, attempts: Sequence[AttemptRow]) -> None:
+        """Ask the relays that were given these to forget them. Nothing depends on it: what is too much is
+        left out."""
+        for attempt in attempts:
+            if is_private(attempt.route) and not self._unwanted.full():
+                self._unwanted.put_nowait(attempt)
 
     def holds(self, attempt_hash: Hash) -> bool:
         """Whether the attempt is on its way, so that recovery leaves it alone."""
@@ -62,6 +76,7 @@ class Outbox:
         async with asyncio.TaskGroup() as tasks:
             for stream in self._streams:
                 tasks.create_task(self._serve(stream, on_failure, tasks))
+            tasks.create_task(self._serve_withdrawals())
 
     async def _serve(
         self,
@@ -96,6 +111,14 @@ class Outbox:
                 self._held.discard(attempt.hash)
                 stream.task_done()
 
+    async def _serve_withdrawals(self) -> None:
+        while True:
+            attempt = await self._unwanted.get()
+            relays = self.desk.parts.relays
+            if relays is not None:
+                done = await relays.withdraw(withdrawal_of(attempt))
+                _log.info("withdrawal_asked", hash=hex_text(attempt.hash), route=attempt.route, answer=done)
+
     async def _write(self, batch: list[AttemptRow]) -> list[WriteResult]:
         await _BEFORE_FIRST_WRITE.reach()
         writes = [write for attempt in batch if (write := self._admitted(attempt)) is not None]
@@ -112,14 +135,15 @@ class Outbox:
             return None  # another kernel's, who looks after it
         if attempt.kind is WriteKind.HOUSEKEEPING:
             valid_until_s = parts.clock.now_s() + _HOUSEKEEPING_VALID_S
-            return SignedWrite(attempt.kind, attempt.hash, attempt.raw, valid_until_s, _stream_of(attempt))
+            stream = self._stream_of(attempt)
+            return SignedWrite(attempt.kind, attempt.hash, attempt.raw, valid_until_s, stream)
         verdict = self.desk.verdicts.get(attempt.number)
         if verdict is None or not self.desk.in_force(verdict):
             _log.info("write_withheld", hash=hex_text(attempt.hash), authority=self.desk.authority.name)
             return None
-        return SignedWrite(
-            verdict.kind, attempt.hash, attempt.raw, verdict.valid_until_s, _stream_of(attempt)
-        )
+        stream = self._stream_of(attempt)
+        write = SignedWrite(verdict.kind, attempt.hash, attempt.raw, verdict.valid_until_s, stream)
+        return private_write(self.desk, attempt, verdict, write) if is_private(attempt.route) else write
 
     async def _record(self, batch: list[AttemptRow], results: list[WriteResult]) -> None:
         answers = {result.hash: result for result in results}
@@ -144,7 +168,10 @@ class Outbox:
 
         await self.desk.parts.ledger.write(lambda tx: tx.attempts.mark_written_many(made, now_s))
 
-
-def _stream_of(attempt: AttemptRow) -> int:
-    """A lane's writes keep their order: not every node takes a nonce before the one below it."""
-    return attempt.lane.key[-1] % STREAMS
+    def _stream_of(self, attempt: AttemptRow) -> int:
+        """A lane's writes keep their order: not every node takes a nonce before the one below it. Each relay
+        has a stream of its own, so that a slow one holds up itself alone."""
+        names = self.desk.parts.routes.names
+        if is_private(attempt.route) and relay_of(attempt.route) in names:
+            return STREAMS + names.index(relay_of(attempt.route))
+        return attempt.lane.key[-1] % STREAMS

@@ -30,6 +30,7 @@ from seawall.telemetry.metrics import Metrics
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher
+from seawall.transactions.routes import Routes
 from seawall.transactions.writing import Outbox
 
 CHAIN_ID = 31337
@@ -60,7 +61,9 @@ class Chain:
 
     @property
     def parts(self) -> SimpleNamespace:
-        return SimpleNamespace(network=network_of(CHAIN_ID), metrics=Metrics(), clock=SystemClock())
+        return SimpleNamespace(
+            routes=Routes(), network=network_of(CHAIN_ID), metrics=Metrics(), clock=SystemClock()
+        )
 
     async def poll(self) -> HeadChange | None:
         found = self.polls.pop(0) if self.polls else None

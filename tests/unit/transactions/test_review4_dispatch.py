@@ -33,6 +33,7 @@ from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.queue import Queues
+from seawall.transactions.routes import Routes
 from seawall.transactions.waiting import Waiting
 from seawall.transactions.writing import Outbox
 from tests.builders.messages import CHAIN_ID, ETHER, GWEI, NOW_S, WETH, block
@@ -163,6 +164,7 @@ async def bench(
     )
     latch = SimpleNamespace(authority=Authority.RUN, changes=0, reason="", admits=lambda kind: True)
     parts = SimpleNamespace(
+        routes=Routes(),
         simulator=model.parts.simulator, gate=gate, clock=clock, ledger=doubtful, latch=latch,
         metrics=Metrics(), client=SimpleNamespace(nonce_at=nonce_at), fees=SimpleNamespace(quotes=quotes),
         network=SimpleNamespace(chain_id=CHAIN_ID, name="model"), lane_unlanded_max=16,

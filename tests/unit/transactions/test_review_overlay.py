@@ -26,6 +26,7 @@ from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
 from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.judging import judge
+from seawall.transactions.routes import Routes
 from tests.builders.messages import CHAIN_ID, ETHER, GWEI, KEY, NOW_S, block, candidate, direct_plan
 
 LANE = Lane(CHAIN_ID, KEY)
@@ -61,7 +62,9 @@ def desk() -> Desk:
     clock = SimpleNamespace(now_s=lambda: NOW_S)
     fees = SimpleNamespace(quotes=AsyncMock(return_value={}))
     client = SimpleNamespace(nonces_at=AsyncMock(return_value=[]))
-    parts = SimpleNamespace(simulator=simulator, gate=gate, clock=clock, fees=fees, client=client)
+    parts = SimpleNamespace(
+        routes=Routes(), simulator=simulator, gate=gate, clock=clock, fees=fees, client=client
+    )
     return Desk(cast(DeskParts, parts))
 
 

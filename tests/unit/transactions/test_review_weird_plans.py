@@ -25,6 +25,7 @@ from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.queue import Queues
+from seawall.transactions.routes import Routes
 from seawall.transactions.waiting import Waiting
 from seawall.transactions.writing import Outbox
 from tests.builders.messages import CHAIN_ID, GWEI, KEY, block, direct_plan
@@ -61,6 +62,7 @@ async def standing_desk(ledger: Ledger) -> Desk:
         return dict.fromkeys(Priority, FeeQuote(GWEI, 1, 2 * GWEI, GWEI, 2 * GWEI))
 
     parts = SimpleNamespace(
+        routes=Routes(),
         simulator=found.parts.simulator,
         gate=found.parts.gate,
         clock=SimpleNamespace(now_s=found.parts.clock.now_s, monotonic_s=lambda: 0.0),
