@@ -9,9 +9,9 @@
                                                   public by the relay            uuid replaces it)
     private_rpc   (none)                          eth_sendRawTransaction         (none)
 
-Sources: Flashbots' JSON-RPC endpoints and bundle cancellations; the MEV-Share node's `mev_sendBundle` v0.1 and
-`mev_cancelBundle`; bloXroute's bundle submission and private transactions (raw bytes without 0x, parameters as
-an object). Builders that take `eth_sendBundle` are spoken to as flashbots.
+Sources: Flashbots' JSON-RPC endpoints and bundle cancellations; the MEV-Share node's `mev_sendBundle` v0.1
+and `mev_cancelBundle`; bloXroute's bundle submission and private transactions (raw bytes without 0x,
+parameters as an object). Builders that take `eth_sendBundle` are spoken to as flashbots.
 
 Pure: from a write to method and parameters, and from an answer to whether it was taken."""
 

@@ -6,7 +6,7 @@ body is signed where the dialect wants that; what is not an object with a result
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -61,7 +61,8 @@ class RelayForm:
             return [WriteResult(write.hash, WriteAnswer.UNKNOWN, what)]
         error: object = answer.get("error")
         if error is not None:
-            return [judged(write.hash, error, endpoint)]
+            result = judged(write.hash, error, endpoint)
+            return [replace(result, message=self._scrubbed(result.message))]
         is_bundle = write.terms is not None and write.terms.is_bundle
         if answer.get("id") == _ID and is_taken(write, is_bundle, answer.get("result")):
             return [WriteResult(write.hash, WriteAnswer.ACCEPTED)]
@@ -87,7 +88,12 @@ class RelayForm:
         error: object = tree.get("error")
         if error is None and tree.get("result") is not False:
             return "withdrawn"
-        return endpoint.scrub(f"refused: {error or 'it says no'}")
+        return self._scrubbed(endpoint.scrub(f"refused: {error or 'it says no'}"))
+
+    def _scrubbed(self, text: str) -> str:
+        """A relay may echo the header that it was sent."""
+        secret = self.settings.authorization
+        return text if secret is None else text.replace(secret.reveal(), "***")
 
     def _content(self, endpoint: Endpoint, call: Call) -> memoryview:
         body = orjson.dumps({"jsonrpc": "2.0", "id": _ID, "method": call.method, "params": call.params})

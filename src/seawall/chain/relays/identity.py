@@ -1,8 +1,9 @@
 """Who we are to a relay: `X-Flashbots-Signature: address:signature`.
 
-The signature is of the request's body: EIP-191 over the text `0x...` of its keccak. The key holds no funds and
-signs nothing else; a relay knows searchers by it, and takes a cancellation only from whoever sent the bundle.
-`sign_digest` is injected, and is a key in this process: it answers in microseconds, on the sender's thread."""
+The signature is of the request's body: EIP-191 over the text `0x...` of its keccak. The key holds no funds
+and signs nothing else; a relay knows searchers by it, and takes a cancellation only from whoever sent the
+bundle. `sign_digest` is injected, and is a key in this process: it answers in microseconds, on the sender's
+thread."""
 
 from __future__ import annotations
 
