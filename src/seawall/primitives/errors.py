@@ -40,6 +40,7 @@ to do.
     │   ├── SignerRefusedError       it answers no: wrong PIN, no permission, a rule, a disabled key
     │   └── SignerAnswerError        its answer is wrong: other key, other content, not a signature
     ├── AuthorityError               RUN, REDUCE_ONLY or HALT does not admit this
+    ├── RefusedError                 the gate refused what a person asked to have signed; nothing was
     ├── RolloutError                 devnet, deployment
     └── IntegrityAlarm               ledger, signed bytes and chain contradict each other: halts
 """
@@ -89,6 +90,7 @@ __all__ = [
     "ProtocolError",
     "RateLimitedError",
     "ReadRevertedError",
+    "RefusedError",
     "RolloutError",
     "SeawallError",
     "SignatureError",
@@ -266,6 +268,10 @@ class SignerAnswerError(SignerError):
 
 class AuthorityError(SeawallError):
     """The authority in force does not admit this."""
+
+
+class RefusedError(SeawallError):
+    """The gate refused what was to be signed; nothing was signed."""
 
 
 class RolloutError(SeawallError):
