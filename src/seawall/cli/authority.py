@@ -90,8 +90,14 @@ def resume(
     _print_standing(to, reason, running_kernel(folder), as_json=json)
 
 
-def status(path: ConfigOption = DEFAULT_CONFIG, data: DataOption = None, json: JsonOption = False) -> None:
-    """Whether a kernel runs, what it may do, and why it is not ready."""
+def status(
+    path: ConfigOption = DEFAULT_CONFIG,
+    data: DataOption = None,
+    kernel_only: Annotated[bool, typer.Option("--kernel-only", help="Do not ask the chains.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Whether a kernel runs, what it may do, why it is not ready, and what is ours on every chain."""
+    from seawall.cli.overview import overview, print_overview
     from seawall.runtime.commands import Command, ask
 
     folder = location(path, data)
@@ -109,9 +115,11 @@ def status(path: ConfigOption = DEFAULT_CONFIG, data: DataOption = None, json: J
         if isinstance(facts, dict):
             standing |= {str(name): value for name, value in facts.items()}
     if json:
-        print_json(standing)
-    else:
-        print_facts({name: _text(value) for name, value in standing.items()})
+        print_json(standing if kernel_only else standing | overview(path))
+        return
+    print_facts({name: _text(value) for name, value in standing.items()})
+    if not kernel_only:
+        print_overview(overview(path))
 
 
 def running_kernel(folder: Path) -> int | None:

@@ -119,7 +119,7 @@ async def test_resume_and_status_reach_the_running_kernel(seawall: Seawall, data
             answer = await asyncio.to_thread(seawall, "resume", "--reason", "all well", "--json")
             assert answer.document == {"authority": "RUN", "reason": "all well", "pid": process.pid}
             assert latch.authority is Authority.RUN
-            status = await asyncio.to_thread(seawall, "status", "--json")
+            status = await asyncio.to_thread(seawall, "status", "--kernel-only", "--json")
             assert status.document == {
                 "running": True,
                 "pid": process.pid,
@@ -133,8 +133,12 @@ async def test_resume_and_status_reach_the_running_kernel(seawall: Seawall, data
 
 
 def test_status_without_a_kernel_shows_why_it_would_be_halted(seawall: Seawall, data: Path) -> None:
-    assert seawall("status", "--json").document == {"running": False, "pid": None, "authority": "RUN"}
+    assert seawall("status", "--kernel-only", "--json").document == {
+        "running": False,
+        "pid": None,
+        "authority": "RUN",
+    }
     seawall("halt", "--reason", "night")
-    document = seawall("status", "--json").document
+    document = seawall("status", "--kernel-only", "--json").document
     assert (document["authority"], document["reason"]) == ("HALT", "night")
     assert "night" in seawall("status").output
