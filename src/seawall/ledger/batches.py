@@ -26,8 +26,6 @@ __all__ = ["InList", "insert_batch", "int256_text", "take_numbers", "uint256_tex
 LIST_MAX: Final = 512  # values in one statement; longer lists take several
 _PLACES: Final = tuple(f"value_{place}" for place in range(LIST_MAX))
 
-_SEQUENCES: Final = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
-_LAST_NUMBER: Final = Prepared(sa.select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == bindparam("of")))
 _NEXT_NUMBERS: Final = Prepared(
     sa.select(sa.func.nextval(bindparam("of", type_=sa.String))).select_from(
         sa.func.generate_series(sa.literal_column("1"), bindparam("count", type_=sa.Integer))
@@ -86,9 +84,7 @@ def take_numbers(session: Session, column: sa.Column[int], count: int) -> Sequen
     table = column.table
     assert isinstance(table, sa.Table)
     if session.is_sqlite:
-        last = session.first(_LAST_NUMBER, {"of": table.name})
-        first = 1 if last is None else int(last[0]) + 1
-        return range(first, first + count)
+        return session.take_numbers(table.name, count)
     named = {"of": f"{table.name}_{column.name}_seq", "count": count}
     return [int(number) for (number,) in session.rows(_NEXT_NUMBERS, named)]
 

@@ -17,13 +17,13 @@ a bytearray, which costs more than storing it. So bytes go as bytearrays, and ro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["CHUNKS", "Batch"]
+__all__ = ["CHUNKS", "Batch", "buffer_of"]
 
 CHUNKS: Final = (64, 16, 4, 1)  # rows of a statement; what is left over takes the next smaller ones
 _PLACE: Final = re.compile(r"\?")
@@ -99,10 +99,13 @@ class _Chunked:
                 begin, left = end, left - size
 
 
-def _as_buffers(values: Sequence[Any]) -> list[object]:
-    if None in values:
-        return [None if value is None else bytearray(value) for value in values]
-    return list(map(bytearray, values))
+def buffer_of(value: bytes | None) -> bytearray | None:
+    """Bytes as SQLite's driver stores them without looking for an adapter."""
+    return None if value is None else bytearray(value)
+
+
+def _as_buffers(values: Sequence[Any]) -> Iterable[object]:
+    return map(buffer_of if None in values else bytearray, values)
 
 
 def _for_many(statement: sa.Executable, single: str, size: int) -> str:

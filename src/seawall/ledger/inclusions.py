@@ -237,8 +237,8 @@ def _row_for(number: int, owner: Record, new: NewInclusion) -> InclusionRow:
 def _record_of(row: InclusionRow, slot: int) -> tuple[object, ...]:
     return (
         row.number, row.attempt, slot, row.lane.chain_id, row.block_number, row.block_hash, row.index,
-        row.status, row.gas_used, uint256_text(row.effective_gas_price_wei), uint256_text(row.fee_wei),
-        True, 0,
+        int(row.status), row.gas_used, uint256_text(row.effective_gas_price_wei), uint256_text(row.fee_wei),
+        1, 0,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from seawall.ledger import postgresql
-from seawall.ledger.bulk import Batch
+from seawall.ledger.bulk import Batch, buffer_of
 from seawall.primitives.errors import (
     LedgerDoubtError,
     LedgerError,
@@ -81,6 +81,10 @@ class Prepared:
         return found
 
 
+_SEQUENCES: Final = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+_LAST_NUMBERS: Final = Prepared(sa.select(_SEQUENCES.c.name, _SEQUENCES.c.seq))
+
+
 class Session:
     """One connection inside its thread.
 
@@ -93,6 +97,7 @@ class Session:
         "_cut",
         "_dbapi",
         "_dialect",
+        "_last_numbers",
         "_open",
         "_statements",
         "is_sqlite",
@@ -111,10 +116,12 @@ class Session:
         self._dialect = dialect
         self._dbapi = _dbapi_of(dialect)
         self._open = False
+        self._last_numbers: dict[str, int] | None = None  # None: not known in this transaction
         self.is_sqlite = dialect.name == "sqlite"
 
     def begin_write(self) -> None:
         # IMMEDIATE takes the write lock now: a deferred begin lets two writers read the same highest nonce.
+        self._last_numbers = None
         if self.is_sqlite:
             self._command("BEGIN IMMEDIATE")
         else:
@@ -158,6 +165,7 @@ class Session:
         self._command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
     def rollback_to_savepoint(self) -> None:
+        self._last_numbers = None
         self._command(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
         self._command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
@@ -202,7 +210,7 @@ class Session:
 
     def rows(self, prepared: Prepared, parameters: Mapping[str, object] | None = None) -> list[Record]:
         compiled = prepared.compiled_for(self._dialect)
-        self._execute(compiled.sql, compiled.bind(parameters or {}))
+        self._run(compiled, parameters or {})
         try:
             return compiled.results(self._cursor.fetchall())
         except self._dbapi.Error as error:
@@ -214,8 +222,7 @@ class Session:
 
     def run(self, prepared: Prepared, parameters: Mapping[str, object] | None = None) -> int:
         """Rows touched."""
-        compiled = prepared.compiled_for(self._dialect)
-        self._execute(compiled.sql, compiled.bind(parameters or {}))
+        self._run(prepared.compiled_for(self._dialect), parameters or {})
         return int(self._cursor.rowcount)
 
     def many(self, prepared: Prepared, parameters: Iterable[Mapping[str, object]]) -> None:
@@ -223,6 +230,8 @@ class Session:
         bound = [compiled.bind(each) for each in parameters]
         if not bound:
             return
+        if compiled.is_insert:
+            self._last_numbers = None
         self._send_many(compiled.sql, bound)
 
     def load(self, batch: Batch, rows: Sequence[tuple[object, ...]]) -> int:
@@ -244,8 +253,27 @@ class Session:
     def once(self, statement: sa.Executable) -> list[Record]:
         """Run a statement with a list in it (`IN`), which cannot be prepared; for what is rare."""
         compiled = _Compiled(statement, None, self._dialect)
-        self._execute(compiled.sql, compiled.bind({}))
+        self._run(compiled, {})
         return compiled.results(self._cursor.fetchall()) if compiled.returns_rows else []
+
+    def take_numbers(self, table: str, count: int) -> range:
+        """The next `count` row numbers of a table of SQLite, for rows that `load` inserts.
+
+        Where they stand is read once a transaction; a statement that lets the database number its rows makes
+        that void.
+        """
+        assert self.is_sqlite, "PostgreSQL gives numbers out itself"
+        known = self._last_numbers
+        if known is None:
+            known = self._last_numbers = {str(name): int(last) for name, last in self.rows(_LAST_NUMBERS)}
+        first = known.get(table, 0) + 1
+        known[table] = first + count - 1
+        return range(first, first + count)
+
+    def _run(self, compiled: _Compiled, parameters: Mapping[str, object]) -> None:
+        if compiled.is_insert:
+            self._last_numbers = None
+        self._execute(compiled.sql, compiled.bind(parameters))
 
     def _execute(self, sql: str, parameters: Any) -> None:
         self._require_open()
@@ -297,13 +325,14 @@ class Session:
 class _Compiled:
     """Text and conversions of one statement in one dialect."""
 
-    __slots__ = ("_binds", "_positional", "_results", "returns_rows", "sql")
+    __slots__ = ("_binds", "_positional", "_results", "is_insert", "returns_rows", "sql")
 
     def __init__(self, statement: sa.Executable, columns: Sequence[str] | None, dialect: sa.Dialect) -> None:
         compiled = statement.compile(  # type: ignore[attr-defined]
             dialect=dialect, column_keys=columns, compile_kwargs={"render_postcompile": True}
         )
         self.sql: str = compiled.string
+        self.is_insert = isinstance(statement, sa.Insert)
         names: list[str] = compiled.positiontup if compiled.positional else list(compiled.params)
         self._positional: bool = compiled.positional
         self._binds = [_bind_of(compiled, name, dialect) for name in names]
@@ -350,9 +379,9 @@ def _bind_of(
 
 
 def _bind_processor(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> _Processor | None:
-    # The drivers take bytes as they are; the stock conversion only wraps them.
+    # The drivers take bytes; the stock conversion only wraps them. SQLite's is quicker with bytearrays.
     if isinstance(kind, sa.LargeBinary):
-        return None
+        return buffer_of if dialect.name == "sqlite" else None
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 

@@ -1,6 +1,7 @@
 """The one writer: pieces of work gathered into one commit, each in a savepoint of its own.
 
-`Committer` executes a group: begin, every work, commit. `Writer` runs it on a thread: it takes whatever
+`Committer` executes a group: begin, every work, commit. Work that is alone needs no savepoint: it has the
+transaction to itself. `Writer` runs it on a thread: it takes whatever
 gathered while the previous commit ran (there is no waiting window), at most `WRITER_GROUP_MAX`, and resolves
 the futures after the commit. A work that raises loses its own savepoint and nothing else. A group that the
 database refuses as a whole (locked, disk full) fails as a whole, typed, with nothing stored, and the writer
@@ -84,8 +85,11 @@ class Committer:
         mark = self._ids.mark()
         try:
             self._session.begin_write()
-            for job in group:
-                self._perform(job)
+            if len(group) == 1:
+                self._perform_alone(group[0])
+            else:
+                for job in group:
+                    self._perform(job)
             _BEFORE_COMMIT.hit()
         except Exception as error:  # noqa: BLE001  (whatever it is, the whole group has not happened)
             self._refuse(group, error, mark)
@@ -103,6 +107,13 @@ class Committer:
             self._refuse(group, error, mark)
             return
         _AFTER_COMMIT.hit()
+
+    def _perform_alone(self, job: Job) -> None:
+        try:
+            job.result = job.work(self._transaction)
+        except Exception as error:
+            job.error = error
+            raise
 
     def _perform(self, job: Job) -> None:
         mark = self._ids.mark()
