@@ -30,6 +30,7 @@ from seawall.native.wire import (
     signing_digest,
 )
 from seawall.primitives.errors import (
+    ConfigError,
     NativeError,
     SignerAnswerError,
     SignerBusyError,
@@ -37,6 +38,7 @@ from seawall.primitives.errors import (
     SignerUnavailableError,
 )
 from seawall.primitives.ports import Clock, SystemClock
+from seawall.primitives.secrets import Secret, SecretPlace
 from seawall.primitives.units import Address, Hash, address_text
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "RawAnswer",
     "Remote",
     "SigningRequest",
+    "read_secret",
     "signed_each",
 ]
 
@@ -283,3 +286,11 @@ async def signed_each(
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def read_secret(place: SecretPlace) -> Secret:
+    """A secret that its store may take a while to give. That it is not there is a `SignerError`."""
+    try:
+        return await asyncio.to_thread(place.read)
+    except ConfigError as error:
+        raise SignerUnavailableError(error.what, error.where, error.fix) from None

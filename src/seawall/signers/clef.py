@@ -1,0 +1,55 @@
+"""clef, go-ethereum's signer, over HTTP.
+
+`account_list` says whose keys it holds, `account_signTransaction` answers the whole signed transaction. Both
+go through its rules or its person: what they do not approve is refused, and a person who does not answer is a
+time-out here, after which that approval is worth nothing. Where a person approves, give `timeout_s` of
+minutes.
+
+Its user interface may change the fields of a transaction before it signs; what comes back then is another
+transaction than the verdict judged, and is refused by `checked`. It signs no bare digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.primitives.errors import SignerRefusedError
+from seawall.primitives.units import Address
+from seawall.signers.checked import Answer, RawAnswer, SigningRequest, signed_each
+from seawall.signers.http import mapping_of
+from seawall.signers.json_rpc import JsonRpc, bytes_of, transaction_object
+
+__all__ = ["CALLS_AT_ONCE_MAX", "Clef"]
+
+# Its queue of approvals is one person's or one rule engine's.
+CALLS_AT_ONCE_MAX: Final = 4
+
+
+@dataclass(slots=True)
+class Clef:
+    """Fulfils `Remote`."""
+
+    rpc: JsonRpc
+    address: Address
+
+    @property
+    def place(self) -> str:
+        return self.rpc.http.name
+
+    async def open(self) -> Sequence[Address]:
+        return await self.rpc.accounts("account_list")
+
+    async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
+        return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
+
+    async def close(self) -> None:
+        return
+
+    async def _signed(self, request: SigningRequest) -> Answer:
+        if request.transaction is None:
+            raise SignerRefusedError("clef signs no bare digest", "", "use a key of another kind for this")
+        asked = transaction_object(request.transaction, self.address)
+        answer = mapping_of(await self.rpc.call("account_signTransaction", asked), self.place)
+        return RawAnswer(bytes_of(answer.get("raw"), self.place))
