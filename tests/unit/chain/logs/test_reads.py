@@ -57,7 +57,8 @@ def true_block(*, holds: bool = True) -> tuple[Shown, list[Shown]]:
         "parentHash": ZEROS, "sha3Uncles": ZEROS, "miner": "0x" + "00" * 20, "stateRoot": ZEROS,
         "transactionsRoot": ZEROS, "receiptsRoot": hex_text(root), "logsBloom": bloom, "difficulty": "0x0",
         "number": "0x64", "gasLimit": "0x1c9c380", "gasUsed": "0x5208", "timestamp": "0x10",
-        "extraData": "0x", "mixHash": ZEROS, "nonce": "0x" + "00" * 8, "baseFeePerGas": "0x7", "transactions": [TX_HASH],
+        "extraData": "0x", "mixHash": ZEROS, "nonce": "0x" + "00" * 8,
+        "baseFeePerGas": "0x7", "transactions": [TX_HASH],
     }  # fmt: skip
     own = header_hash(header, "block")
     assert own is not None
