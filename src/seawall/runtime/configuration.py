@@ -18,6 +18,8 @@ from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
 from seawall.runtime.chain_sections import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
 from seawall.runtime.policies import BUDGET_KEYS, read_budget, require_limits
+from seawall.runtime.relay_sections import require_signers
+from seawall.runtime.safe_sections import SAFE_KEYS, read_safe
 from seawall.runtime.secrets import SECRETS_KEYS, read_secrets
 from seawall.runtime.sections import (
     HOST_KEYS,
@@ -53,6 +55,7 @@ _SECTIONS: Final = (
     "strategies",
     "submitters",
     "budgets",
+    "safes",
     "limits",
 )
 
@@ -74,19 +77,24 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     signers = tuple(read_signer(table, folder, books) for table in root.tables("signers", SIGNER_KEYS))
     _require_unique([(signer.name, "signers") for signer in signers])
     signer_names = frozenset(signer.name for signer in signers)
+    for place, chain in enumerate(chains):
+        require_signers(chain.private, f"chains[{place}]", signer_names)
     strategy_tables = root.tables("strategies", STRATEGY_KEYS)
     strategies = tuple(read_strategy(table, books, signer_names) for table in strategy_tables)
     submitter_tables = root.tables("submitters", SUBMITTER_KEYS)
     submitters = tuple(read_submitter(table, books, signer_names) for table in submitter_tables)
-    # Both stand in one place of names, because an idempotency key belongs to a name.
+    safes = tuple(read_safe(table, books, signer_names) for table in root.tables("safes", SAFE_KEYS))
+    # They stand in one place of names, because an idempotency key belongs to a name.
     _require_unique(
-        [(one.name, "strategies") for one in strategies], [(one.name, "submitters") for one in submitters]
+        [(one.name, "strategies") for one in strategies],
+        [(one.name, "submitters") for one in submitters],
+        [(one.policy.name, "safes") for one in safes],
     )
     budgets = tuple(read_budget(table, books, signer_names) for table in root.tables("budgets", BUDGET_KEYS))
     # A signer's own budget stands among the others under this name.
     own_budgets = [(f"signer {signer.name}", "signers") for signer in signers]
     _require_unique(own_budgets, [(budget.name, "budgets") for budget in budgets])
-    require_limits(path.name, signers, strategies, submitters)
+    require_limits(path.name, signers, strategies, submitters, safes)
     return Configuration(
         file=path.resolve(),
         kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, secrets),
@@ -98,6 +106,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         limits=read_limits(root.table("limits", LIMIT_KEYS), books),
         submitters=submitters,
         budgets=budgets,
+        safes=safes,
     )
 
 

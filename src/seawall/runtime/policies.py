@@ -29,6 +29,7 @@ from seawall.runtime.settings import (
     Configuration,
     Mode,
     PolicySettings,
+    SafeSettings,
     SignerSettings,
     StrategySettings,
     SubmitterSettings,
@@ -37,10 +38,12 @@ from seawall.runtime.tables import Table
 
 __all__ = [
     "BUDGET_KEYS",
+    "TARGET_KEYS",
     "book_of",
     "policies_of",
     "read_budget",
     "read_policies",
+    "read_target",
     "require_limits",
 ]
 
@@ -56,7 +59,7 @@ _POLICY_KEYS: Final = (
     "recipients",
     "spend",
 )
-_TARGET_KEYS: Final = ("target", "calls")
+TARGET_KEYS: Final = ("target", "calls")
 _SPEND_KEYS: Final = ("token", "per_hour", "per_day", "decimals")
 _ANY_CALL: Final = "any"
 _SELECTOR_DIGITS: Final = 8
@@ -96,10 +99,12 @@ def require_limits(
     signers: Sequence[SignerSettings],
     strategies: Sequence[StrategySettings],
     submitters: Sequence[SubmitterSettings],
+    safes: Sequence[SafeSettings] = (),
 ) -> None:
     """Every signer that signs live has a policy on every chain where it does."""
     live = [(s.signer, s.chain_id, f"strategy {s.name!r}") for s in strategies if s.mode is Mode.LIVE]
     live += [(name, one.chain_id, f"submitter {one.name!r}") for one in submitters for name in one.signers]
+    live += [(one.signer, one.policy.chain_id, f"Safe {one.policy.name!r}") for one in safes]
     places = {signer.name: place for place, signer in enumerate(signers)}
     for name, chain_id, why in live:
         place = places[name]
@@ -147,7 +152,7 @@ def book_of(configuration: Configuration, chain_id: int, keys: Mapping[str, Addr
 
 
 def _policy(table: Table, name: str, book: AddressBook) -> PolicySettings:
-    targets = tuple(_target(target, book) for target in table.tables("targets", _TARGET_KEYS))
+    targets = tuple(read_target(target, book) for target in table.tables("targets", TARGET_KEYS))
     recipients = frozenset(address_of(text, where, book) for text, where in table.texts("recipients"))
     any_target = table.flag("any_target", default=False)
     if any_target and (targets or recipients):
@@ -193,7 +198,8 @@ def _policy(table: Table, name: str, book: AddressBook) -> PolicySettings:
     return PolicySettings(policy, caps)
 
 
-def _target(table: Table, book: AddressBook) -> TargetRule:
+def read_target(table: Table, book: AddressBook) -> TargetRule:
+    """One contract that may be called, and with what."""
     target = address_of(table.text("target"), table.key("target"), book)
     calls = table.texts("calls", at_least=1)
     if any(text == _ANY_CALL for text, _ in calls):

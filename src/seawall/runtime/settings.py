@@ -20,9 +20,11 @@ from seawall.chain.pool.settings import EndpointSettings
 from seawall.primitives.units import Address, address_text
 from seawall.risk.limits import RiskLimits, SignerPolicy
 from seawall.risk.reduce import PriceFeed
+from seawall.risk.safes import SafePolicy
 from seawall.risk.spending import SpendCap
 from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
+from seawall.runtime.relay_sections import PrivateSettings, RelayAccess
 from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LogSettings
 from seawall.transactions.policies import StuckPolicies
@@ -35,6 +37,7 @@ __all__ = [
     "KernelSettings",
     "Mode",
     "PolicySettings",
+    "SafeSettings",
     "SignerSettings",
     "StrategySettings",
     "SubmitterSettings",
@@ -90,6 +93,8 @@ class ChainSettings:
     executor: Address | None
     prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves
     health: tuple[Address, ...] = ()  # protocols that answer healthFactor(address)
+    relays: tuple[RelayAccess, ...] = ()  # the first is preferred
+    private: PrivateSettings = PrivateSettings()  # noqa: RUF009  (frozen)
 
     @property
     def readers(self) -> tuple[EndpointSettings, ...]:
@@ -167,6 +172,14 @@ class SubmitterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SafeSettings:
+    """A Safe of ours: what it may do, and the signer whose lane sends its transactions."""
+
+    policy: SafePolicy
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that one kernel runs with."""
 
@@ -180,6 +193,7 @@ class Configuration:
     limits: Mapping[int, RiskLimits]  # by chain id
     submitters: tuple[SubmitterSettings, ...] = ()
     budgets: tuple[BudgetSettings, ...] = ()
+    safes: tuple[SafeSettings, ...] = ()
 
 
 def _with_key(value: object, address: str) -> object:
