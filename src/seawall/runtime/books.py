@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from seawall.chain.broadcast import BroadcastPort, SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
+from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
+from seawall.chain.relays.port import RoutedPort
 from seawall.chain.rpc import HttpTransport
 from seawall.control.latch import Latch
 from seawall.control.permit import SendPermit
@@ -28,6 +29,7 @@ from seawall.runtime.authority import AuthorityKeeper, Membership
 from seawall.runtime.feeds import Feed
 from seawall.runtime.policies import book_of, policies_of
 from seawall.runtime.reducing import reduce_rule_of
+from seawall.runtime.relays import open_routed, routes_of
 from seawall.runtime.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.signers.base import Signer
@@ -106,7 +108,7 @@ class BookOpener:
         chains = {}
         for settings in self.configuration.chains:
             if dry_run is None or dry_run.chain_id == settings.network.chain_id:
-                spec = self._spec(settings, dry_run, membership)
+                spec = await self._spec(settings, dry_run, membership)
                 chain = await build_chain(spec, services, self.on_integrity_alarm)
                 self.stack.push_async_callback(chain.pool.close)
                 chains[settings.network.chain_id] = chain
@@ -114,7 +116,7 @@ class BookOpener:
         authority = AuthorityKeeper(self.latch, ledger, self.clock, desks, self.on_raised, membership)
         return Book(ledger, chains, authority, membership)
 
-    def _spec(
+    async def _spec(
         self, settings: ChainSettings, dry_run: StrategySettings | None, membership: Membership | None
     ) -> ChainSpec:
         keys: dict[Address, Signer | None] = {}
@@ -123,10 +125,13 @@ class BookOpener:
                 keys[signer.address] = signer
             elif dry_run.signer == name:
                 keys[signer.address] = None
+        named = {name: signer.address for name, signer in self.signers.items()}
+        wrapped = settings.network.wrapped_native or _wrapped_in(settings)
+        port = None if dry_run is not None else await self._port(settings, membership)
         return ChainSpec(
             network=settings.network,
             transports=[HttpTransport(endpoint.url) for endpoint in settings.rpc],
-            port=self._port(settings, membership) if dry_run is None else _NoPort(),
+            port=port or _NoPort(),
             signers=keys,
             gate=self._gate(settings, frozenset(signer.address for signer in self.signers.values())),
             fees=settings.fees,
@@ -136,17 +141,15 @@ class BookOpener:
             agreement=settings.agreement,
             verify_state=settings.verify_state,
             stuck=settings.stuck,
+            routes=routes_of(settings.relays, settings.private, wrapped, named, self.metrics),
+            relays=port,
         )
 
-    def _port(self, settings: ChainSettings, membership: Membership | None) -> BroadcastPort:
-        port = SocketBroadcastPort(
-            [endpoint.url for endpoint in settings.send],
-            self.latch,
-            clock=self.clock,
-            permit=None if membership is None else membership.permit,
-        )
-        self.stack.push_async_callback(port.close)
-        return port
+    async def _port(self, settings: ChainSettings, membership: Membership | None) -> RoutedPort:
+        permit = None if membership is None else membership.permit
+        urls = [endpoint.url for endpoint in settings.send]
+        public = SocketBroadcastPort(urls, self.latch, clock=self.clock, permit=permit)
+        return await open_routed(public, settings.relays, self.latch, self.clock, permit, self.stack)
 
     def _holder(self, *, is_shared: bool) -> str:
         """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one

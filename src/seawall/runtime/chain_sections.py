@@ -42,6 +42,7 @@ from seawall.runtime.names import (
     decimals_of,
     token_of,
 )
+from seawall.runtime.relay_sections import read_private, read_relays
 from seawall.runtime.secrets import SecretReader
 from seawall.runtime.settings import ChainSettings
 from seawall.runtime.tables import Table
@@ -119,6 +120,8 @@ CHAIN_KEYS: Final = (
     "stuck",
     "prices",
     "health",
+    "relays",
+    "private",
 )
 _STUCK_KEYS: Final = tuple(f.name for f in fields(StuckPolicy))
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
@@ -136,7 +139,12 @@ def read_chain(
         raise ConfigError(
             error.what, table.key("chain_id"), f"{error.fix}, or describe it in [[networks]]"
         ) from None
-    endpoints = read_endpoints(table, lambda text, where: _endpoint(text, where, secrets))
+
+    def parse(text: str, where: str) -> Endpoint:
+        return _endpoint(text, where, secrets)
+
+    endpoints = read_endpoints(table, parse)
+    relays = read_relays(table, folder, secrets, parse)
     websocket = None
     if "websocket" in table:
         websocket = _endpoint(table.text("websocket"), table.key("websocket"), secrets, ("ws", "wss"))
@@ -164,6 +172,8 @@ def read_chain(
             address_of(health.text("target"), health.key("target"), book)
             for health in table.tables("health", _HEALTH_KEYS)
         ),
+        relays=relays,
+        private=read_private(table, relays, book),
     )
 
 

@@ -29,7 +29,7 @@ from seawall.primitives.errors import (
 )
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority
-from seawall.primitives.ports import SystemClock, SystemEntropy
+from seawall.primitives.ports import SystemClock, SystemEntropy, ThreadOffload
 from seawall.primitives.units import Address, address_text
 from seawall.risk.guards.catalogue import GUARD_NAMES
 from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
@@ -43,6 +43,7 @@ from seawall.runtime.http import Check, HealthReport, HealthServer
 from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
+from seawall.runtime.safe_commands import SAFE_COMMANDS, SafeCommands, safe_desks
 from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
 from seawall.runtime.submission import COMMANDS, Submission, Submitter
 from seawall.runtime.wiring import Chain
@@ -50,6 +51,8 @@ from seawall.signers.local import LocalSigner
 from seawall.telemetry import logs
 from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
+from seawall.transactions.safes.desk import SafeDesk
+from seawall.transactions.safes.watch import SafeWatch
 
 __all__ = ["Kernel", "main", "tune_interpreter"]
 
@@ -179,6 +182,7 @@ class Kernel:
     _unlock_failures: dict[str, str] = field(default_factory=dict)
     _books: list[Book] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
+    _safes: dict[int, SafeDesk] = field(default_factory=dict)  # by chain
     _hosts: HostSupervisor | None = None
     _started: bool = False
 
@@ -195,7 +199,9 @@ class Kernel:
             await server.start()
             stack.push_async_callback(server.stop)
             socket = self.configuration.kernel.data / SOCKET_NAME
-            commands = CommandServer(socket, self.latch, self.report, (*COMMANDS, *LANE_COMMANDS))
+            commands = CommandServer(
+                socket, self.latch, self.report, (*COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
+            )
             await commands.start()
             stack.push_async_callback(commands.stop)
             await self._open_books(stack, metrics)
@@ -203,6 +209,9 @@ class Kernel:
             self._admit_submitters(commands)
             live = self._books[0]
             LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
+            self._safes = safe_desks(self.configuration, live.chains, self._signers, ThreadOffload())
+            books = {chain.network.chain_id: chain.book for chain in self.configuration.chains}
+            SafeCommands(self._safes, books).offer_on(commands)
             # What the ledger and the fleet say of authority comes before anybody raises it.
             for book in self._books:
                 book.authority.attach(asyncio.get_running_loop())
@@ -227,8 +236,10 @@ class Kernel:
             chains={chain.network.chain_id: chain.network.name for chain in config.chains},
             lanes=lanes,
             strategies=tuple(one.name for one in config.strategies)
-            + tuple(one.name for one in config.submitters),
+            + tuple(one.name for one in config.submitters)
+            + tuple(one.policy.name for one in config.safes),
             guards=("simulation", *GUARD_NAMES, *POLICY_GUARD_NAMES),
+            relays=tuple({each.relay.name: None for chain in config.chains for each in chain.relays}),
         )
 
     def _open_signers(self, stack: AsyncExitStack) -> None:
@@ -322,6 +333,8 @@ class Kernel:
                 for feed in book.feeds:
                     await feed.start()
                     tasks.create_task(feed.run())
+            for safes in self._safes.values():
+                tasks.create_task(SafeWatch(safes).run())
             for settings in self.configuration.chains:
                 if settings.executor is not None:
                     chain = self._books[0].chains[settings.network.chain_id]

@@ -4,7 +4,7 @@ through here."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient, StateCheck
@@ -14,6 +14,7 @@ from seawall.chain.networks import Network
 from seawall.chain.rpc import RpcPool, RpcTransport
 from seawall.chain.simulation import Simulator
 from seawall.chain.subscriptions import HeadWake
+from seawall.chain.writes import Withdrawer
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger
 from seawall.primitives.bounds import HEADS_KEPT, LANE_UNLANDED_MAX
@@ -34,6 +35,7 @@ from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.policies import StuckPolicies
 from seawall.transactions.queue import Queues
+from seawall.transactions.routes import Routes
 from seawall.transactions.waiting import Waiting
 from seawall.transactions.writing import Outbox
 
@@ -71,6 +73,8 @@ class ChainSpec:
     verify_state: StateCheck = StateCheck.AGREEMENT
     lane_unlanded_max: int = LANE_UNLANDED_MAX
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
+    routes: Routes = field(default_factory=Routes)
+    relays: Withdrawer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ async def build_chain(
         emergency_max_fee_per_gas_wei=spec.emergency_max_fee_per_gas_wei,
         lane_unlanded_max=spec.lane_unlanded_max,
         stuck=spec.stuck,
+        routes=spec.routes,
+        relays=spec.relays,
     )
     desk = Desk(parts)
     outbox = Outbox(desk)
