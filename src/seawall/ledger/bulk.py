@@ -11,13 +11,13 @@ once:
 All three are made from the statement for a single row. PostgreSQL takes that one in a pipeline, or COPY.
 
 The driver of SQLite looks for an adapter of every value that is not exactly an integer, a float, a text or
-a bytearray, which costs more than storing it. So bytes go as bytearrays, and rows carry 0 and 1 for truth.
+a bytearray, which costs more than storing it. So bytes go as bytearrays, and truth as 0 and 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -71,17 +71,16 @@ class Batch:
 
 
 class _Chunked:
-    """The texts of one statement for each size of chunk, and which of its values are bytes."""
+    """The texts of one statement for each size of chunk, and which of its values are given otherwise."""
 
-    __slots__ = ("_bytes_at", "_texts", "_width")
+    __slots__ = ("_converted", "_texts", "_width")
 
     def __init__(self, statement: sa.Executable, compiled: Any, suffix: str) -> None:
         names: list[str] = compiled.positiontup
         single = str(compiled)
         self._width = len(names)
-        self._bytes_at = [
-            place for place, name in enumerate(names) if isinstance(compiled.binds[name].type, sa.LargeBinary)
-        ]
+        kinds = [(place, type(compiled.binds[name].type)) for place, name in enumerate(names)]
+        self._converted = [(place, _CONVERTED[kind]) for place, kind in kinds if kind in _CONVERTED]
         assert single.count("?") == self._width, f"a question mark that is no parameter in {single}"
         self._texts = {size: f"{_for_many(statement, single, size)}{suffix}" for size in CHUNKS}
 
@@ -89,8 +88,8 @@ class _Chunked:
         width = self._width
         values = list(chain.from_iterable(rows))
         assert len(values) == width * len(rows), f"a row has not {width} values"
-        for place in self._bytes_at:
-            values[place::width] = _as_buffers(values[place::width])
+        for place, convert in self._converted:
+            values[place::width] = convert(values[place::width])
         begin, left = 0, len(rows)
         for size, text in self._texts.items():
             while left >= size:
@@ -106,6 +105,16 @@ def buffer_of(value: bytes | None) -> bytearray | None:
 
 def _as_buffers(values: Sequence[Any]) -> Iterable[object]:
     return map(buffer_of if None in values else bytearray, values)
+
+
+def _as_numbers(values: Sequence[Any]) -> Iterable[object]:
+    return map(int, values)
+
+
+_CONVERTED: Final[dict[type, Callable[[Sequence[Any]], Iterable[object]]]] = {
+    sa.LargeBinary: _as_buffers,
+    sa.Boolean: _as_numbers,
+}
 
 
 def _for_many(statement: sa.Executable, single: str, size: int) -> str:

@@ -79,7 +79,7 @@ class Commitments:
             self._session.load(
                 _SLOTS,
                 [
-                    (number, one.lane.chain_id, one.lane.key, one.nonce, "plan", one.intent, 0)
+                    (number, one.lane.chain_id, one.lane.key, one.nonce, "plan", one.intent, False)
                     for number, one in zip(numbers, commitments, strict=True)
                 ],
             )
@@ -100,7 +100,7 @@ class Commitments:
                 (
                     number, v.number, v.attempt_number, v.payload_digest, v.overlay_digest, v.base_number,
                     v.base_hash, v.valid_until_block, v.valid_until_s, uint256_text(v.max_total_fee_wei),
-                    1, pack(v), at_s,
+                    True, pack(v), at_s,
                 )
                 for number, v in zip(numbers, (one.verdict for one in commitments), strict=True)
             ],

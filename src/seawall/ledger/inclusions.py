@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from seawall.ledger.batches import InList, insert_batch, take_numbers, uint256_text
 from seawall.ledger.bulk import Batch
-from seawall.ledger.rows import AttemptNumber, InclusionRow, NewInclusion
+from seawall.ledger.rows import AttemptNumber, AttemptRow, InclusionRow, NewInclusion
 from seawall.ledger.schema import attempt_intents, attempts, inclusions, slots
 from seawall.ledger.session import DuplicateError, Prepared, Record, Session
 from seawall.primitives.blocks import Block
@@ -57,7 +57,7 @@ _ATTEMPTS: Final = InList(
     )
 )
 _SEEN_MANY: Final = InList(lambda numbers: _JOINED.where(inclusions.c.attempt.in_(numbers)))
-_INSERT_MANY: Final = insert_batch(inclusions)
+_INSERT_NEW: Final = insert_batch(inclusions, unless_exists=("attempt", "block_hash"))
 _NAMED_MAX: Final = 8  # hashes in the text of an alarm
 _RESTORE: Final = Prepared(
     sa.update(inclusions)
@@ -92,6 +92,15 @@ _RIPEN: Final = Batch(
 )
 
 
+class _Owner(NamedTuple):
+    """The attempt behind a hash."""
+
+    attempt: AttemptNumber
+    slot: int
+    lane: Lane
+    nonce: int
+
+
 class Inclusions:
     __slots__ = ("_session",)
 
@@ -117,22 +126,13 @@ class Inclusions:
 
     def insert_many(self, new: Sequence[NewInclusion]) -> list[InclusionRow]:
         """As `insert`, in the order of `new`; one that cannot be undoes all."""
-        owners = {o[0]: o for o in _ATTEMPTS.rows(self._session, [n.attempt_hash for n in new])}
-        stored = _SEEN_MANY.rows(self._session, [owner[1] for owner in owners.values()])
-        seen = {(row.attempt, row.block_hash): row for row in map(_row_of, stored)}
-        rows: list[InclusionRow] = []
-        fresh: list[tuple[object, ...]] = []
-        numbers = iter(take_numbers(self._session, inclusions.c.number, len(new)))
-        for one in new:
-            owner = _owner_of(one, owners)
-            row = seen.get((owner[1], one.block.hash))
-            if row is None:
-                row = seen[owner[1], one.block.hash] = _row_for(next(numbers), owner, one)
-                fresh.append(_record_of(row, owner[2]))
-            rows.append(row)
+        owners = self._owners_of(new)
+        numbers = take_numbers(self._session, inclusions.c.number, len(new))
+        rows = [_row_for(number, owner, one) for number, owner, one in zip(numbers, owners, new, strict=True)]
+        records = [_record_of(row, owner.slot) for row, owner in zip(rows, owners, strict=True)]
         try:
-            rows = [row if row.canonical else self._seen_again(row) for row in rows]
-            self._session.load(_INSERT_MANY, fresh)
+            if self._session.load(_INSERT_NEW, records) < len(rows):
+                rows = self._as_stored(rows)
         except DuplicateError:
             raise _landed_twice(rows) from None
         return rows
@@ -194,26 +194,49 @@ class Inclusions:
             self._session.run(_RIPEN_ALL, named)
         return rows
 
-    def _seen_again(self, row: InclusionRow) -> InclusionRow:
-        self._session.run(_RESTORE, {"row": row.number})
-        return replace(row, canonical=True, finality=Finality.INCLUDED)
+    def _owners_of(self, new: Sequence[NewInclusion]) -> list[_Owner]:
+        """Whose hashes these are, of their own chain."""
+        unread = [one.attempt_hash for one in new if one.attempt is None]
+        found = {
+            digest: _Owner(number, slot, Lane(chain_id, key), nonce)
+            for digest, number, slot, chain_id, key, nonce in _ATTEMPTS.rows(self._session, unread)
+        }
+        owners = []
+        for one in new:
+            owner = found.get(one.attempt_hash) if one.attempt is None else _owner_by(one.attempt)
+            _require_owner(one, owner)
+            assert owner is not None
+            owners.append(owner)
+        return owners
+
+    def _as_stored(self, rows: Sequence[InclusionRow]) -> list[InclusionRow]:
+        """Some were seen before, in the ledger or earlier in this batch: those are as they stand there."""
+        stored = map(_row_of, _SEEN_MANY.rows(self._session, [row.attempt for row in rows]))
+        seen = {(row.attempt, row.block_hash): row for row in stored}
+        for place in {(row.attempt, row.block_hash) for row in rows}:
+            if not seen[place].canonical:
+                self._session.run(_RESTORE, {"row": seen[place].number})
+                seen[place] = replace(seen[place], canonical=True, finality=Finality.INCLUDED)
+        return [seen[row.attempt, row.block_hash] for row in rows]
 
 
-def _owner_of(new: NewInclusion, owners: Mapping[Hash, Record]) -> Record:
-    owner = owners.get(new.attempt_hash)
+def _owner_by(attempt: AttemptRow) -> _Owner:
+    return _Owner(attempt.number, attempt.slot, attempt.lane, attempt.nonce)
+
+
+def _require_owner(new: NewInclusion, owner: _Owner | None) -> None:
     if owner is None:
         raise LedgerError(
             f"{hex_text(new.attempt_hash)} is no attempt of ours",
             "inclusions",
             "record only hashes the ledger holds",
         )
-    if owner[3] != new.block.chain_id:
+    if owner.lane.chain_id != new.block.chain_id:
         raise LedgerError(
-            f"block of chain {new.block.chain_id}, attempt of chain {owner[3]}",
+            f"block of chain {new.block.chain_id}, attempt of chain {owner.lane.chain_id}",
             "inclusions",
             "ask the attempt's own chain",
         )
-    return owner
 
 
 def _landed_twice(rows: Sequence[InclusionRow]) -> IntegrityAlarm:
@@ -225,20 +248,19 @@ def _landed_twice(rows: Sequence[InclusionRow]) -> IntegrityAlarm:
     )
 
 
-def _row_for(number: int, owner: Record, new: NewInclusion) -> InclusionRow:
-    digest, attempt, _, chain_id, key, nonce = owner
+def _row_for(number: int, owner: _Owner, new: NewInclusion) -> InclusionRow:
     return InclusionRow(
-        number, attempt, digest, Lane(chain_id, key), nonce, new.block.number, new.block.hash, new.index,
-        new.status, new.gas_used, new.effective_gas_price_wei, new.fee_wei, canonical=True,
-        finality=Finality.INCLUDED,
+        number, owner.attempt, new.attempt_hash, owner.lane, owner.nonce, new.block.number, new.block.hash,
+        new.index, new.status, new.gas_used, new.effective_gas_price_wei, new.fee_wei, True,
+        Finality.INCLUDED,
     )  # fmt: skip
 
 
 def _record_of(row: InclusionRow, slot: int) -> tuple[object, ...]:
     return (
         row.number, row.attempt, slot, row.lane.chain_id, row.block_number, row.block_hash, row.index,
-        int(row.status), row.gas_used, uint256_text(row.effective_gas_price_wei), uint256_text(row.fee_wei),
-        1, 0,
+        row.status, row.gas_used, uint256_text(row.effective_gas_price_wei), uint256_text(row.fee_wei),
+        True, 0,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from seawall.ledger.batches import InList
 from seawall.ledger.rows import LaneRow
 from seawall.ledger.schema import lanes
 from seawall.ledger.session import Prepared, Record, Session
@@ -45,6 +46,11 @@ _TAKE: Final = Prepared(
     .values(holder=bindparam("new_holder"), fence=lanes.c.fence + 1, expires_at_s=bindparam("until_s"))
 )
 _REQUIRE: Final = Prepared(sa.select(lanes.c.fence).where(*_HELD))
+_STANDING: Final = InList(
+    lambda keys: sa.select(lanes.c.key, lanes.c.fence).where(
+        lanes.c.chain_id == bindparam("chain"), lanes.c.key.in_(keys), lanes.c.holder.is_not(None)
+    )
+)
 _RENEW: Final = Prepared(
     sa.update(lanes).where(*_HELD).values(expires_at_s=bindparam("until_s"), renewals=lanes.c.renewals + 1)
 )
@@ -89,6 +95,20 @@ class Lanes:
         """Raise unless `fence` is the lane's present one and held."""
         if self._session.first(_REQUIRE, _named(lane) | {"held_fence": fence}) is None:
             raise _lost(lane, fence)
+
+    def lost_of(self, held: Mapping[Lane, int]) -> list[Lane]:
+        """Those that are not held any more under these fences; in one statement, however many they are."""
+        standing: dict[Lane, int] = {}
+        for chain_id in {lane.chain_id for lane in held}:
+            keys = [lane.key for lane in held if lane.chain_id == chain_id]
+            found = _STANDING.rows(self._session, keys, {"chain": chain_id})
+            standing.update((Lane(chain_id, key), fence) for key, fence in found)
+        return [lane for lane, fence in held.items() if standing.get(lane) != fence]
+
+    def require_all(self, held: Mapping[Lane, int]) -> None:
+        """As `require`, for all of these."""
+        for lane in self.lost_of(held):
+            raise _lost(lane, held[lane])
 
     def renew(self, lane: Lane, fence: int, now_s: int, ttl_s: int) -> None:
         if self._session.run(_RENEW, _named(lane) | {"held_fence": fence, "until_s": now_s + ttl_s}) == 0:

@@ -135,7 +135,7 @@ class Postings:
             self._session.load(
                 _INSERT_MANY,
                 [
-                    (number, e.kind, e.chain_id, e.block_number, e.block_hash, e.inclusion, e.intent, 1)
+                    (number, e.kind, e.chain_id, e.block_number, e.block_hash, e.inclusion, e.intent, True)
                     for number, e in zip(numbers, entries, strict=True)
                 ],
             )

@@ -186,7 +186,8 @@ class VerdictRow:
 
 @dataclass(frozen=True, slots=True)
 class NewInclusion:
-    """A hash of ours as a block has it, to be recorded."""
+    """A hash of ours as a block has it, to be recorded. Who has the attempt at hand gives it along, and the
+    ledger need not be asked for it."""
 
     attempt_hash: Hash
     block: Block
@@ -195,6 +196,7 @@ class NewInclusion:
     gas_used: int
     effective_gas_price_wei: int
     fee_wei: int  # L1 part included
+    attempt: AttemptRow | None = None  # as it is stored
 
 
 @dataclass(frozen=True, slots=True)

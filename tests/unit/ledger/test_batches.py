@@ -274,6 +274,17 @@ def test_included_batch_reads_back_and_seen_again_is_one_row(tx: Transaction) ->
     assert again == [rows[2], rows[2], rows[0]]
 
 
+def test_attempts_that_are_given_along_need_not_be_asked_for(tx: Transaction) -> None:
+    attempts = commit(tx, 3)
+    given = [replace(new_inclusion(a, 10), attempt=a) for a in attempts[:2]]
+    rows = tx.inclusions.insert_many([*given, new_inclusion(attempts[2], 10)])
+    assert rows == [tx.inclusions.canonical_of(a.hash) for a in attempts]
+    assert tx.inclusions.insert_many(given) == rows[:2]
+    abroad = replace(given[0].block, chain_id=CHAIN_ID + 1)
+    with pytest.raises(LedgerError, match="attempt of chain"):
+        tx.inclusions.insert_many([replace(given[0], block=abroad)])
+
+
 def test_batch_brings_back_what_a_reorg_took(tx: Transaction) -> None:
     attempts = commit(tx, 2)
     rows = tx.inclusions.insert_many([new_inclusion(a, 10) for a in attempts])

@@ -52,6 +52,18 @@ def test_renewing_all_names_the_lanes_that_are_lost(tx: Transaction) -> None:
     assert [(row.lane, row.renewals) for row in tx.lanes.all()] == [(LANE, 1), (OTHER, 0)]
 
 
+def test_of_many_lanes_those_that_are_not_held_any_more_are_named(tx: Transaction) -> None:
+    elsewhere, never = Lane(CHAIN_ID + 1, LANE.key), Lane(CHAIN_ID, Address(b"\x0a" * 20))
+    held = {lane: tx.lanes.acquire(lane, "one", NOW_S, 30) for lane in (LANE, OTHER, elsewhere)}
+    assert tx.lanes.lost_of(held) == []
+    tx.lanes.require_all(held)
+    tx.lanes.acquire(OTHER, "two", NOW_S, 30, unmoved=tx.lanes.get(OTHER))
+    tx.lanes.release(elsewhere, held[elsewhere])
+    assert tx.lanes.lost_of(held | {never: 1}) == [OTHER, elsewhere, never]
+    with pytest.raises(FenceLostError, match="fence 1 is no longer held"):
+        tx.lanes.require_all(held)
+
+
 def test_quarantine_stays_with_the_lane_until_it_is_lifted(tx: Transaction) -> None:
     tx.lanes.quarantine(LANE, "restored")  # never acquired: the row is made
     fence = tx.lanes.acquire(LANE, "one", NOW_S, 30)
