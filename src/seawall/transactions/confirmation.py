@@ -292,7 +292,7 @@ class Confirmer:
             [
                 NewInclusion(
                     entry.included.attempt.hash, block, receipt.index, receipt.status, receipt.gas_used,
-                    receipt.effective_gas_price_wei, receipt.fee_wei,
+                    receipt.effective_gas_price_wei, receipt.fee_wei, entry.included.attempt,
                 )
                 for block, entry in own
                 for receipt in (entry.included.receipt,)

@@ -139,8 +139,7 @@ class Desk:
 
     def require_leases(self, tx: Transaction) -> None:
         """Whoever lost a lane to another kernel says nothing more about its chain, confirmations included."""
-        for lane, fence in self.fences.items():
-            tx.lanes.require(lane, fence)
+        tx.lanes.require_all(self.fences)
 
     def base(self) -> Block:
         """The block that candidates stand on: the head, or the one before it until the simulator has moved.

@@ -353,11 +353,7 @@ class Dispatcher:
         self, tx: Transaction, batch: _Batch, commitments: list[Commitment], lost: list[Lane], now_s: int
     ) -> list[AttemptRow]:
         """The one fenced commit: leases, authority, then everything of the batch."""
-        for lane, fence in batch.fences.items():
-            try:
-                tx.lanes.require(lane, fence)
-            except FenceLostError:
-                lost.append(lane)
+        lost += tx.lanes.lost_of(batch.fences)
         if lost:
             raise FenceLostError(
                 f"{len(lost)} of the batch's lanes are another kernel's", str(lost[0]), "none needed"
@@ -440,8 +436,7 @@ class Dispatcher:
         now_s = clock.now_s()
 
         def commit(tx: Transaction) -> list[int]:
-            for lane, fence in fences.items():
-                tx.lanes.require(lane, fence)
+            tx.lanes.require_all(fences)
             counted = tx.intents.counted_many(list(rows))
             over = [one for one, tries in zip(rows.values(), counted, strict=True) if tries >= REBUILDS_MAX]
             store_endings(tx, [(row, IntentState.EXPIRED, why, None) for row, why in over], now_s)
