@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from unittest.mock import patch
 
 from seawall.ledger.controls import Controls
@@ -18,13 +18,18 @@ from tests.world.bugs.planting import Planted
 __all__ = ["BUGS"]
 
 
-def fence_not_checked() -> Planted:
+@contextlib.contextmanager
+def fence_not_checked() -> Iterator[None]:
     """A kernel that lost its lease goes on committing."""
 
     def believe(_self: Lanes, *_: object) -> None:
         return
 
-    return patch.object(Lanes, "require", believe)
+    def believe_all(_self: Lanes, _held: Mapping[Lane, int]) -> list[Lane]:
+        return []
+
+    with patch.object(Lanes, "require", believe), patch.object(Lanes, "lost_of", believe_all):
+        yield
 
 
 @contextlib.contextmanager
