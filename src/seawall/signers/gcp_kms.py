@@ -5,7 +5,7 @@ Flow: `GET .../publicKey` says whose key it is; `POST ...:asymmetricSign` is giv
 `data` is never used, because that would be hashed by SHA-256. DER comes back, whose s may be high.
 
 Both ways are protected by CRC-32C as Google asks of its callers: ours must be said to be verified, its own is
-checked. Access tokens come from Google's library: a credentials file, or what the machine has.
+checked. Access tokens come from Google's library: a service account's file, or what the machine has.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,10 +33,11 @@ from seawall.signers.threads import OwnThreads
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["CALLS_AT_ONCE_MAX", "GOOGLE_KMS_URL", "GcpKms"]
+__all__ = ["CALLS_AT_ONCE_MAX", "GOOGLE_KMS_URL", "TOKEN_TIMEOUT_S", "GcpKms"]
 
 GOOGLE_KMS_URL: Final = "https://cloudkms.googleapis.com"
 CALLS_AT_ONCE_MAX: Final = 8
+TOKEN_TIMEOUT_S: Final = 10.0
 _ALGORITHM: Final = "EC_SIGN_SECP256K1_SHA256"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloudkms"
 _OK: Final = 200
@@ -135,8 +137,10 @@ class GcpKms:
     def _fresh(self) -> Credentials:
         try:
             import google.auth
+            import requests
             from google.auth import exceptions
             from google.auth.transport.requests import Request
+            from google.oauth2.service_account import Credentials as ServiceAccount
         except ImportError:
             raise SignerRefusedError(
                 "Google's library is not installed", "", "pip install 'seawall[gcp]'"
@@ -145,9 +149,13 @@ class GcpKms:
             if self.credentials is None:
                 account, _ = google.auth.default(scopes=[_SCOPE])
             else:
-                file, scopes = str(self.credentials), [_SCOPE]
-                account, _ = google.auth.load_credentials_from_file(file, scopes)  # type: ignore[no-untyped-call]
-            account.refresh(Request())  # type: ignore[no-untyped-call]
+                # Of this type only: others name addresses that a token would be fetched from.
+                account = ServiceAccount.from_service_account_file(  # type: ignore[no-untyped-call]
+                    str(self.credentials), scopes=[_SCOPE]
+                )
+            with requests.Session() as session:
+                asking = partial(Request(session), timeout=TOKEN_TIMEOUT_S)
+                account.refresh(asking)  # type: ignore[no-untyped-call]
         except exceptions.TransportError:
             raise SignerUnavailableError(
                 "Google's token service cannot be reached", "", "look at the network"
@@ -156,6 +164,6 @@ class GcpKms:
             raise SignerRefusedError(
                 f"no access token for {self.place} ({type(error).__name__})",
                 "",
-                "give credentials_file, or run where the machine has an account",
+                "give a service account's credentials_file, or run where the machine has an account",
             ) from None
         return account
