@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from seawall.primitives.units import Address
+from seawall.primitives.units import ZERO_ADDRESS, Address
+from seawall.protocols.safe.known import FALLBACK_HANDLER
 
-__all__ = ["OurAddresses", "RiskLimits", "SignerPolicy", "TargetRule"]
+__all__ = ["OurAddresses", "RiskLimits", "SafePolicy", "SignerPolicy", "TargetRule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,24 @@ class SignerPolicy:
     any_target: bool = False
     targets: tuple[TargetRule, ...] = ()
     recipients: frozenset[Address] = frozenset()  # of plain transfers, without calldata
+
+
+@dataclass(frozen=True, slots=True)
+class SafePolicy:
+    """What the operator allows one Safe, and how it must stand to be used at all."""
+
+    name: str
+    chain_id: int
+    safe: Address
+    threshold_min: int = 1
+    modules: frozenset[Address] = frozenset()  # that may be enabled; they act without signatures
+    guard: Address = ZERO_ADDRESS
+    fallback_handler: Address = FALLBACK_HANDLER
+    rule_changes: bool = False  # whether it may call itself: owners, threshold, modules, guard
+    any_target: bool = False
+    targets: tuple[TargetRule, ...] = ()
+    recipients: frozenset[Address] = frozenset()  # of plain transfers, without calldata
+    position_caps: Mapping[Address, int] = field(default_factory=dict)  # of one transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,44 +8,24 @@ that its nonce can come up at all. Pure; what cannot be told is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from seawall.primitives.errors import ProtocolError
-from seawall.primitives.units import ZERO_ADDRESS, Address, address_text, hex_text
+from seawall.primitives.units import ZERO_ADDRESS, address_text, hex_text
 from seawall.primitives.verdicts import Measurement
 from seawall.protocols.safe.calls import is_rule_change, words_of
-from seawall.protocols.safe.known import FALLBACK_HANDLER
 from seawall.protocols.safe.multisend import InnerCall, calls_of
 from seawall.protocols.safe.state import SafeState
 from seawall.protocols.safe.transaction import Operation, SafeTransaction, refund_of
-from seawall.risk.limits import TargetRule
+from seawall.risk.limits import SafePolicy
 
-__all__ = ["SAFE_GUARD_NAMES", "SafeFacts", "SafePolicy", "safe_findings"]
+__all__ = ["SAFE_GUARD_NAMES", "SafeFacts", "safe_findings"]
 
 SAFE_GUARD_NAMES: Final = (
     "safe_code", "safe_rules", "safe_nonce", "safe_refund", "safe_operation", "safe_target",
 )  # fmt: skip
 _SELECTOR_BYTES: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class SafePolicy:
-    """What the operator allows one Safe, and how it must stand to be used at all."""
-
-    name: str
-    chain_id: int
-    safe: Address
-    threshold_min: int = 1
-    modules: frozenset[Address] = frozenset()  # that may be enabled; they act without signatures
-    guard: Address = ZERO_ADDRESS
-    fallback_handler: Address = FALLBACK_HANDLER
-    rule_changes: bool = False  # whether it may call itself: owners, threshold, modules, guard
-    any_target: bool = False
-    targets: tuple[TargetRule, ...] = ()
-    recipients: frozenset[Address] = frozenset()  # of plain transfers, without calldata
-    position_caps: Mapping[Address, int] = field(default_factory=dict)  # of one transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from seawall.chain.subscriptions import HeadSocket
 from seawall.control.latch import Latch
@@ -43,7 +43,6 @@ from seawall.runtime.http import Check, HealthReport, HealthServer
 from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
-from seawall.runtime.safe_commands import SAFE_COMMANDS, SafeCommands, safe_desks
 from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
 from seawall.runtime.submission import COMMANDS, Submission, Submitter
 from seawall.runtime.wiring import Chain
@@ -51,8 +50,9 @@ from seawall.signers.local import LocalSigner
 from seawall.telemetry import logs
 from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
-from seawall.transactions.safes.desk import SafeDesk
-from seawall.transactions.safes.watch import SafeWatch
+
+if TYPE_CHECKING:
+    from seawall.runtime.safe_commands import SafeCommands
 
 __all__ = ["Kernel", "main", "tune_interpreter"]
 
@@ -182,7 +182,7 @@ class Kernel:
     _unlock_failures: dict[str, str] = field(default_factory=dict)
     _books: list[Book] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
-    _safes: dict[int, SafeDesk] = field(default_factory=dict)  # by chain
+    _safes: SafeCommands | None = None  # where Safes are configured
     _hosts: HostSupervisor | None = None
     _started: bool = False
 
@@ -199,9 +199,7 @@ class Kernel:
             await server.start()
             stack.push_async_callback(server.stop)
             socket = self.configuration.kernel.data / SOCKET_NAME
-            commands = CommandServer(
-                socket, self.latch, self.report, (*COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
-            )
+            commands = CommandServer(socket, self.latch, self.report, self._promised())
             await commands.start()
             stack.push_async_callback(commands.stop)
             await self._open_books(stack, metrics)
@@ -209,9 +207,7 @@ class Kernel:
             self._admit_submitters(commands)
             live = self._books[0]
             LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
-            self._safes = safe_desks(self.configuration, live.chains, self._signers, ThreadOffload())
-            books = {chain.network.chain_id: chain.book for chain in self.configuration.chains}
-            SafeCommands(self._safes, books).offer_on(commands)
+            self._admit_safes(commands)
             # What the ledger and the fleet say of authority comes before anybody raises it.
             for book in self._books:
                 book.authority.attach(asyncio.get_running_loop())
@@ -306,6 +302,24 @@ class Kernel:
         submitters = {one.name: admitted(one) for one in self.configuration.submitters}
         Submission(submitters, live.ledger, self.clock, SystemEntropy(), look).offer_on(commands)
 
+    def _promised(self) -> tuple[str, ...]:
+        """Commands that are offered once everything is built. Who has no Safe pays nothing for them."""
+        if not self.configuration.safes:
+            return (*COMMANDS, *LANE_COMMANDS)
+        from seawall.runtime.safe_commands import SAFE_COMMANDS
+
+        return (*COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
+
+    def _admit_safes(self, commands: CommandServer) -> None:
+        if not self.configuration.safes:
+            return
+        from seawall.runtime.safe_commands import SafeCommands, safe_desks
+
+        desks = safe_desks(self.configuration, self._books[0].chains, self._signers, ThreadOffload())
+        books = {chain.network.chain_id: chain.book for chain in self.configuration.chains}
+        self._safes = SafeCommands(desks, books)
+        self._safes.offer_on(commands)
+
     def _lane(self, strategy: StrategySettings) -> Lane:
         """The one lane that the strategy's plans may use: its own signer's."""
         return Lane(strategy.chain_id, self._signers[strategy.signer].address)
@@ -333,8 +347,8 @@ class Kernel:
                 for feed in book.feeds:
                     await feed.start()
                     tasks.create_task(feed.run())
-            for safes in self._safes.values():
-                tasks.create_task(SafeWatch(safes).run())
+            if self._safes is not None:
+                tasks.create_task(self._safes.watch())
             for settings in self.configuration.chains:
                 if settings.executor is not None:
                     chain = self._books[0].chains[settings.network.chain_id]

@@ -14,7 +14,7 @@ from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.safe.known import FALLBACK_HANDLER
-from seawall.risk.safes import SafePolicy
+from seawall.risk.limits import SafePolicy
 from seawall.runtime.names import address_of, decimals_of, listed, token_of
 from seawall.runtime.policies import TARGET_KEYS, read_target
 from seawall.runtime.settings import SafeSettings

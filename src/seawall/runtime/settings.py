@@ -18,9 +18,8 @@ from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
 from seawall.chain.pool.settings import EndpointSettings
 from seawall.primitives.units import Address, address_text
-from seawall.risk.limits import RiskLimits, SignerPolicy
+from seawall.risk.limits import RiskLimits, SafePolicy, SignerPolicy
 from seawall.risk.reduce import PriceFeed
-from seawall.risk.safes import SafePolicy
 from seawall.risk.spending import SpendCap
 from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME

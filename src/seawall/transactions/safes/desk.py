@@ -40,7 +40,7 @@ from seawall.protocols.safe.signatures import (
 from seawall.protocols.safe.state import SafeState, changes_between
 from seawall.protocols.safe.transaction import SafeTransaction, execution_call, safe_hash
 from seawall.risk.gate import Gate
-from seawall.risk.safes import SafePolicy
+from seawall.risk.limits import SafePolicy
 from seawall.signers.base import Signer
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.desk import Desk

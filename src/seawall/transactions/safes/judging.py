@@ -21,7 +21,8 @@ from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.protocols.safe.transaction import SafeTransaction, safe_hash
 from seawall.risk.evidence import Evidence, holders_of
 from seawall.risk.gate import Gate
-from seawall.risk.safes import SafeFacts, SafePolicy, safe_findings
+from seawall.risk.limits import SafePolicy
+from seawall.risk.safes import SafeFacts, safe_findings
 from seawall.risk.spending import SpendBook
 from seawall.transactions.safes.rehearsal import Rehearsal
 
