@@ -409,6 +409,21 @@ logs = sa.Table(
     _required("data", sa.LargeBinary),
 )
 
+# Keys that are being retired, or were taken over with transactions of others under way.
+key_changes = sa.Table(
+    "key_changes",
+    METADATA,
+    sa.Column("chain_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("key", _Address, primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    _optional("successor", _Address),
+    _optional("through_nonce", sa.BigInteger),
+    _required("who", sa.String(200)),
+    _required("reason", sa.Text),
+    _required("began_at_s", _Seconds),
+    _optional("ended_at_s", _Seconds),
+)
+
 # Transactions of Safes, as their owners are asked to sign them.
 safe_proposals = sa.Table(
     "safe_proposals",

@@ -10,6 +10,7 @@ from seawall.ledger.heads import Heads
 from seawall.ledger.inclusions import Inclusions
 from seawall.ledger.intents import IntentIds, Intents
 from seawall.ledger.kernels import Kernels
+from seawall.ledger.key_changes import KeyChanges
 from seawall.ledger.lanes import Lanes
 from seawall.ledger.logs import LogStore
 from seawall.ledger.postings import Postings, Reservations
@@ -36,6 +37,7 @@ class Transaction:
         "inclusions",
         "intents",
         "kernels",
+        "key_changes",
         "lanes",
         "logs",
         "postings",
@@ -52,6 +54,7 @@ class Transaction:
     def __init__(self, session: Session, ids: IntentIds) -> None:
         self.intents = Intents(session, ids)
         self.kernels = Kernels(session)
+        self.key_changes = KeyChanges(session)
         self.lanes = Lanes(session)
         self.slots = Slots(session)
         self.attempts = Attempts(session)

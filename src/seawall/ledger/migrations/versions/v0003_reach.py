@@ -1,4 +1,4 @@
-"""What reach needs: logs as far as they were gathered, and transactions of Safes."""
+"""What reach needs: logs as far as they were gathered, transactions of Safes, and changes of keys."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ down_revision: Final = "0002"
 def upgrade() -> None:
     _create_logs()
     _create_safes()
+    _create_key_changes()
 
 
 def downgrade() -> None:
+    op.drop_table("key_changes")
     op.drop_table("safe_verdicts")
     op.drop_table("safe_signatures")
     op.drop_table("safe_proposals")
@@ -146,3 +148,19 @@ def _create_safes() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_safe_verdicts_proposal", "safe_verdicts", ["proposal"], unique=False)
+
+
+def _create_key_changes() -> None:
+    op.create_table(
+        "key_changes",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.LargeBinary(length=20), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("successor", sa.LargeBinary(length=20), nullable=True),
+        sa.Column("through_nonce", sa.BigInteger(), nullable=True),
+        sa.Column("who", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("began_at_s", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at_s", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("chain_id", "key", "kind", name=op.f("pk_key_changes")),
+    )
