@@ -12,13 +12,14 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from bench.nodes import GWEI, Node
 from bench.payloads import Payload
 from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteResult
+from seawall.chain.networks import Proofs
 from seawall.chain.rpc import HttpTransport
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger, LedgerSettings
@@ -139,7 +140,7 @@ async def running_pipeline(
         )
         port = TimedPort(SocketBroadcastPort([node.url], latch, clock=clock))
         spec = ChainSpec(
-            node.network,
+            replace(node.network, proofs=Proofs.RECEIPTS),  # so that receipts are checked as on Ethereum
             [HttpTransport(node.url)],
             port,
             {signer.address: signer for signer in signers},

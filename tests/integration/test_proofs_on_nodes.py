@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from seawall.chain.client import ChainClient
+from seawall.chain.foreseen import TRANSFER_GAS, foreseen_receipts
 from seawall.chain.networks import NETWORKS, Network, Proofs, ReceiptReads
-from seawall.chain.receipts import block_receipts
+from seawall.chain.receipts import body_of, receipts_in
 from seawall.chain.rpc import RpcPool
 from seawall.chain.transport import HttpTransport
 from seawall.native import DynamicFeeTransaction, LocalKey
@@ -28,6 +29,7 @@ LOGGER_CODE = "5f3560f81c8060c810602357365f5f375b801560215780365fa16001900360105
 # A round of transactions is more than the 128 after which the trie's keys get longer.
 ROUND = 140
 GAS_LIMIT = 200_000
+RECEIVER = Address(b"\xd0" * 20)
 
 
 @dataclass(slots=True)
@@ -144,8 +146,9 @@ async def test_receipts_of_a_true_block_with_anything_changed_are_disproved(
     receipts = node.rpc("eth_getBlockReceipts", block_hash)
     assert isinstance(header, dict)
     assert isinstance(receipts, list)
-    true = block_receipts(header, receipts, hash_from_text(block_hash), node.network)
-    assert true.proved
+    named = hash_from_text(block_hash)
+    body = body_of(header, named, node.network)
+    assert receipts_in(body, receipts).proved
     rng = random.Random(11)
     for _ in range(40):
         index = rng.randrange(len(receipts))
@@ -153,12 +156,49 @@ async def test_receipts_of_a_true_block_with_anything_changed_are_disproved(
         forged = list(receipts)
         forged[index] = receipts[index] | {name: _other(receipts[index][name])}
         with pytest.raises(DisprovedError):
-            block_receipts(header, forged, hash_from_text(block_hash), node.network)
+            receipts_in(body, forged)
     for name in ("receiptsRoot", "timestamp", "parentHash", "extraData"):
         with pytest.raises(DisprovedError):
-            block_receipts(
-                header | {name: _other(header[name])}, receipts, hash_from_text(block_hash), node.network
-            )
+            body_of(header | {name: _other(header[name])}, named, node.network)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    hash: Hash
+    max_fee_per_gas_wei: int
+    max_priority_fee_per_gas_wei: int
+
+
+async def test_receipts_of_transfers_are_foreseen_as_the_node_shows_them(
+    node: Node, sent: list[Hash]
+) -> None:
+    """Fees above and below what the base fee leaves of the tip."""
+    fees = [(2 * GWEI, 30 * GWEI), (3 * GWEI, 30 * GWEI), (2 * GWEI, 2 * GWEI + GWEI)]
+    async with client_of(node) as client:
+        nonce = await client.nonce_at(Address(node.key.address), (await client.head()).hash)
+        signed = node.key.sign_transactions(
+            [
+                DynamicFeeTransaction(
+                    node.network.chain_id, nonce + i, tip, most, TRANSFER_GAS, RECEIVER, 7, b""
+                )
+                for i, (tip, most) in enumerate(fees)
+            ]
+        )
+        for one in signed:
+            node.rpc("eth_sendRawTransaction", hex_text(one.raw))
+        hashes = [Hash(one.hash) for one in signed]
+        node.settle(hashes[-1])
+        read = await client.receipts(hashes)
+        by_hash = {h: Sent(h, most, tip) for h, (tip, most) in zip(hashes, fees, strict=True)}
+        for block_hash in {one.block_hash for one in read if one is not None}:
+            block = await client.block_by_hash(block_hash)
+            (body,) = await client.bodies([block_hash])
+            assert block is not None
+            assert body.receipts_root is not None
+            transfers = [by_hash[h] for h in body.transactions]
+            shown = [one for one in read if one is not None and one.block_hash == block_hash]
+            assert foreseen_receipts(block, body.receipts_root, transfers) == shown
+            assert foreseen_receipts(block, body.receipts_root, [*transfers, transfers[0]]) is None
 
 
 def _other(value: object) -> object:

@@ -20,12 +20,13 @@ from seawall.chain.headers import require_own_hash
 from seawall.chain.networks import Network, Proofs, ReceiptReads
 from seawall.chain.node_errors import NodeError, judge
 from seawall.chain.receipts import (
+    BlockBody,
     BlockReceipts,
     Receipt,
-    block_receipts,
+    body_of,
     logs_of,
     receipt_of,
-    transactions_of,
+    receipts_in,
 )
 from seawall.chain.rpc import Request, RpcError, RpcPool, is_block_unknown, is_execution_failure
 from seawall.chain.state import BLOCKHASH_DEPTH_MAX, StateAt, StateKeys, state_from, state_requests
@@ -211,18 +212,24 @@ class ChainClient:
 
     async def block_transactions(self, block_hash: Hash) -> list[Hash]:
         """Hashes of the block's transactions, in order."""
-        where = f"block {hex_text(block_hash)}"
+        (body,) = await self.bodies([block_hash])
+        return list(body.transactions)
 
-        def decode(answers: _Answers) -> list[Hash]:
-            value = _known("eth_getBlockByHash", answers[0])
-            if value is None:
-                raise UnknownBlockError("the block is not known", where, "follow the head again")
-            block = decoding.mapping(value, "block")
-            if decoding.digest(block.get("hash"), f"{where}.hash") != block_hash:
-                raise EndpointError("another block than asked", where, "check the endpoint")
-            return transactions_of(block)
+    async def bodies(self, hashes: Sequence[Hash]) -> list[BlockBody]:
+        """What is in these blocks, in order. Raises `UnknownBlockError` if one of them is gone."""
+        requests = [Request("eth_getBlockByHash", (hex_text(h), False)) for h in hashes]
 
-        return await self.pool.agreed([Request("eth_getBlockByHash", (hex_text(block_hash), False))], decode)
+        def decode(answers: _Answers) -> list[BlockBody]:
+            found = []
+            for block_hash, answer in zip(hashes, answers, strict=True):
+                value = _known("eth_getBlockByHash", answer)
+                if value is None:
+                    where = f"block {hex_text(block_hash)}"
+                    raise UnknownBlockError("the block is not known", where, "follow the head again")
+                found.append(body_of(value, block_hash, self.network))
+            return found
+
+        return await self.pool.agreed(requests, decode) if requests else []
 
     async def receipts(self, hashes: Sequence[Hash]) -> list[Receipt | None]:
         """Receipts in order; None for what is in no block. Their block may go again: compare its hash."""
@@ -241,8 +248,11 @@ class ChainClient:
         requests = [Request("eth_getTransactionReceipt", (hex_text(h),)) for h in hashes]
         return await self.pool.agreed(requests, decode, silent=lambda found: None in found)
 
-    async def receipts_of(self, block: Block, hashes: Sequence[Hash]) -> list[Receipt]:
-        """Receipts of transactions of exactly `block`, in order, by the one call that the network asks for.
+    async def receipts_of(
+        self, block: Block, hashes: Sequence[Hash], body: BlockBody | None = None
+    ) -> list[Receipt]:
+        """Receipts of transactions of exactly `block`, in order, by the one call that the network asks for;
+        `body` is the block's, if it is known already.
 
         Where all receipts of the block are read they are held against its header's receipts root
         (`chain.receipts` says what that proves). Raises `UnavailableError` if no endpoint shows them all.
@@ -250,7 +260,8 @@ class ChainClient:
         if not hashes:
             return []
         if self.network.receipts is ReceiptReads.BLOCK:
-            known = {one.transaction_hash: one for one in (await self._block_receipts(block)).receipts}
+            body = body or (await self.bodies([block.hash]))[0]
+            known = {one.transaction_hash: one for one in (await self._block_receipts(body)).receipts}
             found = [known.get(h) for h in hashes]
         else:
             found = await self.receipts(hashes)
@@ -350,27 +361,19 @@ class ChainClient:
             child = header
         return [(number, hashes[number]) for number in wanted if number >= 0]
 
-    async def _block_receipts(self, block: Block) -> BlockReceipts:
+    async def _block_receipts(self, body: BlockBody) -> BlockReceipts:
         """All receipts of a block: of one endpoint where they prove themselves, else agreed on. Which
-        transaction each is of, no root says: that is agreed on in any case."""
-        name = hex_text(block.hash)
-        requests = [Request("eth_getBlockByHash", (name, False)), Request("eth_getBlockReceipts", (name,))]
-        agreed = await self.block_transactions(block.hash) if self.pool.agreement > 1 else None
+        transaction each is of, no root says: the body was agreed on in any case."""
+        name = hex_text(body.block_hash)
+        requests = [Request("eth_getBlockReceipts", (name,))]
 
         def decode(answers: _Answers) -> BlockReceipts:
-            header, receipts = (
-                _known(request.method, answer) for request, answer in zip(requests, answers, strict=True)
-            )
-            if header is None or receipts is None:
+            value = _known("eth_getBlockReceipts", answers[0])
+            if value is None:
                 raise UnknownBlockError("the block is not known", f"block {name}", "follow the head again")
-            found = block_receipts(header, receipts, block.hash, self.network)
-            if agreed is not None and [one.transaction_hash for one in found.receipts] != agreed:
-                raise EndpointError(
-                    "other transactions than the endpoints agreed on", f"block {name}", "another is asked"
-                )
-            return found
+            return receipts_in(body, value)
 
-        if self.network.proofs is Proofs.RECEIPTS:
+        if body.receipts_root is not None:
             found = await self.pool.read(requests, decode)
             if found.proved:
                 return found

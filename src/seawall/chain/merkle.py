@@ -9,19 +9,20 @@ Source of the formats: Ethereum yellow paper, appendices B (RLP), C (hex prefix)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from seawall.native import keccak256
 from seawall.primitives.units import Hash
 
-__all__ = ["EMPTY_ROOT", "Item", "ordered_root", "rlp", "unsigned"]
+__all__ = ["EMPTY_ROOT", "Item", "ordered_root", "rlp", "rlp_list", "unsigned"]
 
 Item = bytes | Sequence["Item"]
 """What RLP encodes: bytes, or a sequence of items."""
 
 _SHORT_MAX: Final = 55
 _NODE_INLINE_MAX: Final = 31  # a node shorter than a hash stands in its parent itself
-_Pairs = Sequence[tuple[bytes, bytes]]  # (key as nibbles, value), ascending
+_Pairs = Sequence[tuple[str, bytes]]  # (key as hex, one digit a nibble; value), ascending
 
 
 def unsigned(number: int) -> bytes:
@@ -36,15 +37,20 @@ def rlp(item: Item) -> bytes:
         if len(item) == 1 and item[0] < 0x80:
             return item
         return _prefixed(item, 0x80)
-    return _prefixed(b"".join(map(rlp, item)), 0xC0)
+    return rlp_list(b"".join(map(rlp, item)))
 
 
 def ordered_root(values: Sequence[bytes]) -> Hash:
     """The root of the trie that maps the RLP of each index to the value there."""
     if not values:
         return EMPTY_ROOT
-    pairs = sorted((_nibbles(rlp(unsigned(index))), value) for index, value in enumerate(values))
+    pairs = sorted([(rlp(unsigned(index)).hex(), value) for index, value in enumerate(values)])
     return Hash(keccak256(_node(pairs, 0)))
+
+
+def rlp_list(encoded: bytes) -> bytes:
+    """The encoding of a list whose items are encoded already."""
+    return _prefixed(encoded, 0xC0)
 
 
 def _prefixed(payload: bytes, offset: int) -> bytes:
@@ -54,34 +60,26 @@ def _prefixed(payload: bytes, offset: int) -> bytes:
     return bytes((offset + _SHORT_MAX + len(size),)) + size + payload
 
 
-def _nibbles(key: bytes) -> bytes:
-    return bytes(nibble for byte in key for nibble in (byte >> 4, byte & 0x0F))
-
-
-def _packed(nibbles: bytes, *, leaf: bool) -> bytes:
+def _packed(nibbles: str, *, leaf: bool) -> bytes:
     """Hex prefix: the flag says leaf or extension, and whether the number of nibbles is odd."""
     flag = 2 if leaf else 0
-    whole = bytes((flag + 1,)) + nibbles if len(nibbles) % 2 else bytes((flag, 0)) + nibbles
-    return bytes(whole[i] << 4 | whole[i + 1] for i in range(0, len(whole), 2))
+    return bytes.fromhex(f"{flag + 1}{nibbles}" if len(nibbles) % 2 else f"{flag}0{nibbles}")
 
 
 def _node(pairs: _Pairs, depth: int) -> bytes:
     """The encoded node that holds `pairs`, whose keys agree in their first `depth` nibbles."""
     first, last = pairs[0][0], pairs[-1][0]
     if len(pairs) == 1:
-        return rlp((_packed(first[depth:], leaf=True), pairs[0][1]))
+        return rlp_list(rlp(_packed(first[depth:], leaf=True)) + rlp(pairs[0][1]))
     shared = depth
     while first[shared] == last[shared]:  # no key of an index is the beginning of another
         shared += 1
     if shared > depth:
-        return _prefixed(
-            rlp(_packed(first[depth:shared], leaf=False)) + _reference(_node(pairs, shared)), 0xC0
-        )
-    children: list[list[tuple[bytes, bytes]]] = [[] for _ in range(16)]
-    for pair in pairs:
-        children[pair[0][depth]].append(pair)
-    references = [_reference(_node(child, depth + 1)) if child else b"\x80" for child in children]
-    return _prefixed(b"".join(references) + b"\x80", 0xC0)
+        return rlp_list(rlp(_packed(first[depth:shared], leaf=False)) + _reference(_node(pairs, shared)))
+    references = [b"\x80"] * 17  # the last is the node's own value: none
+    for nibble, child in groupby(pairs, lambda pair: pair[0][depth]):
+        references[int(nibble, 16)] = _reference(_node(list(child), depth + 1))
+    return rlp_list(b"".join(references))
 
 
 def _reference(node: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Receipts: decoded strictly, tied to one block, and checked against the receipts root of its header.
 
-Flow: `receipt_of` decodes one; `block_receipts` takes the answers to `eth_getBlockByHash` and
-`eth_getBlockReceipts` of one block and holds them against each other: the header against its hash, every
-receipt against the block's list of transactions, all of them together against the header's receipts root.
+Flow: `receipt_of` decodes one. `body_of` takes the answer to `eth_getBlockByHash`: the block's list of
+transactions, and its receipts root if the header is checked against its hash. `receipts_in` holds the answer
+to `eth_getBlockReceipts` against it: every receipt against the list, all of them together against the root.
 What fails is evidence against the endpoint (`DisprovedError`).
 
 The root commits to status, cumulative gas, bloom and logs, in order. It does not commit to which
@@ -26,14 +26,15 @@ from seawall.primitives.errors import DisprovedError, EndpointError
 from seawall.primitives.units import Hash, hex_text
 
 __all__ = [
+    "BlockBody",
     "BlockReceipts",
     "Receipt",
-    "block_receipts",
+    "body_of",
     "log_of",
     "logs_of",
     "receipt_of",
+    "receipts_in",
     "receipts_root",
-    "transactions_of",
 ]
 
 LOGS_ANSWER_MAX: Final = 100_000
@@ -61,6 +62,15 @@ class Receipt:
     @property
     def fee_wei(self) -> int:
         return self.gas_used * self.effective_gas_price_wei + self.l1_fee_wei
+
+
+@dataclass(frozen=True, slots=True)
+class BlockBody:
+    """What a header and its list of transactions say."""
+
+    block_hash: Hash
+    transactions: tuple[Hash, ...]  # in order
+    receipts_root: Hash | None  # None: not to be relied on, the header is not checked against its hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,48 +155,61 @@ def _log_at(fields: Mapping[str, object], place: _Place) -> Log:
     )
 
 
-def block_receipts(header: object, receipts: object, block_hash: Hash, network: Network) -> BlockReceipts:
-    """The receipts of `block_hash` from its header (with the list of transactions) and its receipts.
+def body_of(header: object, block_hash: Hash, network: Network) -> BlockBody:
+    """The body of `block_hash` from its header as JSON-RPC shows it, with the hashes of its transactions.
 
-    Raises `DisprovedError` for what contradicts itself, `EndpointError` for what is not what was asked for.
-    """
+    Raises `DisprovedError` for a header of another hash than it claims, `EndpointError` for what is not what
+    was asked for."""
     where = f"block {hex_text(block_hash)}"
     fields = decoding.mapping(header, where)
     if decoding.digest(fields.get("hash"), f"{where}.hash") != block_hash:
         raise EndpointError("another block than asked", where, "another endpoint is asked")
-    own_hash = network.proofs is not Proofs.NONE and require_own_hash(fields, where)
-    hashes = transactions_of(fields)
+    root = None
+    if network.proofs is not Proofs.NONE and require_own_hash(fields, where):
+        root = decoding.digest(fields.get("receiptsRoot"), f"{where}.receiptsRoot")
+    shown = decoding.array(fields.get("transactions"), "transactions", limit=TRANSACTIONS_MAX)
+    return BlockBody(
+        block_hash,
+        tuple([decoding.digest(one, "transactions") for one in shown]),
+        root if network.proofs is Proofs.RECEIPTS else None,
+    )
+
+
+def receipts_in(body: BlockBody, receipts: object) -> BlockReceipts:
+    """All receipts of the block, checked.
+
+    Raises `DisprovedError` for what contradicts the header, `EndpointError` for what is not what was asked
+    for."""
+    where = f"block {hex_text(body.block_hash)}"
     values = decoding.array(receipts, "receipts", limit=TRANSACTIONS_MAX)
-    if len(values) != len(hashes):
+    if len(values) != len(body.transactions):
         raise EndpointError(
-            f"{len(values)} receipts of {len(hashes)} transactions", where, "another endpoint is asked"
+            f"{len(values)} receipts of {len(body.transactions)} transactions",
+            where,
+            "another endpoint is asked",
         )
     found = []
-    for index, (value, expected) in enumerate(zip(values, hashes, strict=True)):
+    for index, (value, expected) in enumerate(zip(values, body.transactions, strict=True)):
         receipt = receipt_of(value)
         if receipt is None or (receipt.block_hash, receipt.transaction_hash, receipt.index) != (
-            block_hash, expected, index,
+            body.block_hash, expected, index,
         ):  # fmt: skip
             raise EndpointError(
                 f"receipt {index} is of another block or transaction", where, "another endpoint is asked"
             )
         found.append(receipt)
-    root = receipts_root(values) if own_hash and network.proofs is Proofs.RECEIPTS else None
-    if root is not None and root != decoding.digest(fields.get("receiptsRoot"), "receiptsRoot"):
+    expected_root = body.receipts_root
+    root = None if expected_root is None else receipts_root(values)
+    if expected_root is None or root is None:
+        return BlockReceipts(tuple(found), proved=False)
+    if root != expected_root:
         raise DisprovedError(
-            f"receipts with the root {hex_text(root)} where the header has {fields.get('receiptsRoot')}",
+            f"receipts with the root {hex_text(root)} where the header has {hex_text(expected_root)}",
             where,
             "do not use this endpoint",
         )
-    if root is not None:
-        _require_sums(values, found, where)
-    return BlockReceipts(tuple(found), root is not None)
-
-
-def transactions_of(block: Mapping[str, object]) -> list[Hash]:
-    """Hashes of the transactions of a block as JSON-RPC shows it, in order."""
-    shown = decoding.array(block.get("transactions"), "transactions", limit=TRANSACTIONS_MAX)
-    return [decoding.digest(one, "transactions") for one in shown]
+    _require_sums(values, found, where)
+    return BlockReceipts(tuple(found), proved=True)
 
 
 def receipts_root(receipts: Sequence[object]) -> Hash | None:

@@ -4,7 +4,8 @@ Double entry: the legs of an entry sum to zero per token. Token legs come from t
 leg from the receipt (an L2's data fee included), native legs from the transaction's value, from
 wrapped-native withdrawals, and from the executor's own event. Proof, per inclusion block and per (address,
 token) of ours: the postings equal the balance at that block less the balance at its parent, both read by
-hash. A difference is posted to `unexplained` and alarms.
+hash. What was read at a block is remembered by its hash for the one after it. A difference is posted to
+`unexplained` and alarms.
 
 Logs are written by whoever was called, so nothing that a token says may stop the accounting: a balance that
 a token does not answer counts as none, and amounts that no token can hold are not booked. Where the state of
@@ -13,7 +14,7 @@ an old block is not kept any more, the entries stand without proof, and that is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from seawall.ledger.rows import Account, AttemptRow, Leg
 from seawall.native import encode_call, event_topic
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.errors import EndpointError, ProtocolError, UnavailableError, UnknownBlockError
-from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.protocols.executor.events import NativeMoved, decode_event
 from seawall.risk.limits import OurAddresses
 
@@ -38,6 +39,7 @@ _UNEXPLAINED: Final = "unexplained"
 _DELTA_MAX: Final = 2**255 - 1
 # Every node keeps the state of this many blocks; common ones of 128.
 _STATE_KEPT_BLOCKS: Final = 64
+_Pair = tuple[Address, Address]  # holder, token
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,18 @@ class BlockAccount:
     is_proved: bool = True  # False: the block's state is not kept any more, nothing was compared
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accountant:
     client: ChainClient
     ours: OurAddresses
+    # The last block that was proved, and balances there: by its hash they are facts, whatever comes after.
+    _last: tuple[Hash, Mapping[_Pair, int]] | None = None
 
     async def account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
         """Entries for our inclusions of one block. Raises `UnavailableError` if a balance cannot be read
         now."""
         senders = [one.attempt.payload.sender for one in included]
-        holders = self.ours.holders.union(senders, *{one.holders for one in included})
+        holders = self.ours.holders.union(senders, *[one.holders for one in included])
         entries = [self._entry(i, holders) for i in included]
         try:
             found = await self._prove(block, entries, holders)
@@ -90,13 +94,19 @@ class Accountant:
 
     def _entry(self, included: Included, holders: frozenset[Address]) -> Entry:
         receipt, payload = included.receipt, included.attempt.payload
-        legs: list[Leg] = []
         fee_wei = receipt.fee_wei
-        legs += [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
+        fees: list[Leg] = []
+        paid: list[Leg] = []
+        if fee_wei:
+            fees = [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
         if receipt.status:
-            legs += _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
-            for log in receipt.logs:
-                legs += self._log_legs(log, holders, payload.to)
+            paid = _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
+        logs = receipt.logs if receipt.status else ()
+        if not logs and fee_wei + payload.value_wei <= _DELTA_MAX:
+            return Entry(included, _plain(fees, paid))
+        legs = fees + paid
+        for log in logs:
+            legs += self._log_legs(log, holders, payload.to)
         return Entry(included, _merged(legs))
 
     def _log_legs(self, log: Log, holders: frozenset[Address], target: Address) -> list[Leg]:
@@ -121,40 +131,49 @@ class Accountant:
         return []
 
     async def _prove(self, block: Block, entries: Sequence[Entry], holders: frozenset[Address]) -> list[Leg]:
-        booked: dict[tuple[Address, Address], int] = defaultdict(int)
+        booked: dict[_Pair, int] = defaultdict(int)
         for entry in entries:
             for account, token, delta in entry.legs:
                 if not isinstance(account, str):
                     booked[account, token] += delta
         wanted = sorted(set(booked) | {(holder, NATIVE) for holder in holders})
-        parent = await self.client.block_by_hash(block.parent_hash)
-        if parent is None:
+        before = self._remembered(wanted, block.parent_hash)
+        parent = None if before is not None else await self.client.block_by_hash(block.parent_hash)
+        if before is None and parent is None:
             what = f"the parent of block {block.number} is not known"
             raise UnavailableError(what, "accounting", "the proof is tried again at the next poll")
         after = await self._balances(wanted, block)
-        before = await self._balances(wanted, parent)
+        if parent is not None:
+            before = await self._balances(wanted, parent)
+        assert before is not None
+        self._last = (block.hash, after)
         found = []
-        for pair, was, now in zip(wanted, before, after, strict=True):
-            difference = max(-_DELTA_MAX, min(_DELTA_MAX, (now - was) - booked[pair]))
+        for pair in wanted:
+            moved = after[pair] - before[pair]
+            difference = max(-_DELTA_MAX, min(_DELTA_MAX, moved - booked[pair]))
             if difference:
                 found.append(Leg(pair[0], pair[1], difference))
         return found
 
-    async def _balances(self, wanted: Sequence[tuple[Address, Address]], block: Block) -> list[int]:
-        native = [holder for holder, token in wanted if token == NATIVE]
-        reads = tuple(
-            Read(f"{holder.hex()}:{token.hex()}", token, encode_call("balanceOf(address)", (holder,)))
-            for holder, token in wanted
-            if token != NATIVE
-        )
-        native_balances = dict(zip(native, await self.client.balances_at(native, block.hash), strict=True))
-        answers = await self.client.call_at(reads, block) if reads else {}
-        return [
-            native_balances[holder]
-            if token == NATIVE
-            else _uint(answers.get(f"{holder.hex()}:{token.hex()}"))
-            for holder, token in wanted
-        ]
+    def _remembered(self, wanted: Sequence[_Pair], block_hash: Hash) -> Mapping[_Pair, int] | None:
+        """Balances at this block, if all of them were read before."""
+        if self._last is None or self._last[0] != block_hash or not self._last[1].keys() >= set(wanted):
+            return None
+        return self._last[1]
+
+    async def _balances(self, wanted: Sequence[_Pair], block: Block) -> Mapping[_Pair, int]:
+        native = [pair for pair in wanted if pair[1] == NATIVE]
+        tokens = {f"{pair[0].hex()}:{pair[1].hex()}": pair for pair in wanted if pair[1] != NATIVE}
+        read = await self.client.balances_at([holder for holder, _ in native], block.hash)
+        balances = dict(zip(native, read, strict=True))
+        if tokens:
+            reads = tuple(
+                Read(label, token, encode_call("balanceOf(address)", (holder,)))
+                for label, (holder, token) in tokens.items()
+            )
+            answers = await self.client.call_at(reads, block)
+            balances |= {pair: _uint(answers.get(label)) for label, pair in tokens.items()}
+        return balances
 
     async def _is_pruned(self, block: Block) -> bool:
         """Whether the block stands, and is too old for its state to be asked of every node."""
@@ -182,6 +201,13 @@ def _move(
         Leg(sender if sender in holders else _WORLD, token, -amount),
         Leg(receiver if receiver in holders else _WORLD, token, amount),
     ]
+
+
+def _plain(fees: list[Leg], paid: list[Leg]) -> tuple[Leg, ...]:
+    """The legs of a transaction without logs, as `_merged` would have them: what the sender pays is one."""
+    if not fees or not paid:
+        return tuple(fees or paid)
+    return (Leg(fees[0].account, NATIVE, fees[0].delta + paid[0].delta), fees[1], paid[1])
 
 
 def _merged(legs: Sequence[Leg]) -> tuple[Leg, ...]:

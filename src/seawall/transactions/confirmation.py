@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from seawall.chain.client import Receipt
+from seawall.chain.foreseen import foreseen_receipts
 from seawall.chain.heads import HeadChange
+from seawall.chain.receipts import BlockBody, Receipt
 from seawall.ledger.rows import (
     AttemptRow,
     EventData,
@@ -147,13 +148,31 @@ class Confirmer:
 
     # ------------------------------------------------------------------ what the chain says
 
-    async def _find(self, blocks: Iterable[Block]) -> list[_Found]:
+    async def _find(self, blocks: Sequence[Block]) -> list[_Found]:
+        """What these blocks hold of ours; where nothing waits for a block, none of them is read."""
         client, unsettled = self.desk.parts.client, self.desk.unsettled
+        if not unsettled:
+            return [_Found(block, (), _NOTHING) for block in blocks]
         receipts: list[tuple[Block, list[Receipt]]] = []
-        for block in blocks:
-            hashes = [h for h in await client.block_transactions(block.hash) if h in unsettled]
-            receipts.append((block, await client.receipts_of(block, hashes) if hashes else []))
+        for block, body in zip(blocks, await client.bodies([b.hash for b in blocks]), strict=True):
+            ours = [row for h in body.transactions if (row := unsettled.get(h)) is not None]
+            receipts.append((block, await self._receipts(block, body, ours) if ours else []))
         return await self._accounted(receipts)
+
+    async def _receipts(self, block: Block, body: BlockBody, ours: Sequence[AttemptRow]) -> list[Receipt]:
+        """The receipts of ours in this block: foreseen and proved where it holds nothing but our transfers,
+        else read."""
+        parts = self.desk.parts
+        if (
+            body.receipts_root is not None
+            and len(ours) == len(body.transactions)
+            and parts.network.l2_kind is None
+            and not any(row.payload.data for row in ours)
+        ):
+            foreseen = foreseen_receipts(block, body.receipts_root, ours)
+            if foreseen is not None:
+                return foreseen
+        return await parts.client.receipts_of(block, [row.hash for row in ours], body)
 
     async def _accounted(
         self, receipts: Sequence[tuple[Block, Sequence[Receipt]]], *, followed: bool = True

@@ -10,7 +10,7 @@ import pytest
 from seawall.chain.client import ChainClient
 from seawall.chain.headers import header_hash
 from seawall.chain.networks import NETWORKS, Network, Proofs, ReceiptReads
-from seawall.chain.receipts import block_receipts, receipts_root
+from seawall.chain.receipts import BlockReceipts, body_of, receipts_in, receipts_root
 from seawall.chain.rpc import Request, RpcError, RpcPool
 from seawall.primitives.errors import DisprovedError, EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.ports import SystemClock
@@ -62,6 +62,10 @@ def block_of(count: int, *, kind: int = 2) -> tuple[dict[str, object], list[dict
     return header, receipts
 
 
+def block_receipts(header: object, receipts: object, block_hash: Hash) -> BlockReceipts:
+    return receipts_in(body_of(header, block_hash, PROVED), receipts)
+
+
 def hash_of(header: dict[str, object]) -> Hash:
     text = header["hash"]
     assert isinstance(text, str)
@@ -105,7 +109,7 @@ async def test_receipts_of_a_block_are_one_call_and_proved(count: int) -> None:
     found = await client_of(endpoint).receipts_of(base, wanted)
     assert [receipt.transaction_hash for receipt in found] == wanted
     assert endpoint.asked.count("eth_getBlockReceipts") == 1
-    assert block_receipts(header, receipts, base.hash, PROVED).proved
+    assert block_receipts(header, receipts, base.hash).proved
 
 
 @pytest.mark.parametrize(
@@ -116,21 +120,21 @@ def test_receipt_with_a_changed_field_is_disproved(field_name: str, value: objec
     header, receipts = block_of(6)
     receipts[5][field_name] = value
     with pytest.raises(DisprovedError):
-        block_receipts(header, receipts, hash_of(header), PROVED)
+        block_receipts(header, receipts, hash_of(header))
 
 
 def test_receipts_of_another_order_number_or_block_are_refused() -> None:
     header, receipts = block_of(4)
     for wrong in (receipts[::-1], receipts[:-1], [*receipts[:-1], None]):
         with pytest.raises(EndpointError):
-            block_receipts(header, wrong, hash_of(header), PROVED)
+            block_receipts(header, wrong, hash_of(header))
     with pytest.raises(EndpointError, match="another block than asked"):
-        block_receipts(header, receipts, Hash(bytes(32)), PROVED)
+        block_receipts(header, receipts, Hash(bytes(32)))
 
 
 def test_root_of_a_block_with_an_unknown_type_is_not_guessed() -> None:
     header, receipts = block_of(3, kind=0x6A)
-    found = block_receipts(header, receipts, hash_of(header), PROVED)
+    found = block_receipts(header, receipts, hash_of(header))
     assert not found.proved
     assert len(found.receipts) == 3
 
