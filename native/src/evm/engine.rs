@@ -2,10 +2,10 @@
 //!
 //! Flow: `pin` -> `load` -> `push_overlay` for each unlanded attempt in commit order -> `run`, many times, from many
 //! threads. Runs share the state under a read lock and without the GIL; `pin`, `load` and `push_overlay` write it.
-//! What the last run of one transaction left behind is kept until the state changes, so that `adopt_run` can put it on
-//! the overlay without running it again.
-//! Invariants: `push_overlay` that answers `Missing` pushed nothing; `adopt_run` leaves exactly the overlay that
-//! `push_overlay` of the same transaction would have left.
+//! A series runs transactions one upon the other; what each of the last series left behind is kept until the state
+//! changes, so that `adopt` can put the first of them on the overlay without running them again.
+//! Invariants: `push_overlay` that answers `Missing` pushed nothing; `adopt` leaves exactly the overlay that
+//! `push_overlay` of the same transactions would have left.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,7 +14,7 @@ use alloy_primitives::{B256, keccak256};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use rayon::prelude::*;
-use revm::context::{CfgEnv, TxEnv};
+use revm::context::CfgEnv;
 use revm::state::EvmState;
 
 use crate::convert::{Address20, Amount, Count, Data, Word};
@@ -22,7 +22,7 @@ use crate::errors::Fault;
 use crate::evm::inputs::{
     self, AccountState, BlockEnvironment, Bundle, EvmTransaction, Probe, StateOverride,
 };
-use crate::evm::machine::{Answer, Environment, Order, run};
+use crate::evm::machine::{Answer, Environment, Order, Status, run};
 use crate::evm::results::{EMPTY_OVERLAY, Outcome};
 use crate::evm::state::{Base, Layer, LayeredState};
 
@@ -42,20 +42,19 @@ pub struct Pinned {
     version: u64,
 }
 
-/// What one transaction left behind, on the state of that version.
+/// What each transaction of a series left behind, on the state of that version.
 struct Kept {
     version: u64,
-    env: TxEnv,
-    nonce: Option<u64>,
-    after: EvmState,
+    after: Vec<Left>,
 }
 
-impl Pinned {
-    fn push(&mut self, transaction: &EvmTransaction, after: EvmState) {
-        self.overlay.commit(after);
-        self.overlay_digest = chained(self.overlay_digest, self.chain_id, transaction);
-    }
+/// What a transaction of a series left behind, and the digest of the overlay with it.
+type Left = (EvmState, B256);
 
+/// One transaction of a series, and view calls on the state after it.
+type Step = (Py<EvmTransaction>, Vec<Py<Probe>>);
+
+impl Pinned {
     pub fn environment(&self) -> Result<&Environment, Fault> {
         self.environment
             .as_ref()
@@ -64,6 +63,22 @@ impl Pinned {
 
     fn answer(
         &self,
+        transactions: &[Py<EvmTransaction>],
+        probes: &[Py<Probe>],
+        overrides: &[Py<StateOverride>],
+        trace: bool,
+        keep: bool,
+    ) -> Result<(Answer, Option<EvmState>), Fault> {
+        let on = On {
+            series: &Layer::default(),
+            digest: self.overlay_digest,
+        };
+        self.answer_on(&on, transactions, probes, overrides, trace, keep)
+    }
+
+    fn answer_on(
+        &self,
+        on: &On<'_>,
         transactions: &[Py<EvmTransaction>],
         probes: &[Py<Probe>],
         overrides: &[Py<StateOverride>],
@@ -80,7 +95,7 @@ impl Pinned {
             }
         }
         let environment = self.environment()?;
-        let mut state = LayeredState::new(&self.base, &self.overlay);
+        let mut state = LayeredState::new(&self.base, &self.overlay, on.series);
         for change in overrides {
             state.apply_override(change.get())?;
         }
@@ -97,15 +112,7 @@ impl Pinned {
         let probes: Vec<&Probe> = probes.iter().map(Py::get).collect();
         // revm states its own bugs by panicking; such a run has no answer, and the state is untouched by it.
         catch_unwind(AssertUnwindSafe(|| {
-            run(
-                environment,
-                state,
-                &orders,
-                &probes,
-                trace,
-                keep,
-                self.overlay_digest,
-            )
+            run(environment, state, &orders, &probes, trace, keep, on.digest)
         }))
         .unwrap_or_else(|_| {
             Err(Fault::evm(
@@ -115,6 +122,41 @@ impl Pinned {
             ))
         })
     }
+
+    /// Runs the steps one upon the other, as far as they succeed.
+    fn series(&self, steps: &[Step]) -> Result<(Vec<Outcome>, Vec<Left>), Fault> {
+        let (mut outcomes, mut kept) = (Vec::with_capacity(steps.len()), Vec::new());
+        let (mut layer, mut digest) = (Layer::default(), self.overlay_digest);
+        for (transaction, probes) in steps {
+            let on = On {
+                series: &layer,
+                digest,
+            };
+            let one = std::slice::from_ref(transaction);
+            let (answer, after) = match self.answer_on(&on, one, probes, &[], false, true) {
+                Ok(answered) => answered,
+                // Whoever is at fault is told when a series begins with it.
+                Err(_) if !outcomes.is_empty() => break,
+                Err(fault) => return Err(fault),
+            };
+            let succeeded = matches!(&answer, Answer::Execution(execution)
+                if execution.transactions[0].status == Status::Success);
+            outcomes.push(answer.into());
+            let Some(after) = after.filter(|_| succeeded) else {
+                break;
+            };
+            layer.commit(after.clone());
+            digest = chained(digest, self.chain_id, transaction.get());
+            kept.push((after, digest));
+        }
+        Ok((outcomes, kept))
+    }
+}
+
+/// What lies on the overlay while a part of a series runs.
+struct On<'a> {
+    series: &'a Layer,
+    digest: B256,
 }
 
 /// Simulates on a pinned block, its fetched state and our overlay.
@@ -137,10 +179,6 @@ impl Evm {
         let mut pinned = self.pinned.write().map_err(Self::poisoned)?;
         pinned.version += 1;
         Ok(pinned)
-    }
-
-    fn take_kept(&self) -> Result<Option<Kept>, Fault> {
-        Ok(self.kept.lock().map_err(Self::poisoned)?.take())
     }
 }
 
@@ -231,30 +269,48 @@ impl Evm {
             let (answer, after) =
                 pinned.answer(std::slice::from_ref(&tx), &[], &[], false, true)?;
             if let Some(after) = after {
-                pinned.push(tx.get(), after);
+                pinned.overlay_digest = chained(pinned.overlay_digest, pinned.chain_id, tx.get());
+                pinned.overlay.commit(after);
             }
             Ok(answer.into())
         })
     }
 
-    /// Puts what the last `run` of exactly this transaction left behind onto the overlay, as `push_overlay` would.
-    /// False, and nothing done, where that is not at hand: the last run was of something else, stood on other state, or
-    /// looked at an account that an override changed.
-    fn adopt_run(&self, py: Python<'_>, tx: Py<EvmTransaction>) -> Result<bool, Fault> {
+    /// Runs transactions one upon the other, each with its probes on the state after it. Changes nothing.
+    ///
+    /// As many answers as that goes: one that does not succeed, or misses state, is the last.
+    fn run_series<'py>(&self, py: Python<'py>, steps: Vec<Step>) -> PyResult<Bound<'py, PyList>> {
+        if steps.len() > BUNDLE_PARTS_MAX {
+            let what = format!("{} transactions in one series", steps.len());
+            let fix = format!("give at most {BUNDLE_PARTS_MAX}");
+            return Err(Fault::evm(what, "run_series", fix).into());
+        }
+        let outcomes = py.detach(|| -> Result<_, Fault> {
+            let pinned = self.read()?;
+            let (outcomes, after) = pinned.series(&steps)?;
+            let version = pinned.version;
+            *self.kept.lock().map_err(Self::poisoned)? = Some(Kept { version, after });
+            Ok(outcomes)
+        })?;
+        PyList::new(py, outcomes)
+    }
+
+    /// Puts the first `count` transactions of the last series onto the overlay, as pushing them would, once.
+    /// False, and nothing done, where fewer of them succeeded, or the state changed since.
+    fn adopt(&self, py: Python<'_>, count: usize) -> Result<bool, Fault> {
         py.detach(|| {
-            let transaction = tx.get();
-            let Some(kept) = self.take_kept()? else {
+            let Some(kept) = self.kept.lock().map_err(Self::poisoned)?.take() else {
                 return Ok(false);
             };
-            if kept.nonce != transaction.nonce || kept.env != transaction.env {
-                return Ok(false);
-            }
             let mut pinned = self.write()?;
             // Taking the lock for writing is a change itself.
-            if kept.version + 1 != pinned.version {
+            if kept.version + 1 != pinned.version || kept.after.len() < count {
                 return Ok(false);
             }
-            pinned.push(transaction, kept.after);
+            for (after, digest) in kept.after.into_iter().take(count) {
+                pinned.overlay.commit(after);
+                pinned.overlay_digest = digest;
+            }
             Ok(true)
         })
     }
@@ -286,16 +342,7 @@ impl Evm {
     ) -> Result<Outcome, Fault> {
         py.detach(|| {
             let pinned = self.read()?;
-            let single = transactions.len() == 1;
-            let (answer, after) =
-                pinned.answer(&transactions, &probes, &overrides, trace, single)?;
-            let kept = after.map(|after| Kept {
-                version: pinned.version,
-                env: transactions[0].get().env.clone(),
-                nonce: transactions[0].get().nonce,
-                after,
-            });
-            *self.kept.lock().map_err(Self::poisoned)? = kept;
+            let (answer, _) = pinned.answer(&transactions, &probes, &overrides, trace, false)?;
             Ok(answer.into())
         })
     }

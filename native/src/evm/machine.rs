@@ -72,6 +72,8 @@ pub enum Status {
 pub struct TransactionData {
     pub status: Status,
     pub gas_used: u64,
+    /// After it paid its fee. `None`: the sender was not looked at, or this is a probe.
+    pub sender_balance: Option<U256>,
     pub output: Bytes,
     pub created: Option<Address>,
     pub logs: Vec<Log>,
@@ -209,7 +211,15 @@ fn run_on<INSP: Watch>(
         let result = INSP::execute(&mut handler, &mut machine);
         let trace = machine.inspector.collect();
         let moves = std::mem::take(&mut handler.moves);
-        transactions.push(outcome(result, &moves, trace)?);
+        let mut data = outcome(result, &moves, trace)?;
+        let sender = machine
+            .ctx
+            .journaled_state
+            .inner
+            .state
+            .get(&order.env.caller);
+        data.sender_balance = sender.map(|account| account.info.balance);
+        transactions.push(data);
     }
     let keep = keep && !machine.ctx.journaled_state.database.read_overridden();
     // A probe is undone, but it makes what it reads look as if it had not been changed by the transactions.
@@ -290,6 +300,7 @@ fn outcome(
     let mut data = TransactionData {
         status: Status::Success,
         gas_used: 0,
+        sender_balance: None,
         output: Bytes::new(),
         created: None,
         logs: Vec::new(),

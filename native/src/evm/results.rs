@@ -120,6 +120,12 @@ impl CallResult {
         self.data().gas_used
     }
 
+    /// Native balance of who sent it, after the fee; `None` of a probe, and where nothing was looked at.
+    #[getter]
+    fn sender_balance_wei(&self) -> Option<Amount> {
+        self.data().sender_balance.map(Amount)
+    }
+
     #[getter]
     fn return_data(&self) -> Data {
         Data(self.data().output.clone())
@@ -347,6 +353,55 @@ impl Execution {
             .iter()
             .map(|transaction| transaction.gas_used)
             .sum()
+    }
+
+    /// Of one that succeeded, what most judgements need, in one crossing: gas used, the sender's balance after it,
+    /// flows as (token, sender, recipient, amount), allowances as (token, owner, spender, amount), what each probe
+    /// answered (`None`: it failed), and whether there are logs. `None` where there is not one transaction, or it failed.
+    fn brief<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let [transaction] = self.0.transactions.as_slice() else {
+            return Ok(None);
+        };
+        if transaction.status != Status::Success {
+            return Ok(None);
+        }
+        let flows = transaction.flows.iter().map(|flow| {
+            (
+                flow.token.map(Address20),
+                Address20(flow.from),
+                Address20(flow.to),
+                Amount(flow.amount),
+            )
+        });
+        let allowances = transaction.allowances.iter().map(|allowance| {
+            (
+                Address20(allowance.token),
+                Address20(allowance.owner),
+                Address20(allowance.spender),
+                Amount(allowance.amount),
+            )
+        });
+        let answers = self
+            .0
+            .probes
+            .iter()
+            .map(|probe| (probe.status == Status::Success).then(|| Data(probe.output.clone())));
+        (
+            transaction.gas_used,
+            transaction.sender_balance.map(Amount),
+            PyTuple::new(py, flows)?,
+            PyTuple::new(py, allowances)?,
+            PyTuple::new(py, answers)?,
+            !transaction.logs.is_empty(),
+        )
+            .into_pyobject(py)
+            .map(Some)
+    }
+
+    /// How many slots were read.
+    #[getter]
+    fn slots_read(&self) -> usize {
+        self.0.reads.slots.len()
     }
 
     #[getter]

@@ -1,7 +1,8 @@
-//! The state that a bundle runs on: three layers, none of which a run changes.
+//! The state that a bundle runs on: layers, none of which a run changes.
 //!
-//! Reads go overrides -> overlay -> base. *Base* is what was fetched at the pinned block's hash. *Overlay* is what our
-//! committed, unlanded attempts leave behind. *Overrides* belong to one run. What is in none of them is written down
+//! Reads go overrides -> series -> overlay -> base. *Base* is what was fetched at the pinned block's hash. *Overlay* is
+//! what our committed, unlanded attempts leave behind; a *series* is what may be put on top of it. *Overrides* belong
+//! to one run. What is in none of them is written down
 //! as missing, and answered with nothing, so that the run can go on and collect more keys.
 //! Invariant: the reads recorded here are exactly the facts that an execution stands on.
 
@@ -261,6 +262,8 @@ impl AccountFacts {
 pub struct LayeredState<'a> {
     base: &'a Base,
     overlay: &'a Layer,
+    /// Of the series that the run is a part of: what those before it left behind, on top of the overlay.
+    series: &'a Layer,
     overrides: Layer,
     /// Accounts of which an override assumes everything.
     assumed: Vec<Address>,
@@ -271,10 +274,11 @@ pub struct LayeredState<'a> {
 }
 
 impl<'a> LayeredState<'a> {
-    pub fn new(base: &'a Base, overlay: &'a Layer) -> Self {
+    pub fn new(base: &'a Base, overlay: &'a Layer, series: &'a Layer) -> Self {
         Self {
             base,
             overlay,
+            series,
             overrides: Layer::default(),
             assumed: Vec::new(),
             sender: None,
@@ -340,6 +344,7 @@ impl<'a> LayeredState<'a> {
     pub fn knows(&self, address: Address) -> bool {
         let index = self.base.index.get(&address);
         self.overrides.0.contains_key(&address)
+            || self.series.0.contains_key(&address)
             || self.overlay.0.contains_key(&address)
             || index.is_some_and(|index| self.base.accounts[*index as usize].known.is_some())
     }
@@ -347,7 +352,7 @@ impl<'a> LayeredState<'a> {
     fn lookup(&mut self, address: Address) -> Option<AccountInfo> {
         let index = self.base.index.get(&address).copied();
         let id = index.and_then(|index| AccountId::new(index as usize));
-        for layer in [&self.overrides, self.overlay] {
+        for layer in [&self.overrides, self.series, self.overlay] {
             if !layer.0.is_empty()
                 && let Some(entry) = layer.0.get(&address)
             {
@@ -382,7 +387,7 @@ impl<'a> LayeredState<'a> {
     }
 
     fn lookup_slot(&mut self, address: Address, id: Option<AccountId>, slot: U256) -> U256 {
-        for layer in [&self.overrides, self.overlay] {
+        for layer in [&self.overrides, self.series, self.overlay] {
             if !layer.0.is_empty()
                 && let Some(entry) = layer.0.get(&address)
             {

@@ -50,7 +50,7 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
-__all__ = ["OVERLAY_MAX", "Entry", "Machine", "SimulationWork", "Simulator", "StateKey"]
+__all__ = ["OVERLAY_MAX", "Entry", "Machine", "SimulationWork", "Simulator", "StateKey", "Step"]
 
 OVERLAY_MAX: Final = 32_768
 # Read sets remembered, one per (sender, target, selector), and the keys fetched ahead in one go.
@@ -65,6 +65,8 @@ StateKey = bytes | tuple[bytes, bytes]
 """An account, or a slot of one."""
 Entry = tuple[Payload, int, int]
 """An unlanded attempt: payload, nonce, fee per gas [wei]."""
+Step = tuple[Entry, Sequence[Probe]]
+"""One run of a series, and view calls on the state after it."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -329,9 +331,10 @@ class Simulator:
 
     def remember(self, call: _Call, execution: Execution) -> None:
         """Keep what a call reads, so that the next base has it before the call comes."""
-        read, earlier = execution.read_set, self._read_sets.get(call)
-        if call in self._used and earlier is not None and len(read.slots) <= len(earlier.slots):
+        earlier = self._read_sets.get(call)
+        if call in self._used and earlier is not None and execution.slots_read <= len(earlier.slots):
             return  # one look a base: the rest would be the same
+        read = execution.read_set
         keys = StateKeys(
             tuple(Address(address) for address in read.accounts),
             tuple((Address(address), slot) for address, slot in read.slots),
@@ -365,24 +368,34 @@ class Machine:
         trace: bool = False,
     ) -> Execution | Missing:
         transaction = _transaction(payload, nonce, fee_per_gas_wei)
-        native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
-        answer = self._evm.run([transaction], native_probes, overrides, trace)
+        answer = self._evm.run([transaction], _native(probes), overrides, trace)
         if isinstance(answer, Execution):
-            self._simulator.remember(_call_of(payload), answer)
-            if self.reads is not None:
-                self.reads.update(answer.read_set.accounts)
-                self.reads.update(answer.read_set.slots)
+            self._ran(payload, answer)
         return answer
 
-    def keep(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Missing | None:
-        """Put what was just run onto the overlay: without running it again, where that is at hand."""
-        # What bids less than the base fee paid less in its run than it is made to pay by `push`.
-        is_paid = fee_per_gas_wei >= self._simulator.base_fee_wei
-        if is_paid and self._evm.adopt_run(_transaction(payload, nonce, fee_per_gas_wei)):
-            self._simulator.held.append((payload, nonce, fee_per_gas_wei))
-            return None
-        pushed = self.push(payload, nonce, fee_per_gas_wei)
-        return pushed if isinstance(pushed, Missing) else None
+    def series(self, steps: Sequence[Step]) -> list[Execution | Missing]:
+        """Each step upon those before it, as far as that goes: where one fails or misses state, that is the
+        last answer. The overlay stays as it is."""
+        answers = self._evm.run_series([(_transaction(*entry), _native(probes)) for entry, probes in steps])
+        for ((payload, _, _), _), answer in zip(steps, answers, strict=False):
+            if isinstance(answer, Execution):
+                self._ran(payload, answer)
+        return answers
+
+    def keep(self, entries: Sequence[Entry]) -> Missing | None:
+        """Put the first of the last series, which were these, onto the overlay."""
+        if len(entries) == 1 and not self.is_paid(entries[0]):
+            pushed = self.push(*entries[0])
+            return pushed if isinstance(pushed, Missing) else None
+        adopted = self._evm.adopt(len(entries))
+        assert adopted, "nothing moves between a series and this"
+        self._simulator.held += entries
+        return None
+
+    def is_paid(self, entry: Entry) -> bool:
+        """What bids less than the base fee pays less in its run than it is made to pay on the overlay: it
+        must be alone in its series."""
+        return entry[2] >= self._simulator.base_fee_wei
 
     def push(self, payload: Payload, nonce: int, fee_per_gas_wei: int) -> Execution | Missing:
         # An attempt priced below the next base fee waits, and still stands before its successors.
@@ -394,13 +407,18 @@ class Machine:
         return answer
 
     def view(self, probes: Sequence[Probe]) -> dict[str, bytes | None] | Missing:
-        native_probes = [NativeProbe(probe.target, probe.calldata) for probe in probes]
-        answer = self._evm.run([], native_probes, [], False)
+        answer = self._evm.run([], _native(probes), [], False)
         if isinstance(answer, Missing):
             return answer
         self._simulator.remember(_VIEWS, answer)
         results = zip(probes, answer.probes, strict=True)
         return {probe.label: result.return_data if result.success else None for probe, result in results}
+
+    def _ran(self, payload: Payload, execution: Execution) -> None:
+        self._simulator.remember(_call_of(payload), execution)
+        if self.reads is not None:
+            self.reads.update(execution.read_set.accounts)
+            self.reads.update(execution.read_set.slots)
 
 
 class _Once(Generic[T]):
@@ -461,6 +479,10 @@ def _differ(one: Entry, other: Entry) -> bool:
 
 def _call_of(payload: Payload) -> _Call:
     return payload.sender, payload.to, payload.data[:_SELECTOR_BYTES]
+
+
+def _native(probes: Sequence[Probe]) -> list[NativeProbe]:
+    return [NativeProbe(probe.target, probe.calldata) for probe in probes]
 
 
 def _transaction(payload: Payload, nonce: int, fee_per_gas_wei: int) -> EvmTransaction:

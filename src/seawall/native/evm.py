@@ -6,7 +6,8 @@ order, `run` bundles. A run answers `Execution`, or `Missing` keys to fetch in o
     while isinstance(answer := evm.run(transactions, probes), Missing):
         evm.load(*fetch(answer))          # the caller bounds the rounds
 
-`adopt_run` puts what the last run of one transaction left behind onto the overlay, as pushing it would.
+`run_series` runs transactions one upon the other and changes nothing; `adopt` puts the first of the last
+series onto the overlay, as pushing them would.
 
 Assumptions: what is loaded was read at the pinned hash; an account comes with its code hash, or its code,
 or b"" for none; one that does not exist is loaded with zeros. The chain's EVM is the mainnet's of the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from typing_extensions import override
 
@@ -17,17 +17,12 @@ AttemptNumber = NewType("AttemptNumber", int)
 """Row of an attempt in this ledger."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Lane:
-    """Where order exists: one key on one chain."""
+class Lane(NamedTuple):
+    """Where order exists: one key on one chain. A tuple, because lanes are looked up dozens of times an
+    intent and a dataclass takes as many calls into Python for that."""
 
     chain_id: int
     key: Address
-
-    @override
-    def __hash__(self) -> int:
-        # Lanes are looked up dozens of times an intent; bytes remember their hash, and chains are few.
-        return hash(self.key)
 
     @override
     def __str__(self) -> str:

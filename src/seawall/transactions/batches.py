@@ -1,7 +1,9 @@
 """A batch of intents on its way to the commit: judged one after the other, each on top of those before it.
 
-`BatchJudging` is the synchronous part, driven by the simulator: build the candidate, run exactly its payload,
-let the gate judge, and put what was admitted onto the overlay, tentatively, for the next one to stand on.
+`BatchJudging` is the synchronous part, driven by the simulator: build candidates, run exactly their payloads
+one upon the other in one native call (a *series*), let the gate judge each, and put what was admitted onto
+the overlay, tentatively. A series assumes that each of it will be admitted: behind one that is not, what was
+run is thrown away and run again, in a shorter series.
 
 Gas is learned: what a call (sender, target, selector, length) needed last time is tried first, so that a
 known call is run once. What is learned is what the exact payload used, with its fees in its calldata, and a
@@ -12,26 +14,28 @@ with all the room there is and the exact payload is run again, because only what
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seawall.chain.fees import FeeQuote
-from seawall.chain.simulation import Machine, StateKey
+from seawall.chain.simulation import Entry, Machine, StateKey
 from seawall.ledger.rows import IntentRow
-from seawall.native.evm import Missing
+from seawall.native.evm import Execution, Missing
 from seawall.primitives.blocks import Block
-from seawall.primitives.errors import NativeError, PlanError, StaleError, UnavailableError
-from seawall.primitives.identifiers import Lane
+from seawall.primitives.errors import NativeError, PlanError, SeawallError, StaleError, UnavailableError
+from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
+from seawall.primitives.simulations import Probe
 from seawall.primitives.units import Address, ceil_div
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
+from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
-from seawall.transactions.judging import evidence_now, measure_gas_now
+from seawall.transactions.judging import before_now, evidence_from, measure_gas_now
 from seawall.transactions.routes import PUBLIC
 
 __all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
@@ -44,6 +48,10 @@ _GUESS_EXCESS_DENOMINATOR: Final = 4
 # Calls of one kind differ by what their zero bytes save. A guess that lacks no more than this of a margin
 # many times as wide is enough, and what is learned is rounded up to a multiple of it.
 _GUESS_GRAIN_GAS: Final = 1_024
+
+# Candidates that are run one upon the other before the first of them is judged.
+SERIES_MAX: Final = 64
+_TO_BE_MEASURED: Final = 0
 
 Passing = UnavailableError | StaleError
 Call = tuple[Address, Address, bytes, int]
@@ -123,6 +131,8 @@ class BatchJudging:
     judged: list[Judged] = field(default_factory=list)
     _stale: set[Lane] = field(default_factory=set)
     _capped: dict[Priority, FeeQuote] = field(default_factory=dict)  # `fees` under `fee_cap_wei`
+    _measured: dict[IntentNumber, int] = field(default_factory=dict)  # gas limits that are no guess
+    _length: int = SERIES_MAX  # of the next series: shorter where assumptions fail
     unjudgeable: list[tuple[IntentRow, str]] = field(default_factory=list)
     put_off: list[tuple[IntentRow, Passing]] = field(default_factory=list)  # they cannot be judged now
     held_up: list[IntentRow] = field(default_factory=list)  # behind one of their lane that is stale
@@ -148,23 +158,23 @@ class BatchJudging:
     def _go(self, machine: Machine, gate: Gate) -> Missing | None:
         while self.progress < len(self.rows):
             row = self.rows[self.progress]
-            missing: Missing | None = None
             try:
                 if row.lane in self._stale:
                     self.held_up.append(row)
                 else:
-                    missing = self._one(row, machine, gate)
+                    missing = self._some(machine, gate)
+                    if missing is not None:
+                        return missing
+                    continue
             except UnavailableError as cause:
-                self.put_off.append((row, cause))
+                self.put_off.append((self.rows[self.progress], cause))
             except StaleError as cause:
                 # What is before it in its lane cannot run now; other lanes go on.
-                self.put_off.append((row, cause))
-                self._stale.add(row.lane)
+                self.put_off.append((self.rows[self.progress], cause))
+                self._stale.add(self.rows[self.progress].lane)
             except (PlanError, NativeError) as cause:
                 # No later head can mend it, and it must not stop those behind it.
-                self.unjudgeable.append((row, f"it cannot be judged: {cause}"))
-            if missing is not None:
-                return missing
+                self.unjudgeable.append((self.rows[self.progress], f"it cannot be judged: {cause}"))
             self.progress += 1
         return None
 
@@ -179,43 +189,122 @@ class BatchJudging:
                 payloads.append(build_candidate(row, row.lane, 0, 1, NO_FEES, base, room).payload)
         return payloads
 
-    def _one(self, row: IntentRow, machine: Machine, gate: Gate) -> Missing | None:
-        call = call_of(row.plan)
-        gas_limit = row.plan.gas_limit or self.gas.guess(call)
-        found = None if gas_limit is None else self._judge(row, machine, gate, gas_limit)
-        if isinstance(found, Missing):
-            return found
-        if found is None or (row.plan.gas_limit is None and not found.is_gas_fitting):
+    def _some(self, machine: Machine, gate: Gate) -> Missing | None:
+        """Judge as many of the next rows as stand upon each other. What is raised is about the next one."""
+        series = self._series(machine, gate)
+        if not series:
+            row = self.rows[self.progress]
             measured = self._measure(row, machine)
             if isinstance(measured, Missing):
                 return measured
-            found = self._judge(row, machine, gate, measured)
-            if isinstance(found, Missing):
-                return found
-            self.gas.learn(call, measured, found.verdict.gas_used, found.candidate.base)
-        if found.verdict.admitted and row.lane not in self.dry:
-            candidate = found.candidate
-            if not gate.book.reserve(row.lane, candidate.nonce, found.spends, self.now_s):
-                # It was judged by what was left a moment ago: look again.
-                raise StaleError("another lane spent what was left", str(row.lane), "none needed")
-            missing = machine.keep(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei)
-            if missing is not None:
-                return missing
-            self.nonces[row.lane] += 1
-        self.judged.append(found)
+            self._measured[row.number] = measured
+            return None
+        before = before_now(machine, series[0][1], self.authority)
+        if isinstance(before, Missing):
+            return before
+        answers = machine.series([(_entry_of(candidate), probes) for candidate, probes in series])
+        found, behind = self._found(series, answers, before, gate)
+        kept = [_entry_of(one.candidate) for one in found if one.verdict.admitted and not self._is_dry(one)]
+        missing = machine.keep(kept) if kept else None
+        if missing is not None:
+            return missing
+        for one in found:
+            self._record(one)
+        if isinstance(behind, Missing):
+            return behind
+        self._length = min(2 * self._length, SERIES_MAX) if len(found) == len(series) else max(1, len(found))
+        if behind is not None:
+            raise behind
         return None
 
-    def _judge(self, row: IntentRow, machine: Machine, gate: Gate, gas_limit: int) -> Judged | Missing:
-        nonce, number = self.nonces[row.lane], row.candidates + 1
-        fees = self._fees_of(row)
-        candidate = build_candidate(row, row.lane, nonce, number, fees, self.desk.base(), gas_limit)
-        evidence = evidence_now(machine, gate, candidate, self.authority, self.now_s)
-        if isinstance(evidence, Missing):
-            return evidence
+    def _series(self, machine: Machine, gate: Gate) -> list[tuple[Candidate, tuple[Probe, ...]]]:
+        """Candidates of the next rows whose gas is known, each with the nonce that it has if those before it
+        are admitted. Nothing where the gas of the next one is to be measured."""
+        series: list[tuple[Candidate, tuple[Probe, ...]]] = []
+        nonces, is_alone = dict(self.nonces), self.authority is not Authority.RUN
+        for row in self.rows[self.progress : self.progress + self._length]:
+            gas_limit = self._gas_limit_of(row)
+            if row.lane in self._stale or not gas_limit:
+                break
+            try:
+                candidate = self._candidate(row, nonces[row.lane], gas_limit)
+                probes = gate.probes(candidate, self.authority)
+            except (PlanError, NativeError):
+                if not series:
+                    raise
+                break  # it is refused when it is the next one
+            single = is_alone or row.lane in self.dry or not machine.is_paid(_entry_of(candidate))
+            if single and series:
+                break
+            series.append((candidate, probes))
+            if single:
+                break
+            nonces[row.lane] += 1
+        return series
+
+    def _found(
+        self,
+        series: Sequence[tuple[Candidate, tuple[Probe, ...]]],
+        answers: Sequence[Execution | Missing],
+        before: dict[str, bytes | None],
+        gate: Gate,
+    ) -> tuple[list[Judged], Missing | SeawallError | None]:
+        """Verdicts as far as each stands on admitted ones, and what prevents the next one."""
+        found: list[Judged] = []
+        for (candidate, probes), answer in zip(series, answers, strict=False):
+            row = self.rows[self.progress + len(found)]
+            if isinstance(answer, Missing):
+                return found, answer
+            try:
+                evidence = evidence_from(answer, gate, candidate, probes, before, self.now_s)
+                one = self._judge(row, evidence, gate)
+            except (UnavailableError, StaleError, PlanError, NativeError) as cause:
+                return found, cause
+            if one is None:
+                self._measured[row.number] = _TO_BE_MEASURED
+                break
+            found.append(one)
+            if not one.verdict.admitted:
+                break
+        return found, None
+
+    def _judge(self, row: IntentRow, evidence: Evidence, gate: Gate) -> Judged | None:
+        """The verdict, and what it may spend reserved. None where its gas was guessed wrong."""
+        candidate = evidence.candidate
         verdict = gate.judge(evidence, self.authority)
         routes, flows = self.desk.parts.routes, evidence.simulation.flows
         route = routes.route_of(candidate, flows) if verdict.admitted else PUBLIC
-        return Judged(row, candidate, verdict, evidence.spends(), route)
+        one = Judged(row, candidate, verdict, evidence.spends(), route)
+        if row.plan.gas_limit is None and row.number not in self._measured and not one.is_gas_fitting:
+            return None
+        if not one.verdict.admitted or self._is_dry(one):
+            return one
+        if not gate.book.reserve(row.lane, candidate.nonce, one.spends, self.now_s):
+            # It was judged by what was left a moment ago: look again.
+            raise StaleError("another lane spent what was left", str(row.lane), "none needed")
+        return one
+
+    def _record(self, one: Judged) -> None:
+        measured = self._measured.get(one.row.number)
+        if measured is not None:
+            self.gas.learn(call_of(one.row.plan), measured, one.verdict.gas_used, one.candidate.base)
+        if one.verdict.admitted and not self._is_dry(one):
+            self.nonces[one.row.lane] += 1
+        self.judged.append(one)
+        self.progress += 1
+
+    def _is_dry(self, one: Judged) -> bool:
+        return one.row.lane in self.dry
+
+    def _gas_limit_of(self, row: IntentRow) -> int | None:
+        if row.plan.gas_limit is not None:
+            return row.plan.gas_limit
+        measured = self._measured.get(row.number)
+        return self.gas.guess(call_of(row.plan)) if measured is None else measured
+
+    def _candidate(self, row: IntentRow, nonce: int, gas_limit: int) -> Candidate:
+        fees, number = self._fees_of(row), row.candidates + 1
+        return build_candidate(row, row.lane, nonce, number, fees, self.desk.base(), gas_limit)
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
         priority = row.plan.priority
@@ -232,3 +321,7 @@ class BatchJudging:
         roomy = build_candidate(row, row.lane, nonce, number, NO_FEES, base, gas_limit_room(base))
         gas_used = measure_gas_now(machine, roomy, self._fees_of(row).max_fee_per_gas_wei)
         return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, base)
+
+
+def _entry_of(candidate: Candidate) -> Entry:
+    return candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei

@@ -6,7 +6,6 @@ runs inside `Simulator.drive`, without awaiting, and answers `Missing` where sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,14 +22,8 @@ from seawall.risk.gate import Gate
 from seawall.transactions.desk import Desk
 from seawall.transactions.handovers import handovers_of
 
-__all__ = ["evidence_now", "judge", "judge_now", "measure_gas_now"]
+__all__ = ["before_now", "evidence_from", "judge", "judge_now", "measure_gas_now"]
 
-_BALANCE_LABEL: Final = "sender_balance"
-# No view call answers what an account's native balance is, so the simulation is given one: code that returns
-# BALANCE(calldata word 0), at an address that no key and no contract can have had.
-_BALANCE_READER: Final = Address(b"seawall balance read")
-_BALANCE_CODE: Final = bytes.fromhex("5f35315f5260205ff3")
-_READER: Final = StateOverride(_BALANCE_READER, code=_BALANCE_CODE)
 # What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must
 # have.
 _MEASURING_BALANCE_WEI: Final = 2**128
@@ -67,30 +60,40 @@ def judge_now(
     machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int
 ) -> Verdict | Missing:
     """The verdict, or what has to be fetched for it. Raises as `judge` does."""
-    evidence = evidence_now(machine, gate, candidate, authority, now_s)
-    return evidence if isinstance(evidence, Missing) else gate.judge(evidence, authority)
-
-
-def evidence_now(
-    machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int
-) -> Evidence | Missing:
-    """What the gate judges by: the simulation of exactly the payload, and what its lane has spent."""
     probes = gate.probes(candidate, authority)
-    before: dict[str, bytes | None] = {}
-    if probes and authority is Authority.REDUCE_ONLY:
-        viewed = machine.view(probes)
-        if isinstance(viewed, Missing):
-            return viewed
-        before = viewed
-    simulation = _simulate_now(machine, candidate, probes, before)
-    if isinstance(simulation, Missing):
-        return simulation
-    if simulation.base_hash != candidate.base.hash:
+    before = before_now(machine, probes, authority)
+    if isinstance(before, Missing):
+        return before
+    execution = machine.run(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, probes)
+    if isinstance(execution, Missing):
+        return execution
+    return gate.judge(evidence_from(execution, gate, candidate, probes, before, now_s), authority)
+
+
+def before_now(
+    machine: Machine, probes: tuple[Probe, ...], authority: Authority
+) -> dict[str, bytes | None] | Missing:
+    """The probes on the state before the candidate, where the rule of REDUCE_ONLY compares."""
+    return machine.view(probes) if probes and authority is Authority.REDUCE_ONLY else {}
+
+
+def evidence_from(
+    execution: Execution,
+    gate: Gate,
+    candidate: Candidate,
+    probes: tuple[Probe, ...],
+    before: dict[str, bytes | None],
+    now_s: int,
+) -> Evidence:
+    """What the gate judges by: the simulation of exactly the payload, and what its lane has spent."""
+    base = candidate.base
+    if execution.base_hash != base.hash:
         raise StaleError(
-            f"simulated on {hex_text(simulation.base_hash)}, not on the candidate's base",
-            f"block {candidate.base.number}",
+            f"simulated on {hex_text(Hash(execution.base_hash))}, not on the candidate's base",
+            f"block {base.number}",
             "pin the head, then build the candidate again",
         )
+    simulation = _simulation_of(execution, candidate, probes, before)
     spent = gate.book.measure(candidate.lane, now_s, candidate.nonce)
     return Evidence(candidate, simulation, gate.ours, gate.limits, now_s, spent)
 
@@ -104,22 +107,6 @@ def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int
         return execution
     _require_its_turn(execution, candidate)
     return execution.transactions[0].gas_used
-
-
-def _simulate_now(
-    machine: Machine, candidate: Candidate, probes: tuple[Probe, ...], before: dict[str, bytes | None]
-) -> Simulation | Missing:
-    """Run the candidate on the pinned block plus overlay, paying what is signed first."""
-    sender = candidate.payload.sender
-    asked = (*probes, Probe(_BALANCE_LABEL, _BALANCE_READER, sender.rjust(32, b"\0")))
-    execution = machine.run(
-        candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, asked, (_READER,)
-    )
-    if isinstance(execution, Missing):
-        return execution
-    _require_its_turn(execution, candidate)
-    _require_payable(candidate)
-    return _plain(execution, asked, before)
 
 
 def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
@@ -141,40 +128,49 @@ def _require_payable(candidate: Candidate) -> None:
         raise UnavailableError(what, str(candidate.lane), "wait, or raise max_fee_per_gas_ceiling_gwei")
 
 
-def _plain(execution: Execution, probes: tuple[Probe, ...], before: dict[str, bytes | None]) -> Simulation:
-    result = execution.transactions[0]
-    answers = _answers(execution, probes)
-    balance = answers.pop(_BALANCE_LABEL)
+def _simulation_of(
+    execution: Execution,
+    candidate: Candidate,
+    probes: tuple[Probe, ...],
+    before: dict[str, bytes | None],
+) -> Simulation:
+    """What the run on the pinned block plus overlay found, paying what is signed first."""
+    brief = execution.brief()
+    if brief is None:
+        _require_its_turn(execution, candidate)
+        _require_payable(candidate)
+        return _failed(execution, candidate, before)
+    _require_payable(candidate)
+    gas_used, balance_wei, flows, allowances, answers, has_logs = brief
     return Simulation(
-        success=result.success,
-        gas_used=result.gas_used,
-        reason="" if result.success else _reason_of(result),
-        flows=tuple(_flows_of(result)),
-        allowances=tuple(
-            AllowanceChange(Address(a.token), Address(a.owner), Address(a.spender), a.amount)
-            for a in result.allowances
-        ),
-        probes=answers,
-        base_hash=Hash(execution.base_hash),
-        overlay_digest=Hash(execution.overlay_digest),
-        sender_balance_wei=None if balance is None else int.from_bytes(balance, "big"),
-        probes_before=before,
-        handovers=handovers_of(result.logs),
+        True,
+        gas_used,
+        "",
+        tuple([Flow(NATIVE if t is None else Address(t), Address(a), Address(b), n) for t, a, b, n in flows]),
+        tuple([AllowanceChange(Address(t), Address(o), Address(s), n) for t, o, s, n in allowances]),
+        {probe.label: answer for probe, answer in zip(probes, answers, strict=True)},
+        candidate.base.hash,
+        Hash(execution.overlay_digest),
+        balance_wei,
+        before,
+        handovers_of(execution.transactions[0].logs) if has_logs else (),
     )
 
 
-def _flows_of(result: CallResult) -> list[Flow]:
-    return [
-        Flow(
-            NATIVE if f.token is None else Address(f.token), Address(f.sender), Address(f.recipient), f.amount
-        )
-        for f in result.flows
-    ]
-
-
-def _answers(execution: Execution, probes: Sequence[Probe]) -> dict[str, bytes | None]:
-    pairs = zip(probes, execution.probes, strict=True)
-    return {probe.label: (result.return_data if result.success else None) for probe, result in pairs}
+def _failed(execution: Execution, candidate: Candidate, before: dict[str, bytes | None]) -> Simulation:
+    result = execution.transactions[0]
+    return Simulation(
+        success=False,
+        gas_used=result.gas_used,
+        reason=_reason_of(result),
+        flows=(),
+        allowances=(),
+        probes={},
+        base_hash=candidate.base.hash,
+        overlay_digest=Hash(execution.overlay_digest),
+        sender_balance_wei=result.sender_balance_wei,
+        probes_before=before,
+    )
 
 
 def _reason_of(result: CallResult) -> str:

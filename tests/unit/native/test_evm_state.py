@@ -190,49 +190,95 @@ def test_push_that_misses_state_pushes_nothing() -> None:
     assert executed(machine.push_overlay(push)).success
 
 
-def test_adopted_run_leaves_what_a_push_would_leave() -> None:
+def test_adopted_series_leaves_what_pushes_would_leave() -> None:
     pushed, adopted = evm(STORE), evm(STORE)
     first, second = call(word(1) + word(9), nonce=0), call(word(1) + word(9), nonce=1)
     looks = [Probe(CONTRACT, word(1) + word(7))]  # writes the slot again, and is undone
-    unrelated = [StateOverride(OTHER, code=LOAD)]
     for machine in (pushed, adopted):
         machine.load(slots=[(CONTRACT, word(1), word(0))])
-    for order in (first, second):
-        executed(pushed.push_overlay(order))
-        executed(adopted.run([order], looks, unrelated))
-        assert adopted.adopt_run(order)
-        assert adopted.overlay_digest() == pushed.overlay_digest()
+    expected = [executed(pushed.push_overlay(order)) for order in (first, second)]
+    found = [executed(each) for each in adopted.run_series([(first, looks), (second, looks)])]
+    assert adopted.overlay_digest() == bytes(32)  # a series changes nothing
+    assert [each.gas_used for each in found] == [each.gas_used for each in expected]
+    assert [each.overlay_digest for each in found] == [each.overlay_digest for each in expected]
+    assert adopted.adopt(2)
+    assert adopted.overlay_digest() == pushed.overlay_digest()
     third = call(word(1) + word(9), nonce=2)
-    expected, found = executed(pushed.run([third])), executed(adopted.run([third]))
-    assert found.gas_used == expected.gas_used
-    assert found.write_set.accounts == expected.write_set.accounts
-    assert found.write_set.slots == expected.write_set.slots == ()  # it holds 9 already
+    expected_third, found_third = executed(pushed.run([third])), executed(adopted.run([third]))
+    assert found_third.gas_used == expected_third.gas_used
+    assert found_third.write_set.accounts == expected_third.write_set.accounts
+    assert found_third.write_set.slots == expected_third.write_set.slots == ()  # it holds 9 already
 
 
-def test_run_is_adopted_once_and_only_on_the_state_that_it_stood_on() -> None:
+def test_first_of_a_series_are_adopted_without_those_behind_them() -> None:
+    pushed, adopted = evm(STORE), evm(STORE)
+    orders = [call(word(1) + word(value), nonce=nonce) for nonce, value in enumerate((7, 8, 9))]
+    for machine in (pushed, adopted):
+        machine.load(slots=[(CONTRACT, word(1), word(0))])
+    for order in orders[:2]:
+        executed(pushed.push_overlay(order))
+    assert len(adopted.run_series([(order, []) for order in orders])) == 3
+    assert adopted.adopt(2)
+    assert adopted.overlay_digest() == pushed.overlay_digest()
+    again = call(word(1) + word(8), nonce=2)
+    assert executed(adopted.run([again])).write_set.slots == ()
+    assert executed(adopted.run([again])).gas_used == executed(pushed.run([again])).gas_used
+
+
+def test_series_ends_with_what_fails_or_misses_state() -> None:
     machine = evm(STORE)
-    machine.load(slots=[(CONTRACT, word(1), word(0))])
-    order = call(word(1) + word(9), nonce=0)
-    assert not machine.adopt_run(order)  # nothing was run
-    executed(machine.run([order]))
-    assert not machine.adopt_run(call(word(1) + word(8), nonce=0))  # something else was
-    executed(machine.run([order]))
-    machine.load(slots=[(CONTRACT, word(1), word(5))])
-    assert not machine.adopt_run(order)
-    executed(machine.run([order, call(word(1) + word(9), nonce=1)]))
-    assert not machine.adopt_run(order)
+    machine.load(slots=[(CONTRACT, word(1), word(0)), (CONTRACT, word(3), word(0))])
+    good, early = call(word(1) + word(9), nonce=0), call(word(3) + word(9), nonce=5)
+    answers = machine.run_series([(good, []), (early, []), (good, [])])
+    assert [executed(each).transactions[0].status for each in answers] == ["success", "rejected"]
+    unknown = call(word(2) + word(9), nonce=1)
+    first, second = machine.run_series([(good, []), (unknown, [])])
+    assert executed(first).success
+    assert missed(second).slots == ((CONTRACT, word(2)),)
+    assert not machine.adopt(2)  # it did not succeed, so there is nothing of it to keep
     assert machine.overlay_digest() == bytes(32)
-    executed(machine.run([order]))
-    assert machine.adopt_run(order)
-    assert not machine.adopt_run(order)
+    machine.run_series([(good, []), (unknown, [])])
+    assert machine.adopt(1)
 
 
-def test_run_that_looked_at_an_overridden_account_is_not_adopted() -> None:
+def test_series_is_adopted_once_and_only_on_the_state_that_it_stood_on() -> None:
     machine = evm(STORE)
     machine.load(slots=[(CONTRACT, word(1), word(0))])
     order = call(word(1) + word(9), nonce=0)
-    executed(machine.run([order], overrides=[StateOverride(SENDER, balance_wei=2 * ETHER)]))
-    assert not machine.adopt_run(order)
+    assert not machine.adopt(1)  # nothing was run
+    machine.run_series([(order, [])])
+    machine.load(slots=[(CONTRACT, word(1), word(5))])
+    assert not machine.adopt(1)
+    assert machine.overlay_digest() == bytes(32)
+    machine.run_series([(order, [])])
+    executed(machine.run([order]))  # changes nothing
+    assert machine.adopt(1)
+    assert not machine.adopt(1)
+
+
+def test_brief_of_a_run_is_what_its_parts_say() -> None:
+    machine = evm(STORE)
+    machine.load([AccountState(OTHER, 0, 0, EMPTY_CODE_HASH)], [(CONTRACT, word(1), word(0))])
+    good = executed(machine.run([call(value_wei=5, to=OTHER, nonce=0)], [Probe(OTHER, b"")]))
+    result = good.transactions[0]
+    (flow,) = result.flows
+    flows = ((None, SENDER, OTHER, 5),)
+    assert (flow.token, flow.sender, flow.recipient, flow.amount) == flows[0]
+    assert good.brief() == (result.gas_used, result.sender_balance_wei, flows, (), (b"",), False)
+    early = executed(machine.run([call(word(1) + word(9), nonce=5)]))
+    assert early.brief() is None
+    assert early.transactions[0].failure.startswith("rejected: nonce")
+
+
+def test_balance_that_a_run_leaves_its_sender_is_after_fee_and_value() -> None:
+    machine = evm(b"\x00")
+    reader = StateOverride(OTHER, code=bytes.fromhex("5f35315f5260205ff3"))  # BALANCE of the first word
+    order = call(value_wei=3, nonce=0, gas_price_wei=2 * 10**9)
+    machine.load([AccountState(OTHER, 0, 0, EMPTY_CODE_HASH)])
+    answer = executed(machine.run([order], [Probe(OTHER, SENDER.rjust(32, b"\0"))], [reader]))
+    expected = int.from_bytes(answer.probes[0].return_data, "big")
+    assert answer.transactions[0].sender_balance_wei == expected
+    assert answer.probes[0].sender_balance_wei is None
 
 
 def test_contract_made_in_the_overlay_runs_and_its_other_slots_are_zero() -> None:

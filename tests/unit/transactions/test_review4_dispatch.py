@@ -276,7 +276,7 @@ async def test_cancellation_that_was_stored_before_the_commit_prevents_it(ledger
 async def test_signer_that_fails_once_ends_nothing(ledger: Ledger) -> None:
     found = await bench(ledger)
     (first,) = await found.accept(found.plan("one"))
-    found.signers[0].signer.close()  # locked between the look and the signature
+    await found.signers[0].signer.close()  # locked between the look and the signature
     ready = SimpleNamespace(address=found.lanes[0].key, ready=True)
     ready.sign_transactions = found.signers[0].sign_transactions
     found.dispatcher.runners[found.lanes[0]].signer = cast(SlowSigner, ready)
