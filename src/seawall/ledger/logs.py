@@ -206,15 +206,18 @@ class LogStore:
         return self._advance(source, LogMark(piece.last, piece.last_hash), final_number)
 
     def _advance(self, source: LogSource, mark: LogMark, final_number: int) -> LogSource:
-        """To `mark`, and over the pieces that follow it without a hole."""
+        """To `mark`, and over the pieces that follow it without a hole; each leaves a mark, to be checked."""
+        marks = [mark]
         for piece in self.pieces(source):
-            if piece.first > mark.number + 1:
+            if piece.first > marks[-1].number + 1:
                 break
-            if piece.last > mark.number:
-                mark = LogMark(piece.last, piece.last_hash)
+            if piece.last > marks[-1].number:
+                marks.append(LogMark(piece.last, piece.last_hash))
+        mark = marks[-1]
         self._session.run(_UNPIECE, {"of": source.number, "up_to": mark.number})
-        self._session.run(
-            _MARK, {"source": source.number, "block_number": mark.number, "block_hash": mark.hash}
+        self._session.many(
+            _MARK,
+            [{"source": source.number, "block_number": one.number, "block_hash": one.hash} for one in marks],
         )
         kept = self._session.first(_NEWEST_UP_TO, {"of": source.number, "up_to": final_number})
         if kept is not None and kept[0] is not None:
@@ -222,7 +225,7 @@ class LogStore:
         return _moved(source, mark)
 
     def take_back(self, source: LogSource, mark: LogMark | None) -> LogSource:
-        """Undo everything after `mark`, one of the stored ones, and all pieces; everything where it is None."""
+        """Undo what follows `mark`, one of the stored ones, and all pieces; everything where it is None."""
         self._require_standing(source)
         above = source.first_block - 1 if mark is None else mark.number
         self._session.run(_TAKE_BACK, {"of": source.number, "above": above})

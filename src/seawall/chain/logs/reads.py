@@ -28,8 +28,9 @@ from seawall.chain.logs.bloom import BLOOM_BYTES, may_hold
 from seawall.chain.logs.caps import Refusal, refusal_of, refusal_of_text
 from seawall.chain.logs.planner import Span
 from seawall.chain.networks import Network, Proofs
-from seawall.chain.receipts import block_receipts, logs_of
+from seawall.chain.receipts import body_of, logs_of, receipts_in
 from seawall.chain.rpc import Request, RpcError, is_block_unknown
+from seawall.chain.subscriptions import filter_fields
 from seawall.primitives.blocks import Log, LogFilter
 from seawall.primitives.errors import (
     ChainError,
@@ -98,7 +99,7 @@ class LogReads:
 
     async def _ask(self, span: Span, musts: frozenset[tuple[Hash, int]]) -> tuple[Answer, bool] | Refusal:
         where = f"blocks {span.first} to {span.last}"
-        asked = {**_fields(self.wanted), "fromBlock": hex(span.first), "toBlock": hex(span.last)}
+        asked = {**filter_fields(self.wanted), "fromBlock": hex(span.first), "toBlock": hex(span.last)}
         requests = [
             Request("eth_getLogs", (asked,)),
             Request("eth_getBlockByNumber", (hex(span.last), False)),
@@ -184,7 +185,7 @@ class LogReads:
                     raise _refused(one, f"block {name}")
             if header is None or receipts is None:
                 raise UnknownBlockError("the block is not known", f"block {name}", "another is asked")
-            found = block_receipts(header, receipts, answer.last_hash, self._network)
+            found = receipts_in(body_of(header, answer.last_hash, self._network), receipts)
             if not found.proved:
                 return frozenset()
             return frozenset(
@@ -213,15 +214,6 @@ def matches(log: Log, wanted: LogFilter) -> bool:
 
 def _place(log: Log) -> tuple[int, int]:
     return log.block_number, log.log_index
-
-
-def _fields(wanted: LogFilter) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    if wanted.addresses:
-        fields["address"] = [hex_text(address) for address in wanted.addresses]
-    if wanted.topics:
-        fields["topics"] = [[hex_text(topic) for topic in options] or None for options in wanted.topics]
-    return fields
 
 
 def _require_unremoved(answer: object, where: str) -> None:
