@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -160,11 +160,12 @@ async def test_lane_lost_while_a_head_is_being_stored_is_a_lost_fence_and_no_cra
         desk, loop = found.chain.desk, found.chain.loop
         lanes = list(desk.fences)
 
-        def require(lane: Lane, fence: int) -> None:
-            if lane == lanes[0]:
-                loop.on_lease_lost(lanes[-1])
+        def require_all(held: Mapping[Lane, int]) -> None:
+            for lane in held:
+                if lane == lanes[0]:
+                    loop.on_lease_lost(lanes[-1])
 
-        tx = SimpleNamespace(lanes=SimpleNamespace(require=require))
+        tx = SimpleNamespace(lanes=SimpleNamespace(require_all=require_all))
         desk.require_leases(cast(Transaction, tx))
 
 
