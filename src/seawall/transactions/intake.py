@@ -28,7 +28,7 @@ from seawall.primitives.levels import IntentState
 from seawall.primitives.observations import Decision
 from seawall.primitives.plans import Plan
 from seawall.primitives.ports import Clock, Entropy
-from seawall.primitives.units import address_text
+from seawall.primitives.units import Address, address_text
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import RiskLimits
 from seawall.transactions.queue import Queues
@@ -47,6 +47,8 @@ class Intake:
     entropy: Entropy
     lanes: Collection[Lane]
     queues: Queues = field(default_factory=Queues)
+    # Lanes whose keys are being retired, with their successors; whoever knows of one adds it.
+    retired: dict[Lane, Address] = field(default_factory=dict)
 
     async def accept(
         self, decision: Decision, correlation_id: str = "", also: Callable[[Transaction], None] | None = None
@@ -125,6 +127,10 @@ class Intake:
         if Lane(plan.chain_id, plan.key) not in self.lanes:
             what = f"no lane for key {address_text(plan.key)} on chain {plan.chain_id}"
             raise PlanError(what, where, "configure a signer with this address on this chain")
+        successor = self.retired.get(Lane(plan.chain_id, plan.key))
+        if successor is not None:
+            what = f"the key {address_text(plan.key)} is retired and takes nothing new"
+            raise PlanError(what, where, f"use its successor {address_text(successor)}")
         if plan.guards:  # what cannot be judged is not taken in
             for guard in guards_of(plan, RiskLimits()):
                 guard.probes()
