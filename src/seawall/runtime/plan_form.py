@@ -5,8 +5,9 @@
 
 Optional beside these: `signer` (name or address; needed where the submitter has several), `accounting_token`
 (default: native), `priority`, `depends_on`, `depends_finality`, `guards`, `expected`, `gas_limit`, `note`,
-`retry_of`. The body of a plan for the executor, which is then the target, is `{"kind": "executor",
-"beneficiary", "operations", "bounds", "min_profit_wei"}`; operations are packed by `protocols.executor`.
+`retry_of`, `routing` (an object of `private`, `unlanded`, `window_blocks`, `alternatives`). The body of a
+plan for the executor, which is then the target, is `{"kind": "executor", "beneficiary", "operations",
+"bounds", "min_profit_wei"}`; operations are packed by `protocols.executor`.
 
 Amounts are whole numbers in the smallest unit, as numbers or as texts. An address may be `@name` of the
 chain's address book, or `@key` for the signer's own. The deadline is absolute, because the same plan said
@@ -27,6 +28,7 @@ from seawall.primitives.bounds import TIME_S_MAX, UINT256_MAX
 from seawall.primitives.errors import InputError, NativeError
 from seawall.primitives.levels import Finality, Priority
 from seawall.primitives.plans import DirectBody, ExecutorBody, GuardSpec, Plan, TokenBound, TokenDelta
+from seawall.primitives.routes import WINDOW_BLOCKS_MAX, Routing, Unlanded
 from seawall.primitives.units import BPS, NATIVE, Address, address_from_text, address_text
 
 __all__ = ["Form", "PlanOrigin", "plan_of"]
@@ -42,13 +44,14 @@ _HEX: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 _PLAN: Final = (
     "idempotency_key", "signer", "deadline_s", "target", "body", "accounting_token", "priority", "depends_on",
-    "depends_finality", "guards", "expected", "gas_limit", "note", "retry_of",
+    "depends_finality", "guards", "expected", "gas_limit", "note", "retry_of", "routing",
 )  # fmt: skip
 _DIRECT: Final = ("kind", "data", "value_wei")
 _EXECUTOR: Final = ("kind", "beneficiary", "operations", "bounds", "min_profit_wei")
 _BOUND: Final = ("token", "kind", "amount")
 _DELTA: Final = ("holder", "token", "change", "tolerance_bps")
 _GUARD: Final = ("name", "arguments")
+_ROUTING: Final = ("private", "unlanded", "window_blocks", "alternatives")
 
 E = TypeVar("E", bound=IntEnum)
 
@@ -167,6 +170,7 @@ def plan_of(content: object, where: str, origin: PlanOrigin) -> Plan:
         gas_limit=form.number("gas_limit", least=21_000, most=_GAS_MAX) if "gas_limit" in form else None,
         note=form.text("note", ""),
         retry_of=form.text("retry_of", ""),
+        routing=_routing_of(form) if "routing" in form else None,
     )
 
 
@@ -227,6 +231,25 @@ def _body_of(form: Form, names: _Names) -> DirectBody | ExecutorBody:
     profit_wei = body.number("min_profit_wei", least=0, most=UINT256_MAX)
     return ExecutorBody(
         target, names.address(body, "beneficiary"), body.hex("operations"), bounds, profit_wei
+    )
+
+
+def _routing_of(plan: Form) -> Routing:
+    form = Form(plan.value("routing"), plan.place("routing"), _ROUTING)
+    private = form.value("private") if "private" in form else False
+    if not isinstance(private, bool):
+        raise InputError(f"{_shown(private)} is neither", form.place("private"), "write true or false")
+    unlanded = form.text("unlanded", Unlanded.EXPIRE.value)
+    if unlanded not in list(Unlanded):
+        options = ", ".join(Unlanded)
+        raise InputError(
+            f"{_shown(unlanded)} is not one of the choices", form.place("unlanded"), f"use one of {options}"
+        )
+    return Routing(
+        private=private,
+        unlanded=Unlanded(unlanded),
+        window_blocks=form.number("window_blocks", 0, least=0, most=WINDOW_BLOCKS_MAX),
+        alternatives=form.text("alternatives", ""),
     )
 
 
