@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
 
+from seawall.ledger.bulk import CHUNKS
 from seawall.ledger.session import Session
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.units import NATIVE
@@ -69,7 +70,7 @@ async def test_reservations_go_and_spends_become_what_was_taken(tmp_path: Path) 
 
 
 async def test_statements_of_a_head_change_do_not_grow_with_its_transactions(tmp_path: Path) -> None:
-    """Apart from what corrects a spend, which is one a slot."""
+    """Apart from what corrects a spend, which is one a slot. Both numbers are one chunk of rows."""
     counted: Counter[str] = Counter()
     true_execute = Session._execute
 
@@ -78,7 +79,7 @@ async def test_statements_of_a_head_change_do_not_grow_with_its_transactions(tmp
         true_execute(self, sql, parameters)
 
     totals = []
-    for count in (2, 40):
+    for count in CHUNKS[2], CHUNKS[0]:
         folder = tmp_path / str(count)
         folder.mkdir()
         async with pipeline(ChainModel(), folder, unlanded_max=64) as found:
