@@ -13,13 +13,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from seawall.primitives.errors import ConfigError, InputError, NativeError
 from seawall.primitives.units import Address, address_from_text, token_amount
 
-__all__ = ["ITEMS_MAX", "TEXT_CHARS_MAX", "Table"]
+__all__ = ["ITEMS_MAX", "TEXT_CHARS_MAX", "Table", "is_name"]
 
 TEXT_CHARS_MAX: Final = 4_096
 ITEMS_MAX: Final = 1_000
@@ -53,7 +54,7 @@ class Table:
     def name(self, name: str) -> str:
         """A name that may stand in labels, lanes and file names."""
         value = self.text(name)
-        if not _NAME.fullmatch(value):
+        if not is_name(value):
             raise ConfigError(
                 f"{_shown(value)} is not a name",
                 self.key(name),
@@ -72,6 +73,18 @@ class Table:
             )
         places = [f"{self.key(name)}[{place}]" for place in range(len(value))]
         return [(_text(item, place), place) for item, place in zip(value, places, strict=True)]
+
+    def day(self, name: str) -> date:
+        """A day of the calendar."""
+        value = self._value(name, None)
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        try:
+            return date.fromisoformat(value if isinstance(value, str) else "")
+        except ValueError:
+            raise ConfigError(
+                f"{_shown(value)} is not a day", self.key(name), 'write it as "2026-01-31"'
+            ) from None
 
     def integer(self, name: str, default: int | None = None, *, minimum: int, maximum: int) -> int:
         value = self._value(name, default)
@@ -158,6 +171,11 @@ class Table:
             return parse(text)
         except (InputError, NativeError) as error:
             raise ConfigError(error.what, self.key(name), error.fix) from None
+
+
+def is_name(text: str) -> bool:
+    """Whether it may stand in labels, lanes and file names."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _text(value: object, where: str) -> str:
