@@ -289,7 +289,7 @@ async def test_signer_that_fails_holds_up_no_other_lane(ledger: Ledger) -> None:
     await found.accept(*(found.plan(f"s{n}", lane=0) for n in range(64)))
     (healthy,) = await found.accept(found.plan("healthy", lane=1))
     gone = SimpleNamespace(address=found.lanes[0].key, ready=True)
-    found.signers[0].signer.close()
+    await found.signers[0].signer.close()
     gone.sign_transactions = found.signers[0].sign_transactions
     found.dispatcher.runners[found.lanes[0]].signer = cast(SlowSigner, gone)
     for _ in range(3):
