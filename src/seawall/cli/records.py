@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seawall.ledger.rows import AttemptRow
     from seawall.runtime.settings import Configuration
 
-__all__ = ["plans", "read_ledger", "strategies", "transactions"]
+__all__ = ["ROWS_DEFAULT", "LimitOption", "plans", "read_ledger", "strategies", "transactions"]
 
 T = TypeVar("T")
 

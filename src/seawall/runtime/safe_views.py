@@ -5,7 +5,7 @@ Amounts are texts, bytes are hex, addresses have their checksum; calls are said 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from seawall.ledger.safes import ProposalRow, SafeSignatureRow
@@ -33,7 +33,7 @@ __all__ = [
     "verdict_view",
 ]
 
-View: TypeAlias = "str | int | float | bool | list[View] | dict[str, View] | None"
+View: TypeAlias = "str | int | bool | Sequence[View] | Mapping[str, View] | None"
 
 
 def proposal_view(row: ProposalRow, signatures: Sequence[SafeSignatureRow]) -> dict[str, View]:
@@ -77,8 +77,7 @@ def calls_view(transaction: SafeTransaction) -> list[View]:
 def document_view(row: ProposalRow, signatures: Sequence[SafeSignatureRow]) -> dict[str, View]:
     """The file that goes to the other owners."""
     found = [OwnerSignature(one.owner, SignatureKind(one.kind), one.data) for one in signatures]
-    document: dict[str, View] = {**document_of(unpack(SafeTransaction, row.body), found, row.note)}
-    return document
+    return {**document_of(unpack(SafeTransaction, row.body), found, row.note)}
 
 
 def state_view(state: SafeState) -> dict[str, View]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -44,7 +44,7 @@ PROPOSALS_MAX: Final = 256
 SIGNATURES_MAX: Final = 64
 NOTE_CHARS_MAX: Final = 1_000
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 _DIGITS: Final = re.compile(r"[0-9]{1,78}")
 _HEX: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")

@@ -15,7 +15,7 @@ from seawall.primitives.errors import ProtocolError
 from seawall.primitives.units import Hash, address_from_text, address_text, hex_text
 from seawall.protocols.safe.transaction import SafeTransaction
 
-__all__ = ["Fields", "TypedData", "TypedField", "typed_data", "typed_data_hash"]
+__all__ = ["Fields", "TypedData", "TypedField", "typed_data", "typed_data_hash", "typed_data_parts"]
 
 Fields: TypeAlias = "Sequence[tuple[str, str]]"
 """Pairs of (type, name), in their order."""
@@ -79,13 +79,19 @@ def typed_data(transaction: SafeTransaction) -> TypedData:
     }
 
 
-def typed_data_hash(document: TypedData) -> Hash:
-    """The digest of a document whose structs have fields of address, uint and bytes only."""
-    parts = [b"\x19\x01"]
+def typed_data_parts(document: TypedData) -> tuple[bytes, bytes]:
+    """Hashes of domain and message: what a hardware wallet shows where it cannot show the fields."""
+    hashes = []
     for name, values in ((_DOMAIN_NAME, document["domain"]), (document["primaryType"], document["message"])):
         fields = [(one["type"], one["name"]) for one in document["types"][name]]
-        parts.append(_struct_hash(name, fields, values))
-    return Hash(keccak256(b"".join(parts)))
+        hashes.append(_struct_hash(name, fields, values))
+    domain, message = hashes
+    return domain, message
+
+
+def typed_data_hash(document: TypedData) -> Hash:
+    """The digest of a document whose structs have fields of address, uint and bytes only."""
+    return Hash(keccak256(b"\x19\x01" + b"".join(typed_data_parts(document))))
 
 
 def _struct_hash(name: str, fields: Fields, values: Mapping[str, object]) -> bytes:
