@@ -61,11 +61,10 @@ def restored(reason: ReasonOption, path: ConfigOption = DEFAULT_CONFIG, json: Js
     from seawall.ledger.restored import mark_restored
     from seawall.primitives.identifiers import Lane
     from seawall.primitives.ports import SystemClock, SystemEntropy
-    from seawall.signers.local import LocalSigner
 
     configuration = load(path)
-    signers = [LocalSigner.open(s.name, s.keystore, s.password) for s in configuration.signers]
-    own = {Lane(chain.network.chain_id, s.address) for chain in configuration.chains for s in signers}
+    addresses = [signer.address() for signer in configuration.signers]
+    own = {Lane(chain.network.chain_id, one) for chain in configuration.chains for one in addresses}
     url = configuration.kernel.ledger_url
     lanes = mark_restored(url, own, reason, operator(), clock=SystemClock(), entropy=SystemEntropy())
     if json:

@@ -71,12 +71,7 @@ def print_overview(found: Mapping[str, Json]) -> None:
 
 
 def _signers(configuration: Configuration) -> dict[str, Address]:
-    from seawall.signers.local import LocalSigner
-
-    return {
-        one.name: LocalSigner.open(one.name, one.keystore, one.password).address
-        for one in configuration.signers
-    }
+    return {one.name: one.address() for one in configuration.signers}
 
 
 def _chain(view: ChainView) -> Json:

@@ -117,12 +117,9 @@ def demo(
 def _checked(configuration: Configuration) -> dict[str, Json]:
     from seawall.primitives.frames import StrategySpec
     from seawall.primitives.units import address_text
-    from seawall.signers.local import LocalSigner
     from seawall.strategies.loading import load_strategy
 
-    addresses = {
-        s.name: LocalSigner.open(s.name, s.keystore, s.password).address for s in configuration.signers
-    }
+    addresses = {signer.name: signer.address() for signer in configuration.signers}
     for strategy in configuration.strategies:
         settings = strategy.settings_json(addresses[strategy.signer])
         load_strategy(StrategySpec(strategy.name, strategy.path, settings))

@@ -26,18 +26,17 @@ from seawall.runtime.sections import (
     KERNEL_KEYS,
     LIMIT_KEYS,
     LOG_KEYS,
-    SIGNER_KEYS,
     STRATEGY_KEYS,
     SUBMITTER_KEYS,
     read_hosts,
     read_kernel,
     read_limits,
     read_logs,
-    read_signer,
     read_strategy,
     read_submitter,
 )
 from seawall.runtime.settings import Configuration
+from seawall.runtime.signer_sections import SIGNER_KEYS, read_signer
 from seawall.runtime.tables import Table
 
 __all__ = ["CONFIGURATION_BYTES_MAX", "load_configuration", "render_template"]
@@ -74,7 +73,8 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         raise ConfigError("no chain is configured", "chains", "add [[chains]] with chain_id and rpc")
     books = {chain.network.chain_id: chain.book for chain in chains}
     _require_unique([(str(chain_id), "chains") for chain_id in (c.network.chain_id for c in chains)])
-    signers = tuple(read_signer(table, folder, books) for table in root.tables("signers", SIGNER_KEYS))
+    signer_tables = root.tables("signers", SIGNER_KEYS)
+    signers = tuple(read_signer(table, folder, books, secrets) for table in signer_tables)
     _require_unique([(signer.name, "signers") for signer in signers])
     signer_names = frozenset(signer.name for signer in signers)
     for place, chain in enumerate(chains):

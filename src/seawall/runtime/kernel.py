@@ -26,6 +26,7 @@ from seawall.primitives.errors import (
     ChainError,
     LedgerLockedError,
     SeawallError,
+    SignerUnavailableError,
 )
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority
@@ -46,7 +47,8 @@ from seawall.runtime.plan_form import PlanOrigin
 from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
 from seawall.runtime.submission import COMMANDS, Submission, Submitter
 from seawall.runtime.wiring import Chain
-from seawall.signers.local import LocalSigner
+from seawall.signers.base import KernelSigner
+from seawall.signers.opening import open_signer
 from seawall.telemetry import logs
 from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
 __all__ = ["Kernel", "main", "tune_interpreter"]
 
 STOP_WAIT_S: Final = 5.0
+# Until a key is looked for again whose token, service or program was away.
+UNLOCK_PAUSE_S: Final = 5.0
 # A thread that answers the loop (a commit, a verdict, a write) asks for the interpreter's lock, and may wait
 # this long for it each time. With Python's 5 ms the waits of one intent add up to more than its own work.
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -178,8 +182,7 @@ class Kernel:
     configuration: Configuration
     latch: Latch
     clock: SystemClock = field(default_factory=SystemClock)
-    _signers: dict[str, LocalSigner] = field(default_factory=dict)
-    _unlock_failures: dict[str, str] = field(default_factory=dict)
+    _signers: dict[str, KernelSigner] = field(default_factory=dict)
     _books: list[Book] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
     _safes: SafeCommands | None = None  # where Safes are configured
@@ -224,9 +227,9 @@ class Kernel:
     def _labels(self) -> MetricLabels:
         config = self.configuration
         lanes = tuple(
-            Lane(chain.network.chain_id, signer.address)
+            Lane(chain.network.chain_id, signer.address())
             for chain in config.chains
-            for signer in (LocalSigner.open(s.name, s.keystore, s.password) for s in config.signers)
+            for signer in config.signers
         )
         return MetricLabels(
             chains={chain.network.chain_id: chain.network.name for chain in config.chains},
@@ -240,9 +243,9 @@ class Kernel:
 
     def _open_signers(self, stack: AsyncExitStack) -> None:
         for settings in self.configuration.signers:
-            signer = LocalSigner.open(settings.name, settings.keystore, settings.password)
+            signer = open_signer(settings.name, settings.key)
             self._signers[settings.name] = signer
-            stack.callback(signer.close)
+            stack.push_async_callback(signer.close)
 
     async def _open_books(self, stack: AsyncExitStack, metrics: Metrics) -> None:
         opener = BookOpener(
@@ -378,13 +381,17 @@ class Kernel:
                         return
             await self.clock.sleep_s(pause_s)
 
-    async def _unlock(self, signer: LocalSigner) -> None:
-        try:
-            await signer.unlock()
-        except SeawallError as error:
-            self._unlock_failures[signer.name] = str(error)
-            _log.error("signer_locked", signer=signer.name, cause=str(error))
-            return
+    async def _unlock(self, signer: KernelSigner) -> None:
+        """Open a key; where what holds it is away, again until it is back."""
+        while not signer.ready:
+            try:
+                await signer.unlock()
+            except SignerUnavailableError as error:
+                _log.warning("signer_away", signer=signer.name, cause=str(error))
+                await self.clock.sleep_s(UNLOCK_PAUSE_S)
+            except SeawallError as error:
+                _log.error("signer_locked", signer=signer.name, cause=str(error))
+                return
         _log.info("signer_unlocked", signer=signer.name, address=address_text(signer.address))
         self._on_raised()
 
@@ -408,9 +415,7 @@ class Kernel:
         """How the kernel stands; called for each probe, never blocks."""
         checks = [self._authority_check()]
         for name, signer in self._signers.items():
-            finding = self._unlock_failures.get(
-                name, "unlocked" if signer.ready else "the key is being unlocked"
-            )
+            finding = signer.trouble or ("unlocked" if signer.ready else "the key is being unlocked")
             checks.append(Check(f"signer:{name}", signer.ready, finding))
         for book in self._books[:1]:
             failure = book.ledger.failure

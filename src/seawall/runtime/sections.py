@@ -32,18 +32,15 @@ from seawall.runtime.names import (
     token_of,
 )
 from seawall.runtime.places import DATA_NAME
-from seawall.runtime.policies import read_policies
 from seawall.runtime.secrets import SecretReader, is_loopback
 from seawall.runtime.settings import (
     OWN_KEY,
     KernelSettings,
     Mode,
-    SignerSettings,
     StrategySettings,
     SubmitterSettings,
 )
 from seawall.runtime.tables import Table
-from seawall.signers.local import PasswordSource
 from seawall.telemetry.logs import LEVELS, LogSettings
 
 __all__ = [
@@ -51,14 +48,12 @@ __all__ = [
     "KERNEL_KEYS",
     "LIMIT_KEYS",
     "LOG_KEYS",
-    "SIGNER_KEYS",
     "STRATEGY_KEYS",
     "SUBMITTER_KEYS",
     "read_hosts",
     "read_kernel",
     "read_limits",
     "read_logs",
-    "read_signer",
     "read_strategy",
     "read_submitter",
 ]
@@ -146,24 +141,6 @@ def read_hosts(table: Table, folder: Path) -> HostSettings:
     memory = table.integer("memory_bytes_max", standard.memory_bytes_max, minimum=0, maximum=2**50)
     paths = tuple(str(folder / text) for text, _ in table.texts("python_path"))
     return HostSettings(**times, memory_bytes_max=memory, python_path=paths)
-
-
-SIGNER_KEYS: Final = ("name", "keystore", "password_file", "password_environment", "policies")
-
-
-def read_signer(table: Table, folder: Path, books: Mapping[int, AddressBook]) -> SignerSettings:
-    if ("password_file" in table) == ("password_environment" in table):
-        raise ConfigError(
-            "a password has exactly one source",
-            table.where,
-            "name either password_file or password_environment",
-        )
-    if "password_file" in table:
-        password = PasswordSource(file=folder / table.text("password_file"))
-    else:
-        password = PasswordSource(environment=table.text("password_environment"))
-    name = table.name("name")
-    return SignerSettings(name, folder / table.text("keystore"), password, read_policies(table, name, books))
 
 
 STRATEGY_KEYS: Final = ("name", "class", "chain_id", "signer", "mode", "host", "settings")

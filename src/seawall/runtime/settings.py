@@ -24,7 +24,8 @@ from seawall.risk.spending import SpendCap
 from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.runtime.relay_sections import PrivateSettings, RelayAccess
-from seawall.signers.local import PasswordSource
+from seawall.signers.kinds import KeyKind
+from seawall.signers.opening import key_address
 from seawall.telemetry.logs import LogSettings
 from seawall.transactions.policies import StuckPolicies
 
@@ -135,9 +136,12 @@ class BudgetSettings:
 @dataclass(frozen=True, slots=True)
 class SignerSettings:
     name: str
-    keystore: Path
-    password: PasswordSource = field(repr=False)
+    key: KeyKind
     policies: Mapping[int, PolicySettings] = field(default_factory=dict)  # by chain id
+
+    def address(self) -> Address:
+        """Known without opening the key; `SignerError` for a keystore that cannot be read."""
+        return key_address(self.name, self.key)
 
 
 @dataclass(frozen=True, slots=True)

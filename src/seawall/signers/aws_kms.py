@@ -23,6 +23,7 @@ from seawall.primitives.errors import (
 from seawall.primitives.units import Address
 from seawall.signers.checked import Answer, PlainSignature, SigningRequest, signed_each
 from seawall.signers.der import address_of_point, compact_from_der, point_from_spki
+from seawall.signers.kinds import AwsKmsKey
 from seawall.signers.threads import THREADS_MAX, OwnThreads
 
 if TYPE_CHECKING:
@@ -61,18 +62,16 @@ _FIXES: Final = {
 
 @dataclass(slots=True)
 class AwsKms:
-    """Fulfils `Remote`. `endpoint` is for private endpoints of AWS."""
+    """Fulfils `Remote`."""
 
-    key_id: str
-    region: str | None
-    endpoint: str | None
+    key: AwsKmsKey
     read_timeout_s: float
     _client: KMSClient | None = field(repr=False, default=None)
     _threads: OwnThreads = field(repr=False, default_factory=lambda: OwnThreads("aws-kms"))
 
     @property
     def place(self) -> str:
-        return f"AWS KMS key {self.key_id}"
+        return f"AWS KMS key {self.key.key_id}"
 
     async def open(self) -> Sequence[Address]:
         return [await self._threads.run(lambda: self._told(self._address))]
@@ -87,7 +86,7 @@ class AwsKms:
     async def _signed(self, request: SigningRequest) -> Answer:
         def work() -> bytes:
             answer = self._connected().sign(
-                KeyId=self.key_id,
+                KeyId=self.key.key_id,
                 Message=request.digest,
                 MessageType="DIGEST",
                 SigningAlgorithm="ECDSA_SHA_256",
@@ -97,7 +96,7 @@ class AwsKms:
         return PlainSignature(compact_from_der(await self._threads.run(lambda: self._told(work))))
 
     def _address(self) -> Address:
-        answer = self._connected().get_public_key(KeyId=self.key_id)
+        answer = self._connected().get_public_key(KeyId=self.key.key_id)
         if answer.get("KeySpec") != _KEY_SPEC:
             raise SignerRefusedError(
                 f"{self.place} is of spec {answer.get('KeySpec')}", "", _FIXES["InvalidKeyUsageException"]
@@ -111,8 +110,8 @@ class AwsKms:
 
             self._client = boto3.session.Session().client(
                 "kms",
-                region_name=self.region,
-                endpoint_url=self.endpoint,
+                region_name=self.key.region,
+                endpoint_url=self.key.endpoint,
                 config=Config(
                     connect_timeout=CONNECT_TIMEOUT_S,
                     read_timeout=self.read_timeout_s,

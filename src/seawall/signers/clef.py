@@ -45,7 +45,7 @@ class Clef:
         return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
 
     async def close(self) -> None:
-        return
+        await self.rpc.http.close()
 
     async def _signed(self, request: SigningRequest) -> Answer:
         if request.transaction is None:

@@ -33,9 +33,8 @@ from seawall.signers.threads import OwnThreads
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["CALLS_AT_ONCE_MAX", "GOOGLE_KMS_URL", "TOKEN_TIMEOUT_S", "GcpKms"]
+__all__ = ["CALLS_AT_ONCE_MAX", "TOKEN_TIMEOUT_S", "GcpKms"]
 
-GOOGLE_KMS_URL: Final = "https://cloudkms.googleapis.com"
 CALLS_AT_ONCE_MAX: Final = 8
 TOKEN_TIMEOUT_S: Final = 10.0
 _ALGORITHM: Final = "EC_SIGN_SECP256K1_SHA256"
@@ -80,6 +79,7 @@ class GcpKms:
     async def close(self) -> None:
         self._threads.close()
         self._account = None
+        await self.http.close()
 
     async def _signed(self, request: SigningRequest) -> Answer:
         body = {

@@ -21,9 +21,18 @@ from seawall.primitives.errors import (
     SignerUnavailableError,
 )
 
-__all__ = ["ANSWER_BYTES_MAX", "HttpAnswer", "HttpPlace", "mapping_of", "shown_text", "text_of"]
+__all__ = [
+    "ANSWER_BYTES_MAX",
+    "CONNECTIONS_MAX",
+    "HttpAnswer",
+    "HttpPlace",
+    "mapping_of",
+    "shown_text",
+    "text_of",
+]
 
 ANSWER_BYTES_MAX: Final = 512 * 1024
+CONNECTIONS_MAX: Final = 8
 _SHOWN_CHARS: Final = 200
 _BUSY: Final = 429
 
@@ -45,7 +54,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HttpPlace:
-    """Where one service is asked. `name` is what people are told."""
+    """Where one service is asked, over a session of its own. `name` is what people are told."""
 
     session: aiohttp.ClientSession = field(repr=False)
     url: str = field(repr=False)  # without a slash at its end
@@ -70,13 +79,16 @@ class HttpPlace:
                 allow_redirects=False,
             ) as response:
                 answer = HttpAnswer(response.status, await self._read(response))
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
             raise SignerUnavailableError(
                 f"{self.name} cannot be reached ({type(error).__name__})", "", "start it, or correct its url"
             ) from None
         if answer.status == _BUSY:
             raise SignerBusyError(f"{self.name} was asked too often", "", "ask less, or raise its limits")
         return answer
+
+    async def close(self) -> None:
+        await self.session.close()
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         content = b""

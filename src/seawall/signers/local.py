@@ -1,8 +1,9 @@
-"""A key of this machine: an encrypted keystore file, opened into native memory.
+"""A key of this machine: an encrypted keystore, opened into native memory.
 
 Flow: the file is read at once (its address is in the clear), `unlock` derives and decrypts on a thread of its
 own while the rest of the program starts, and from then on the key is a native handle that signs. Python never
-holds the key or the password, only handles.
+holds the key, and the password only where a store of secrets had to be asked for it. The keystore may be kept
+in such a store too; then it is fetched at `unlock`, and its address is known from the configuration.
 
 Assumes that whoever can read this user's files and memory has won already. One derivation takes the memory
 that its keystore demands (256 MiB at n = 2^18), so only `UNLOCKS_AT_ONCE_MAX` run at a time.
@@ -21,8 +22,16 @@ from pathlib import Path
 from typing import Final
 
 from seawall.native.wire import DynamicFeeTransaction, LocalKey, Password, SignedTransaction
-from seawall.primitives.errors import InputError, NativeError, SignerError
+from seawall.primitives.errors import (
+    ConfigError,
+    InputError,
+    NativeError,
+    SignerAnswerError,
+    SignerError,
+    SignerUnavailableError,
+)
 from seawall.primitives.ports import Offload, ThreadOffload
+from seawall.primitives.secrets import SecretPlace
 from seawall.primitives.units import Address, Hash, address_from_text, address_text
 
 __all__ = [
@@ -89,16 +98,24 @@ class LocalSigner:
 
     name: str
     address: Address
-    _keystore: bytes = field(repr=False)
-    _password: PasswordSource | None = field(repr=False)
+    _keystore: bytes | SecretPlace = field(repr=False)
+    _password: PasswordSource | SecretPlace | None = field(repr=False)
     _offload: Offload = field(repr=False, default_factory=ThreadOffload)
     _key: LocalKey | None = field(repr=False, default=None)
+    trouble: str = ""
 
     @classmethod
-    def open(cls, name: str, keystore: Path, password: PasswordSource) -> LocalSigner:
+    def open(cls, name: str, keystore: Path, password: PasswordSource | SecretPlace) -> LocalSigner:
         """A locked signer; `SignerError` if the file is not a keystore that names its address."""
         content = _read(name, keystore)
         return cls(name, _address_in(name, keystore, content), content, password)
+
+    @classmethod
+    def stored(
+        cls, name: str, address: Address, keystore: SecretPlace, password: PasswordSource | SecretPlace
+    ) -> LocalSigner:
+        """A locked signer whose keystore is fetched when it is unlocked."""
+        return cls(name, address, keystore, password)
 
     @classmethod
     def holding(cls, name: str, key: LocalKey, offload: Offload | None = None) -> LocalSigner:
@@ -124,10 +141,20 @@ class LocalSigner:
         )
         thread.start()
         try:
-            self._key = await opened
+            key = await opened
         except NativeError as error:
-            raise SignerError(error.what, f"signers.{self.name}", error.fix) from None
-        self._keystore = b""
+            raise self._told(SignerError(error.what, f"signers.{self.name}", error.fix)) from None
+        except ConfigError as error:
+            raise self._told(SignerUnavailableError(error.what, error.where, error.fix)) from None
+        if key.address != self.address:
+            key.wipe()
+            what = (
+                f"the keystore holds {address_text(Address(key.address))}, not {address_text(self.address)}"
+            )
+            fix = "correct address, or name the other keystore"
+            raise self._told(SignerAnswerError(what, f"signers.{self.name}", fix))
+        self._key = key
+        self._keystore, self.trouble = b"", ""
 
     async def sign_transactions(
         self, transactions: Sequence[DynamicFeeTransaction]
@@ -140,7 +167,7 @@ class LocalSigner:
     async def sign_digest(self, digest: Hash) -> bytes:
         return self._open_key().sign_digest(digest)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Wipe the key. Closing twice changes nothing."""
         if self._key is not None:
             self._key.wipe()
@@ -155,13 +182,20 @@ class LocalSigner:
             )
         return self._key
 
+    def _told(self, error: SignerError) -> SignerError:
+        self.trouble = str(error)
+        return error
+
     def _unlock_into(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[LocalKey]) -> None:
         assert self._password is not None
         failure: Exception | None = None
         key: LocalKey | None = None
         try:
+            keystore = self._keystore
+            content = keystore if isinstance(keystore, bytes) else keystore.read().reveal().encode()
+            password = _password_of(self._password)
             with _turns:
-                key = LocalKey.from_keystore(self._keystore, self._password.open())
+                key = LocalKey.from_keystore(content, password)
         except Exception as error:  # noqa: BLE001  (whatever it is, the waiting side raises it)
             failure = error
 
@@ -202,6 +236,10 @@ def create_keystore(path: Path, password: Password, cost: ScryptCost) -> Address
         return Address(key.address)
     finally:
         key.wipe()
+
+
+def _password_of(source: PasswordSource | SecretPlace) -> Password:
+    return source.open() if isinstance(source, PasswordSource) else Password.from_text(source.read().reveal())
 
 
 def _read(name: str, path: Path) -> bytes:

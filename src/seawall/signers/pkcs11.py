@@ -26,27 +26,16 @@ from seawall.primitives.errors import (
     SignerRefusedError,
     SignerUnavailableError,
 )
-from seawall.primitives.secrets import SecretPlace
 from seawall.primitives.units import Address
 from seawall.signers.checked import Answer, PlainSignature, SigningRequest, read_secret
 from seawall.signers.der import address_of_point
+from seawall.signers.kinds import TokenKey
 
-__all__ = ["SIGNED_AT_ONCE_MAX", "Pkcs11", "TokenKey"]
+__all__ = ["SIGNED_AT_ONCE_MAX", "Pkcs11"]
 
 SIGNED_AT_ONCE_MAX: Final = 256
 _LINE_BYTES_MAX: Final = 1024 * 1024
 _PROGRAM: Final = Path(__file__).with_name("pkcs11_process.py")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenKey:
-    """Which key of which token: that by its label or slot, the key by its label, its id (hex) or both."""
-
-    module: Path
-    token_label: str | None
-    slot: int | None
-    key_label: str | None
-    key_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +64,6 @@ class Pkcs11:
     """Fulfils `Remote`."""
 
     key: TokenKey
-    pin: SecretPlace = field(repr=False)
     _running: _Running | None = field(repr=False, default=None)
     _turn: asyncio.Lock = field(repr=False, default_factory=asyncio.Lock)
     _refusal: SignerRefusedError | None = field(repr=False, default=None)
@@ -113,7 +101,8 @@ class Pkcs11:
             raise self._refusal
         if self._running is None:
             self._running = await _Running.start()
-        key, pin = self.key, await read_secret(self.pin)
+        key = self.key
+        pin = await read_secret(key.pin)
         request = {
             "do": "open",
             "module": str(key.module),

@@ -19,28 +19,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from seawall.primitives.errors import SignerAnswerError, SignerRefusedError, SignerUnavailableError
-from seawall.primitives.secrets import Secret, SecretPlace
+from seawall.primitives.secrets import Secret
 from seawall.primitives.units import Address
 from seawall.signers.checked import Answer, PlainSignature, SigningRequest, read_secret, signed_each
 from seawall.signers.der import address_of_point
 from seawall.signers.http import HttpAnswer, HttpPlace, mapping_of, text_of
+from seawall.signers.kinds import VaultLogin
 
-__all__ = ["CALLS_AT_ONCE_MAX", "Vault", "VaultLogin"]
+__all__ = ["CALLS_AT_ONCE_MAX", "Vault"]
 
 CALLS_AT_ONCE_MAX: Final = 8
 _OK: Final = 200
 _DENIED: Final = 403
 _SEALED: Final = 503
 _COMPACT_BYTES: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class VaultLogin:
-    """A token, or a role and its secret."""
-
-    token: SecretPlace | None = field(repr=False, default=None)
-    role_id: SecretPlace | None = field(repr=False, default=None)
-    secret_id: SecretPlace | None = field(repr=False, default=None)
 
 
 @dataclass(slots=True)
@@ -69,6 +61,7 @@ class Vault:
 
     async def close(self) -> None:
         self._token = None
+        await self.http.close()
 
     async def _signed(self, request: SigningRequest) -> Answer:
         body = {"data": base64.urlsafe_b64encode(request.digest).decode()}

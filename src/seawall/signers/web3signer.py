@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 from seawall.native.wire import DynamicFeeTransaction, signing_payload
@@ -30,19 +29,15 @@ from seawall.signers.checked import (
 from seawall.signers.der import address_of_point
 from seawall.signers.http import HttpPlace
 from seawall.signers.json_rpc import JsonRpc, bytes_of, transaction_object
+from seawall.signers.kinds import Web3SignerMethod
 
-__all__ = ["CALLS_AT_ONCE_MAX", "Web3Signer", "Web3SignerMethod"]
+__all__ = ["CALLS_AT_ONCE_MAX", "Web3Signer"]
 
 CALLS_AT_ONCE_MAX: Final = 8
 _PUBLIC_KEYS: Final = "/api/v1/eth1/publicKeys"
 _SIGN: Final = "/api/v1/eth1/sign/"
 _V_BASE: Final = 27
 _OK: Final = 200
-
-
-class Web3SignerMethod(StrEnum):
-    SIGN = "sign"
-    SIGN_TRANSACTION = "eth_signTransaction"
 
 
 @dataclass(slots=True)
@@ -87,6 +82,7 @@ class Web3Signer:
 
     async def close(self) -> None:
         self._rpc.headers.clear()
+        await self.http.close()
 
     async def _signed(self, request: SigningRequest) -> Answer:
         if request.transaction is None:

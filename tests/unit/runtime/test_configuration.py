@@ -15,6 +15,8 @@ from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, Hash, address_from_text, address_text
 from seawall.runtime.configuration import CONFIGURATION_BYTES_MAX, load_configuration, render_template
 from seawall.runtime.settings import Configuration, Mode
+from seawall.signers.kinds import KeystoreKey
+from seawall.signers.local import PasswordSource
 
 WETH = Address(b"\x11" * 20)
 KEY = Address(b"\x22" * 20)
@@ -156,8 +158,12 @@ def test_full_file_is_read_to_the_last_key(folder: Path) -> None:
     assert chain.fees.priority_fee_ceiling_wei == 1_500_000_000
     assert chain.emergency_max_fee_per_gas_wei == 700 * 10**9
     assert [signer.name for signer in configuration.signers] == ["main", "second"]
-    assert configuration.signers[0].password.file == folder / "keys" / "main.password"
-    assert configuration.signers[1].password.environment == "SECOND_PASSWORD"
+    key = configuration.signers[0].key
+    assert isinstance(key, KeystoreKey)
+    assert key.password == PasswordSource(file=folder / "keys" / "main.password")
+    other = configuration.signers[1].key
+    assert isinstance(other, KeystoreKey)
+    assert other.password == PasswordSource(environment="SECOND_PASSWORD")
     assert limits.slippage_bps_max == 30
     assert limits.key_balance_min_wei == 25 * 10**16
     assert limits.position_caps == {WETH: 15 * 10**17, Address(b"\x33" * 20): 2_000_001}

@@ -23,8 +23,9 @@ from seawall.primitives.units import Address, Hash, hex_text
 from seawall.signers.checked import CheckedSigner, Remote
 from seawall.signers.gcp_kms import GcpKms
 from seawall.signers.http import ANSWER_BYTES_MAX, HttpPlace
-from seawall.signers.vault import Vault, VaultLogin
-from seawall.signers.web3signer import Web3Signer, Web3SignerMethod
+from seawall.signers.kinds import VaultLogin, Web3SignerMethod
+from seawall.signers.vault import Vault
+from seawall.signers.web3signer import Web3Signer
 from tests.fixtures.signing_services import (
     NAME,
     Asked,

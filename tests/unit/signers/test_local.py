@@ -76,8 +76,8 @@ async def test_locked_signer_refuses_to_sign(keystore: tuple[Path, Address], pas
 async def test_closed_signer_has_wiped_its_key() -> None:
     key = LocalKey.generate()
     signer = LocalSigner.holding("main", key)
-    signer.close()
-    signer.close()
+    await signer.close()
+    await signer.close()
     assert key.wiped
     assert not signer.ready
 

@@ -22,7 +22,8 @@ from seawall.primitives.errors import (
 from seawall.primitives.secrets import Secret, SecretPlace
 from seawall.primitives.units import Address, Hash
 from seawall.signers.checked import CheckedSigner
-from seawall.signers.pkcs11 import SIGNED_AT_ONCE_MAX, Pkcs11, TokenKey
+from seawall.signers.kinds import TokenKey
+from seawall.signers.pkcs11 import SIGNED_AT_ONCE_MAX, Pkcs11
 from tests.fixtures.softhsm import PIN, SoftHsm, softhsm
 
 __all__ = ["softhsm"]
@@ -57,12 +58,12 @@ class Token:
 
     @property
     def key(self) -> TokenKey:
-        return TokenKey(self.hsm.library, "seawall", None, "main", None)
+        return TokenKey(self.hsm.library, "seawall", None, "main", None, self.pin.place())
 
     def signer(
         self, key: TokenKey | None = None, address: Address | None = None, timeout_s: float = LIBRARY_S
     ) -> CheckedSigner:
-        remote = Pkcs11(key or self.key, self.pin.place())
+        remote = Pkcs11(key or self.key)
         self.made.append(CheckedSigner("hsm", address or self.address, remote, timeout_s))
         return self.made[-1]
 
