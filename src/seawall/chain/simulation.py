@@ -225,14 +225,15 @@ class Simulator:
         """The probes on base and overlay as they are; None where one reverts."""
         return await self.drive(_Once(lambda: self.machine.view(probes)), ()) if probes else {}
 
-    async def drive(self, work: SimulationWork[T], ahead: Sequence[Payload]) -> T:
-        """Let `work` run on the machine, off the loop, until it answers.
+    async def drive(self, work: SimulationWork[T], ahead: Sequence[Payload], *, is_short: bool = False) -> T:
+        """Let `work` run on the machine until it answers: off the loop, or on it where it is so short that
+        two changes of thread would take longer.
 
         It answers `Missing` for what it lacks; that is fetched in one batch, and it is called again, so it
         must go on where it stopped. State that calls like `ahead` are known to read is fetched first."""
         async with self._lock:
             self._require_complete()
-            return await self._driven(work, ahead)
+            return await self._driven(work, ahead, is_short=is_short)
 
     def _require_complete(self) -> None:
         if self._base is None:
@@ -242,11 +243,13 @@ class Simulator:
                 "the overlay lacks attempts that could not be simulated", "simulation", "pin and rebuild"
             )
 
-    async def _driven(self, work: SimulationWork[T], ahead: Sequence[Payload]) -> T:
+    async def _driven(
+        self, work: SimulationWork[T], ahead: Sequence[Payload], *, is_short: bool = False
+    ) -> T:
         await self._prefetch_for(ahead)
         rounds, progress = 0, -1
         while True:
-            answer = await self._offload(work.go)
+            answer = work.go() if is_short else await self._offload(work.go)
             if not isinstance(answer, Missing):
                 return answer
             rounds = rounds + 1 if work.progress == progress else 1

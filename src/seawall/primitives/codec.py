@@ -89,7 +89,10 @@ def plan_digest(plan: Plan) -> Hash:
 
 def payload_digest(payload: Payload) -> Hash:
     """Identity of chain, sender, target, data, value and gas limit."""
-    return Hash(keccak256(b"seawall.payload.1" + pack(payload)))
+    numbers = payload.chain_id, payload.value_wei, payload.gas_limit
+    chain_id, value_wei, gas_limit = map(_plain_int, numbers)
+    fields = [chain_id, payload.sender, payload.to, payload.data, value_wei, gas_limit]
+    return Hash(keccak256(b"seawall.payload.1" + _to_bytes(fields)))  # as of `pack`, at half its cost
 
 
 def _plain(value: object) -> object:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 
 from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.simulations import Simulation
-from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.primitives.verdicts import Candidate, Measurement
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.spending import Spent
 
 __all__ = ["Evidence", "above", "below", "cannot_measure", "holders_of"]
+
+_FINDINGS_MAX: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +101,22 @@ class Evidence:
 
 def holders_of(candidate: Candidate, ours: OurAddresses) -> frozenset[Address]:
     """Our addresses, the plan's executor and payee included; a guard holds that those are truly ours."""
-    named = {candidate.lane.key, _payee_of(candidate)}
-    if candidate.plan.is_executor_plan:
-        named.add(candidate.plan.target)
-    return ours.holders if named <= ours.holders else ours.holders | named
+    holders, key, body = ours.holders, candidate.lane.key, candidate.plan.body
+    named = (key, body.beneficiary, body.executor) if isinstance(body, ExecutorBody) else (key,)
+    return holders if holders.issuperset(named) else holders.union(named)
 
 
 def below(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:
     """A finding that must not exceed `limit`."""
+    return _below(guard, evidence.simulation.base_hash, measured, limit, unit, what)
+
+
+# Of candidates on one base most findings are the same, word for word.
+@lru_cache(_FINDINGS_MAX)
+def _below(guard: str, base_hash: Hash, measured: int, limit: int, unit: str, what: str) -> Measurement:
     passed = measured <= limit
     reason = f"{what} {measured} {unit} is {'within' if passed else 'above'} the limit of {limit} {unit}"
-    return Measurement(
-        guard, measured, limit, limit - measured, unit, passed, evidence.simulation.base_hash, reason
-    )
+    return Measurement(guard, measured, limit, limit - measured, unit, passed, base_hash, reason)
 
 
 def above(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:

@@ -8,12 +8,15 @@ rule of CT-4 is judged as well, and an admitted verdict is of the reducing kind,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from seawall.primitives.codec import payload_digest
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.plans import DirectBody, Plan
 from seawall.primitives.simulations import Probe
+from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence, holders_of
 from seawall.risk.guards.base import Guard
@@ -24,8 +27,11 @@ from seawall.risk.spending import SpendBook
 
 __all__ = ["Gate"]
 
+_passed: Final = attrgetter("passed")
 # Sets of guards kept: plans of a strategy mostly ask for the same ones.
 _GUARD_SETS_MAX: Final = 256
+_BASES_MAX: Final = 16
+_GuardSet = tuple[tuple[Guard, ...], tuple[Probe, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +42,23 @@ class Gate:
     ours: OurAddresses
     reduce: ReduceRule
     book: SpendBook = field(default_factory=SpendBook, compare=False, repr=False)
-    _sets: dict[object, tuple[Guard, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _sets: dict[object, _GuardSet] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
         """View calls that the verdict will need on the state after (and, under REDUCE_ONLY, before)."""
-        probes = {p.label: p for guard in self._guards(candidate.plan) for p in guard.probes()}
-        if authority is not Authority.RUN:
-            probes |= {p.label: p for p in self.reduce.probes(holders_of(candidate, self.ours))}
-        return tuple(probes.values())
+        _, probes = self._guards(candidate.plan)
+        if authority is Authority.RUN:
+            return probes
+        reducing = self.reduce.probes(holders_of(candidate, self.ours))
+        return tuple({p.label: p for p in (*probes, *reducing)}.values())
 
     def judge(self, evidence: Evidence, authority: Authority) -> Verdict:
         """The verdict on exactly `evidence.candidate.payload`."""
         candidate, simulation, limits = evidence.candidate, evidence.simulation, evidence.limits
         findings = [_simulation_finding(evidence)]
         if simulation.success:
-            findings += [guard.measure(evidence) for guard in self._guards(candidate.plan)]
+            guards, _ = self._guards(candidate.plan)
+            findings += [guard.measure(evidence) for guard in guards]
         kind = WriteKind.PLAN
         if authority is Authority.HALT:
             findings.append(_halted(evidence))
@@ -73,20 +81,22 @@ class Gate:
             max_total_fee_wei=candidate.max_total_fee_wei,
             expected_fee_wei=expected_fee_wei,
             kind=kind,
-            admitted=all(finding.passed for finding in findings),
+            admitted=all(map(_passed, findings)),
             measurements=tuple(findings),
             predicted_wei=None if inflow is None else inflow - expected_fee_wei,
             predicted_floor_wei=None if inflow is None else inflow - candidate.max_total_fee_wei,
             gas_used=simulation.gas_used if simulation.success else None,
         )
 
-    def _guards(self, plan: Plan) -> tuple[Guard, ...]:
+    def _guards(self, plan: Plan) -> _GuardSet:
         body = plan.body
         own = None if isinstance(body, DirectBody) else (body.executor, body.beneficiary, body.min_profit_wei)
         kind = (plan.key, plan.guards, own)
         found = self._sets.get(kind)
         if found is None:
-            found = guards_of(plan, self.limits)
+            guards = guards_of(plan, self.limits)
+            probes = {probe.label: probe for guard in guards for probe in guard.probes()}
+            found = guards, tuple(probes.values())
             if len(self._sets) >= _GUARD_SETS_MAX:
                 self._sets.clear()
             self._sets[kind] = found
@@ -95,21 +105,16 @@ class Gate:
 
 def _simulation_finding(evidence: Evidence) -> Measurement:
     simulation = evidence.simulation
-    reason = (
-        "the exact payload runs on the pinned block"
-        if simulation.success
-        else f"it would revert: {simulation.reason}"
-    )
-    return Measurement(
-        "simulation",
-        int(simulation.success),
-        1,
-        int(simulation.success) - 1,
-        "success",
-        simulation.success,
-        simulation.base_hash,
-        reason,
-    )
+    if simulation.success:
+        return _runs(simulation.base_hash)
+    reason = f"it would revert: {simulation.reason}"
+    return Measurement("simulation", 0, 1, -1, "success", False, simulation.base_hash, reason)
+
+
+@lru_cache(_BASES_MAX)
+def _runs(base_hash: Hash) -> Measurement:
+    reason = "the exact payload runs on the pinned block"
+    return Measurement("simulation", 1, 1, 0, "success", True, base_hash, reason)
 
 
 def _halted(evidence: Evidence) -> Measurement:

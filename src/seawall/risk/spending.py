@@ -192,9 +192,9 @@ class SpendBook:
         """Take the most that the slot may spend out of every budget of its lane. False, and nothing taken,
         where one of them has not that much left. A slot that is reserved already is reserved anew, at these
         amounts."""
-        assert all(amount >= 0 for amount in amounts.values())
         if lane not in self._of_lane:
             return True
+        assert all(amount >= 0 for amount in amounts.values())
         with self._lock:
             key = (lane, nonce)
             before = self._forget(key)

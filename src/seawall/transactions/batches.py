@@ -52,6 +52,9 @@ _GUESS_GRAIN_GAS: Final = 1_024
 # Candidates that are run one upon the other before the first of them is judged.
 SERIES_MAX: Final = 64
 _TO_BE_MEASURED: Final = 0
+# What is judged on the loop itself: so few, and so little gas together.
+SHORT_ROWS_MAX: Final = 4
+SHORT_GAS_MAX: Final = 1_000_000
 
 Passing = UnavailableError | StaleError
 Call = tuple[Address, Address, bytes, int]
@@ -142,6 +145,14 @@ class BatchJudging:
         """What nothing was done with: the rest, and those that wait for another of their lane."""
         return self.held_up + self.rows[self.progress :]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether all of it is known to take a millisecond or two: not worth a change of thread."""
+        if len(self.rows) > SHORT_ROWS_MAX:
+            return False
+        limits = [self._gas_limit_of(row) for row in self.rows]
+        return all(limits) and sum(limit or 0 for limit in limits) <= SHORT_GAS_MAX
+
     def stop(self, cause: Passing) -> None:
         """State could not be fetched: whoever was at it is put off, and all behind are left."""
         self.put_off.append((self.rows[self.progress], cause))
@@ -222,12 +233,13 @@ class BatchJudging:
         are admitted. Nothing where the gas of the next one is to be measured."""
         series: list[tuple[Candidate, tuple[Probe, ...]]] = []
         nonces, is_alone = dict(self.nonces), self.authority is not Authority.RUN
+        base = self.desk.base()
         for row in self.rows[self.progress : self.progress + self._length]:
             gas_limit = self._gas_limit_of(row)
             if row.lane in self._stale or not gas_limit:
                 break
             try:
-                candidate = self._candidate(row, nonces[row.lane], gas_limit)
+                candidate = self._candidate(row, nonces[row.lane], gas_limit, base)
                 probes = gate.probes(candidate, self.authority)
             except (PlanError, NativeError):
                 if not series:
@@ -302,9 +314,8 @@ class BatchJudging:
         measured = self._measured.get(row.number)
         return self.gas.guess(call_of(row.plan)) if measured is None else measured
 
-    def _candidate(self, row: IntentRow, nonce: int, gas_limit: int) -> Candidate:
-        fees, number = self._fees_of(row), row.candidates + 1
-        return build_candidate(row, row.lane, nonce, number, fees, self.desk.base(), gas_limit)
+    def _candidate(self, row: IntentRow, nonce: int, gas_limit: int, base: Block) -> Candidate:
+        return build_candidate(row, row.lane, nonce, row.candidates + 1, self._fees_of(row), base, gas_limit)
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
         priority = row.plan.priority

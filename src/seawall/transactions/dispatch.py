@@ -241,7 +241,7 @@ class Dispatcher:
         )
         with desk.parts.metrics.timing(Stage.JUDGE):
             try:
-                await desk.parts.simulator.drive(work, work.payloads_ahead())
+                await desk.parts.simulator.drive(work, work.payloads_ahead(), is_short=work.is_short)
             except (UnavailableError, StaleError) as cause:
                 work.stop(cause)
         self._ahead.update(work.nonces)

@@ -7,6 +7,8 @@ itself and minimum profit. Asked for: oracle staleness, and tighter values of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from seawall.native import abi_decode, encode_call
 from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX, GAS_USE_BPS_MAX
@@ -223,9 +225,7 @@ class PositionSize:
                     "units",
                     f"no cap is configured for {address_text(token)}, of which {amount} would leave",
                 )
-            found = below(
-                self.name, evidence, amount, caps[token], "units", f"outflow of {address_text(token)}"
-            )
+            found = below(self.name, evidence, amount, caps[token], "units", _outflow_of(token))
             if worst is None or (found.margin or 0) < (worst.margin or 0):
                 worst = found
         return worst or below(self.name, evidence, 0, 0, "units", "nothing leaves: outflow")
@@ -268,6 +268,8 @@ GUARD_NAMES = (
 )
 
 
+# Tokens whose names stay written out.
+_TOKENS_MAX: Final = 256
 # Asked for once per feed or token.
 _MANY = ("oracle_staleness", "position_size")
 
@@ -308,6 +310,11 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
         if spec.name == "oracle_staleness"
     ]
     return tuple(guards)
+
+
+@lru_cache(_TOKENS_MAX)
+def _outflow_of(token: Address) -> str:
+    return f"outflow of {address_text(token)}"
 
 
 def _balance_min(plan: Plan, limits: RiskLimits) -> int:
