@@ -198,6 +198,7 @@ class Kernel:
                 self.configuration.kernel.listen_port,
                 self.report,
                 metrics,
+                takes_signatures=bool(self.configuration.safes),
             )
             await server.start()
             stack.push_async_callback(server.stop)
@@ -210,7 +211,7 @@ class Kernel:
             self._admit_submitters(commands)
             live = self._books[0]
             LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
-            self._admit_safes(commands)
+            self._admit_safes(commands, server)
             # What the ledger and the fleet say of authority comes before anybody raises it.
             for book in self._books:
                 book.authority.attach(asyncio.get_running_loop())
@@ -313,7 +314,7 @@ class Kernel:
 
         return (*COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
 
-    def _admit_safes(self, commands: CommandServer) -> None:
+    def _admit_safes(self, commands: CommandServer, server: HealthServer) -> None:
         if not self.configuration.safes:
             return
         from seawall.runtime.safe_commands import SafeCommands, safe_desks
@@ -322,6 +323,7 @@ class Kernel:
         books = {chain.network.chain_id: chain.book for chain in self.configuration.chains}
         self._safes = SafeCommands(desks, books)
         self._safes.offer_on(commands)
+        server.door = self._safes
 
     def _lane(self, strategy: StrategySettings) -> Lane:
         """The one lane that the strategy's plans may use: its own signer's."""

@@ -15,6 +15,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
@@ -24,14 +25,21 @@ from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import InputError, SeawallError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.ports import Offload
-from seawall.primitives.units import Address, address_text
+from seawall.primitives.units import Address, address_text, hash_from_text
 from seawall.protocols.safe.files import FileProposal, read_proposals
 from seawall.protocols.safe.multisend import CALLS_MAX, InnerCall
 from seawall.protocols.safe.transaction import NONCE_MAX
 from seawall.runtime.commands import Answer, Command, CommandServer
 from seawall.runtime.names import address_of
 from seawall.runtime.plan_form import Form
-from seawall.runtime.safe_views import View, collected_view, effect_view, proposal_view, verdict_view
+from seawall.runtime.safe_views import (
+    View,
+    collected_view,
+    document_view,
+    effect_view,
+    proposal_view,
+    verdict_view,
+)
 from seawall.runtime.settings import Configuration
 from seawall.runtime.wiring import Chain
 from seawall.signers.base import Signer
@@ -131,14 +139,46 @@ class SafeCommands:
         intent = await desk.execute(number, command.who)
         return {"proposal": number, "plan": intent.number, "key": address_text(intent.lane.key)}
 
+    async def take(self, content: bytes) -> tuple[bool, Answer]:
+        """Signatures over HTTP: as `safe_collect`, from whoever brings them."""
+        found = [
+            await self._collect(one, "http", "")
+            for one in read_proposals(content, "proposals", self._only_chain())
+        ]
+        whole = all(not one["refused"] and one["is_whole"] for one in found)
+        return whole, {"proposals": found}
+
+    async def file_of(self, digest: str) -> Answer | None:
+        """The file of a proposal, to be signed elsewhere."""
+        try:
+            named = hash_from_text(digest)
+        except InputError:
+            return None
+
+        def look(tx: Transaction, chain_id: int) -> Answer | None:
+            row = tx.safes.find(chain_id, named)
+            return None if row is None else document_view(row, tx.safes.signatures(row.number))
+
+        for chain_id, desk in self.desks.items():
+            found = await desk.desk.parts.ledger.read(partial(look, chain_id=chain_id))
+            if found is not None:
+                return found
+        return None
+
     async def _collect(self, proposal: FileProposal, origin: str, who: str) -> dict[str, View]:
         said = _said_of(proposal)
         try:
             desk = self._desk_for(proposal)
             standing, collected = await desk.collect(proposal, origin, who)
         except SeawallError as error:
-            return {**said, "refused": str(error), "signatures": []}
-        return {**said, "number": standing.row.number, "refused": "", "signatures": collected_view(collected)}
+            return {**said, "refused": str(error), "is_whole": False, "signatures": []}
+        return {
+            **said,
+            "number": standing.row.number,
+            "refused": "",
+            "is_whole": all(not one.refused for one in collected),
+            "signatures": collected_view(collected),
+        }
 
     async def _adopt(self, proposal: FileProposal, who: str) -> dict[str, View]:
         said = _said_of(proposal)
