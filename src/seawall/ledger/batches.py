@@ -1,9 +1,8 @@
 """Statements over many rows: what the hot path runs, prepared once like all others.
 
-A `Batch` runs one statement for each of many rows (`executemany`); a row is a tuple of the statement's
-parameters in a stated order and in the driver's own form: no name is looked up and no value is converted per
-row. An `InList` asks for the rows of a list of values; its text is prepared for each power of two of their
-number, so that lists of any length share a few statements.
+A `Batch` (`bulk.py`) runs one statement for many rows; a row is a tuple of the statement's parameters in a
+stated order: no name is looked up per row. An `InList` asks for the rows of a list of values; its text is
+prepared for each power of four of their number, so that lists of any length share a few statements.
 
 Row numbers of a batch are taken before it is inserted (`take_numbers`), in one statement: one writer at a
 time writes on both databases, so nothing comes between.
@@ -23,7 +22,7 @@ from seawall.primitives.bounds import UINT256_MAX
 
 __all__ = ["InList", "insert_batch", "int256_text", "take_numbers", "uint256_text"]
 
-LIST_MAX: Final = 512  # values in one statement; longer lists take several
+LIST_MAX: Final = 256  # values in one statement; longer lists take several
 _PLACES: Final = tuple(f"value_{place}" for place in range(LIST_MAX))
 
 _NEXT_NUMBERS: Final = Prepared(
@@ -62,7 +61,8 @@ class InList:
         records: list[Record] = []
         for start in range(0, len(values), LIST_MAX):
             part = values[start : start + LIST_MAX]
-            size = 1 << (len(part) - 1).bit_length()
+            bits = (len(part) - 1).bit_length()
+            size = 1 << bits + bits % 2
             filled = [*part, *([part[-1]] * (size - len(part)))]
             named = dict(zip(_PLACES, filled, strict=False))
             records += session.rows(self.prepared_for(size), named | (parameters or {}))

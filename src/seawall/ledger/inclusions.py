@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -82,7 +82,8 @@ _ARE_RIPE: Final = (
     _UNSETTLED_ONLY,
     inclusions.c.finality < bindparam("reached"),
 )
-_RIPE: Final = Prepared(_JOINED.where(*_ARE_RIPE).order_by(inclusions.c.number))
+_RIPE: Final = Prepared(sa.select(inclusions.c.number).where(*_ARE_RIPE).order_by(inclusions.c.number))
+_BY_NUMBERS: Final = InList(lambda numbers: _JOINED.where(inclusions.c.number.in_(numbers)))
 _RIPEN_ALL: Final = Prepared(sa.update(inclusions).where(*_ARE_RIPE).values(finality=bindparam("reached")))
 _RIPEN: Final = Batch(
     sa.update(inclusions)
@@ -179,15 +180,24 @@ class Inclusions:
         return [replace(row, canonical=False, finality=Finality.INCLUDED) for row in rows]
 
     def set_finality(
-        self, chain_id: int, up_to_number: int, finality: Finality, lanes: Collection[Lane] | None = None
+        self,
+        chain_id: int,
+        up_to_number: int,
+        finality: Finality,
+        lanes: Collection[Lane] | None = None,
+        known: Mapping[int, InclusionRow] | None = None,
     ) -> list[InclusionRow]:
         """Blocks up to this number have reached `finality`; answers the inclusions, of `lanes` if given, that
-        are new to it."""
+        are new to it.
+
+        `known` are rows by their number as they were answered before: those are not read again."""
         named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
-        ripe = self._session.rows(_RIPE, named)
-        of_chain = [Lane(chain_id, key) for key in {record[4] for record in ripe}]
-        held = {lane.key: lane for lane in of_chain if lanes is None or lane in lanes}
-        rows = [_row_of(record, held[record[4]], finality) for record in ripe if record[4] in held]
+        ripe = [number for (number,) in self._session.rows(_RIPE, named)]
+        known = known or {}
+        unread = _BY_NUMBERS.rows(self._session, [number for number in ripe if number not in known])
+        read = {record[0]: _row_of(record) for record in unread}
+        ripened = [_ripened(known.get(number) or read[number], finality) for number in ripe]
+        rows = [row for row in ripened if lanes is None or row.lane in lanes]
         if len(rows) < len(ripe):
             self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
         elif rows:
@@ -264,12 +274,17 @@ def _record_of(row: InclusionRow, slot: int) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _row_of(record: Record, lane: Lane | None = None, finality: Finality | None = None) -> InclusionRow:
-    """`lane` and `finality` where the caller knows them already."""
+def _ripened(row: InclusionRow, finality: Finality) -> InclusionRow:
+    return InclusionRow(
+        row.number, row.attempt, row.attempt_hash, row.lane, row.nonce, row.block_number, row.block_hash,
+        row.index, row.status, row.gas_used, row.effective_gas_price_wei, row.fee_wei, True, finality,
+    )  # fmt: skip
+
+
+def _row_of(record: Record) -> InclusionRow:
     (number, attempt, digest, chain_id, key, nonce, block_number, block_hash, index, status, gas_used,
      effective_gas_price_wei, fee_wei, canonical, stored) = record  # fmt: skip
     return InclusionRow(
-        number, attempt, digest, lane or Lane(chain_id, key), nonce, block_number, block_hash, index, status,
-        gas_used, effective_gas_price_wei, fee_wei, canonical,
-        Finality(stored) if finality is None else finality,
+        number, attempt, digest, Lane(chain_id, key), nonce, block_number, block_hash, index, status,
+        gas_used, effective_gas_price_wei, fee_wei, canonical, Finality(stored),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from seawall.ledger import postgresql
 from seawall.ledger.bulk import Batch, buffer_of
+from seawall.ledger.columns import Int256, Uint256
 from seawall.primitives.errors import (
     LedgerDoubtError,
     LedgerError,
@@ -388,7 +389,14 @@ def _bind_processor(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> _Pro
 def _result_processor(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> _Processor | None:
     if isinstance(kind, sa.LargeBinary):
         return None
+    if isinstance(kind, Uint256 | Int256):
+        return _integer_of
     return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+def _integer_of(text: str | None) -> int | None:
+    """What the column types do, at a third of the cost."""
+    return None if text is None else int(text)
 
 
 def _dbapi_of(dialect: sa.Dialect) -> Any:

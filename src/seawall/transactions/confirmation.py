@@ -72,6 +72,7 @@ class _Done:
     taken: tuple[Mapping[Address, int], ...] = ()  # of ours by each slot, by token
     ended: tuple[Ended, ...] = ()
     suspects: frozenset[IntentNumber] = frozenset()
+    rows: Sequence[InclusionRow] = ()  # new inclusions
     legs: Mapping[int, tuple[Leg, ...]] = field(default_factory=dict)  # of new inclusions
     final: frozenset[int] = frozenset()  # inclusions
 
@@ -83,7 +84,9 @@ class Confirmer:
     desk: Desk
     accountant: Accountant
     nonces: NonceWatch = field(init=False)
-    # What inclusions moved, by their number, until they are final: read from the ledger where it is not here.
+    # Inclusions and what they moved, by their number, until they are final: read from the ledger where they
+    # are not here.
+    _rows: dict[int, InclusionRow] = field(default_factory=dict)
     _legs: dict[int, tuple[Leg, ...]] = field(default_factory=dict)
     # Blocks that the ledger says hold something of ours, and that this process did not follow itself.
     _unchecked: dict[Hash, int] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class Confirmer:
         attempts, inclusions, heads, slots, past = await desk.parts.ledger.read(read)
         desk.parts.gate.book.load(past, now_s)
         desk.load(attempts, {row.attempt_hash: row.block_hash for row in inclusions if row.canonical})
+        self._rows.clear()
         self._legs.clear()
         self._unchecked = {row.block_hash: row.block_number for row in inclusions if row.canonical}
         self.nonces.load(slots, heads)
@@ -262,17 +266,18 @@ class Confirmer:
         for one in found:
             if one.followed:
                 tx.heads.follow(one.block, line)
-        legs = self._include(tx, found, now_s)
-        safe = tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE, held)
+        rows, legs = self._include(tx, found, now_s)
+        known = self._rows | {row.number: row for row in rows}
+        safe = tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE, held, known)
         self._events(tx, "inclusion.safe", safe, now_s)
         consumed = self.nonces.store(tx, foreign, _slots_of(found), now_s)
-        final = tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held)
+        final = tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held, known)
         consumed += [self._consumed(tx, row) for row in final]
         slots = tuple((one.lane, one.nonce) for one in consumed)
         memory = Memory(self.desk.intents, self._legs | legs, self.accountant.ours.wrapped_native)
         ended, taken = settle(tx, consumed, memory, now_s)
         are_final = frozenset(row.number for row in final)
-        return _Done(slots, tuple(taken), tuple(ended), suspects, legs, are_final)
+        return _Done(slots, tuple(taken), tuple(ended), suspects, rows, legs, are_final)
 
     def _unwind(
         self, tx: Transaction, change: HeadChange, strays: Mapping[Hash, int], now_s: int
@@ -297,8 +302,10 @@ class Confirmer:
         self._events(tx, "inclusion.removed", flipped, now_s)
         return mark_suspects(tx, flipped, self._intents_of(tx, flipped), now_s)
 
-    def _include(self, tx: Transaction, found: Sequence[_Found], now_s: int) -> dict[int, tuple[Leg, ...]]:
-        """Store what is in these blocks; answers the legs of each inclusion."""
+    def _include(
+        self, tx: Transaction, found: Sequence[_Found], now_s: int
+    ) -> tuple[list[InclusionRow], dict[int, tuple[Leg, ...]]]:
+        """Store what is in these blocks; answers the inclusions and the legs of each."""
         held = self.desk.fences.keys()
         own = [
             (one.block, entry)
@@ -330,7 +337,7 @@ class Confirmer:
         for one in found:
             if one.included:
                 self._say_doubts(tx, one, now_s)
-        return {row.number: entry.legs for (_, entry), row in zip(own, rows, strict=True)}
+        return rows, {row.number: entry.legs for (_, entry), row in zip(own, rows, strict=True)}
 
     def _say_doubts(self, tx: Transaction, found: _Found, now_s: int) -> None:
         """What the block did to our balances beyond the postings, once, whichever kernel is first."""
@@ -424,9 +431,12 @@ class Confirmer:
                 if any(number in done.suspects for number, _ in row.intents):
                     desk.verdicts.pop(row.number, None)
         if change.removed or strays:
+            self._rows.clear()
             self._legs.clear()
+        self._rows.update((row.number, row) for row in done.rows)
         self._legs.update(done.legs)
         for number in done.final:
+            self._rows.pop(number, None)
             self._legs.pop(number, None)
         self._tell(found, done)
         for (lane, nonce), taken in zip(done.slots, done.taken, strict=True):

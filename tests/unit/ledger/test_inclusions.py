@@ -85,6 +85,19 @@ def test_finality_rises_with_the_chain_and_is_told_once(tx: Transaction) -> None
     assert [row.finality for row in tx.inclusions.unsettled(CHAIN_ID)] == [Finality.SAFE, Finality.INCLUDED]
 
 
+def test_finality_of_known_rows_is_answered_as_that_of_rows_that_are_read(tx: Transaction) -> None:
+    for nonce, number in enumerate((10, 11, 12)):
+        included(tx, committed(tx, nonce), block(number))
+    stored = tx.inclusions.unsettled(CHAIN_ID)
+    known = {row.number: row for row in stored[:2]}
+    safe = tx.inclusions.set_finality(CHAIN_ID, 12, Finality.SAFE, {LANE}, known)
+    assert safe == [replace(row, finality=Finality.SAFE) for row in stored]
+    assert tx.inclusions.unsettled(CHAIN_ID) == safe
+    assert tx.inclusions.set_finality(CHAIN_ID, 12, Finality.SAFE, {LANE}, known) == []
+    final = tx.inclusions.set_finality(CHAIN_ID, 12, Finality.FINAL, set(), known)
+    assert (final, tx.inclusions.unsettled(CHAIN_ID)) == ([], safe)
+
+
 def test_removal_of_a_final_block_is_an_alarm(tx: Transaction) -> None:
     included(tx, committed(tx), block(10))
     tx.inclusions.set_finality(CHAIN_ID, 10, Finality.FINAL)
