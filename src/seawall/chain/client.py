@@ -149,7 +149,8 @@ class ChainClient:
 
     async def nonces_at(self, addresses: Sequence[Address], block_hash: Hash) -> list[int]:
         """Nonces in order, of exactly this block."""
-        return await self._numbers("eth_getTransactionCount", addresses, block_hash, limit=2**64 - 1)
+        places = [(address, block_hash) for address in addresses]
+        return await self._numbers("eth_getTransactionCount", places, limit=2**64 - 1)
 
     async def balance_at(self, address: Address, block_hash: Hash) -> int:
         (balance_wei,) = await self.balances_at([address], block_hash)
@@ -157,7 +158,11 @@ class ChainClient:
 
     async def balances_at(self, addresses: Sequence[Address], block_hash: Hash) -> list[int]:
         """Native balances in order, of exactly this block [wei]."""
-        return await self._numbers("eth_getBalance", addresses, block_hash, limit=UINT256_MAX)
+        return await self.balances_of([(address, block_hash) for address in addresses])
+
+    async def balances_of(self, places: Sequence[tuple[Address, Hash]]) -> list[int]:
+        """Native balances of addresses at blocks, in order, of exactly these blocks [wei]."""
+        return await self._numbers("eth_getBalance", places, limit=UINT256_MAX)
 
     async def code_at(self, address: Address, block_hash: Hash) -> bytes:
         request = Request("eth_getCode", (hex_text(address), pin_of(block_hash)))
@@ -390,12 +395,12 @@ class ChainClient:
         requests = [Request("eth_getBlockByNumber", (name, False)) for name in names]
         return await self.pool.agreed(requests, decode, silent=lambda found: None in found)
 
-    async def _numbers(
-        self, method: str, addresses: Sequence[Address], block_hash: Hash, *, limit: int
-    ) -> list[int]:
-        if not addresses:
+    async def _numbers(self, method: str, places: Sequence[tuple[Address, Hash]], *, limit: int) -> list[int]:
+        if not places:
             return []
-        requests = [Request(method, (hex_text(address), pin_of(block_hash))) for address in addresses]
+        requests = [
+            Request(method, (hex_text(address), pin_of(block_hash))) for address, block_hash in places
+        ]
         return await self.pool.agreed(
             requests,
             lambda answers: [decoding.quantity(_known(method, a), method, limit=limit) for a in answers],

@@ -180,8 +180,8 @@ class Metrics:
         """The exposition of everything, for a scrape."""
         return generate_latest(self.registry)
 
-    def ended(self, state: IntentState) -> None:
-        self._intents[state.value].inc()
+    def ended(self, state: IntentState, count: int = 1) -> None:
+        self._intents[state.value].inc(count)
 
     def judged(self, *verdicts: Verdict) -> None:
         """The verdicts of a batch: a counter is touched once, however many they are."""
@@ -202,8 +202,8 @@ class Metrics:
         (self._landed if landed else self._missed)[relay].inc()
         self._relay_success[relay].set(ratio)
 
-    def included(self, status: bool) -> None:
-        self._inclusions["success" if status else "reverted"].inc()
+    def included(self, status: bool, count: int = 1) -> None:
+        self._inclusions["success" if status else "reverted"].inc(count)
 
     def unexplained(self, count: int) -> None:
         self._unexplained.inc(count)

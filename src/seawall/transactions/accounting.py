@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from seawall.chain.client import ChainClient, Receipt
@@ -74,14 +75,40 @@ class BlockAccount:
 class Accountant:
     client: ChainClient
     ours: OurAddresses
-    # The last block that was proved, and balances there: by its hash they are facts, whatever comes after.
-    _last: tuple[Hash, Mapping[_Pair, int]] | None = None
+    # Balances at the blocks that are being accounted for, and at the last one before them: by hash they are
+    # facts, whatever comes after.
+    _read: dict[Hash, dict[_Pair, int]] = field(default_factory=dict)
+
+    async def prepare(self, blocks: Sequence[tuple[Block, Sequence[Included]]]) -> None:
+        """Read at once what the proofs of these blocks need of native balances. What cannot be read here is
+        left to each block's own proof, which says why."""
+        if not blocks:
+            return
+        wanted: dict[Hash, set[Address]] = defaultdict(set)
+        for block, included in blocks:
+            holders = self._holders(included)
+            wanted[block.parent_hash] |= holders
+            wanted[block.hash] |= holders
+        self._read = {block_hash: self._read.get(block_hash, {}) for block_hash in wanted}
+        asked = [
+            (holder, block_hash)
+            for block_hash, holders in wanted.items()
+            for holder in sorted(holders)
+            if (holder, NATIVE) not in self._read[block_hash]
+        ]
+        with suppress(EndpointError, UnavailableError, UnknownBlockError):
+            read = await self.client.balances_of(asked)
+            for (holder, block_hash), balance_wei in zip(asked, read, strict=True):
+                self._read[block_hash][holder, NATIVE] = balance_wei
+
+    def _holders(self, included: Sequence[Included]) -> frozenset[Address]:
+        senders = [one.attempt.payload.sender for one in included]
+        return self.ours.holders.union(senders, *[one.holders for one in included])
 
     async def account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
         """Entries for our inclusions of one block. Raises `UnavailableError` if a balance cannot be read
         now."""
-        senders = [one.attempt.payload.sender for one in included]
-        holders = self.ours.holders.union(senders, *[one.holders for one in included])
+        holders = self._holders(included)
         entries = [self._entry(i, holders) for i in included]
         try:
             found = await self._prove(block, entries, holders)
@@ -137,16 +164,14 @@ class Accountant:
                 if not isinstance(account, str):
                     booked[account, token] += delta
         wanted = sorted(set(booked) | {(holder, NATIVE) for holder in holders})
-        before = self._remembered(wanted, block.parent_hash)
-        parent = None if before is not None else await self.client.block_by_hash(block.parent_hash)
-        if before is None and parent is None:
-            what = f"the parent of block {block.number} is not known"
-            raise UnavailableError(what, "accounting", "the proof is tried again at the next poll")
-        after = await self._balances(wanted, block)
-        if parent is not None:
+        before: Mapping[_Pair, int] = self._read.get(block.parent_hash, {})
+        if not before.keys() >= set(wanted):
+            parent = await self.client.block_by_hash(block.parent_hash)
+            if parent is None:
+                what = f"the parent of block {block.number} is not known"
+                raise UnavailableError(what, "accounting", "the proof is tried again at the next poll")
             before = await self._balances(wanted, parent)
-        assert before is not None
-        self._last = (block.hash, after)
+        after = await self._balances(wanted, block)
         found = []
         for pair in wanted:
             moved = after[pair] - before[pair]
@@ -155,25 +180,23 @@ class Accountant:
                 found.append(Leg(pair[0], pair[1], difference))
         return found
 
-    def _remembered(self, wanted: Sequence[_Pair], block_hash: Hash) -> Mapping[_Pair, int] | None:
-        """Balances at this block, if all of them were read before."""
-        if self._last is None or self._last[0] != block_hash or not self._last[1].keys() >= set(wanted):
-            return None
-        return self._last[1]
-
     async def _balances(self, wanted: Sequence[_Pair], block: Block) -> Mapping[_Pair, int]:
-        native = [pair for pair in wanted if pair[1] == NATIVE]
-        tokens = {f"{pair[0].hex()}:{pair[1].hex()}": pair for pair in wanted if pair[1] != NATIVE}
-        read = await self.client.balances_at([holder for holder, _ in native], block.hash)
-        balances = dict(zip(native, read, strict=True))
+        """Balances at this block; only those are read that were not."""
+        known = self._read.setdefault(block.hash, {})
+        missing = [pair for pair in wanted if pair not in known]
+        native = [pair for pair in missing if pair[1] == NATIVE]
+        if native:
+            read = await self.client.balances_at([holder for holder, _ in native], block.hash)
+            known |= zip(native, read, strict=True)
+        tokens = {f"{pair[0].hex()}:{pair[1].hex()}": pair for pair in missing if pair[1] != NATIVE}
         if tokens:
             reads = tuple(
                 Read(label, token, encode_call("balanceOf(address)", (holder,)))
                 for label, (holder, token) in tokens.items()
             )
             answers = await self.client.call_at(reads, block)
-            balances |= {pair: _uint(answers.get(label)) for label, pair in tokens.items()}
-        return balances
+            known |= {pair: _uint(answers.get(label)) for label, pair in tokens.items()}
+        return known
 
     async def _is_pruned(self, block: Block) -> bool:
         """Whether the block stands, and is too old for its state to be asked of every node."""

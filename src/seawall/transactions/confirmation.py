@@ -10,6 +10,7 @@ what is true of a block (the line of heads, a reorg, a balance that nothing expl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -188,12 +189,14 @@ class Confirmer:
         if missing:
             rows = await desk.parts.ledger.read(lambda tx: tx.intents.get_many(missing))
             desk.intents.update((row.number, row) for row in rows)
-        found = []
-        for block, some in receipts:
-            included = [self._included(desk.unsettled[one.transaction_hash], one) for one in some]
-            account = await self._account(block, included)
-            found.append(_Found(block, tuple(included), account, followed))
-        return found
+        included = [
+            (block, [self._included(desk.unsettled[one.transaction_hash], one) for one in some])
+            for block, some in receipts
+        ]
+        await self.accountant.prepare([(block, ours) for block, ours in included if ours])
+        return [
+            _Found(block, tuple(ours), await self._account(block, ours), followed) for block, ours in included
+        ]
 
     def _included(self, attempt: AttemptRow, receipt: Receipt) -> Included:
         own = [self.desk.intents[number] for number, _ in attempt.intents]
@@ -419,8 +422,11 @@ class Confirmer:
         for one in found:
             for included in one.included:
                 desk.include(included.attempt.hash, one.block.hash)
-                metrics.included(included.receipt.status)
-            if not all(included.receipt.status for included in one.included):
+            landed = sum(included.receipt.status for included in one.included)
+            if landed:
+                metrics.included(True, landed)
+            if landed < len(one.included):
+                metrics.included(False, len(one.included) - landed)
                 # Whoever was judged on top of its success is judged anew before a write.
                 desk.verdicts.clear()
             metrics.unexplained(len(one.account.unexplained) // 2)
@@ -459,10 +465,14 @@ class Confirmer:
                 _log.info("included", hash=hex_text(each.attempt.hash), block=block.number)
         if len(included) > LINES_MAX:
             _log.info("more_included", beside=LINES_MAX, in_all=len(included))
+        for state, count in Counter(ended.state for ended in done.ended).items():
+            metrics.ended(state, count)
+        realised: Counter[str] = Counter()
         for ended in done.ended:
-            metrics.ended(ended.state)
             if ended.realised_wei is not None:
-                metrics.realised(ended.intent.strategy, ended.realised_wei)
+                realised[ended.intent.strategy] += ended.realised_wei
+        for strategy, amount_wei in realised.items():
+            metrics.realised(strategy, amount_wei)
         for ended in done.ended[:LINES_MAX]:
             with correlated(ended.intent.correlation_id):
                 _log.info("intent_ended", intent=ended.intent.number, state=ended.state, reason=ended.reason)

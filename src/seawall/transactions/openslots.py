@@ -7,12 +7,12 @@ it is the one that all others of its lane wait for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from seawall.ledger.rows import AttemptRow, IntentRow, SlotRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import WriteKind
 from seawall.transactions.desk import Desk
 from seawall.transactions.routes import is_private
@@ -41,20 +41,20 @@ class OpenSlot:
         return self.newest.kind is WriteKind.HOUSEKEEPING
 
 
-def due_attempts(desk: Desk, lane: Lane, at_head: int) -> list[AttemptRow]:
-    """Newest attempts of the slots to look at now, ascending by nonce. What the chain has passed is foreign
+def due_attempts(desk: Desk, waiting: Sequence[AttemptRow], at_head: int) -> list[AttemptRow]:
+    """Of what waits on a lane (`Desk.waiting`), what to look at now. What the chain has passed is foreign
     use, which confirmation sees to."""
+    passed = {at_s: blocks_since(desk, at_s) for at_s in {row.committed_at_s for row in waiting}}
     return [
         row
-        for row in desk.waiting(lane)
-        if row.nonce >= at_head and not _is_fresh(desk, row, 1 if row.nonce == at_head else FRESH_BLOCKS)
+        for row in waiting
+        if row.nonce >= at_head
+        and (
+            passed[row.committed_at_s] >= (1 if row.nonce == at_head else FRESH_BLOCKS)
+            or is_private(row.route)  # a bundle is for one block: it is handed over at every head
+            or not desk.in_force(desk.verdicts.get(row.number))
+        )
     ]
-
-
-def _is_fresh(desk: Desk, row: AttemptRow, blocks: int) -> bool:
-    if is_private(row.route):
-        return False  # a bundle is for one block: it is handed over at every head
-    return blocks_since(desk, row.committed_at_s) < blocks and desk.in_force(desk.verdicts.get(row.number))
 
 
 def read_slots(tx: Transaction, rows: list[AttemptRow]) -> list[OpenSlot]:

@@ -20,13 +20,14 @@ intent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from seawall.chain.broadcast import WriteAnswer
 from seawall.ledger.rows import AttemptRow
 from seawall.primitives.units import Hash
 from seawall.telemetry.logs import correlated
+from seawall.transactions.desk import Desk
 from seawall.transactions.housekeeping import fill
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot, blocks_since, due_attempts, read_slots, waited_blocks
@@ -54,8 +55,9 @@ async def tend(runner: LaneRunner) -> None:
         return
     desk.base()
     at_head = await desk.nonce_at_head(lane)
-    rows = [row for row in due_attempts(desk, lane, at_head) if not runner.outbox.holds(row.hash)]
-    if not rows and not _gaps(runner, at_head) and desk.is_ready:
+    waiting = desk.waiting(lane)
+    rows = [row for row in due_attempts(desk, waiting, at_head) if not runner.outbox.holds(row.hash)]
+    if not rows and not _gaps(desk, waiting, at_head) and desk.is_ready:
         return
     hashes = [h for row in rows for h in desk.hashes_of(lane, row.nonce)]
     answers = await desk.parts.client.transactions_known(hashes) if hashes else []
@@ -68,7 +70,7 @@ async def _tend(runner: LaneRunner, rows: list[AttemptRow], known: Mapping[Hash,
     desk = runner.desk
     if desk.reload_due:  # a commit of another lane came in doubt meanwhile
         return
-    for nonce in _gaps(runner, at_head):
+    for nonce in _gaps(desk, desk.waiting(runner.lane), at_head):
         await fill(runner, nonce, (), None, "no transaction of ours or of anybody has this nonce")
     slots = await desk.parts.ledger.read(lambda tx: read_slots(tx, rows)) if rows else []
     for slot in slots:
@@ -77,11 +79,12 @@ async def _tend(runner: LaneRunner, rows: list[AttemptRow], known: Mapping[Hash,
         await desk.rebuild_overlay()
 
 
-def _gaps(runner: LaneRunner, at_head: int) -> list[int]:
+def _gaps(desk: Desk, waiting: Sequence[AttemptRow], at_head: int) -> list[int]:
     """Nonces below our highest that have no slot (a foreign transaction that a reorg took away): they block
     all behind them."""
-    desk, lane = runner.desk, runner.lane
-    highest = max((row.nonce for row in desk.waiting(lane)), default=at_head)
+    if not waiting or (waiting[-1].nonce - at_head == len(waiting) - 1 and waiting[0].nonce == at_head):
+        return []  # one waits for each nonce
+    lane, highest = waiting[-1].lane, waiting[-1].nonce
     return [nonce for nonce in range(at_head, highest) if not desk.hashes_of(lane, nonce)]
 
 

@@ -10,8 +10,10 @@ from unittest.mock import patch
 import pytest
 
 from seawall.chain.client import ChainClient
+from seawall.chain.heads import HeadChange
 from seawall.chain.receipts import BlockBody, receipts_root
 from seawall.ledger.rows import InclusionRow
+from seawall.primitives.errors import EndpointError
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.plans import DirectBody, Plan
 from seawall.primitives.units import Address, Hash, hex_text
@@ -109,13 +111,59 @@ async def test_blocks_are_not_read_while_nothing_waits_for_one(tmp_path: Path, m
 
 
 async def test_balances_of_a_block_are_those_before_the_next_one(tmp_path: Path, model: ChainModel) -> None:
+    asked: list[set[Hash]] = []
+    true_balances = ChainClient.balances_of
+
+    async def balances_of(client: ChainClient, places: Sequence[tuple[Address, Hash]]) -> list[int]:
+        asked.append({block_hash for _, block_hash in places})
+        return await true_balances(client, places)
+
     async with pipeline(model, tmp_path) as found:
-        asked = []
-        for name in ("one", "two", "three"):
-            await found.submit(transfer(found, name))
-            model.mine()
-            model.requests.clear()
-            await found.chain.loop.turn()
-            asked.append(model.requests.count("eth_getBalance"))
-        assert asked[1] < asked[0]
+        with patch.object(ChainClient, "balances_of", balances_of):
+            for name in ("one", "two", "three"):
+                await found.submit(transfer(found, name))
+                model.mine()
+                await found.chain.loop.turn()
+        assert [len(blocks) for blocks in asked if model.head.hash in blocks] == [1]
+        assert len(asked[0]) == 2
         assert await found.events("unexplained") == []
+
+
+async def test_blocks_that_came_together_are_proved_by_one_read(tmp_path: Path, model: ChainModel) -> None:
+    async with pipeline(model, tmp_path) as found:
+        numbers = []
+        for name in ("one", "two", "three"):
+            numbers += await found.submit(transfer(found, name))
+            model.mine()
+        model.requests.clear()
+        await found.chain.loop.confirmer.handle(await polled(found))
+        assert model.requests.count("eth_getBlockByHash") == 1
+        assert model.requests.count("eth_getBalance") == 1
+        rows = await included(found, numbers)
+        assert len({row.block_hash for row in rows if row}) == 3
+        assert await found.events("unexplained") == []
+
+
+async def polled(found: Pipeline) -> HeadChange:
+    change = await found.chain.loop.follower.poll()
+    assert change is not None
+    return change
+
+
+async def test_balances_that_cannot_be_read_together_are_read_block_by_block(
+    tmp_path: Path, model: ChainModel
+) -> None:
+    true_balances = ChainClient.balances_of
+
+    async def balances_of(client: ChainClient, places: Sequence[tuple[Address, Hash]]) -> list[int]:
+        if len({block_hash for _, block_hash in places}) > 1:
+            raise EndpointError("too much at once", "here", "ask for less")
+        return await true_balances(client, places)
+
+    async with pipeline(model, tmp_path) as found:
+        (number,) = await found.submit(transfer(found, "one"))
+        with patch.object(ChainClient, "balances_of", balances_of):
+            await found.block()
+        (row,) = await included(found, [number])
+        assert row is not None
+        assert await found.events("unproved") == await found.events("unexplained") == []
