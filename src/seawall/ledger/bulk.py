@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 __all__ = ["CHUNKS", "Batch", "buffer_of"]
 
-CHUNKS: Final = (64, 16, 4, 1)  # rows of a statement; what is left over takes the next smaller ones
+CHUNKS: Final = (64, 32, 16, 8, 4, 2, 1)  # rows of a statement; what is left over takes smaller ones
 _PLACE: Final = re.compile(r"\?")
 
 
@@ -91,6 +91,9 @@ class _Chunked:
         for place, convert in self._converted:
             values[place::width] = convert(values[place::width])
         begin, left = 0, len(rows)
+        if left in self._texts:
+            yield self._texts[left], values
+            return
         for size, text in self._texts.items():
             while left >= size:
                 end = begin + size * width

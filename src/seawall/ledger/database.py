@@ -33,6 +33,8 @@ BUSY_TIMEOUT_S: Final = 5.0
 # With the default of 1,000 pages, checkpoints of random index pages cost 12-16 ms at the 99th percentile.
 WAL_AUTOCHECKPOINT_PAGES: Final = 20_000
 CACHE_KIB: Final = 16_384
+# Of a connection. All statements of the hot path stay prepared, each for every size of its chunks of rows.
+STATEMENTS_PREPARED_MAX: Final = 512
 
 _SYNCHRONOUS: Final = "FULL"
 _STRONG_ENOUGH: Final = ("on", "remote_apply")
@@ -111,7 +113,11 @@ class Database:
     def _engine_of(self) -> sa.Engine:
         if self._engine is None:
             arguments: dict[str, object] = (
-                {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+                {
+                    "timeout": BUSY_TIMEOUT_S,
+                    "check_same_thread": False,
+                    "cached_statements": STATEMENTS_PREPARED_MAX,
+                }
                 if self.is_sqlite
                 else postgresql.CONNECT_ARGUMENTS
             )
