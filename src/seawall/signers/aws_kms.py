@@ -97,9 +97,11 @@ class AwsKms:
 
     def _address(self) -> Address:
         answer = self._connected().get_public_key(KeyId=self.key.key_id)
-        if answer.get("KeySpec") != _KEY_SPEC:
+        # Where it is left out, the key itself says on which curve it is.
+        spec = answer.get("KeySpec", _KEY_SPEC)
+        if spec != _KEY_SPEC:
             raise SignerRefusedError(
-                f"{self.place} is of spec {answer.get('KeySpec')}", "", _FIXES["InvalidKeyUsageException"]
+                f"{self.place} is of spec {spec}", "", _FIXES["InvalidKeyUsageException"]
             )
         return address_of_point(point_from_spki(answer["PublicKey"]))
 
