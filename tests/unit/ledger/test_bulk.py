@@ -44,11 +44,9 @@ def test_rows_go_in_chunks_of_few_sizes() -> None:
 
 def test_bytes_go_as_bytearrays_and_nothing_as_it_is() -> None:
     statement = sa.update(slots).where(slots.c.number == bindparam("row")).values(consumed_by=bindparam("by"))
-    chunks = Batch(statement, ["by", "row"]).chunks(DIALECT, [(b"x" * 32, 1), (None, 2)])
-    assert [[type(value) for value in values] for _, values in chunks] == [
-        [bytearray, int],
-        [type(None), int],
-    ]
+    (_, values), *rest = Batch(statement, ["by", "row"]).chunks(DIALECT, [(b"x" * 32, 1), (None, 2)])
+    assert [type(value) for value in values] == [bytearray, int, type(None), int]
+    assert rest == []
 
 
 def test_deletion_of_many_names_them_in_a_list() -> None:
