@@ -65,7 +65,8 @@ def remaining_blocks(desk: Desk, attempt: AttemptRow) -> int:
     plans = [desk.intents[number].plan for number, _ in attempt.intents if number in desk.intents]
     windows = [desk.parts.routes.window_of(plan) for plan in plans]
     window = max(windows, default=desk.parts.routes.policy.window_blocks)
-    return window - blocks_since(desk, attempt.committed_at_s)
+    counted = desk.heads_since(attempt.committed_at_s)
+    return window - (blocks_since(desk, attempt.committed_at_s) if counted is None else counted)
 
 
 def replacement_name(attempt: AttemptRow) -> str:

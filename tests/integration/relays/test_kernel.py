@@ -1,0 +1,261 @@
+"""Private plans through a true kernel and a relay that behaves, or does not: what it is given lands, is
+withdrawn, repriced or made public as the plan says, and every hash stays watched."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from seawall.ledger.rows import AttemptRow, IntentRow
+from seawall.primitives.identifiers import IntentNumber
+from seawall.primitives.levels import IntentState
+from seawall.primitives.units import hex_text
+from seawall.rollout.devnet import Devnet
+from tests.fixtures.kernel import DEPOSIT, ETHER, KernelFolder, RunningKernel
+from tests.fixtures.relay import Mode, Relay, running_relay
+
+pytestmark = pytest.mark.anvil
+WINDOW_BLOCKS = 2
+WAIT_S = 40.0
+PAUSE_S = 0.03
+QUIET_S = 0.15
+HEAD = re.compile(r'^seawall_head_number\{chain="(?!other)[^"]*"\} (\S+)$', re.MULTILINE)
+EVENTS_MAX = 10_000
+ROUTES = """
+[[chains.relays]]
+name = "builder"
+dialect = "flashbots"
+urls = ["{url}"]
+answer_timeout_s = 0.5
+[chains.private]
+lanes = "mixed"
+window_blocks = {window}
+[[chains.private.above]]
+token = "native"
+amount = "2"
+"""
+SUBMITTER = """
+[[submitters]]
+name = "treasury"
+chain_id = 31337
+signers = ["main"]
+"""
+
+
+@dataclass
+class House:
+    """A kernel whose blocks its relay makes."""
+
+    folder: KernelFolder
+    relay: Relay
+    kernel: RunningKernel | None = None
+    counter: Iterator[int] = field(default_factory=itertools.count)
+
+    def submit(self, *plans: dict[str, object]) -> list[IntentNumber]:
+        file = self.folder.directory / "plans.json"
+        file.write_text(json.dumps(plans))
+        done = self.folder.seawall("plans", "submit", str(file), "--json")
+        assert done.returncode == 0, done.stderr + done.stdout
+        return [IntentNumber(row["id"]) for row in json.loads(done.stdout)["plans"]]
+
+    def plan(self, value_wei: int = ETHER // 100, **routing: object) -> dict[str, object]:
+        return {
+            "idempotency_key": f"plan-{next(self.counter)}",
+            "deadline_s": int(time.time()) + 900,
+            "target": "@weth",
+            "body": {"kind": "direct", "data": hex_text(DEPOSIT), "value_wei": str(value_wei)},
+            "accounting_token": "@weth",
+            **({"routing": routing} if routing else {}),
+        }
+
+    def pump(self, holds: Callable[[], bool], what: str) -> None:
+        """A block at a time, each when the kernel has had time for the one before."""
+        until_s = time.monotonic() + WAIT_S
+        while not holds():
+            assert time.monotonic() < until_s, f"waited, and not: {what}\n{self.folder.told()}"
+            self.relay.seal()
+            self.follow()
+
+    def follow(self) -> None:
+        """Give the kernel the time that a true chain gives it between two blocks: it is at the new head, and
+        its relay has had a moment to hear of it."""
+        number = self.relay.number()
+        self.wait(lambda: self.head() >= number, f"the kernel is at block {number}")
+        quiet_s = time.monotonic() + QUIET_S
+        while time.monotonic() < quiet_s and not any(one.block > number for one in self.relay.held):
+            time.sleep(PAUSE_S)
+
+    def head(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.folder.port}/metrics", timeout=5) as answer:
+            found = HEAD.search(answer.read().decode())
+        return int(float(found[1])) if found else 0
+
+    def wait(self, holds: Callable[[], bool], what: str) -> None:
+        """Without a block."""
+        until_s = time.monotonic() + WAIT_S
+        while not holds():
+            assert time.monotonic() < until_s, f"waited, and not: {what}\n{self.folder.told()}"
+            time.sleep(PAUSE_S)
+
+    def ended(self, number: IntentNumber) -> IntentRow:
+        self.pump(lambda: self.intent(number).is_settled, f"intent {number} is settled")
+        return self.intent(number)
+
+    def intent(self, number: IntentNumber) -> IntentRow:
+        return self.folder.books.read(lambda tx: tx.intents.get(number))
+
+    def attempts(self, number: IntentNumber) -> list[AttemptRow]:
+        return self.folder.books.attempts(number)
+
+    def is_pooled(self, attempt: AttemptRow) -> bool:
+        return self.folder.knows(attempt.hash)
+
+    def events(self, kind: str, number: IntentNumber) -> int:
+        rows = self.folder.books.read(lambda tx: tx.events.after(0, EVENTS_MAX, [kind]))
+        return sum(row.intent == number for row in rows)
+
+
+@pytest.fixture(scope="module")
+def house(manual_devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One kernel for the tests of this module: each leaves its lane empty."""
+    with running_relay(manual_devnet.info.rpc_url) as relay:
+        extra = ROUTES.format(url=relay.url, window=WINDOW_BLOCKS)
+        folder = KernelFolder(
+            tmp_path_factory.mktemp("house") / "k",
+            manual_devnet,
+            rpc_url=relay.node_url,
+            chain_extra=extra,
+            balance_wei=1_000 * ETHER,
+        )
+        folder.strategies.append(SUBMITTER)
+        folder.write()
+        with folder.run() as kernel:
+            kernel.wait_ready()
+            yield House(folder, relay, kernel)
+
+
+@pytest.fixture(autouse=True)
+def behaving(house: House) -> None:
+    house.relay.mode = Mode.LANDS
+    house.relay.held.clear()
+    house.relay.cancelled.clear()
+
+
+def test_plan_above_the_threshold_lands_by_the_relay_and_was_never_public(house: House) -> None:
+    small, large = house.submit(house.plan(ETHER), house.plan(3 * ETHER))
+    assert house.ended(small).state is IntentState.LANDED
+    assert house.ended(large).state is IntentState.LANDED
+    (public,), (private,) = house.attempts(small), house.attempts(large)
+    assert (public.route, private.route) == ("public", "builder:bundle")
+    assert hex_text(private.raw) not in house.relay.public
+    assert hex_text(public.raw) in house.relay.public
+
+
+def test_two_private_plans_of_one_lane_land_in_one_block_by_one_bundle(house: House) -> None:
+    first, second = house.submit(house.plan(private=True), house.plan(private=True))
+    house.wait(lambda: any(len(one.raws) == 2 for one in house.relay.held), "a bundle of both is held")
+    house.relay.seal()
+    for number in (first, second):
+        assert house.ended(number).state is IntentState.LANDED
+    one, other = house.folder.books.read(
+        lambda tx: (tx.inclusions.of_intent(first), tx.inclusions.of_intent(second))
+    )
+    assert one is not None
+    assert other is not None
+    assert one.block_hash == other.block_hash
+
+
+def test_relay_that_never_lands_is_given_its_window_then_the_plan_expires(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    (number,) = house.submit(house.plan(private=True))
+    row = house.ended(number)
+    (attempt,) = house.attempts(number)
+    assert row.state is IntentState.CANCELLED
+    assert "did not land it within its window" in row.reason
+    assert len(house.relay.cancelled) >= 1, "it was withdrawn by its name"
+    assert hex_text(attempt.raw) not in house.relay.public
+    assert not house.folder.knows(attempt.hash)
+    assert house.events("private.withdrawn", number) == 1
+
+
+def test_plan_that_reprices_is_signed_dearer_under_the_same_name_and_lands_privately(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    (number,) = house.submit(house.plan(private=True, unlanded="reprice"))
+    house.pump(lambda: len(house.attempts(number)) == 2, "it is repriced")
+    house.relay.mode = Mode.LANDS
+    assert house.ended(number).state is IntentState.LANDED
+    cheap, dear = house.attempts(number)[:2]
+    assert dear.max_fee_per_gas_wei > cheap.max_fee_per_gas_wei
+    assert (dear.route, dear.nonce) == (cheap.route, cheap.nonce)
+    assert {hex_text(cheap.raw), hex_text(dear.raw)}.isdisjoint(house.relay.public)
+
+
+def test_plan_that_goes_public_does_so_with_the_same_bytes_after_its_window(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    (number,) = house.submit(house.plan(private=True, unlanded="public"))
+    assert house.ended(number).state is IntentState.LANDED
+    (attempt,) = house.attempts(number)
+    assert attempt.route == "public"
+    assert hex_text(attempt.raw) in house.relay.public
+    assert house.events("attempt.made_public", number) == 1
+
+
+def test_bundle_that_lands_late_is_told_as_landed_though_it_was_withdrawn(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    (number,) = house.submit(house.plan(private=True))
+    house.wait(lambda: house.relay.held != [], "the bundle is held")
+    (bundle,) = house.relay.held
+    house.pump(lambda: house.events("slot.filled", number) == 1, "its nonce is being filled")
+    # A builder that kept it includes it before the filler, which is public already.
+    house.relay.rpc("anvil_dropAllTransactions")
+    house.relay.rpc("eth_sendRawTransaction", bundle.raws[0])
+    house.relay.public[:] = [raw for raw in house.relay.public if raw in bundle.raws]
+    house.relay.rpc("evm_mine")
+    assert house.ended(number).state is IntentState.LANDED
+    house.folder.assert_books_balance()
+
+
+def test_relay_that_is_late_by_a_block_lands_it_within_the_window(house: House) -> None:
+    house.relay.mode, house.relay.late_by = Mode.LATE, 1
+    (number,) = house.submit(house.plan(private=True, window_blocks=6))
+    assert house.ended(number).state is IntentState.LANDED
+
+
+def test_leak_is_told_and_what_lands_by_it_counts(house: House) -> None:
+    house.relay.mode = Mode.LEAKS
+    (number,) = house.submit(house.plan(private=True))
+    house.wait(lambda: any(map(house.is_pooled, house.attempts(number))), "it leaked")
+    assert house.ended(number).state is IntentState.LANDED
+    (attempt,) = house.attempts(number)
+    assert attempt.route == "builder:bundle"
+
+
+@pytest.mark.parametrize("mode", [Mode.REFUSES, Mode.HANGS, Mode.RUBBISH])
+def test_relay_that_takes_nothing_harms_no_public_plan_and_its_own_expires(house: House, mode: Mode) -> None:
+    house.relay.mode = mode
+    (private,) = house.submit(house.plan(private=True))
+    assert house.ended(private).state is IntentState.CANCELLED
+    (attempt,) = house.attempts(private)
+    assert hex_text(attempt.raw) not in house.relay.public
+    (public,) = house.submit(house.plan())
+    assert house.ended(public).state is IntentState.LANDED
+
+
+def test_plan_that_is_cancelled_is_withdrawn_from_its_relay(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    plan = house.plan(private=True, window_blocks=500)
+    (number,) = house.submit(plan)
+    house.wait(lambda: house.relay.held != [], "the bundle is held")
+    arguments = ("--strategy", "treasury", "--key", str(plan["idempotency_key"]), "--reason", "moved")
+    assert house.folder.seawall("plans", "cancel", *arguments).returncode == 0
+    row = house.ended(number)
+    assert (row.state, "moved" in row.reason) == (IntentState.CANCELLED, True)
+    assert len(house.relay.cancelled) >= 1
+    assert house.relay.held == []
