@@ -40,6 +40,8 @@ class Routing:
             problem = f"a group of alternatives has a name longer than {_GROUP_CHARS_MAX} characters"
         elif self.alternatives and not self.private:
             problem = "alternatives share a nonce, which only private plans can"
+        elif self.alternatives and self.unlanded is Unlanded.PUBLIC:
+            problem = "of alternatives none can go public, because public pools keep one of a nonce"
         else:
             return
         raise PlanError(problem, "routing", "correct the strategy that made it")

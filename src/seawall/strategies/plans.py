@@ -16,6 +16,7 @@ from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Priority
 from seawall.primitives.observations import Observation
 from seawall.primitives.plans import DirectBody, ExecutorBody, GuardSpec, Plan, TokenBound, TokenDelta
+from seawall.primitives.routes import Routing
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.executor.encoding import encode_operations
 from seawall.protocols.executor.operations import Operation
@@ -45,6 +46,7 @@ class Terms:
     priority: Priority = Priority.NORMAL
     gas_limit: int | None = None  # None: measured by simulation
     note: str = ""  # why, in one line, for people
+    routing: Routing | None = None  # how it wants to reach the chain; None: as the operator says
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class PlanDesk:
             priority=terms.priority,
             gas_limit=terms.gas_limit,
             note=terms.note,
+            routing=terms.routing,
         )
 
 

@@ -9,6 +9,7 @@ from seawall.primitives.codec import plan_digest
 from seawall.primitives.errors import InputError, PlanError
 from seawall.primitives.levels import Finality, Priority
 from seawall.primitives.plans import DirectBody, ExecutorBody, GuardSpec, TokenBound, TokenDelta
+from seawall.primitives.routes import Routing, Unlanded
 from seawall.primitives.units import NATIVE, Address, Hash, address_text
 from seawall.runtime.plan_form import PlanOrigin, plan_of
 
@@ -62,6 +63,7 @@ def test_everything_that_a_plan_may_say_arrives() -> None:
             gas_limit=100_000,
             note="the rent of November",
             retry_of="rent-of-october",
+            routing={"private": True, "unlanded": "reprice", "window_blocks": "9", "alternatives": "either"},
         ),
         "plans[0]",
         origin(),
@@ -74,6 +76,7 @@ def test_everything_that_a_plan_may_say_arrives() -> None:
     )
     assert plan.expected == (TokenDelta(SECOND, NATIVE, -5, 7),)
     assert (plan.gas_limit, plan.note, plan.retry_of) == (100_000, "the rent of November", "rent-of-october")
+    assert plan.routing == Routing(True, Unlanded.REPRICE, 9, "either")
 
 
 def test_plan_for_the_executor_arrives() -> None:
@@ -136,6 +139,9 @@ def test_only_signer_need_not_be_named() -> None:
         ),
         ({"expected": [{"holder": "@key"}]}, "plans[3].expected[0].token", "missing"),
         ({"gas_limit": 20_999}, "plans[3].gas_limit", "out of range"),
+        ({"routing": {"private": "yes"}}, "plans[3].routing.private", "neither"),
+        ({"routing": {"unlanded": "never"}}, "plans[3].routing.unlanded", "not one of the choices"),
+        ({"routing": {"window_blocks": 1_001}}, "plans[3].routing.window_blocks", "out of range"),
     ],
 )
 def test_wrong_field_is_named_by_its_place(changes: dict[str, object], where: str, what: str) -> None:
