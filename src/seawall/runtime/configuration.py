@@ -17,6 +17,7 @@ from typing import Final
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
 from seawall.runtime.chain_sections import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
+from seawall.runtime.names import RETIREMENT
 from seawall.runtime.policies import BUDGET_KEYS, read_budget, require_limits
 from seawall.runtime.relay_sections import require_signers
 from seawall.runtime.safe_sections import SAFE_KEYS, read_safe
@@ -86,6 +87,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     safes = tuple(read_safe(table, books, signer_names) for table in root.tables("safes", SAFE_KEYS))
     # They stand in one place of names, because an idempotency key belongs to a name.
     _require_unique(
+        [(RETIREMENT, "the kernel's own")],
         [(one.name, "strategies") for one in strategies],
         [(one.name, "submitters") for one in submitters],
         [(one.policy.name, "safes") for one in safes],
@@ -139,5 +141,6 @@ def _require_unique(*sections: list[tuple[str, str]]) -> None:
     for names in sections:
         for place, (name, section) in enumerate(names):
             if name in seen:
-                raise ConfigError(f"{name!r} is there twice", f"{section}[{place}]", "give each its own")
+                what = f"{name!r} is there twice, or the kernel's own"
+                raise ConfigError(what, f"{section}[{place}]", "give each its own")
             seen.add(name)

@@ -41,7 +41,10 @@ from seawall.runtime.feeds import Feed
 from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
+from seawall.runtime.key_changes import KeyAge, KeyBounds, KeyKeeper
+from seawall.runtime.key_commands import KEY_COMMANDS, KeyCommands
 from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
+from seawall.runtime.names import RETIREMENT
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
 from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
@@ -211,6 +214,7 @@ class Kernel:
             self._admit_submitters(commands)
             live = self._books[0]
             LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
+            keys = self._keep_keys(live, commands)
             self._admit_safes(commands, server)
             # What the ledger and the fleet say of authority comes before anybody raises it.
             for book in self._books:
@@ -219,7 +223,7 @@ class Kernel:
             self._started = True
             _log.info("started", health_port=server.port, authority=self.latch.authority.name)
             try:
-                await self._work(hosts)
+                await self._work(hosts, keys)
             finally:
                 await self._books[0].leave()
 
@@ -235,9 +239,12 @@ class Kernel:
         return MetricLabels(
             chains={chain.network.chain_id: chain.network.name for chain in config.chains},
             lanes=lanes,
-            strategies=tuple(one.name for one in config.strategies)
-            + tuple(one.name for one in config.submitters)
-            + tuple(one.policy.name for one in config.safes),
+            strategies=(
+                RETIREMENT,
+                *(one.name for one in config.strategies),
+                *(one.name for one in config.submitters),
+                *(one.policy.name for one in config.safes),
+            ),
             guards=("simulation", *GUARD_NAMES, *POLICY_GUARD_NAMES),
             relays=tuple({each.relay.name: None for chain in config.chains for each in chain.relays}),
         )
@@ -312,7 +319,7 @@ class Kernel:
             return (*COMMANDS, *LANE_COMMANDS)
         from seawall.runtime.safe_commands import SAFE_COMMANDS
 
-        return (*COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
+        return (*COMMANDS, *KEY_COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
 
     def _admit_safes(self, commands: CommandServer, server: HealthServer) -> None:
         if not self.configuration.safes:
@@ -324,6 +331,23 @@ class Kernel:
         self._safes = SafeCommands(desks, books)
         self._safes.offer_on(commands)
         server.door = self._safes
+
+    def _keep_keys(self, live: Book, commands: CommandServer) -> KeyKeeper:
+        """Keys are retired and taken over by command, and their age is told."""
+        config = self.configuration
+        books = {chain.network.chain_id: chain.book for chain in config.chains}
+        ages = [KeyAge(s.name, s.since, s.rotation_days, tuple(s.policies)) for s in config.signers]
+        bounds = {
+            Lane(chain_id, self._signers[s.name].address): KeyBounds(
+                max(one.policy.balance_min_wei, config.limits[chain_id].key_balance_min_wei),
+                one.policy.value_max_wei,
+            )
+            for s in config.signers
+            for chain_id, one in s.policies.items()
+        }
+        keeper = KeyKeeper(live.ledger, live.chains, books, self.clock, bounds, ages)
+        KeyCommands(live.ledger, keeper, bounds.keys(), self.clock).offer_on(commands)
+        return keeper
 
     def _lane(self, strategy: StrategySettings) -> Lane:
         """The one lane that the strategy's plans may use: its own signer's."""
@@ -339,9 +363,10 @@ class Kernel:
 
     # ------------------------------------------------------------------ work
 
-    async def _work(self, hosts: HostSupervisor) -> None:
+    async def _work(self, hosts: HostSupervisor, keys: KeyKeeper) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(hosts.start())
+            tasks.create_task(keys.run())
             for signer in self._signers.values():
                 tasks.create_task(self._unlock(signer))
             for book in self._books:

@@ -6,7 +6,7 @@ the command opens the ledger itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,11 +33,11 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeyCommands:
-    """On the live ledger; `keys` are the configured ones, by lane, with their names."""
+    """On the live ledger; `lanes` are those that have a signer with a policy."""
 
     ledger: Ledger
     keeper: KeyKeeper
-    keys: Mapping[Lane, str]
+    lanes: Collection[Lane]
     clock: Clock
 
     def offer_on(self, server: CommandServer) -> None:
@@ -49,7 +49,7 @@ class KeyCommands:
         """`to` is the lane; body: `successor`."""
         lane = self._lane(command)
         successor = address_from_text(Form(command.body, "", ("successor",)).text("successor"))
-        if Lane(lane.chain_id, successor) not in self.keys:
+        if Lane(lane.chain_id, successor) not in self.lanes:
             raise InputError(
                 f"{address_text(successor)} is no signer of chain {lane.chain_id}",
                 "successor",
@@ -79,7 +79,7 @@ class KeyCommands:
 
     def _lane(self, command: Command) -> Lane:
         lane = lane_from_text(command.to)
-        if lane not in self.keys:
+        if lane not in self.lanes:
             raise InputError(
                 "no signer has this key on this chain", f"lane {lane}", "see `seawall keys list`"
             )

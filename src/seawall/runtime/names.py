@@ -17,6 +17,7 @@ __all__ = [
     "DECIMALS_MAX",
     "GWEI_DECIMALS",
     "NATIVE_DECIMALS",
+    "RETIREMENT",
     "address_of",
     "decimals_of",
     "listed",
@@ -30,6 +31,8 @@ GWEI_DECIMALS: Final = 9
 NATIVE_DECIMALS: Final = 18
 DECIMALS_MAX: Final = 77
 _PLACE: Final = re.compile(r"\$\{[^{}]*\}")
+# The name under which the kernel's own plans of a key's rotation stand; no strategy may have it.
+RETIREMENT: Final = "retirement"
 # How a token's place names the chain's own token.
 _NATIVE_NAME: Final = "native"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ from seawall.transactions.policies import StuckPolicies
 
 __all__ = [
     "OWN_KEY",
+    "ROTATION_DAYS",
     "BudgetSettings",
     "ChainSettings",
     "Configuration",
@@ -45,6 +47,7 @@ __all__ = [
 
 # Stands for the address of the signer in the settings of a strategy.
 OWN_KEY: Final = "@key"
+ROTATION_DAYS: Final = 90
 
 
 class Mode(StrEnum):
@@ -138,6 +141,8 @@ class SignerSettings:
     name: str
     key: KeyKind
     policies: Mapping[int, PolicySettings] = field(default_factory=dict)  # by chain id
+    since: date | None = None  # in use since; None: not known
+    rotation_days: int = ROTATION_DAYS  # 0: never
 
     def address(self) -> Address:
         """Known without opening the key; `SignerError` for a keystore that cannot be read."""

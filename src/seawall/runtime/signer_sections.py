@@ -18,7 +18,7 @@ from seawall.primitives.errors import ConfigError
 from seawall.primitives.secrets import SecretPlace
 from seawall.runtime.policies import read_policies
 from seawall.runtime.secrets import SecretReader, is_loopback
-from seawall.runtime.settings import SignerSettings
+from seawall.runtime.settings import ROTATION_DAYS, SignerSettings
 from seawall.runtime.tables import Table
 from seawall.signers.checked import CALL_TIMEOUT_S
 from seawall.signers.kinds import (
@@ -45,7 +45,8 @@ TIMEOUT_S_MAX: Final = 600.0
 _TIMEOUT_S_MIN: Final = 0.1
 _SLOT_MAX: Final = 2**64 - 1
 
-_COMMON: Final = ("name", "kind", "policies")
+_COMMON: Final = ("name", "kind", "policies", "since", "rotation_days")
+_ROTATION_DAYS_MAX: Final = 36_500
 _REMOTE: Final = ("address", "timeout_s")
 _TLS: Final = ("ca_file", "certificate_file", "key_file")
 _OWN: Final[Mapping[SignerKind, tuple[str, ...]]] = {
@@ -81,7 +82,13 @@ def read_signer(
                 f"known here: {', '.join(sorted(_OWN[kind]))}",
             )
     name = table.name("name")
-    return SignerSettings(name, _READERS[kind](table, folder, secrets), read_policies(table, name, books))
+    return SignerSettings(
+        name,
+        _READERS[kind](table, folder, secrets),
+        read_policies(table, name, books),
+        table.day("since") if "since" in table else None,
+        table.integer("rotation_days", ROTATION_DAYS, minimum=0, maximum=_ROTATION_DAYS_MAX),
+    )
 
 
 def _keystore(table: Table, folder: Path, secrets: SecretReader) -> KeystoreKey:
