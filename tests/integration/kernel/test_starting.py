@@ -24,15 +24,19 @@ KERNEL_BYTES_MAX = 120 * 1024**2
 HOST_BYTES_MAX = 80 * 1024**2
 HEAVY = {
     "alembic",
+    "boto3",
     "dbos",
     "duckdb",
     "eth_abi",
     "eth_account",
+    "google.auth",
     "numpy",
     "opentelemetry.sdk",
+    "pkcs11",
     "polars",
     "psycopg",
     "pyarrow",
+    "requests",
     "scipy",
     "web3",
 }
