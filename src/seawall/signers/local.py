@@ -44,6 +44,7 @@ __all__ = [
     "PasswordSource",
     "ScryptCost",
     "create_keystore",
+    "write_keystore",
 ]
 
 KEYSTORE_BYTES_MAX: Final = 16 * 1024
@@ -220,22 +221,26 @@ def create_keystore(path: Path, password: Password, cost: ScryptCost) -> Address
     """
     key = LocalKey.generate()
     try:
-        text = key.to_keystore(password, n=cost.n, r=cost.r, p=cost.p)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise SignerError(
-                f"the keystore cannot be created: {error.strerror}",
-                str(path),
-                "choose a new file in an existing folder",
-            ) from None
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_keystore(path, key.to_keystore(password, n=cost.n, r=cost.r, p=cost.p))
         return Address(key.address)
     finally:
         key.wipe()
+
+
+def write_keystore(path: Path, text: str) -> None:
+    """An encrypted key in a new file that only its owner can read, on the disk when this returns."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SignerError(
+            f"the keystore cannot be created: {error.strerror}",
+            str(path),
+            "choose a new file in an existing folder",
+        ) from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _password_of(source: PasswordSource | SecretPlace) -> Password:
