@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, NewType
 
 from seawall.primitives.blocks import Block
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Authority, Finality, IntentState, WriteKind
 from seawall.primitives.plans import Plan
@@ -49,6 +50,7 @@ Account = Address | Literal["world", "fees", "unexplained"]
 EventData = Mapping[str, str | int | bool | None]
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class IntentRow:
     """An accepted plan and how far it came."""
@@ -76,6 +78,7 @@ class IntentRow:
         return self.state.is_outcome and self.finality in (None, Finality.FINAL)
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The answer to a plan: its intent, and whether it is new."""
@@ -115,6 +118,7 @@ class KernelRow:
     authority: Authority
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class SlotRow:
     """One nonce of a lane.
@@ -133,6 +137,7 @@ class SlotRow:
     final: bool
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
     """Signed bytes of a slot. Committed means: possibly sent, for ever."""
@@ -158,6 +163,7 @@ class AttemptRow:
     intents: tuple[tuple[IntentNumber, int], ...]  # (intent, segment), by segment
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Commitment:
     """A signed candidate with the verdict that admitted it, to be committed to its slot."""
@@ -184,6 +190,7 @@ class VerdictRow:
     at_s: int  # UTC [s]
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class NewInclusion:
     """A hash of ours as a block has it, to be recorded. Who has the attempt at hand gives it along, and the
@@ -199,6 +206,7 @@ class NewInclusion:
     attempt: AttemptRow | None = None  # as it is stored
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class InclusionRow:
     """A hash in a block; provisional until its finality is final."""
@@ -227,6 +235,7 @@ class Leg(NamedTuple):
     delta: int  # signed [smallest unit of token]
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class PostingEntry:
     """Legs that sum to zero per token, derived from one block. One canonical entry a kind and inclusion."""
@@ -240,6 +249,7 @@ class PostingEntry:
     intent: IntentNumber | None = None
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class PostingRow:
     number: int
@@ -247,6 +257,7 @@ class PostingRow:
     canonical: bool
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class SpendRow:
     """The most that an attempt may take out of its lane; once it is settled, what it took."""
@@ -287,6 +298,7 @@ class NewEvent(NamedTuple):
     data: EventData
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class EventRow:
     seq: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seawall.primitives.blocks import Block
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.plans import Plan
@@ -13,6 +14,7 @@ from seawall.primitives.units import Address, Hash
 __all__ = ["Candidate", "Measurement", "Payload", "Verdict"]
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Payload:
     """The part of a transaction that a verdict binds. Fees and nonce are outside: a replacement may change
@@ -26,6 +28,7 @@ class Payload:
     gas_limit: int
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """An intent with its exact payload, before the verdict."""
@@ -50,6 +53,7 @@ class Candidate:
         return self.payload.gas_limit * self.ceiling_fee_per_gas_wei
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One guard's finding. `measured` of None: it could not measure, and therefore refuses."""
@@ -64,6 +68,7 @@ class Measurement:
     reason: str  # one sentence for a human
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The gate's answer. It binds exactly what it names, for as long as it says."""
