@@ -78,16 +78,31 @@ async def _pending_count(client: ChainClient, key: Address) -> int | None:
 
 
 async def _pool_nonces(client: ChainClient, key: Address) -> tuple[int, ...] | None:
-    """By `txpool_contentFrom`, which not every node offers."""
+    """By `txpool_contentFrom`, or out of the whole pool's content; many providers offer neither."""
     try:
-        answer = await client.pool.call("txpool_contentFrom", hex_text(key))
+        return _nonces_in(await client.pool.call("txpool_contentFrom", hex_text(key)))
+    except ChainError:
+        pass
+    try:
+        content = await client.pool.call("txpool_content")
     except ChainError:
         return None
-    if not isinstance(answer, dict):
+    if not isinstance(content, dict):
+        return None
+    own: dict[str, object] = {}
+    for part, by_sender in content.items():
+        listed = by_sender.items() if isinstance(by_sender, dict) else ()
+        own[part] = next((of for sender, of in listed if str(sender).lower() == hex_text(key)), {})
+    return _nonces_in(own)
+
+
+def _nonces_in(content: object) -> tuple[int, ...] | None:
+    """Of one sender's `pending` and `queued` transactions, by nonce."""
+    if not isinstance(content, dict):
         return None
     nonces: set[int] = set()
     for part in ("pending", "queued"):
-        listed = answer.get(part, {})
+        listed = content.get(part) or {}
         if not isinstance(listed, dict):
             return None
         nonces |= {int(one) for one in listed if isinstance(one, str) and one.isascii() and one.isdigit()}

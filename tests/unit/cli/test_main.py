@@ -30,6 +30,13 @@ COMMANDS = (
     "devnet status",
     "ledger migrate",
     "ledger downgrade",
+    "keys new",
+    "keys master",
+    "keys derive",
+    "keys list",
+    "keys rotate",
+    "keys keep",
+    "keys adopt",
 )
 
 
