@@ -83,7 +83,8 @@ class NodeSocket:
     """One WebSocket to a node with some `eth_subscribe` subscriptions, opened again whenever it ends.
 
     `heard(place, content)` is called for each event with the place of its subscription in `wanted`. `opened`
-    is called once the node has confirmed them all. With `chain_id` the node must tell that chain first, on
+    is called once the node has confirmed them all, `refused` when it does not: what is wanted may be changed
+    there, for the next try. With `chain_id` the node must tell that chain first, on
     each connection. With `silence_s_max` a connection that says nothing for so long is given up.
     """
 
@@ -96,6 +97,7 @@ class NodeSocket:
         *,
         chain_id: int | None = None,
         opened: Callable[[], None] | None = None,
+        refused: Callable[[], None] | None = None,
         silence_s_max: float | None = None,
     ) -> None:
         self._endpoint = Endpoint.parse(url, schemes=("ws", "wss"))
@@ -104,6 +106,7 @@ class NodeSocket:
         self._clock = clock
         self._chain_id = chain_id
         self._opened = opened
+        self._refused = refused
         self._silence_s_max = silence_s_max
         self.connected = False
         self.opens = 0  # how often all was confirmed
@@ -154,6 +157,8 @@ class NodeSocket:
                 continue
             content: object = orjson.loads(message.data)
             if not isinstance(content, dict) or "error" in content:
+                if self._refused is not None:
+                    self._refused()
                 raise EndpointError("it refuses a subscription", self.label, "use another endpoint")
             if content.get("method") == "eth_subscription":
                 params = content.get("params")

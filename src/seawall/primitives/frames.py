@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 # Counts up whenever a message changes shape. Kernel and host come from one installation: it must be equal.
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 FAILURE_TEXT_MAX: Final = 2_000
 _SUBSCRIPTIONS_MAX: Final = 64
 _HEADER: Final = struct.Struct(">I")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import Plan
+from seawall.primitives.sightings import Sighting, SightingFilter
 from seawall.primitives.units import Hash
 
 __all__ = ["Cause", "Decision", "IntentEvent", "LogGap", "Observation", "Subscription", "Timer"]
@@ -20,6 +21,7 @@ class Cause(StrEnum):
     INTENT = "intent"
     ROLLBACK = "rollback"
     COMMAND = "command"
+    SIGHTING = "sighting"  # something was seen before its block
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Subscription:
     every_heads: int = 1
     reads: tuple[Read, ...] = ()
     logs: tuple[LogFilter, ...] = ()
+    sightings: tuple[SightingFilter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class LogGap:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a strategy sees. Everything in it is of the one block named.
+    """What a strategy sees. Everything in it is of the one block named, save sightings, which have none.
 
     `reads` maps labels to returned bytes, None where the call reverted. `removed` are block hashes that a
     reorg took away since the last observation: views undo what they learned from them."""
@@ -79,6 +82,8 @@ class Observation:
     timers: tuple[str, ...] = ()
     removed: tuple[Hash, ...] = ()
     command: str = ""
+    sightings: tuple[Sighting, ...] = ()
+    sightings_dropped: int = 0  # more came than wait for one observation
 
 
 @dataclass(frozen=True, slots=True)
