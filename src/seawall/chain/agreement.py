@@ -26,10 +26,8 @@ from seawall.primitives.errors import DisagreementError, UnavailableError, Unkno
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import hex_text
 
-__all__ = ["PATIENCE_S", "Vote", "canvass", "default_agreement", "is_decided", "verdict_of"]
+__all__ = ["Patience", "Vote", "canvass", "default_agreement", "is_decided", "shown", "verdict_of"]
 
-# After this, another endpoint is asked beside one that keeps silent.
-PATIENCE_S: Final = 1.0
 _SHOWN_CHARS_MAX: Final = 80
 
 M = TypeVar("M")
@@ -40,7 +38,7 @@ T = TypeVar("T")
 class Vote(Generic[T]):
     """What one endpoint said."""
 
-    endpoint: int  # which one: labels may be the same
+    endpoint: int  # its place in the pool: labels may be the same
     label: str
     value: T | UnknownBlockError
 
@@ -50,56 +48,106 @@ def default_agreement(endpoints: int) -> int:
     return endpoints // 2 + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Patience(Generic[M]):
+    """When another one is asked beside those that keep silent, and who is told of it."""
+
+    hedge_after_s: float  # another is asked for the sake of speed, where that may be
+    silent_after_s: float  # another is asked in any case
+    may_hedge: Callable[[M], bool]  # whether this one may be asked for the sake of speed
+    note_late: Callable[[M], None]  # those asked later answered before it
+    note_silent: Callable[[M], None]
+
+
 async def canvass(
     members: Sequence[M],
     ask: Callable[[M], Awaitable[Vote[T] | None]],
     need: int,
     settled: Callable[[Sequence[Vote[T]], bool], bool],
     clock: Clock,
-    note_late: Callable[[M], None],
+    patience: Patience[M],
 ) -> list[Vote[T]]:
     """Votes of `members`, in their order of preference, until `settled(votes, late)` or nobody is left.
 
     `need` are asked at once; another one for each that failed (`ask` answers None), when all have answered
-    and it is not settled, and when somebody keeps silent longer than `PATIENCE_S` (then `late`).
+    and it is not settled, and when somebody keeps silent longer than `patience` allows (then `late`).
     """
-    left = deque(members)
-    asked: dict[asyncio.Future[Vote[T] | None], M] = {}
-    votes: list[Vote[T]] = []
-    late: set[asyncio.Future[Vote[T] | None]] = set()
-
-    def start() -> None:
-        if left:
-            member = left.popleft()
-            asked[asyncio.ensure_future(ask(member))] = member
-
+    round_ = _Round(deque(members), need, ask)
     try:
         for _ in range(need):
-            start()
-        while asked:
-            done = await _first_of(asked, clock)
-            if not done:
-                late |= set(asked)
-                start()
-            for future in done:
-                del asked[future]
+            round_.start()
+        await round_.run(settled, clock, patience)
+    finally:
+        await round_.end(patience)
+    return round_.votes
+
+
+class _Round(Generic[M, T]):
+    """One question on its way to several endpoints."""
+
+    __slots__ = ("_ask", "_asked", "_late", "_left", "_need", "_overdue", "_timer", "votes")
+
+    def __init__(self, left: deque[M], need: int, ask: Callable[[M], Awaitable[Vote[T] | None]]) -> None:
+        self._left = left
+        self._need = need
+        self._ask = ask
+        self._asked: dict[asyncio.Future[Vote[T] | None], M] = {}
+        self._overdue: set[asyncio.Future[Vote[T] | None]] = set()
+        self._timer: asyncio.Future[None] | None = None
+        self._late = False
+        self.votes: list[Vote[T]] = []
+
+    def start(self) -> None:
+        if self._left:
+            member = self._left.popleft()
+            self._asked[asyncio.ensure_future(self._ask(member))] = member
+
+    async def run(
+        self, settled: Callable[[Sequence[Vote[T]], bool], bool], clock: Clock, patience: Patience[M]
+    ) -> None:
+        self._timer = asyncio.ensure_future(clock.sleep_s(patience.hedge_after_s))
+        while self._asked:
+            waited: list[asyncio.Future[Vote[T] | None] | asyncio.Future[None]] = [*self._asked, self._timer]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            for future in [future for future in self._asked if future.done()]:
+                del self._asked[future]
                 vote = future.result()
                 if vote is None:
-                    start()
+                    self.start()
                 else:
-                    votes.append(vote)
-            if settled(votes, bool(late)):
-                break
-            if not asked:
-                start()
-    finally:
-        for future, member in asked.items():
-            if future in late:
-                note_late(member)
+                    self.votes.append(vote)
+            if self._timer.done() and self._asked:
+                self._timer = asyncio.ensure_future(clock.sleep_s(self._lose_patience(patience)))
+            if settled(self.votes, self._late):
+                return
+            if not self._asked:
+                self.start()
+
+    async def end(self, patience: Patience[M]) -> None:
+        for future, member in self._asked.items():
+            if future in self._overdue:
+                patience.note_late(member)
             future.cancel()
-        if asked:
-            await asyncio.wait(asked)
-    return votes
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._asked:
+            await asyncio.wait(self._asked)
+
+    def _lose_patience(self, patience: Patience[M]) -> float:
+        """Ask somebody else beside those who keep silent. When patience ends next [s]."""
+        first, self._late = not self._late, True
+        silent = [future for future in self._asked if future in self._overdue]
+        for future in silent:
+            patience.note_silent(self._asked[future])
+        fresh = len(self._asked) - len(silent)
+        self._overdue |= set(self._asked)
+        if first:
+            if self._left and patience.may_hedge(self._left[0]):
+                self.start()
+            return patience.silent_after_s - patience.hedge_after_s
+        if fresh == 0 or len(self.votes) + fresh < self._need:
+            self.start()
+        return patience.silent_after_s
 
 
 def verdict_of(
@@ -122,7 +170,7 @@ def verdict_of(
             where,
             "it is asked again; check the endpoints if it lasts",
         )
-    said = "; ".join(f"{', '.join(voters)} say {_shown(value)}" for value, voters in definite)
+    said = "; ".join(f"{', '.join(voters)} say {shown(value)}" for value, voters in definite)
     raise DisagreementError(
         f"endpoints disagree: {said}",
         where,
@@ -134,19 +182,6 @@ def is_decided(votes: Sequence[Vote[T]], need: int) -> bool:
     """Enough of them say the same, be it that the block is not known."""
     unknown = sum(isinstance(vote.value, UnknownBlockError) for vote in votes)
     return unknown >= need or any(len(voters) >= need for _, voters in _groups(votes))
-
-
-async def _first_of(
-    asked: dict[asyncio.Future[Vote[T] | None], M], clock: Clock
-) -> set[asyncio.Future[Vote[T] | None]]:
-    """Those that are done; none if patience ended first."""
-    patience = asyncio.ensure_future(clock.sleep_s(PATIENCE_S))
-    waited: list[asyncio.Future[Vote[T] | None] | asyncio.Future[None]] = [*asked, patience]
-    try:
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        patience.cancel()
-    return {future for future in asked if future.done()}
 
 
 def _groups(votes: Sequence[Vote[T]]) -> list[tuple[T, list[str]]]:
@@ -164,13 +199,13 @@ def _groups(votes: Sequence[Vote[T]]) -> list[tuple[T, list[str]]]:
     return groups
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     if isinstance(value, Block):
         text = f"block {value.number} {hex_text(value.hash)}"
     elif isinstance(value, bytes):
         text = hex_text(value)
     elif isinstance(value, list | tuple):
-        text = f"[{', '.join(_shown(item) for item in value[:4])}]"
+        text = f"[{', '.join(shown(item) for item in value[:4])}]"
     else:
         text = repr(value)
     return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]}..."

@@ -100,6 +100,8 @@ class HeadFollower:
                 "check whether the endpoints agree on one chain",
             ) from None
         self._unsettled = 0
+        if self._known:
+            self._client.pool.tip_number = self._known[-1].number
         return change
 
     async def _poll(self) -> HeadChange | None:

@@ -1,25 +1,31 @@
-"""JSON-RPC over several endpoints: one transport protocol, an HTTP transport, and the pool that fails over.
+"""JSON-RPC over several endpoints: whom to ask, how long to wait for them, and whom to leave out.
 
-Flow: the pool ranks its endpoints, checks the chain id of each on every (re)connect, sends a bounded batch
-to the best, and goes to the next when an endpoint does not answer usefully. An answer is either the decoded
-JSON value or an `RpcError`; whether that error is a revert, a missing block or a fault of the endpoint is
-judged by `chain.node_errors`, where an error's class and an endpoint's health are separate judgements.
+Flow: the pool ranks its endpoints (`chain.pool.members`): who serves, is up to date and costs least comes
+first; heads are asked for in turn, by weight. The chain id of each is checked on every (re)connect. A bounded
+batch goes to as many as are needed; the next one is asked when one fails, when one takes longer than such
+questions usually do (a *hedge*, within a budget of `HEDGE_SHARE`), and when one is silent, whatever that
+costs. Who failed rests by its breaker; looks in the background find out when it may be asked again, so that
+no question pays for that. An answer is either the decoded JSON value or an `RpcError`; whether that is a
+revert, a missing block or a fault of the endpoint is judged by `chain.node_errors`.
 
 Reads only: signed bytes leave through `chain.broadcast`. Time comes from the clock given; only
-`HttpTransport` has timeouts of its own. Scores are light (consecutive failures and a cool-down); hedging
-and budgets are not here.
+`HttpTransport` has timeouts of its own. Nothing is cached here, and floats decide only whom to ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from seawall.chain.agreement import Vote, canvass, is_decided, verdict_of
-from seawall.chain.decoding import quantity
+from seawall.chain.agreement import Patience, Vote, canvass, is_decided, shown, verdict_of
 from seawall.chain.endpoints import MESSAGE_CHARS_MAX
-from seawall.chain.node_errors import NodeError, classify, judge
+from seawall.chain.node_errors import NodeError, classify
+from seawall.chain.pool.asking import Asker
+from seawall.chain.pool.budgets import Budget, ShareBucket
+from seawall.chain.pool.looks import HEAD_REQUEST, Lookout
+from seawall.chain.pool.members import Member, Standing
+from seawall.chain.pool.settings import EndpointSettings
 from seawall.chain.transport import (
     BATCH_REQUESTS_MAX,
     CHAIN_ID_REQUEST,
@@ -34,10 +40,12 @@ from seawall.primitives.errors import (
     DisagreementError,
     DisprovedError,
     EndpointError,
+    MalformedAnswerError,
     UnavailableError,
     UnknownBlockError,
 )
 from seawall.primitives.ports import Clock
+from seawall.telemetry.endpoints import EndpointHealth
 from seawall.telemetry.logs import get_logger
 
 __all__ = [
@@ -54,16 +62,9 @@ __all__ = [
 ENDPOINTS_MAX: Final = 32
 # One request is tried this often over the endpoints before it counts as unavailable.
 TRIES_MAX: Final = 4
-# An endpoint that failed rests COOL_DOWN_FIRST_S, doubled by each further failure up to COOL_DOWN_MAX_S.
-COOL_DOWN_FIRST_S: Final = 0.5
-COOL_DOWN_MAX_S: Final = 30.0
-
-# An endpoint proved wrong is not asked for STRIKE_FIRST_S, doubled by each further proof up to STRIKE_MAX_S.
-STRIKE_FIRST_S: Final = 30.0
-STRIKE_MAX_S: Final = 3_600.0
-
-# A chain id is asked this often of an endpoint whose connections change meanwhile.
-CHECKS_MAX: Final = 4
+# Calls that may be made for the sake of speed, of all calls, and so many at once.
+HEDGE_SHARE: Final = 0.04
+HEDGE_BURST_CALLS: Final = 100
 _NEVER: Final = -1
 
 T = TypeVar("T")
@@ -81,29 +82,19 @@ def is_execution_failure(error: RpcError) -> bool:
     return classify(error.code, error.message, error.data) is NodeError.REVERTED
 
 
-def _blames_endpoint(error: RpcError) -> bool:
-    return judge(error.code, error.message, error.data).blames_endpoint
-
-
-@dataclass(slots=True, eq=False)
-class _Member:
-    """One endpoint of the pool with its light score."""
-
-    transport: RpcTransport
-    failures: int = 0  # consecutive
-    rests_until_s: float = 0.0
-    checked_at_connect: int | None = None
-    serves_other: bool = False
-    strikes: int = 0
-    struck_until_s: float = 0.0
-
-
 class RpcPool:
     """Several endpoints of one chain; `agreement` of them must say the same where `agreed` is asked."""
 
     def __init__(
-        self, transports: Sequence[RpcTransport], *, chain_id: int, clock: Clock, agreement: int = 1
+        self,
+        transports: Sequence[RpcTransport],
+        *,
+        chain_id: int,
+        clock: Clock,
+        agreement: int = 1,
+        settings: Sequence[EndpointSettings] = (),
     ) -> None:
+        """`settings` are those of `transports`, in their order, or none."""
         if not 0 < len(transports) <= ENDPOINTS_MAX:
             raise ConfigError(
                 f"{len(transports)} endpoints", f"rpc.{chain_id}", f"give 1 to {ENDPOINTS_MAX} addresses"
@@ -114,12 +105,25 @@ class RpcPool:
                 f"rpc.{chain_id}",
                 "give 1 to the number of endpoints",
             )
-        self._members = [_Member(transport) for transport in transports]
+        assert not settings or len(settings) == len(transports)
+        now_s = clock.monotonic_s()
+        self._members = [
+            Member(transport, place, name, answered_at_s=now_s)
+            for place, (transport, name) in enumerate(zip(transports, _names(transports), strict=True))
+        ]
+        for member, own in zip(self._members, settings, strict=False):
+            member.settings, member.budget = own, Budget.of(own, now_s)
         self._chain_id = chain_id
         self._clock = clock
         self._agreement = agreement
+        self._asker = Asker(chain_id, clock)
+        self._lookout = Lookout(self._members, self._asker, clock, lambda: self.tip_number)
+        self._spare = ShareBucket(HEDGE_SHARE, HEDGE_BURST_CALLS)
         self._last: EndpointError | None = None
         self._disagreed = ""
+        self._head_source: Member | None = None  # whose head was taken last, where one is believed
+        self.tip_number = _NEVER  # the newest head that was agreed on, or that its follower connected
+        self.needed = 0  # calls that the questions took as they are, without any further ones
 
     @property
     def chain_id(self) -> int:
@@ -129,19 +133,33 @@ class RpcPool:
     def agreement(self) -> int:
         return self._agreement
 
+    @property
+    def size(self) -> int:
+        return len(self._members)
+
+    @property
+    def sent(self) -> int:
+        """Calls that were sent, each one of a batch counted."""
+        return sum(member.requests for member in self._members)
+
+    def health(self) -> list[EndpointHealth]:
+        """How each endpoint stands."""
+        now_s = self._clock.monotonic_s()
+        return [member.health(now_s) for member in self._members]
+
+    def events(self) -> list[str]:
+        """What was noted of the endpoints lately, by endpoint, oldest first."""
+        return [f"{member.name}: {event}" for member in self._members for event in member.events]
+
     async def check(self) -> None:
         """At start: a wrong chain on *any* endpoint is raised; dead ones are tolerated while one is alive."""
-        last: EndpointError | None = None
-        alive = 0
-        for member in self._members:
-            try:
-                await self._check_chain(member)
-                alive += 1
-            except EndpointError as error:
-                self._note_failure(member)
-                last = error
-        if not alive:
-            raise self._unavailable(last)
+        found = await asyncio.gather(*map(self._checked, self._members))
+        other = next((error for error in found if isinstance(error, ChainIdMismatchError)), None)
+        if other is not None:
+            raise other
+        if all(error is not None for error in found):
+            last = found[-1]
+            raise self._unavailable(last if isinstance(last, EndpointError) else None)
 
     async def call(self, method: str, *params: object) -> object:
         """One answer; an `RpcError` becomes an `EndpointError` that repeats its message."""
@@ -156,9 +174,10 @@ class RpcPool:
 
     async def batch(self, requests: Sequence[Request], *, pinned: bool = False) -> list[object | RpcError]:
         """Answers in order. With `pinned`, a block that no endpoint knows raises `UnknownBlockError`."""
+        decode = _pinned if pinned else _as_they_are
         answers: list[object | RpcError] = []
         for start in range(0, len(requests), BATCH_REQUESTS_MAX):
-            answers += await self._batch(requests[start : start + BATCH_REQUESTS_MAX], pinned)
+            answers += await self.read(requests[start : start + BATCH_REQUESTS_MAX], decode)
         return answers
 
     async def read(self, requests: Sequence[Request], decode: Decode[T]) -> T:
@@ -168,24 +187,34 @@ class RpcPool:
         prove the endpoint wrong (it is then not asked for a while), `UnknownBlockError` for a block that it
         does not have.
         """
-        refused: EndpointError | None = None
-        unknown: UnknownBlockError | None = None
-        for member in self._ranked():
-            try:
-                vote = await self._vote(member, requests, decode)
-            except _RefusedError as error:
-                refused = error.cause
-                continue
-            if vote is None:
-                continue
+        members = self._order(requests)
+        self.needed += len(requests)
+        failures = _Failures()
+        votes: list[Vote[T]] = []
+        if len(self._members) == 1:
+            for member in members * 2:
+                vote = await self._vote(member, requests, decode, failures)
+                if vote is not None:
+                    votes.append(vote)
+                    if not isinstance(vote.value, UnknownBlockError):
+                        return vote.value
+        else:
+            self._spare.earn(len(requests))
+            votes = await canvass(
+                members[:TRIES_MAX],
+                lambda member: self._vote(member, requests, decode, failures),
+                1,
+                _is_told,
+                self._clock,
+                self._patience(requests),
+            )
+        for vote in votes:
             if not isinstance(vote.value, UnknownBlockError):
+                for other in votes:
+                    if isinstance(other.value, UnknownBlockError):
+                        self._members[other.endpoint].misses_block()
                 return vote.value
-            unknown = vote.value
-        if unknown is not None:
-            raise unknown
-        if refused is not None:
-            raise refused
-        raise self._unavailable(self._last)
+        raise self._nothing_from(votes, failures)
 
     async def agreed(
         self, requests: Sequence[Request], decode: Decode[T], *, silent: Callable[[T], bool] | None = None
@@ -201,6 +230,8 @@ class RpcPool:
             self._note_disagreement(error.what)
             raise
         self._note_disagreement("")
+        if len(votes) > need:
+            self._weigh(requests, votes, value, silent)
         return value
 
     async def votes(
@@ -210,22 +241,27 @@ class RpcPool:
         settled: Callable[[Sequence[Vote[T]], bool], bool],
         *,
         everybody: bool = False,
+        in_turn: bool = False,
     ) -> list[Vote[T]]:
         """What endpoints say, one vote each, from `agreement` of them at once (or from `everybody`), until
-        `settled`. Raises `UnavailableError` if fewer than `agreement` answer."""
-
-        async def ask(member: _Member) -> Vote[T] | None:
-            try:
-                return await self._vote(member, requests, decode)
-            except _RefusedError as error:
-                self._last = error.cause
-                return None
-
-        members = self._usable()
+        `settled`; `in_turn`, from one after another. Raises `UnavailableError` if fewer than `agreement`
+        answer."""
+        members = self._order(requests, in_turn=in_turn)
         need = len(members) if everybody else self._agreement
-        votes = await canvass(members, ask, need, settled, self._clock, self._note_failure)
+        self.needed += len(requests) * self._agreement
+        self._spare.earn(len(requests) * self._agreement)
+        failures = _Failures()
+        votes = await canvass(
+            members,
+            lambda member: self._vote(member, requests, decode, failures),
+            need,
+            settled,
+            self._clock,
+            self._patience(requests),
+        )
         if len(votes) < self._agreement:
-            cause = f"; the last failure: {self._last.what} ({self._last.where})" if self._last else ""
+            last = failures.refused or failures.last
+            cause = f"; the last failure: {last.what} ({last.where})" if last else ""
             raise UnavailableError(
                 f"{len(votes)} endpoints answered where {self._agreement} must agree{cause}",
                 f"chain {self._chain_id}",
@@ -233,156 +269,144 @@ class RpcPool:
             )
         return votes
 
+    def show_heads(self, shown: Mapping[int, int]) -> None:
+        """What endpoints called their newest block at one time: numbers by the endpoint's place."""
+        tip_number = self.tip_number
+        if 1 < self._agreement <= len(shown):
+            tip_number = max(tip_number, sorted(shown.values(), reverse=True)[self._agreement - 1])
+        for place, number in shown.items():
+            self._members[place].shows_head(number, tip_number)
+
+    def takes_head_of(self, place: int) -> None:
+        """The head of the endpoint at `place` was believed: what leads there is asked of it too."""
+        self._head_source = self._members[place]
+
     def rest_preferred(self) -> None:
-        """The endpoint that would be asked first answers, and what it says leads nowhere: it rests."""
-        members = self._usable()
-        if len(members) > 1:
-            self._note_failure(members[0])
+        """The endpoint whose head was taken answers, and what it says leads nowhere: it rests."""
+        if len(self._members) > 1:
+            member = self._head_source or self._order((HEAD_REQUEST,))[0]
+            member.rest("its heads lead nowhere", self._clock.monotonic_s())
 
     async def close(self) -> None:
+        self._lookout.close()
         for member in self._members:
             await member.transport.close()
 
-    async def _batch(self, requests: Sequence[Request], pinned: bool) -> list[object | RpcError]:
-        last: EndpointError | None = None
-        unknown: RpcError | None = None
-        mismatch: ChainIdMismatchError | None = None
-        for member in self._ranked():
-            try:
-                answers = await self._ask(member, requests)
-            except ChainIdMismatchError as error:
-                mismatch = error
-                continue
-            except EndpointError as error:
-                self._note_failure(member)
-                last = error
-                continue
-            member.failures = 0
-            missing = next((a for a in answers if isinstance(a, RpcError) and is_block_unknown(a)), None)
-            if missing is None or not pinned:
-                return answers
-            unknown = missing
-        if unknown is not None:
-            raise UnknownBlockError(
-                f"the pinned block is not known: {unknown.message[:MESSAGE_CHARS_MAX]}",
-                f"chain {self._chain_id}",
-                "pin a newer block",
-            )
-        if mismatch is not None and last is None:
-            raise mismatch
-        raise self._unavailable(last)
+    # ------------------------------------------------------------------ whom to ask
 
-    async def _vote(self, member: _Member, requests: Sequence[Request], decode: Decode[T]) -> Vote[T] | None:
-        """What one endpoint says; None if it fails. Raises `_RefusedError` for an answer that is no use."""
+    def _order(self, requests: Sequence[Request], *, in_turn: bool = False) -> list[Member]:
+        """Whom a question goes to, the first ones first; nobody who was proved wrong."""
+        now_s = self._clock.monotonic_s()
+        if len(self._members) == 1:
+            return [member for member in self._members if member.struck_until_s <= now_s]
+        self._lookout.look_around(now_s)
+        ranked = []
+        for member in self._members:
+            standing = member.standing(now_s, requests)
+            if standing is not Standing.STRUCK_OUT:
+                is_behind = not in_turn and member.head_number < self.tip_number
+                cost = member.breaker.rests_s(now_s) if standing is Standing.RESTING else member.cost()
+                is_source = member is self._head_source
+                ranked.append((standing, is_behind, not is_source, cost, member.place))
+        ranked.sort()
+        members = [self._members[place] for *_, place in ranked]
+        if in_turn:
+            serving = sum(standing is Standing.SERVING for standing, *_ in ranked)
+            members = [*self._in_turn(members[:serving]), *members[serving:]]
+        return members
+
+    def _in_turn(self, members: list[Member]) -> list[Member]:
+        """By weight and cost: each gets its share of turns, spread evenly."""
+        for member in members:
+            member.credit += 1 / member.cost()
+        ordered = sorted(members, key=lambda member: (-round(member.credit, 6), member.place))
+        paid = sum(1 / member.cost() for member in members) / self._agreement
+        for member in ordered[: self._agreement]:
+            member.credit -= paid
+        return ordered
+
+    def _patience(self, requests: Sequence[Request]) -> Patience[Member]:
+        usual = self._asker.pace.of(requests)
+        clock = self._clock
+
+        def may_hedge(member: Member) -> bool:
+            serves = member.standing(clock.monotonic_s(), requests) is Standing.SERVING
+            if serves and self._spare.take(len(requests)):
+                member.hedges += 1
+                return True
+            return False
+
+        return Patience(
+            usual.hedge_after_s(),
+            usual.silent_after_s(),
+            may_hedge,
+            lambda member: member.is_late(clock.monotonic_s()),
+            lambda member: member.rest("it keeps silent", clock.monotonic_s()),
+        )
+
+    # ------------------------------------------------------------------ one endpoint
+
+    async def _vote(
+        self, member: Member, requests: Sequence[Request], decode: Decode[T], failures: _Failures
+    ) -> Vote[T] | None:
+        """What one endpoint says; None if it fails, or if what it says is no use."""
         try:
-            answers = [
-                answer
-                for start in range(0, len(requests), BATCH_REQUESTS_MAX)
-                for answer in await self._ask(member, requests[start : start + BATCH_REQUESTS_MAX])
-            ]
+            if len(requests) <= BATCH_REQUESTS_MAX:
+                answers = await self._asker.ask(member, requests)
+            else:
+                answers = []
+                for start in range(0, len(requests), BATCH_REQUESTS_MAX):
+                    answers += await self._asker.ask(member, requests[start : start + BATCH_REQUESTS_MAX])
         except EndpointError as error:
-            self._note_failure(member)
-            self._last = error
+            self._last = failures.last = error
             return None
         except ChainIdMismatchError as error:
+            failures.mismatch = error
             self._last = EndpointError(error.what, error.where, error.fix)
             return None
-        member.failures = 0
-        value: T | UnknownBlockError
         try:
-            value = decode(answers)
+            return Vote(member.place, member.transport.label, decode(answers))
         except UnknownBlockError as error:
-            value = error
+            return Vote(member.place, member.transport.label, error)
         except DisprovedError as error:
-            self._strike(member, error)
-            self._last = error
-            return None
+            member.strike(error.what, self._clock.monotonic_s())
+            self._last = failures.last = error
         except EndpointError as error:
-            raise _RefusedError(error) from None
-        return Vote(id(member), member.transport.label, value)
+            if isinstance(error, MalformedAnswerError):
+                member.has_failed(error, requests, self._clock.monotonic_s())
+            self._last = failures.refused = error
+        return None
 
-    async def _ask(self, member: _Member, requests: Sequence[Request]) -> list[object | RpcError]:
-        answers = await self._send_checked(member, requests)
-        if len(answers) != len(requests):
-            raise EndpointError(
-                f"{len(answers)} answers to {len(requests)} requests",
-                member.transport.label,
-                "another endpoint is asked",
-            )
-        for answer in answers:
-            if isinstance(answer, RpcError) and _blames_endpoint(answer):
-                raise EndpointError(
-                    f"busy: {answer.message[:MESSAGE_CHARS_MAX]}",
-                    member.transport.label,
-                    "another endpoint is asked",
-                )
-        return answers
+    async def _checked(self, member: Member) -> EndpointError | ChainIdMismatchError | None:
+        try:
+            await self._asker.check_chain(member)
+        except EndpointError as error:
+            member.has_failed(error, (CHAIN_ID_REQUEST,), self._clock.monotonic_s())
+            return error
+        except ChainIdMismatchError as error:
+            return error
+        return None
 
-    async def _send_checked(self, member: _Member, requests: Sequence[Request]) -> list[object | RpcError]:
-        """Answers over connections whose chain was checked: what came while they changed is asked again."""
-        transport = member.transport
-        for _ in range(CHECKS_MAX):
-            if member.checked_at_connect != transport.connects or member.serves_other:
-                await self._check_chain(member)
-            connects = transport.connects
-            answers = await transport.send(requests)
-            if transport.connects == connects:
-                return answers
-        raise EndpointError(
-            "its connections change faster than their chain can be checked",
-            transport.label,
-            "another endpoint is asked",
-        )
+    # ------------------------------------------------------------------ what it came to
 
-    async def _check_chain(self, member: _Member) -> None:
-        member.checked_at_connect = None
-        connects = _NEVER
-        answer: object | RpcError = None
-        for _ in range(CHECKS_MAX):
-            if connects == member.transport.connects:
-                break
-            connects = member.transport.connects
-            (answer,) = await member.transport.send([CHAIN_ID_REQUEST])
-        if isinstance(answer, RpcError):
-            raise EndpointError(
-                f"eth_chainId: {answer.message[:MESSAGE_CHARS_MAX]}",
-                member.transport.label,
-                "check the endpoint",
-            )
-        served = quantity(answer, f"eth_chainId of {member.transport.label}")
-        member.checked_at_connect = connects
-        member.serves_other = served != self._chain_id
-        if member.serves_other:
-            raise ChainIdMismatchError(
-                f"the endpoint serves chain {served} instead of {self._chain_id}",
-                member.transport.label,
-                "correct its address in the configuration",
-            )
-
-    def _usable(self) -> list[_Member]:
-        """As given; those that rest later, soonest first; one of another chain last; none struck out."""
-        now_s = self._clock.monotonic_s()
-        members = [member for member in self._members if member.struck_until_s <= now_s]
-        return sorted(
-            members, key=lambda member: (member.serves_other, max(member.rests_until_s - now_s, 0.0))
-        )
-
-    def _ranked(self) -> list[_Member]:
-        """Whom one request is tried on, in order; one alone twice."""
-        members = self._usable()
-        return (members if len(members) > 1 else members * 2)[:TRIES_MAX]
-
-    def _note_failure(self, member: _Member) -> None:
-        member.failures += 1
-        rest_s = min(COOL_DOWN_FIRST_S * 2 ** min(member.failures - 1, 16), COOL_DOWN_MAX_S)
-        member.rests_until_s = self._clock.monotonic_s() + rest_s
-        member.checked_at_connect = None
-
-    def _strike(self, member: _Member, error: DisprovedError) -> None:
-        member.strikes += 1
-        out_s = min(STRIKE_FIRST_S * 2 ** min(member.strikes - 1, 16), STRIKE_MAX_S)
-        member.struck_until_s = self._clock.monotonic_s() + out_s
-        _log.error("endpoint_struck_out", endpoint=member.transport.label, proof=error.what, for_s=out_s)
+    def _weigh(
+        self,
+        requests: Sequence[Request],
+        votes: Sequence[Vote[T]],
+        value: T,
+        silent: Callable[[T], bool] | None,
+    ) -> None:
+        """Somebody said something else than what was decided, or nothing."""
+        is_pinned = all(map(_is_pinned, requests))
+        for vote in votes:
+            member = self._members[vote.endpoint]
+            if isinstance(vote.value, UnknownBlockError):
+                member.misses_block()
+            elif vote.value == value:
+                member.agrees()
+            elif silent is None or not silent(vote.value):
+                what = f"{requests[0].method}: it says {shown(vote.value)} where others say {shown(value)}"
+                member.dissents(what, self._clock.monotonic_s(), is_pinned=is_pinned)
 
     def _note_disagreement(self, what: str) -> None:
         """Once a change, not once a question."""
@@ -392,18 +416,68 @@ class RpcPool:
             _log.info("endpoints_agree_again", chain=self._chain_id)
         self._disagreed = what
 
+    def _nothing_from(self, votes: Sequence[Vote[T]], failures: _Failures) -> Exception:
+        """What to raise where no endpoint answered usefully."""
+        unknown = next((v.value for v in votes if isinstance(v.value, UnknownBlockError)), None)
+        if unknown is not None:
+            return unknown
+        if failures.refused is not None:
+            return failures.refused
+        if failures.mismatch is not None and failures.last is None:
+            return failures.mismatch
+        return self._unavailable(failures.last or self._last)
+
     def _unavailable(self, last: EndpointError | None) -> UnavailableError:
         cause = f": {last.what} ({last.where})" if last is not None else ""
-        struck = len(self._members) - len(self._usable())
+        now_s = self._clock.monotonic_s()
+        struck = sum(member.struck_until_s > now_s for member in self._members)
         out = f"; {struck} struck out for what they showed" if struck else ""
         return UnavailableError(
             f"no endpoint answered{cause}{out}", f"chain {self._chain_id}", "check the endpoints or add one"
         )
 
 
-class _RefusedError(Exception):
-    """An endpoint answered in time what is no use here: no fault of its health."""
+class _Failures:
+    """Why endpoints did not answer one question."""
 
-    def __init__(self, cause: EndpointError) -> None:
-        super().__init__(cause)
-        self.cause = cause
+    __slots__ = ("last", "mismatch", "refused")
+
+    def __init__(self) -> None:
+        self.last: EndpointError | None = None
+        self.refused: EndpointError | None = None  # an answer in time that is no use here
+        self.mismatch: ChainIdMismatchError | None = None
+
+
+def _names(transports: Sequence[RpcTransport]) -> list[str]:
+    """Labels, with their place where several are the same."""
+    labels = [transport.label for transport in transports]
+    return [
+        label if labels.count(label) == 1 else f"{label}#{place}" for place, label in enumerate(labels, 1)
+    ]
+
+
+def _as_they_are(answers: Sequence[object | RpcError]) -> list[object | RpcError]:
+    return list(answers)
+
+
+def _pinned(answers: Sequence[object | RpcError]) -> list[object | RpcError]:
+    """As they are, of a block that the endpoint has."""
+    for answer in answers:
+        if isinstance(answer, RpcError) and is_block_unknown(answer):
+            raise UnknownBlockError(
+                f"the pinned block is not known: {answer.message[:MESSAGE_CHARS_MAX]}",
+                "",
+                "pin a newer block",
+            )
+    return list(answers)
+
+
+def _is_told(votes: Sequence[Vote[T]], late: bool) -> bool:
+    return any(not isinstance(vote.value, UnknownBlockError) for vote in votes)
+
+
+def _is_pinned(request: Request) -> bool:
+    """Whether the true answer can never be another one."""
+    return request.method == "eth_getBlockByHash" or any(
+        isinstance(param, Mapping) and "blockHash" in param for param in request.params
+    )

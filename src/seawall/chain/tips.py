@@ -5,6 +5,10 @@ the same, and that is all. If they differ (one lags, one lies), every endpoint i
 numbers that were named, and of each kind the highest block is taken that enough endpoints have on their own
 chain; a safe or final block, only from those whose safe or final block is as high. A block that only a few
 know is passed over, however high it claims to be. None where enough do not agree on any.
+
+The tip that the pool knows does not go back because some lag: where a lower one is shown, everybody is asked,
+and only if nobody has more than that it counts. Endpoints are asked in turn, so that each shows its head
+regularly.
 """
 
 from __future__ import annotations
@@ -24,25 +28,78 @@ LATEST: Final = "latest"
 _Answers = Sequence["object | RpcError"]
 _Tips = Sequence[Block | None]  # by tag, in the order asked
 _View = Mapping[int, Block]  # what one endpoint has, by number
+_Blocks = list[Block | None]
+_Decode = Callable[[_Answers], _Blocks]
+_BlockOf = Callable[["object | RpcError", str], Block | None]
 
 
-async def newest_blocks(
-    pool: RpcPool, tags: Sequence[str], block_of: Callable[[object | RpcError, str], Block | None]
-) -> list[Block | None]:
+async def newest_blocks(pool: RpcPool, tags: Sequence[str], block_of: _BlockOf) -> list[Block | None]:
     """The block of each tag (`latest`, `safe`, `finalized`); `block_of(answer, name)` decodes and judges."""
-    need = pool.agreement
     requests = [Request("eth_getBlockByNumber", (tag, False)) for tag in tags]
 
     def decode(answers: _Answers) -> list[Block | None]:
         return [block_of(answer, tag) for tag, answer in zip(tags, answers, strict=True)]
 
-    if need == 1:
+    if pool.agreement == 1:
+        return await _of_one(pool, requests, decode, tags[0])
+    found = await _of_several(pool, requests, decode, tags, block_of)
+    if found[0] is not None and tags[0] == LATEST:
+        pool.tip_number = found[0].number
+    return found
+
+
+async def _of_one(
+    pool: RpcPool, requests: Sequence[Request], decode: _Decode, tag: str
+) -> list[Block | None]:
+    """What the endpoint whose turn it is says, unless that is less than is known (`RpcPool.tip_number`)."""
+    if pool.size == 1 or tag != LATEST:
         return await pool.read(requests, decode)
-    votes = await pool.votes(requests, decode, lambda votes, late: is_decided(votes, need))
+    votes = await pool.votes(requests, decode, _is_tip(pool), in_turn=True)
+    _note_heads(pool, votes)
+    best: _Blocks | None = None
+    for vote in votes:
+        if isinstance(vote.value, UnknownBlockError):
+            continue
+        if best is None or _number(vote.value) > _number(best):
+            best = vote.value
+            pool.takes_head_of(vote.endpoint)
+    if best is None:
+        raise next(vote.value for vote in votes if isinstance(vote.value, UnknownBlockError))
+    return best
+
+
+def _is_tip(pool: RpcPool) -> Callable[[Sequence[Vote[_Blocks]], bool], bool]:
+    def settled(votes: Sequence[Vote[_Blocks]], late: bool) -> bool:
+        tips = [vote.value for vote in votes if not isinstance(vote.value, UnknownBlockError)]
+        return any(_number(tip) >= max(pool.tip_number, 0) for tip in tips)
+
+    return settled
+
+
+def _note_heads(pool: RpcPool, votes: Sequence[Vote[_Blocks]]) -> None:
+    shown = {
+        vote.endpoint: vote.value[0].number
+        for vote in votes
+        if not isinstance(vote.value, UnknownBlockError) and vote.value[0] is not None
+    }
+    pool.show_heads(shown)
+
+
+async def _of_several(
+    pool: RpcPool, requests: Sequence[Request], decode: _Decode, tags: Sequence[str], block_of: _BlockOf
+) -> list[Block | None]:
+    need = pool.agreement
+    votes = await pool.votes(requests, decode, lambda votes, late: is_decided(votes, need), in_turn=True)
+    if tags[0] == LATEST:
+        _note_heads(pool, votes)
     tips = {vote.endpoint: vote.value for vote in votes if not isinstance(vote.value, UnknownBlockError)}
     same = next((t for t in tips.values() if sum(t == other for other in tips.values()) >= need), None)
-    if same is not None:
+    if same is not None and not (tags[0] == LATEST and _goes_back(pool, same[0])):
         return same
+    if same is not None:
+        everybody = await pool.votes(requests, decode, lambda votes, late: late, everybody=True)
+        tips |= {v.endpoint: v.value for v in everybody if not isinstance(v.value, UnknownBlockError)}
+        _note_heads(pool, everybody)
     numbers = sorted({block.number for tip in tips.values() for block in tip if block is not None})
     if not numbers:
         return [None] * len(tags)
@@ -83,6 +140,14 @@ def _highest(
         if len(supporters) >= need:
             return candidate
     return None
+
+
+def _goes_back(pool: RpcPool, head: Block | None) -> bool:
+    return head is not None and head.number < pool.tip_number and pool.size > pool.agreement
+
+
+def _number(tip: _Blocks) -> int:
+    return -1 if tip[0] is None else tip[0].number
 
 
 def _reaches(tip: _Tips | None, place: int, candidate: Block) -> bool:

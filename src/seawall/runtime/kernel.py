@@ -53,6 +53,7 @@ from seawall.runtime.wiring import Chain
 from seawall.signers.base import KernelSigner
 from seawall.signers.opening import open_signer
 from seawall.telemetry import logs
+from seawall.telemetry.endpoints import EndpointState
 from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
 
@@ -449,6 +450,7 @@ class Kernel:
             checks.append(Check("database", failure is None, "writes" if failure is None else str(failure)))
             checks += self._fleet_checks(book)
             checks += [self._head_check(chain) for chain in book.chains.values()]
+            checks += [check for chain in book.chains.values() for check in _endpoint_checks(chain)]
             checks += [
                 Check(f"executor:{chain_id}", not finding, finding or "it has code")
                 for chain_id, finding in self._executors.items()
@@ -500,3 +502,17 @@ class Kernel:
             return Check(name, False, trouble or "no head is known yet")
         age_s = self.clock.now_s() - head.timestamp_s
         return Check(name, age_s <= HEAD_AGE_S_MAX, f"head {head.number} is {age_s} s old")
+
+
+def _endpoint_checks(chain: Chain) -> list[Check]:
+    """Each endpoint that is read. One less is worth an alarm, no reason to be taken out of service."""
+    name = chain.desk.parts.network.name
+    return [
+        Check(
+            f"endpoint:{name}:{one.name}",
+            one.state is EndpointState.SERVING,
+            f"{one.state}: {one.why}" if one.why else f"{one.state}, {one.latency_s * 1e3:.1f} ms",
+            is_needed=False,
+        )
+        for one in chain.pool.health()
+    ]

@@ -10,7 +10,7 @@ is `runtime.http`'s part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +36,7 @@ from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.ports import Clock, SystemClock
 from seawall.primitives.verdicts import Verdict
+from seawall.telemetry.endpoints import EndpointCollector, EndpointHealth
 
 __all__ = ["CONTENT_TYPE", "OTHER", "MetricLabels", "Metrics", "Stage"]
 
@@ -97,6 +98,8 @@ class Metrics:
         self._count_transactions(labels)
         self._observe_chains(labels)
         self._watch_strategies(labels)
+        self._endpoints = EndpointCollector()
+        self.registry.register(self._endpoints)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -231,6 +234,10 @@ class Metrics:
 
     def chain_trouble(self, network: str) -> None:
         self._troubles[network].inc()
+
+    def watch_endpoints(self, network: str, health: Callable[[], Sequence[EndpointHealth]]) -> None:
+        """Show these endpoints at every scrape. Their names come from the configuration, without secrets."""
+        self._endpoints.watch(network, health)
 
     def strategy_failed(self, strategy: str) -> None:
         self._failures[strategy].inc()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+from seawall.chain.pool.asking import Asker
 from seawall.chain.rpc import RpcPool
 from seawall.chain.simulation import Machine, Simulator
 from seawall.chain.transport import Request, RpcError
@@ -61,10 +62,10 @@ def dependency_not_awaited() -> Planted:
 def endpoint_not_checked() -> Planted:
     """Nobody asks an endpoint which chain it serves."""
 
-    async def check(_self: RpcPool, _member: object) -> None:
+    async def check(_self: Asker, _member: object) -> None:
         return
 
-    return patch.object(RpcPool, "_check_chain", check)
+    return patch.object(Asker, "check_chain", check)
 
 
 @contextlib.contextmanager
