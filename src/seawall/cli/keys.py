@@ -7,7 +7,6 @@ master for as long as the command takes. `rotate`, `keep` and `adopt` write down
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -66,14 +65,15 @@ def master(
     json: JsonOption = False,
 ) -> None:
     """A master that keys are derived from, one for each deal. Keep it where no kernel runs."""
-    from seawall.native.wire import MasterKey, Password
+    from seawall.native.wire import Password
+    from seawall.signers.derivation import create_master
 
     cost = _cost(insecure_fast_keystore)
     made, password_file = _free(directory, "master")
     password = Password.generate()
     password.write_file(password_file)
     with progress("encrypting the master", quiet=json):
-        _write(made, MasterKey.generate().to_file_text(password, n=cost.n, r=cost.r, p=cost.p))
+        create_master(made, password, cost)
     files: dict[str, Json] = {"master": str(made), "password": str(password_file)}
     if json:
         print_json(files)
@@ -95,18 +95,13 @@ def derive(
 ) -> None:
     """One key of a master, at m/44'/60'/deal'/0'/index', in a keystore of its own. Nothing of it tells of
     another."""
-    from seawall.native.wire import MasterKey, Password
+    from seawall.native.wire import Password
+    from seawall.signers.derivation import DealPath, derived_key
 
-    try:
-        content = master_file.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"the master cannot be read: {error.strerror}", str(master_file), "give its file"
-        ) from None
     _free(directory, name)
     with progress("opening the master", quiet=json):
-        opened = MasterKey.from_file_text(content, Password.from_file(master_password))
-    _store(name, directory, opened.derive((44, 60, deal, 0, index)), insecure_fast_keystore, as_json=json)
+        key = derived_key(master_file, Password.from_file(master_password), DealPath(deal, index))
+    _store(name, directory, key, insecure_fast_keystore, as_json=json)
 
 
 @application.command("list")
@@ -223,13 +218,14 @@ def adopt(
 
 def _store(name: str, directory: Path, key: LocalKey, is_fast: bool, *, as_json: bool) -> None:
     from seawall.native.wire import Password
+    from seawall.signers.local import write_keystore
 
     keystore, password_file = _free(directory, name)
     cost = _cost(is_fast)
     password: Password = Password.generate()
     password.write_file(password_file)
     with progress("encrypting the key", quiet=as_json):
-        _write(keystore, key.to_keystore(password, n=cost.n, r=cost.r, p=cost.p))
+        write_keystore(keystore, key.to_keystore(password, n=cost.n, r=cost.r, p=cost.p))
     facts: dict[str, Json] = {
         "name": name,
         "address": address_text(_address(key)),
@@ -273,14 +269,6 @@ def _free(directory: Path, name: str) -> tuple[Path, Path]:
             f"the directory cannot be made: {error.strerror}", str(directory), "choose another"
         ) from None
     return files
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _cost(is_fast: bool) -> ScryptCost:

@@ -1,8 +1,8 @@
 """Many keys from one master: a key of its own for each deal, by BIP-32 under BIP-44's Ethereum tree.
 
-Flow: `create_master` makes a master's file once. `derive_keystore` opens it, walks m/44'/60'/deal'/0'/index',
-writes the key at the end as a keystore of its own, and wipes the master: a command of seconds. The kernel
-only ever sees keystores; it can be given no master, whose file is no keystore.
+Flow: `create_master` makes a master's file once. `derived_key` opens it, walks m/44'/60'/deal'/0'/index', and
+wipes the master; the command stores the key at the end as a keystore of its own. The kernel only ever sees
+keystores; it can be given no master, whose file is no keystore.
 
 Every step is hardened. So no derived key, and no number of them, tells anything of the master or of its
 siblings, there is no extended public key to export, and what is lost with one deal's key is that deal. The
@@ -17,12 +17,11 @@ from typing import Final
 
 from typing_extensions import override
 
-from seawall.native.wire import MasterKey, Password
+from seawall.native.wire import LocalKey, MasterKey, Password
 from seawall.primitives.errors import InputError, KeystoreError, SignerError
-from seawall.primitives.units import Address
 from seawall.signers.local import KEYSTORE_BYTES_MAX, ScryptCost, write_keystore
 
-__all__ = ["STEP_MAX", "DealPath", "create_master", "derive_keystore"]
+__all__ = ["STEP_MAX", "DealPath", "create_master", "derived_key"]
 
 STEP_MAX: Final = 2**31 - 1
 _PURPOSE: Final = 44  # BIP-44
@@ -59,24 +58,12 @@ def create_master(path: Path, password: Password, cost: ScryptCost) -> None:
     write_keystore(path, text)
 
 
-def derive_keystore(
-    master: Path,
-    master_password: Password,
-    deal: DealPath,
-    keystore: Path,
-    password: Password,
-    cost: ScryptCost,
-) -> Address:
-    """The key of `deal` as a new keystore. The same master and deal give the same key, for ever."""
-    opened = MasterKey.from_file_text(_read(master), master_password)
-    key = opened.derive(deal.steps)
-    # The handle was the only one: its seed is wiped here, before anything slow is done.
-    del opened
-    try:
-        write_keystore(keystore, key.to_keystore(password, n=cost.n, r=cost.r, p=cost.p))
-        return Address(key.address)
-    finally:
-        key.wipe()
+def derived_key(master: Path, password: Password, deal: DealPath) -> LocalKey:
+    """The key of `deal`, open; wipe it. The same master and deal give the same key, for ever.
+
+    The master is open within this call only: its handle is the last reference, and wipes its seed.
+    """
+    return MasterKey.from_file_text(_read(master), password).derive(deal.steps)
 
 
 def _read(path: Path) -> bytes:

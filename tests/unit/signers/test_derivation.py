@@ -15,8 +15,8 @@ from eth_keyfile.keyfile import create_keyfile_json
 from seawall.native.wire import LocalKey, MasterKey, Password
 from seawall.primitives.errors import InputError, KeystoreError, SignerError
 from seawall.primitives.units import Address
-from seawall.signers.derivation import STEP_MAX, DealPath, create_master, derive_keystore
-from seawall.signers.local import THROWAWAY_COST, LocalSigner, PasswordSource
+from seawall.signers.derivation import STEP_MAX, DealPath, create_master, derived_key
+from seawall.signers.local import THROWAWAY_COST, LocalSigner, PasswordSource, write_keystore
 
 MASTER_PASSWORD = "master-password-4711"
 KEY_PASSWORD = "key-password-0815"
@@ -63,10 +63,12 @@ def master(tmp_path: Path) -> Path:
 
 
 def derived(master: Path, deal: DealPath, name: str) -> Address:
-    return derive_keystore(
-        master, Password.from_text(MASTER_PASSWORD), deal, master.with_name(name),
-        Password.from_text(KEY_PASSWORD), THROWAWAY_COST,
-    )  # fmt: skip
+    """The key as the command stores it."""
+    key = derived_key(master, Password.from_text(MASTER_PASSWORD), deal)
+    cost = THROWAWAY_COST
+    text = key.to_keystore(Password.from_text(KEY_PASSWORD), n=cost.n, r=cost.r, p=cost.p)
+    write_keystore(master.with_name(name), text)
+    return Address(key.address)
 
 
 async def test_deal_has_one_key_for_ever_and_no_other_deals(
