@@ -216,6 +216,18 @@ class SpendBook:
             self._touched(lane, amounts, at_s)
             self._put((lane, nonce), _Reservation(at_s, dict(amounts)))
 
+    def widen(self, lane: Lane, nonce: int, amounts: Mapping[Address, int], at_s: int) -> None:
+        """An alternative was committed to a slot that is committed: one of them lands at most, so that of
+        each token the largest amount counts."""
+        with self._lock:
+            before = self._forget((lane, nonce))
+            known = {} if before is None else dict(before.amounts)
+            largest = {
+                token: max(known.get(token, 0), amounts.get(token, 0)) for token in {**known, **amounts}
+            }
+            self._touched(lane, largest, at_s)
+            self._put((lane, nonce), _Reservation(at_s if before is None else before.at_s, largest))
+
     def keep(self, lane: Lane, nonce: int) -> None:
         """The slot is committed: what it reserved stays until it is settled."""
         if lane not in self._of_lane:

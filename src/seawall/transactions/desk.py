@@ -244,6 +244,9 @@ class Desk:
         self._unlanded[attempt.lane].discard(attempt.nonce)
         for sibling in self._open[attempt.lane][attempt.nonce]:
             self._pending.pop(sibling, None)
+        siblings = self._open[attempt.lane][attempt.nonce]
+        if self.unsettled[siblings[-1]].payload_digest != attempt.payload_digest:
+            self.verdicts.clear()  # what was judged on top of the newest stood on another one
         self.parts.routes.count(attempt_hash, attempt.route, self.parts.network.chain_id, landed=True)
 
     def reroute(self, attempt: AttemptRow) -> None:

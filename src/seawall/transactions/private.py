@@ -48,7 +48,6 @@ _log = get_logger(__name__)
 
 async def tend_private(runner: LaneRunner, slot: OpenSlot, known: Mapping[Hash, bool]) -> None:
     """Look after a slot whose newest attempt is private. The desk's turn is held."""
-    await _tell_news(runner)
     await _tell_leaks(runner, slot, known)
     over: list[str] = []
     parts = await _by_intent(runner, slot)
@@ -63,6 +62,7 @@ async def tend_private(runner: LaneRunner, slot: OpenSlot, known: Mapping[Hash, 
         why = "; ".join(dict.fromkeys(over))
         if not await fill(runner, slot.slot.nonce, slot.attempts, slot.intent, why):
             await report_stuck(runner, slot, _OVER_CEILING)
+    await _tell_news(runner)
 
 
 async def _tend_one(runner: LaneRunner, slot: OpenSlot) -> str | None:

@@ -13,7 +13,7 @@ Pure: times are given, nothing is read or written. Losing it loses nothing: it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -122,6 +122,10 @@ class LaneQueue:
         heappop(heap)
         self._taken.add(row.number)
 
+    def has_taken(self, number: IntentNumber) -> bool:
+        """Whether a batch has it still: it was not ended, and the queue was not read anew since."""
+        return number in self._taken
+
     def give_back(self, number: IntentNumber) -> None:
         """The batch did nothing with it."""
         if number in self._taken:
@@ -214,9 +218,11 @@ class LaneQueue:
 class Queues:
     """All lanes of one chain that this kernel may work."""
 
-    __slots__ = ("_lanes",)
+    __slots__ = ("_lanes", "sift")
 
     def __init__(self) -> None:
+        # Of what would be taken, what may go the ordinary way; the rest is taken by whoever sifts.
+        self.sift: Callable[[list[IntentRow]], list[IntentRow]] | None = None
         self._lanes: dict[Lane, LaneQueue] = {}
 
     def __getitem__(self, lane: Lane) -> LaneQueue:
@@ -279,4 +285,4 @@ class Queues:
             best = queue.best(now_s) if left[lane] > 0 else None
             if best is not None:
                 heappush(heads, (urgency(best, now_s), lane, best))
-        return taken
+        return taken if self.sift is None else self.sift(taken)

@@ -18,7 +18,7 @@ from typing import Final
 
 from seawall.ledger.rows import AttemptRow, Ending, InclusionRow, IntentRow, Leg, NewEvent, PostingRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.identifiers import IntentNumber, Lane
+from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.units import NATIVE, Address
@@ -28,6 +28,7 @@ __all__ = ["FOREIGN", "Consumed", "Ended", "holders_of", "settle"]
 
 FOREIGN: Final = "its nonce was used, beyond finality, by a transaction that is not ours"
 _FILLED: Final = "its nonce was filled"
+_BEATEN: Final = "an alternative to it used the nonce"
 _REVERTED: Final = "it reverted on chain"
 
 
@@ -109,6 +110,7 @@ def _not_landed(
 ) -> list[Ended]:
     reverted = {n for one in consumed if one.winner and not one.winner.status for n in one.own}
     foreign = {n for one in consumed if one.winner is None for row in one.attempts for n, _ in row.intents}
+    beaten = {n for one in consumed if one.own for row in one.attempts for n, _ in row.intents} - reverted
     ended = []
     for row in tx.intents.get_many(list(numbers)):
         if row.number in reverted:
@@ -116,7 +118,8 @@ def _not_landed(
             realised_wei = realised(row, legs, memory.wrapped_native)
             ended.append(Ended(row, IntentState.FAILED, _REVERTED, realised_wei))
         else:
-            reason = FOREIGN if row.number in foreign else row.reason or _FILLED
+            reason = FOREIGN if row.number in foreign else row.reason
+            reason = reason or (_BEATEN if row.number in beaten else _FILLED)
             ended.append(Ended(row, IntentState.CANCELLED, reason, None))
     return ended
 
@@ -157,10 +160,25 @@ def _release(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> l
     """Reservations end with the slot, and of what was counted as spent only what was taken stays."""
     tx.reservations.release_many([row.number for one in consumed for row in one.attempts])
     taken = [_taken(tx, one, memory) for one in consumed]
-    # The first attempt of a slot holds its spend, whichever of them landed.
-    held = [(one.attempts[0].number, out) for one, out in zip(consumed, taken, strict=True) if one.attempts]
+    held = [each for one, out in zip(consumed, taken, strict=True) for each in _holders(one, out)]
     tx.spends.settle_many(held)
     return taken
+
+
+def _holders(one: Consumed, out: dict[Address, int]) -> list[tuple[AttemptNumber, dict[Address, int]]]:
+    """Who holds what was spent: of each intent of the slot its first attempt, whichever of them landed, and
+    the slot's first where nothing of its intents did. Alternatives that did not land spent nothing."""
+    if len(one.attempts) == 1:
+        return [(one.attempts[0].number, out)]
+    firsts: dict[tuple[tuple[IntentNumber, int], ...], AttemptNumber] = {}
+    for row in one.attempts:
+        if row.intents or not firsts:
+            firsts.setdefault(row.intents, row.number)
+    winner = next((row for row in one.attempts if one.winner and row.hash == one.winner.attempt_hash), None)
+    holder = next(iter(firsts.values()), None)
+    if winner is not None and winner.intents in firsts:
+        holder = firsts[winner.intents]
+    return [(number, out if number == holder else {}) for number in firsts.values()]
 
 
 def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]:

@@ -18,6 +18,7 @@ from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import hex_text
 from seawall.rollout.devnet import Devnet
+from seawall.transactions.routes import RATE_OVER
 from tests.fixtures.kernel import DEPOSIT, ETHER, KernelFolder, RunningKernel
 from tests.fixtures.relay import Mode, Relay, running_relay
 
@@ -93,9 +94,16 @@ class House:
             time.sleep(PAUSE_S)
 
     def head(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.folder.port}/metrics", timeout=5) as answer:
-            found = HEAD.search(answer.read().decode())
+        found = HEAD.search(self.metrics())
         return int(float(found[1])) if found else 0
+
+    def metric(self, name: str, relay: str) -> float:
+        (found,) = re.findall(rf'^{name}\{{relay="{relay}"\}} (\S+)$', self.metrics(), re.MULTILINE)
+        return float(found)
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.folder.port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         """Without a block."""
@@ -259,3 +267,53 @@ def test_plan_that_is_cancelled_is_withdrawn_from_its_relay(house: House) -> Non
     assert (row.state, "moved" in row.reason) == (IntentState.CANCELLED, True)
     assert len(house.relay.cancelled) >= 1
     assert house.relay.held == []
+
+
+def test_alternatives_share_a_nonce_one_lands_and_the_rest_end_cancelled(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    wishes: dict[str, object] = {"private": True, "alternatives": "either", "window_blocks": 400}
+    first, second = house.submit(house.plan(5, **wishes), house.plan(7, **wishes))
+    house.wait(lambda: len({one.name for one in house.relay.held}) == 2, "both are held side by side")
+    (one,), (other,) = house.attempts(first), house.attempts(second)
+    assert (one.nonce, one.lane) == (other.nonce, other.lane)
+    house.relay.held = [bundle for bundle in house.relay.held if hex_text(other.hash) in bundle.hashes]
+    house.relay.mode = Mode.LANDS
+    house.relay.seal()
+    assert house.ended(second).state is IntentState.LANDED
+    beaten = house.intent(first)
+    assert (beaten.state, beaten.reason) == (IntentState.CANCELLED, "an alternative to it used the nonce")
+    assert house.attempts(first) == [one], "it got no other nonce"
+    (late,) = house.submit(house.plan(9, **wishes))
+    assert house.ended(late).state is IntentState.CANCELLED
+    assert house.attempts(late) == []
+    house.folder.assert_books_balance()
+
+
+def test_alternatives_that_no_relay_lands_are_filled_once_both_windows_are_over(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    wishes: dict[str, object] = {"private": True, "alternatives": "neither"}
+    numbers = house.submit(house.plan(5, **wishes), house.plan(7, **wishes))
+    for number in numbers:
+        row = house.ended(number)
+        assert row.state is IntentState.CANCELLED
+        assert "within its window" in row.reason
+    assert {attempt.nonce for number in numbers for attempt in house.attempts(number)} != set()
+    assert sum(house.events("slot.filled", number) for number in numbers) == 1
+    assert house.folder.books.read(lambda tx: tx.slots.open(house.attempts(numbers[0])[0].lane)) == []
+
+
+def test_relay_that_lands_too_little_is_told_of_and_counted(house: House) -> None:
+    landed = house.metric("seawall_private_landed_total", "builder")
+    missed = house.metric("seawall_private_missed_total", "builder")
+    (lands,) = house.submit(house.plan(private=True))
+    house.ended(lands)
+    house.relay.mode = Mode.NEVER
+    # More than the rate is of, so that it is theirs alone, whatever the relay did before.
+    misses = house.submit(*[house.plan(private=True, window_blocks=1) for _ in range(RATE_OVER)])
+    for number in misses:
+        house.ended(number)
+    fell = house.folder.books.read(lambda tx: tx.events.after(0, EVENTS_MAX, ["relay.success_fell"]))
+    assert {row.subject for row in fell} == {"builder"}
+    assert house.metric("seawall_private_landed_total", "builder") == landed + 1
+    assert house.metric("seawall_private_missed_total", "builder") == missed + RATE_OVER
+    assert house.metric("seawall_relay_success_ratio", "builder") == 0
