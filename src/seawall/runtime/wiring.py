@@ -11,7 +11,6 @@ from seawall.chain.client import ChainClient, StateCheck
 from seawall.chain.fees import FeeEstimator, FeeSettings
 from seawall.chain.heads import HeadFollower
 from seawall.chain.networks import Network
-from seawall.chain.pool.settings import EndpointSettings
 from seawall.chain.rpc import RpcPool, RpcTransport
 from seawall.chain.simulation import Simulator
 from seawall.chain.subscriptions import HeadWake
@@ -29,6 +28,7 @@ from seawall.runtime.leases import LeaseKeeper
 from seawall.signers.base import Signer
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.accounting import Accountant
+from seawall.transactions.alternatives import Alternatives
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.dispatch import Dispatcher
@@ -74,7 +74,6 @@ class ChainSpec:
     verify_state: StateCheck = StateCheck.AGREEMENT
     lane_unlanded_max: int = LANE_UNLANDED_MAX
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
-    endpoints: Sequence[EndpointSettings] = ()  # of `transports`, in their order, or none
     routes: Routes = field(default_factory=Routes)
     relays: Withdrawer | None = None
 
@@ -94,14 +93,7 @@ async def build_chain(
 ) -> Chain:
     """Put one chain together on the heads that the ledger remembers."""
     chain_id = spec.network.chain_id
-    pool = RpcPool(
-        spec.transports,
-        chain_id=chain_id,
-        clock=services.clock,
-        agreement=spec.agreement,
-        settings=spec.endpoints,
-    )
-    services.metrics.watch_endpoints(spec.network.name, pool.health)
+    pool = RpcPool(spec.transports, chain_id=chain_id, clock=services.clock, agreement=spec.agreement)
     client = ChainClient(pool, spec.network, verify_state=spec.verify_state)
     parts = DeskParts(
         network=spec.network,
@@ -124,6 +116,8 @@ async def build_chain(
     outbox = Outbox(desk)
     lanes = {key: Lane(chain_id, key) for key in spec.signers}
     queues = Queues()
+    alternatives = Alternatives(desk, queues)
+    queues.sift = alternatives.sift
     runners = [LaneRunner(desk, lanes[key], signer, outbox) for key, signer in spec.signers.items()]
     recent = await services.ledger.read(lambda tx: tx.heads.recent(chain_id, HEADS_KEPT))
     loop = ChainLoop(
@@ -133,7 +127,11 @@ async def build_chain(
         outbox=outbox,
         runners=runners,
         dispatcher=Dispatcher(
-            desk, {runner.lane: runner for runner in runners}, queues, outbox, Waiting(desk, queues)
+            desk,
+            {runner.lane: runner for runner in runners},
+            queues,
+            outbox,
+            Waiting(desk, queues, alternatives.step),
         ),
         leases=LeaseKeeper(
             services.ledger,
