@@ -62,7 +62,7 @@ _OWN: Final[Mapping[SignerKind, tuple[str, ...]]] = {
 }  # fmt: skip
 SIGNER_KEYS: Final = tuple(dict.fromkeys([*_COMMON, *(key for own in _OWN.values() for key in own)]))
 # Parts of paths that a service is asked under.
-_PATH: Final = re.compile(r"[\w.\-]+(?:/[\w.\-]+)*")
+_PATH: Final = re.compile(r"\w[\w.\-]*(?:/\w[\w.\-]*)*", re.ASCII)
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){1,64}")
 _GOOGLE_VERSION: Final = re.compile(
     r"projects/[\w.:\-]+/locations/[\w\-]+/keyRings/[\w\-]+/cryptoKeys/[\w\-]+/cryptoKeyVersions/[0-9]+"
