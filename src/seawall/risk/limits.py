@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.safe.known import FALLBACK_HANDLER
 
-__all__ = ["OurAddresses", "RiskLimits", "SafePolicy", "SignerPolicy", "TargetRule"]
+if TYPE_CHECKING:
+    from seawall.risk.reduce import PriceFeed
+
+__all__ = ["MultisigRule", "OurAddresses", "RiskLimits", "SafePolicy", "SignerPolicy", "TargetRule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,14 @@ class SafePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class MultisigRule:
+    """Above this value a key does not send alone (SPEC TX-10)."""
+
+    above: int  # [units of the feeds times risk.reduce.VALUE_SCALE]
+    feeds: tuple[PriceFeed, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RiskLimits:
     """What the operator allows, for every plan of a chain."""
 
@@ -70,6 +82,7 @@ class RiskLimits:
     validity_blocks: int = 3
     validity_s: int = 30
     policies: Mapping[Address, SignerPolicy] = field(default_factory=dict)  # by key
+    multisig: MultisigRule | None = None  # of plans of keys; a Safe's own transactions are not under it
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 
-__all__ = ["HealthReader", "PriceFeed", "ReduceRule", "TokenClass"]
+__all__ = ["VALUE_SCALE", "HealthReader", "PriceFeed", "ReduceRule", "TokenClass", "value_of"]
 
-_VALUE_SCALE = 10**18
+VALUE_SCALE = 10**18
 _GUARD = "reduce_only"
 
 
@@ -193,7 +193,7 @@ class ReduceRule:
         for token, change in sorted(changes.items()):
             if change == 0:
                 continue
-            value = self._value(evidence, priced.get(token), abs(change))
+            value = value_of(evidence, priced.get(token), abs(change))
             if value is None:
                 return cannot_measure(
                     name, evidence, limit, "bps", f"no fresh pinned price for {address_text(token)}"
@@ -203,26 +203,28 @@ class ReduceRule:
         bps = ceil_div(max(0, lost - gained) * BPS, max(1, lost))
         return below(name, evidence, bps, limit, "bps", "value lost of")
 
-    def _value(self, evidence: Evidence, feed: PriceFeed | None, amount: int) -> int | None:
-        if feed is None:
-            return None
-        raw = evidence.simulation.probes.get(feed.label)
-        try:
-            values: Sequence[object] = (
-                abi_decode(("uint80", "int256", "uint256", "uint256", "uint80"), raw) if raw else ()
-            )
-        except EncodingError:
-            return None
-        if len(values) != 5:
-            return None
-        answer, updated_at = values[1], values[3]
-        assert isinstance(answer, int)
-        assert isinstance(updated_at, int)
-        age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at
-        if answer <= 0 or age_s > evidence.limits.oracle_age_s_max:
-            return None
-        scale: int = 10 ** (feed.token_decimals + feed.feed_decimals)
-        return amount * answer * _VALUE_SCALE // scale
+
+def value_of(evidence: Evidence, feed: PriceFeed | None, amount: int) -> int | None:
+    """In units of the feed times `VALUE_SCALE`; None where there is no fresh positive price."""
+    if feed is None:
+        return None
+    raw = evidence.simulation.probes.get(feed.label)
+    try:
+        values: Sequence[object] = (
+            abi_decode(("uint80", "int256", "uint256", "uint256", "uint80"), raw) if raw else ()
+        )
+    except EncodingError:
+        return None
+    if len(values) != 5:
+        return None
+    answer, updated_at = values[1], values[3]
+    assert isinstance(answer, int)
+    assert isinstance(updated_at, int)
+    age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at
+    if answer <= 0 or age_s > evidence.limits.oracle_age_s_max:
+        return None
+    scale: int = 10 ** (feed.token_decimals + feed.feed_decimals)
+    return amount * answer * VALUE_SCALE // scale
 
 
 def _debt_label(token: Address, holder: Address) -> str:

@@ -105,7 +105,11 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         chains=chains,
         signers=signers,
         strategies=strategies,
-        limits=read_limits(root.table("limits", LIMIT_KEYS), books),
+        limits=read_limits(
+            root.table("limits", LIMIT_KEYS),
+            books,
+            {chain.network.chain_id: chain.prices for chain in chains},
+        ),
         submitters=submitters,
         budgets=budgets,
         safes=safes,

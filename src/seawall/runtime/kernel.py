@@ -33,6 +33,7 @@ from seawall.primitives.levels import Authority
 from seawall.primitives.ports import SystemClock, SystemEntropy, ThreadOffload
 from seawall.primitives.units import Address, address_text
 from seawall.risk.guards.catalogue import GUARD_NAMES
+from seawall.risk.guards.multisig import MULTISIG_GUARD_NAME
 from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
 from seawall.runtime.books import Book, BookOpener
 from seawall.runtime.commands import CommandServer
@@ -246,7 +247,7 @@ class Kernel:
                 *(one.name for one in config.submitters),
                 *(one.policy.name for one in config.safes),
             ),
-            guards=("simulation", *GUARD_NAMES, *POLICY_GUARD_NAMES),
+            guards=("simulation", *GUARD_NAMES, *POLICY_GUARD_NAMES, MULTISIG_GUARD_NAME),
             relays=tuple({each.relay.name: None for chain in config.chains for each in chain.relays}),
         )
 

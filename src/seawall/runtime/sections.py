@@ -18,7 +18,8 @@ from seawall.chain.addresses import AddressBook
 from seawall.control.permit import PERMIT_S
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import BPS, Address, address_text
-from seawall.risk.limits import RiskLimits
+from seawall.risk.limits import MultisigRule, RiskLimits
+from seawall.risk.reduce import PriceFeed
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
 from seawall.runtime.names import (
     CHAIN_ID_MAX,
@@ -241,12 +242,18 @@ LIMIT_KEYS: Final = (
     "reduce_loss_bps",
     "validity_blocks",
     "validity_s",
+    "multisig_above",
     "positions",
 )
 _POSITION_KEYS: Final = ("chain_id", "token", "cap", "decimals")
+_VALUE_DECIMALS: Final = 18
 
 
-def read_limits(table: Table, books: Mapping[int, AddressBook]) -> Mapping[int, RiskLimits]:
+def read_limits(
+    table: Table, books: Mapping[int, AddressBook], prices: Mapping[int, tuple[PriceFeed, ...]]
+) -> Mapping[int, RiskLimits]:
+    """`prices` are the chains' own, by which what leaves is valued."""
+    above = table.amount("multisig_above", _VALUE_DECIMALS) if "multisig_above" in table else None
     caps: dict[int, dict[Address, int]] = {chain_id: {} for chain_id in books}
     for position in table.tables("positions", _POSITION_KEYS):
         chain_id = position.integer("chain_id", minimum=1, maximum=CHAIN_ID_MAX)
@@ -268,6 +275,7 @@ def read_limits(table: Table, books: Mapping[int, AddressBook]) -> Mapping[int, 
             reduce_loss_bps=table.integer("reduce_loss_bps", 100, minimum=0, maximum=BPS),
             validity_blocks=table.integer("validity_blocks", 3, minimum=1, maximum=64),
             validity_s=table.integer("validity_s", 30, minimum=1, maximum=3_600),
+            multisig=None if above is None else MultisigRule(above, prices[chain_id]),
         )
         for chain_id in books
     }

@@ -1,8 +1,9 @@
 """The guards of this release and the names by which plans ask for them.
 
 Always on, asked for or not: gas price, gas use, slippage against the plan's expected changes, position size,
-the key's native balance; of a key with a policy what `signer_policy` lists; of executor plans the executor
-itself and minimum profit. Asked for: oracle staleness, and tighter values of the others."""
+the key's native balance; of a key with a policy what `signer_policy` lists; `multisig` where configured;
+of executor plans the executor itself and minimum profit. Asked for: oracle staleness, and tighter values of
+the others."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.guards.base import Guard, argument
+from seawall.risk.guards.multisig import Multisig
 from seawall.risk.guards.signer_policy import policy_guards
 from seawall.risk.limits import RiskLimits
 
@@ -298,6 +300,8 @@ def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
     policy = limits.policies.get(plan.key)
     if policy is not None:
         guards += policy_guards(policy)
+    if limits.multisig is not None:
+        guards.append(Multisig(limits.multisig))
     floor = _asked(asked.get("min_profit"), "min_wei")
     if isinstance(plan.body, ExecutorBody):
         guards.append(Executor(plan.body.executor, plan.body.beneficiary))

@@ -41,7 +41,11 @@ class Judged:
 def safe_gate(gate: Gate, policy: SafePolicy) -> Gate:
     """The chain's gate with the Safe's own caps in place of the keys'."""
     limits = replace(
-        gate.limits, position_caps=dict(policy.position_caps), policies={}, key_balance_min_wei=0
+        gate.limits,
+        position_caps=dict(policy.position_caps),
+        policies={},
+        key_balance_min_wei=0,
+        multisig=None,
     )
     return Gate(limits, gate.ours, gate.reduce, SpendBook())
 
