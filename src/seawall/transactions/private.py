@@ -6,6 +6,7 @@ like any other until its nonce is final, and its intent gets no other nonce. At 
 that is the newest of its intent in the slot:
 
     overdue, or cancelled           withdrawn
+    authority does not admit it     its relay is asked to forget it; it is handed over again when it is raised
     its dependency is gone          judged anew; refused: withdrawn
     its window is open              in force: handed over for the next block; lapsed: judged anew first
     its window is over, by plan     expire: withdrawn
@@ -43,6 +44,8 @@ __all__ = ["tend_private"]
 _OVER_CEILING: Final = "a dearer filler would pass the ceiling for housekeeping"
 _LEAKED: Final = "leaked"
 _WITHDRAWN: Final = "withdrawn"
+_RECALLED: Final = "recalled"
+_CHANGES_BITS: Final = 32
 _log = get_logger(__name__)
 
 
@@ -73,6 +76,9 @@ async def _tend_one(runner: LaneRunner, slot: OpenSlot) -> str | None:
         return "its deadline passed before it was on chain"
     if intent.cancel_reason is not None:
         return intent.cancel_reason
+    if not desk.parts.latch.admits(attempt.kind):
+        _recall(runner, slot)
+        return None
     verdict = desk.verdicts.get(attempt.number)
     if slot.is_suspect and not desk.in_force(verdict):
         return await _renew(runner, slot, "what it depends on is gone from the chain, and its verdict")
@@ -86,6 +92,13 @@ async def _tend_one(runner: LaneRunner, slot: OpenSlot) -> str | None:
         return None
     desk.parts.routes.count(attempt.hash, attempt.route, runner.lane.chain_id, landed=False)
     return await _follow(runner, slot, intent)
+
+
+def _recall(runner: LaneRunner, slot: OpenSlot) -> None:
+    """A stop reaches what relays still hold, as far as they listen; asked once a stop."""
+    number = (slot.newest.number << _CHANGES_BITS) + runner.desk.parts.latch.changes
+    if is_news(runner, _RECALLED, number):
+        runner.outbox.withdraw(slot.attempts)
 
 
 async def _follow(runner: LaneRunner, slot: OpenSlot, intent: IntentRow) -> str | None:

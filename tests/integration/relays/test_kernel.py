@@ -269,6 +269,22 @@ def test_plan_that_is_cancelled_is_withdrawn_from_its_relay(house: House) -> Non
     assert house.relay.held == []
 
 
+def test_stop_is_told_to_the_relay_and_what_it_held_is_handed_over_again_after_it(house: House) -> None:
+    house.relay.mode = Mode.NEVER
+    (number,) = house.submit(house.plan(private=True, window_blocks=400))
+    house.wait(lambda: house.relay.held != [], "the bundle is held")
+    assert house.folder.seawall("halt", "--reason", "test").returncode == 0
+    house.relay.seal()
+    house.wait(lambda: house.relay.cancelled != [], "it was recalled")
+    asked = [method for method, _ in house.relay.received if method == "eth_sendBundle"]
+    house.relay.seal()
+    house.follow()
+    assert asked == [method for method, _ in house.relay.received if method == "eth_sendBundle"]
+    house.relay.mode = Mode.LANDS
+    assert house.folder.seawall("resume", "--reason", "test").returncode == 0
+    assert house.ended(number).state is IntentState.LANDED
+
+
 def test_alternatives_share_a_nonce_one_lands_and_the_rest_end_cancelled(house: House) -> None:
     house.relay.mode = Mode.NEVER
     wishes: dict[str, object] = {"private": True, "alternatives": "either", "window_blocks": 400}
