@@ -4,10 +4,15 @@ While an observation is out, heads coalesce (only the newest matters), logs and 
 Everything in an observation is of one block hash. A decision is committed by intake before the next
 observation is built, so that a strategy never sees a state that its last decision did not survive.
 
-Logs are fetched block by block, by hash, before the observation that carries them. Logs that could not be
-had, that are too many, or that went out with an observation whose decision was lost become a `LogGap`: the
-strategy reads again what they would have told. Intent events and timers are never lost: they stand in the
-ledger until a decision that saw them is committed.
+Logs are fetched block by block, by hash, before the observation that carries them; those of blocks that were
+skipped are replayed by range (`chain.logs.replay`). Logs that could not be had, that are too many, or that
+went out with an observation whose decision was lost become a `LogGap`: the strategy reads again what they
+would have told. Intent events and timers are never lost: they stand in the ledger until a decision that saw
+them is committed.
+
+Sightings (what comes before a block) wake a strategy that subscribed to them, at most every
+`SIGHTINGS_APART_S`. They wait, bounded, and are never told again: an old one is worth nothing. While the
+block stays the same, its reads are answered once.
 
 In a fleet a strategy is loaded in every kernel, and asked only in the one that holds its lane. A kernel that
 gained it goes on where the last one's commits stand; what it did not see itself is told as a gap."""
@@ -15,15 +20,17 @@ gained it goes on where the last one's commits stand; what it did not see itself
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from seawall.chain.heads import HeadChange
+from seawall.chain.logs.planner import Span
+from seawall.chain.pending import Heard, Waiting
 from seawall.ledger import Ledger
 from seawall.ledger.rows import EventRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.blocks import Block, Log, Read
+from seawall.primitives.blocks import Block, Log, LogFilter, Read
 from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_MAX
 from seawall.primitives.errors import (
     BackPressureError,
@@ -46,7 +53,12 @@ from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk
 from seawall.transactions.intake import Intake
 
-__all__ = ["Feed", "StrategyPort"]
+__all__ = ["SIGHTINGS_APART_S", "SKIPPED_BLOCKS_MAX", "Feed", "Replay", "StrategyPort"]
+
+# A strategy is asked about sightings alone no more often than this.
+SIGHTINGS_APART_S: Final = 0.02
+# Skipped blocks whose logs are replayed; what is more is a gap.
+SKIPPED_BLOCKS_MAX: Final = 20_000
 
 _INTENT_EVENTS: Final = (
     "intent.refused",
@@ -60,6 +72,10 @@ _INTENT_EVENTS: Final = (
     "inclusion.safe",
 )
 _log = get_logger(__name__)
+
+
+Replay = Callable[[Sequence[LogFilter], Span, int], Awaitable[list[Log] | None]]
+"""Logs of skipped blocks, up to so many; None if there are more."""
 
 
 class StrategyPort(Protocol):
@@ -117,6 +133,7 @@ class Feed:
     declared: Callable[[str], tuple[Subscription, ...]]  # what the strategy asked for when it was last loaded
     lane: Lane | None = None  # where its plans go: without it the strategy is not asked; None: always asked
     is_shared: bool = False  # a database that vanishes is waited for, since other kernels go on meanwhile
+    replay: Replay | None = None  # without it skipped blocks are a gap
     seq: int = 0
     failures: int = 0
     _replaced: tuple[Subscription, ...] | None = None  # by a decision
@@ -128,6 +145,11 @@ class Feed:
     _events_passed: int = 0  # events up to here were looked at, and none of them is ours
     _fence: int = 0  # under which it was asked last
     _doubted: Observation | None = None  # its decision may be stored or not
+    _skipped: Span | None = None  # blocks whose logs are still to be replayed
+    _waiting: Waiting = field(default_factory=Waiting)
+    _is_pressed: bool = False  # something else than a sighting is due
+    _turned_s: float = -SIGHTINGS_APART_S
+    _read: tuple[Block, tuple[Read, ...], dict[str, bytes | None]] | None = None  # the last answers
 
     def on_head(self, change: HeadChange) -> None:
         """Called with the desk at the new head."""
@@ -137,14 +159,20 @@ class Feed:
         self._log_blocks = [block for block in self._log_blocks if block.hash not in gone]
         if wanted.logs:
             self._log_blocks += change.added
-            self._gathered.dropped += change.skipped
+            self._skip(change)
         if len(self._log_blocks) > HEADS_KEPT:
             self._gathered.dropped += len(self._log_blocks)
             self._log_blocks.clear()
         self._heads += len(change.added)
         if change.removed or self._heads >= wanted.every_heads:
             self._heads, self._gathered.is_head_due = 0, True
-        self._due.set()
+        self._press()
+
+    def on_sighting(self, heard: Heard) -> None:
+        """Called for everything that is heard before a block on this chain."""
+        if any(one.admits(heard.sighting) for one in self._subscription().sightings):
+            self._waiting.add(heard)
+            self._due.set()
 
     def on_loaded(self) -> None:
         """The strategy was loaded, first or again: it knows nothing, and wants what it declared."""
@@ -152,11 +180,11 @@ class Feed:
         self._gathered.is_head_due = True
         if self._subscription().logs:
             self._gathered.dropped += 1
-        self._due.set()
+        self._press()
 
     def command(self, text: str) -> None:
         self._commands.append(text)
-        self._due.set()
+        self._press()
 
     async def start(self) -> None:
         """Go on counting where the ledger's last known observation was."""
@@ -166,8 +194,14 @@ class Feed:
     async def run(self) -> None:
         while True:
             await self._due.wait()
+            clock = self.desk.parts.clock
+            early_s = self._turned_s + SIGHTINGS_APART_S - clock.monotonic_s()
+            if early_s > 0 and not self._is_pressed:
+                await clock.sleep_s(early_s)
             self._due.clear()
+            self._is_pressed = False
             await self.turn()
+            self._turned_s = clock.monotonic_s()
 
     async def turn(self) -> None:
         """Build the observation that is due, if any, let the strategy decide, and commit the decision."""
@@ -254,6 +288,7 @@ class Feed:
         """Nobody knows how much of it the strategy took in: reorgs are told again, logs must be read
         again."""
         dropped = len(observation.logs) + sum(gap.dropped for gap in observation.gaps)
+        self._waiting.dropped += len(observation.sightings) + observation.sightings_dropped
         lost = _Gathered(dropped=dropped)
         lost.add_removed(list(observation.removed))
         lost.put_before(self._gathered)
@@ -278,7 +313,7 @@ class Feed:
         now_s = self.desk.parts.clock.now_s()
         events, timers, state, cursor = await self.ledger.read(lambda tx: self._due_in_ledger(tx, now_s))
         if len(events) == EVENT_BATCH_MAX:
-            self._due.set()
+            self._press()
         own = [event for event in events if event.subject == self.strategy]
         cause = self._cause(gathered, bool(own), bool(timers))
         if cause is None:
@@ -290,6 +325,7 @@ class Feed:
         if not own:
             self._events_passed = cursor
         self.seq += 1
+        sightings, sightings_dropped = self._waiting.take(self.desk.parts.clock)
         observation = Observation(
             self.strategy,
             self.seq,
@@ -303,6 +339,8 @@ class Feed:
             tuple(timers),
             tuple(gathered.removed),
             self._commands.pop(0) if self._commands else "",
+            sightings,
+            sightings_dropped,
         )
         return observation, state, cursor
 
@@ -326,10 +364,49 @@ class Feed:
             return Cause.TIMER
         if gathered.logs:
             return Cause.LOGS
-        return Cause.HEAD if gathered.is_head_due else None
+        if gathered.is_head_due:
+            return Cause.HEAD
+        return Cause.SIGHTING if len(self._waiting) else None
+
+    def _press(self) -> None:
+        """Something is due that waits for nothing."""
+        self._is_pressed = True
+        self._due.set()
+
+    def _skip(self, change: HeadChange) -> None:
+        """Blocks that the heads do not tell: their logs are replayed, unless they are too many."""
+        if not change.skipped:
+            return
+        last = change.added[0].number - 1
+        first = last - change.skipped + 1
+        if self._skipped is not None:
+            first = min(first, self._skipped.first)
+        if self.replay is None or last - first >= SKIPPED_BLOCKS_MAX:
+            self._gathered.dropped += last - first + 1
+            self._skipped = None
+        else:
+            self._skipped = Span(first, last)
+
+    async def _replay_skipped(self) -> None:
+        span, filters = self._skipped, self._subscription().logs
+        if span is None or self.replay is None:
+            return
+        logs: list[Log] | None = None
+        try:
+            logs = await self.replay(filters, span, LOGS_PENDING_MAX) if filters else []
+        except ChainError as trouble:
+            _log.warning("logs_missed", strategy=self.strategy, block=span.first, cause=str(trouble))
+        if self._skipped is not span:
+            return  # more was skipped meanwhile: all of it is replayed at the next turn
+        self._skipped = None
+        if logs is None:
+            self._gathered.dropped += span.blocks
+        else:
+            self._gathered.add_logs(logs)
 
     async def _fetch_logs(self) -> None:
         """Logs of every block since the last look. What cannot be had is told as a gap."""
+        await self._replay_skipped()
         while self._log_blocks:
             block, filters = self._log_blocks[0], self._subscription().logs
             try:
@@ -346,7 +423,11 @@ class Feed:
 
     async def _reads(self, block: Block) -> dict[str, bytes | None]:
         reads: tuple[Read, ...] = self._subscription().reads
-        return await self.desk.parts.client.call_at(reads, block) if reads else {}
+        if not reads:
+            return {}
+        if self._read is None or self._read[:2] != (block, reads):
+            self._read = (block, reads, await self.desk.parts.client.call_at(reads, block))
+        return dict(self._read[2])
 
     async def _intent_events(self, events: list[EventRow]) -> tuple[IntentEvent, ...]:
         numbers = [event.intent for event in events if event.intent is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -10,7 +12,9 @@ from typing import cast
 import pytest
 
 from seawall.chain.heads import HeadChange
+from seawall.chain.logs.planner import Span
 from seawall.chain.networks import network_of
+from seawall.chain.pending import SIGHTINGS_WAITING_MAX, Heard
 from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger.rows import EventData
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
@@ -28,8 +32,9 @@ from seawall.primitives.observations import (
     Timer,
 )
 from seawall.primitives.ports import SystemEntropy
+from seawall.primitives.sightings import Sighting, SightingFilter, SightingKind
 from seawall.primitives.units import Address, Hash, hex_text
-from seawall.runtime.feeds import Feed
+from seawall.runtime.feeds import SIGHTINGS_APART_S, SKIPPED_BLOCKS_MAX, Feed
 from seawall.runtime.hosts.errors import StrategyNotRunningError
 from seawall.strategies.own_intents import OwnIntents
 from seawall.telemetry.metrics import Metrics
@@ -74,10 +79,12 @@ class Node:
     logs: dict[Hash, list[Log]] = field(default_factory=dict)
     fault: Exception | None = None
     asked: list[Hash] = field(default_factory=list)
+    called: int = 0
 
     async def call_at(self, reads: Sequence[Read], of: Block) -> dict[str, bytes | None]:
         if self.fault is not None:
             raise self.fault
+        self.called += 1
         return {read.label: of.hash for read in reads}
 
     async def logs_of(self, wanted: Sequence[LogFilter], block_hash: Hash) -> list[list[Log]]:
@@ -97,11 +104,14 @@ class Rig:
     answer: Answer = nothing
     seen: list[Observation] = field(default_factory=list)
     now_s: int = NOW_S
+    monotonic_s: float = 100.0
     feed: Feed = field(init=False)
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
-        clock = SimpleNamespace(now_s=lambda: self.now_s)
+        clock = SimpleNamespace(
+            now_s=lambda: self.now_s, monotonic_s=lambda: self.monotonic_s, sleep_s=self.sleep_s
+        )
         parts = SimpleNamespace(
             client=self.node, clock=clock, metrics=Metrics(), network=network_of(CHAIN_ID)
         )
@@ -114,6 +124,10 @@ class Rig:
     async def decide(self, observation: Observation, state: bytes, state_version: int) -> Decision:
         self.seen.append(observation)
         return self.answer(observation)
+
+    async def sleep_s(self, duration_s: float) -> None:
+        self.monotonic_s += duration_s
+        await asyncio.sleep(0)
 
     def head(self, *added: Block, removed: tuple[Block, ...] = (), skipped: int = 0) -> None:
         self.desk.head = added[-1]
@@ -402,3 +416,123 @@ async def test_decision_of_another_observation_is_refused(rig: Rig) -> None:
     await rig.observe(block(1))
     assert rig.feed.failures == 1
     assert await rig.ledger.read(lambda tx: tx.intents.listing(1)) == []
+
+
+# --------------------------------------------------------------------- skipped blocks
+
+
+async def test_logs_of_skipped_blocks_are_replayed_before_those_of_the_new_ones(rig: Rig) -> None:
+    rig.declared = WATCHING
+    missed, new = block(50), block(301)
+    rig.node.logs[new.hash] = [log(new)]
+    asked: list[tuple[Span, int]] = []
+
+    async def replay(wanted: Sequence[LogFilter], span: Span, logs_max: int) -> list[Log] | None:
+        assert wanted == (FILTER,)
+        asked.append((span, logs_max))
+        return [log(missed)]
+
+    rig.feed.replay = replay
+    rig.head(new, skipped=298)
+    await rig.feed.turn()
+    (observed,) = rig.seen
+    assert asked == [(Span(3, 300), LOGS_PENDING_MAX)]
+    assert (observed.logs, observed.gaps) == ((log(missed), log(new)), ())
+
+
+@pytest.mark.parametrize("answer", [None, BROKEN], ids=["too many", "not to be had"])
+async def test_skipped_logs_that_cannot_be_replayed_are_a_gap(rig: Rig, answer: Exception | None) -> None:
+    rig.declared = WATCHING
+
+    async def replay(wanted: Sequence[LogFilter], span: Span, logs_max: int) -> list[Log] | None:
+        if answer is not None:
+            raise answer
+        return None
+
+    rig.feed.replay = replay
+    rig.head(block(301), skipped=298)
+    await rig.feed.turn()
+    assert rig.seen[-1].gaps == (LogGap(CHAIN_ID, 298),)
+    rig.head(block(40_000), skipped=SKIPPED_BLOCKS_MAX + 1)
+    await rig.feed.turn()
+    assert rig.seen[-1].gaps == (LogGap(CHAIN_ID, SKIPPED_BLOCKS_MAX + 1),)
+
+
+# --------------------------------------------------------------------- sightings
+
+
+SEEN_BEFORE = Sighting(
+    CHAIN_ID, SightingKind.POOL, "pool", 0, Hash(bytes(32)), target=KEY, calldata=b"\xa9\x05\x9c\xbb"
+)
+
+
+def subscribed(*wanted: SightingFilter) -> tuple[Subscription, ...]:
+    return (Subscription(CHAIN_ID, reads=(Read("r", KEY, b""),), sightings=wanted),)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_told"),
+    [
+        (SightingFilter(), True),
+        (SightingFilter(("pool",), (KEY,), (b"\xa9\x05\x9c\xbb",)), True),
+        (SightingFilter(("flow",)), False),
+        (SightingFilter((), (Address(b"\x99" * 20),)), False),
+        (SightingFilter((), (), (b"\x12\x34\x56\x78",)), False),
+    ],
+)
+async def test_sighting_that_is_subscribed_to_wakes_with_its_age_on_the_present_block(
+    rig: Rig, wanted: SightingFilter, is_told: bool
+) -> None:
+    rig.declared = subscribed(wanted)
+    await rig.observe(block(1))
+    rig.feed.on_sighting(Heard(SEEN_BEFORE, rig.monotonic_s))
+    rig.monotonic_s += 0.25
+    await rig.feed.turn()
+    if not is_told:
+        assert len(rig.seen) == 1
+        return
+    observed = rig.seen[-1]
+    assert (observed.cause, observed.block) == (Cause.SIGHTING, block(1))
+    assert [(one.source, one.age_ms) for one in observed.sightings] == [("pool", 250)]
+    assert observed.reads == {"r": block(1).hash}
+    assert rig.node.called == 1  # of this block once
+
+
+async def test_without_a_subscription_nothing_is_woken_by_sightings(rig: Rig) -> None:
+    await rig.observe(block(1))
+    rig.feed.on_sighting(Heard(SEEN_BEFORE, 0.0))
+    await rig.feed.turn()
+    assert len(rig.seen) == 1
+
+
+async def test_more_sightings_than_wait_are_counted_and_lost_ones_too(rig: Rig) -> None:
+    rig.declared = subscribed(SightingFilter())
+    await rig.observe(block(1))
+    for _ in range(SIGHTINGS_WAITING_MAX + 3):
+        rig.feed.on_sighting(Heard(SEEN_BEFORE, 0.0))
+    rig.answer = raising(StrategyError("no idea", NAME, "think"))
+    await rig.feed.turn()
+    assert (len(rig.seen[-1].sightings), rig.seen[-1].sightings_dropped) == (SIGHTINGS_WAITING_MAX, 3)
+    rig.answer = nothing
+    observed = await rig.observe(block(2))
+    assert (observed.sightings, observed.sightings_dropped) == ((), SIGHTINGS_WAITING_MAX + 3)
+
+
+async def test_stream_of_sightings_asks_a_strategy_a_bounded_number_of_times(rig: Rig) -> None:
+    rig.declared = subscribed(SightingFilter())
+    await rig.observe(block(1))
+    begin_s = rig.monotonic_s
+
+    def another(observation: Observation) -> Decision:
+        rig.feed.on_sighting(Heard(SEEN_BEFORE, rig.monotonic_s))
+        return nothing(observation)
+
+    rig.answer = another
+    rig.feed.on_sighting(Heard(SEEN_BEFORE, begin_s))
+    running = asyncio.create_task(rig.feed.run())
+    while rig.monotonic_s < begin_s + 10 * SIGHTINGS_APART_S:  # noqa: ASYNC110  (a clock of the test)
+        await asyncio.sleep(0)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert 9 <= len(rig.seen) - 1 <= 12
