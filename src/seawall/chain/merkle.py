@@ -9,7 +9,7 @@ Source of the formats: Ethereum yellow paper, appendices B (RLP), C (hex prefix)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from functools import lru_cache
 from typing import Final
 
 from seawall.native import keccak256
@@ -22,6 +22,7 @@ Item = bytes | Sequence["Item"]
 
 _SHORT_MAX: Final = 55
 _NODE_INLINE_MAX: Final = 31  # a node shorter than a hash stands in its parent itself
+_KEPT: Final = 1_024  # lengths and ends of keys, encoded: most nodes share a few
 _Pairs = Sequence[tuple[str, bytes]]  # (key as hex, one digit a nibble; value), ascending
 
 
@@ -54,37 +55,46 @@ def rlp_list(encoded: bytes) -> bytes:
 
 
 def _prefixed(payload: bytes, offset: int) -> bytes:
-    if len(payload) <= _SHORT_MAX:
-        return bytes((offset + len(payload),)) + payload
-    size = unsigned(len(payload))
-    return bytes((offset + _SHORT_MAX + len(size),)) + size + payload
+    return _prefix(len(payload), offset) + payload
 
 
+@lru_cache(_KEPT)
+def _prefix(length: int, offset: int) -> bytes:
+    if length <= _SHORT_MAX:
+        return bytes((offset + length,))
+    size = unsigned(length)
+    return bytes((offset + _SHORT_MAX + len(size),)) + size
+
+
+@lru_cache(_KEPT)
 def _packed(nibbles: str, *, leaf: bool) -> bytes:
-    """Hex prefix: the flag says leaf or extension, and whether the number of nibbles is odd."""
+    """Hex prefix, encoded: the flag says leaf or extension, and whether the number of nibbles is odd."""
     flag = 2 if leaf else 0
-    return bytes.fromhex(f"{flag + 1}{nibbles}" if len(nibbles) % 2 else f"{flag}0{nibbles}")
+    return rlp(bytes.fromhex(f"{flag + 1}{nibbles}" if len(nibbles) % 2 else f"{flag}0{nibbles}"))
 
 
 def _node(pairs: _Pairs, depth: int) -> bytes:
     """The encoded node that holds `pairs`, whose keys agree in their first `depth` nibbles."""
     first, last = pairs[0][0], pairs[-1][0]
     if len(pairs) == 1:
-        return rlp_list(rlp(_packed(first[depth:], leaf=True)) + rlp(pairs[0][1]))
+        return rlp_list(_packed(first[depth:], leaf=True) + rlp(pairs[0][1]))
     shared = depth
     while first[shared] == last[shared]:  # no key of an index is the beginning of another
         shared += 1
     if shared > depth:
-        return rlp_list(rlp(_packed(first[depth:shared], leaf=False)) + _reference(_node(pairs, shared)))
+        return rlp_list(_packed(first[depth:shared], leaf=False) + _reference(_node(pairs, shared)))
     references = [b"\x80"] * 17  # the last is the node's own value: none
-    for nibble, child in groupby(pairs, lambda pair: pair[0][depth]):
-        references[int(nibble, 16)] = _reference(_node(list(child), depth + 1))
+    first_of: dict[str, int] = {}
+    for place, (key, _) in enumerate(pairs):
+        first_of.setdefault(key[depth], place)
+    for (nibble, begin), end in zip(first_of.items(), [*first_of.values(), len(pairs)][1:], strict=True):
+        references[int(nibble, 16)] = _reference(_node(pairs[begin:end], depth + 1))
     return rlp_list(b"".join(references))
 
 
 def _reference(node: bytes) -> bytes:
     """How a parent holds `node`, encoded."""
-    return node if len(node) <= _NODE_INLINE_MAX else rlp(keccak256(node))
+    return node if len(node) <= _NODE_INLINE_MAX else b"\xa0" + keccak256(node)
 
 
 EMPTY_ROOT: Final = Hash(keccak256(rlp(b"")))

@@ -25,6 +25,7 @@ from seawall.native import encode_call, event_topic
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.errors import EndpointError, ProtocolError, UnavailableError, UnknownBlockError
 from seawall.primitives.units import NATIVE, Address, Hash
+from seawall.primitives.verdicts import Payload
 from seawall.protocols.executor.events import NativeMoved, decode_event
 from seawall.risk.limits import OurAddresses
 
@@ -121,20 +122,29 @@ class Accountant:
 
     def _entry(self, included: Included, holders: frozenset[Address]) -> Entry:
         receipt, payload = included.receipt, included.attempt.payload
-        fee_wei = receipt.fee_wei
-        fees: list[Leg] = []
-        paid: list[Leg] = []
+        fee_wei, value_wei = receipt.fee_wei, payload.value_wei if receipt.status else 0
+        if fee_wei + value_wei > _DELTA_MAX or (receipt.status and receipt.logs):
+            return Entry(included, self._logged(receipt, payload, holders))
+        # As `_merged` would have it, for what is nearly everything: what the sender pays is one leg.
+        sender, to = payload.sender, payload.to
+        moved = value_wei if to != sender else 0
+        legs = []
+        if fee_wei or moved:
+            legs.append(Leg(sender, NATIVE, -fee_wei - moved))
         if fee_wei:
-            fees = [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
+            legs.append(Leg(_FEES, NATIVE, fee_wei))
+        if moved:
+            legs.append(Leg(to if to in holders else _WORLD, NATIVE, moved))
+        return Entry(included, tuple(legs))
+
+    def _logged(self, receipt: Receipt, payload: Payload, holders: frozenset[Address]) -> tuple[Leg, ...]:
+        fee_wei = receipt.fee_wei
+        legs = [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
         if receipt.status:
-            paid = _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
-        logs = receipt.logs if receipt.status else ()
-        if not logs and fee_wei + payload.value_wei <= _DELTA_MAX:
-            return Entry(included, _plain(fees, paid))
-        legs = fees + paid
-        for log in logs:
-            legs += self._log_legs(log, holders, payload.to)
-        return Entry(included, _merged(legs))
+            legs += _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
+            for log in receipt.logs:
+                legs += self._log_legs(log, holders, payload.to)
+        return _merged(legs)
 
     def _log_legs(self, log: Log, holders: frozenset[Address], target: Address) -> list[Leg]:
         topic = log.topics[0] if log.topics else None
@@ -224,13 +234,6 @@ def _move(
         Leg(sender if sender in holders else _WORLD, token, -amount),
         Leg(receiver if receiver in holders else _WORLD, token, amount),
     ]
-
-
-def _plain(fees: list[Leg], paid: list[Leg]) -> tuple[Leg, ...]:
-    """The legs of a transaction without logs, as `_merged` would have them: what the sender pays is one."""
-    if not fees or not paid:
-        return tuple(fees or paid)
-    return (Leg(fees[0].account, NATIVE, fees[0].delta + paid[0].delta), fees[1], paid[1])
 
 
 def _merged(legs: Sequence[Leg]) -> tuple[Leg, ...]:

@@ -113,3 +113,24 @@ async def test_block_whose_state_is_not_kept_any_more_is_accounted_without_proof
 async def test_state_missing_near_the_head_is_asked_again() -> None:
     with pytest.raises(UnknownBlockError):
         await accounted(Node(is_pruned=True, head=replace(BLOCK, number=163)))
+
+
+@pytest.mark.parametrize("status", [True, False])
+@pytest.mark.parametrize("target", [KEY, EXECUTOR, POOL])
+@pytest.mark.parametrize("value_wei", [0, 7])
+@pytest.mark.parametrize("price_wei", [0, GWEI])
+async def test_legs_of_a_transaction_without_logs_are_those_of_one_with_a_log_that_moves_nothing(
+    status: bool, target: Address, value_wei: int, price_wei: int
+) -> None:
+    """The quick way and the general one say the same."""
+    sent = attempt(1, 5)
+    sent = replace(sent, payload=replace(sent.payload, to=target, value_wei=value_wei))
+    ours = OurAddresses(frozenset({KEY, EXECUTOR}), WETH)
+    told = []
+    for logs in ((), (transfer(LIAR, POOL, POOL, 1),)):
+        receipt = Receipt(sent.hash, BLOCK.hash, BLOCK.number, 0, status, 21_000, price_wei, 0, logs)
+        accountant = Accountant(cast(ChainClient, Node()), ours)
+        account = await accountant.account(BLOCK, [Included(sent, receipt, frozenset({KEY}))])
+        told.append(account.entries[0].legs)
+    assert told[0] == told[1]
+    assert sum(leg.delta for leg in told[0]) == 0
