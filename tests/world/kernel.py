@@ -204,7 +204,11 @@ class Kernel:
             tasks.create_task(chain.loop.run())
 
     def _spec(self, latch: Latch, permit: SendPermit | None) -> ChainSpec:
-        signers = [WorldSigner(key, self.machine, self.node, self.before_await) for key in self.keys]
+        # Every other key is kept elsewhere; the others are asked within the turn, however long they take.
+        signers = [
+            WorldSigner(key, self.machine, self.node, self.before_await, is_local=place % 2 == 0)
+            for place, key in enumerate(self.keys)
+        ]
         ours = OurAddresses(frozenset(signer.address for signer in signers), None)
         return ChainSpec(
             network_of(CHAIN_ID),

@@ -99,9 +99,11 @@ class ChainLoop:
     async def run(self) -> None:
         """For ever: heads, lanes, writes. Ends only by cancellation or a failure that nothing here can
         mend."""
+        self.dispatcher.remote.wake = self.wake_lanes
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(self._write_failed))
             tasks.create_task(self._dispatch())
+            tasks.create_task(self.dispatcher.remote.run())
             tasks.create_task(self._run_heads())
             tasks.create_task(self.leases.run())
 

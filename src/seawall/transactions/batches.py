@@ -130,6 +130,7 @@ class BatchJudging:
     gas: GasBook
     now_s: int
     reads: set[StateKey] | None = None  # what the judged ones read; kept in a fleet
+    signed: Mapping[IntentNumber, Candidate] = field(default_factory=dict)  # these very bytes, or none
     progress: int = 0
     judged: list[Judged] = field(default_factory=list)
     _stale: set[Lane] = field(default_factory=set)
@@ -241,10 +242,10 @@ class BatchJudging:
             try:
                 candidate = self._candidate(row, nonces[row.lane], gas_limit, base)
                 probes = gate.probes(candidate, self.authority)
-            except (PlanError, NativeError):
+            except (StaleError, PlanError, NativeError):
                 if not series:
                     raise
-                break  # it is refused when it is the next one
+                break  # that is told when it is the next one
             single = is_alone or row.lane in self.dry or not machine.is_paid(_entry_of(candidate))
             if single and series:
                 break
@@ -287,7 +288,11 @@ class BatchJudging:
         routes, flows = self.desk.parts.routes, evidence.simulation.flows
         route = routes.route_of(candidate, flows) if verdict.admitted else PUBLIC
         one = Judged(row, candidate, verdict, evidence.spends(), route)
-        if row.plan.gas_limit is None and row.number not in self._measured and not one.is_gas_fitting:
+        if row.number in self.signed:
+            if not verdict.admitted:
+                what = f"what was signed would be refused now: {verdict.explanation}"
+                raise StaleError(what, str(row.lane), "none needed: it is judged and signed anew")
+        elif row.plan.gas_limit is None and row.number not in self._measured and not one.is_gas_fitting:
             return None
         if not one.verdict.admitted or self._is_dry(one):
             return one
@@ -309,13 +314,22 @@ class BatchJudging:
         return one.row.lane in self.dry
 
     def _gas_limit_of(self, row: IntentRow) -> int | None:
+        if row.number in self.signed:
+            return self.signed[row.number].payload.gas_limit
         if row.plan.gas_limit is not None:
             return row.plan.gas_limit
         measured = self._measured.get(row.number)
         return self.gas.guess(call_of(row.plan)) if measured is None else measured
 
     def _candidate(self, row: IntentRow, nonce: int, gas_limit: int, base: Block) -> Candidate:
-        return build_candidate(row, row.lane, nonce, row.candidates + 1, self._fees_of(row), base, gas_limit)
+        fees, signed = self._fees_of(row), self.signed.get(row.number)
+        if signed is None:
+            return build_candidate(row, row.lane, nonce, row.candidates + 1, fees, base, gas_limit)
+        if signed.nonce != nonce:
+            what = f"it was signed for nonce {signed.nonce}, and {nonce} is the next one"
+            raise StaleError(what, str(row.lane), "none needed: it is judged and signed anew")
+        expected_wei = min(fees.expected_fee_per_gas_wei, signed.max_fee_per_gas_wei)
+        return replace(signed, base=base, expected_fee_per_gas_wei=expected_wei)
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
         priority = row.plan.priority

@@ -5,6 +5,9 @@ memory, and stored by ONE fenced ledger transaction. While it is being committed
 top of it, and dropped if that commit does not happen. Failing before the commit consumes nothing and leaves
 no gap. A refusal is final. *Stale* and *unavailable* are not refusals: the candidate is built again after a
 pause, a bounded number of times, until the intent's deadline.
+
+A lane whose key is kept elsewhere goes this way twice: judged to be signed outside the turn (`remote`), and
+judged again, the very bytes that were signed, in the batch that commits them.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 from seawall.chain.simulation import StateKey
 from seawall.ledger.rows import AttemptRow, Commitment, IntentRow
 from seawall.ledger.transaction import Transaction
-from seawall.native.wire import DynamicFeeTransaction, SignedTransaction
+from seawall.native.wire import SignedTransaction
 from seawall.primitives.bounds import DISPATCH_BATCH_MAX, REBUILDS_MAX
 from seawall.primitives.errors import (
     AuthorityChangedError,
@@ -40,10 +44,16 @@ from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.batches import BatchJudging, GasBook, Judged
-from seawall.transactions.candidates import unsigned
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.queue import Queues, pause_s
+from seawall.transactions.remote import (
+    ASKED_AT_ONCE_MAX,
+    SIGNER_REST_S,
+    RemoteSigning,
+    SignedAhead,
+    request_of,
+)
 from seawall.transactions.waiting import Ended, Waiting, store_endings
 from seawall.transactions.writing import Outbox
 
@@ -54,8 +64,6 @@ DRY_RUN: Final = "dry_run"
 BATCHES_PER_TURN_MAX: Final = 4
 # How often one batch is written again because other kernels were first.
 BEHIND_MAX: Final = 16
-# A lane whose signer failed is left alone for so long, lest it drop the batches of the others.
-SIGNER_REST_S: Final = 5.0
 # A batch of more than this is logged as one line.
 LOGGED_SINGLY_MAX: Final = 8
 
@@ -113,6 +121,7 @@ class Dispatcher:
     queues: Queues
     outbox: Outbox
     waiting: Waiting
+    remote: RemoteSigning = field(init=False)
     # In a fleet: takes in what other kernels committed. True if the overlay is another one then.
     learn: Callable[[], Awaitable[bool]] | None = None
     _resting: dict[Lane, float] = field(default_factory=dict)  # lanes whose signer failed, until when
@@ -120,6 +129,10 @@ class Dispatcher:
     _gas: GasBook = field(default_factory=GasBook)
     # Of batches that are prepared and not committed: the next nonce of each lane.
     _ahead: dict[Lane, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        parts = self.desk.parts
+        self.remote = RemoteSigning(self.queues, parts.clock, parts.metrics)
 
     async def step(self) -> bool:
         """Take what is ready as far as it goes now. True if something moved, so that stepping again may
@@ -131,7 +144,9 @@ class Dispatcher:
             moved = await self.waiting.tidy(self.runners)
             if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
                 return False
-            return await self._batches() or moved or self._is_behind
+            committed = await self._batches()
+            refused = await self._propose()
+            return committed or refused or moved or self._is_behind
 
     async def _knows_what_is_committed(self) -> bool:
         if self._is_behind and self.learn is not None and not self.desk.reload_due:
@@ -179,20 +194,25 @@ class Dispatcher:
         # One look at authority for the whole batch: HALT refuses nothing, it lets everything wait, and what
         # moves after this look drops the batch at its commit.
         stance = Stance(self.desk.epoch, self.desk.parts.latch.changes, self.desk.authority)
-        rows = self._take() if stance.authority is not Authority.HALT else []
+        if stance.authority is Authority.HALT:
+            return None
+        signed = self._take_signed()
+        rows = [*(one.row for one in signed.values()), *self._take(DISPATCH_BATCH_MAX, is_local=True)]
         if not rows:
             return None
         try:
-            return await self._batch_of(rows, stance)
+            return await self._batch_of(rows, stance, signed)
         except BaseException:
             # Candidates may stand on the overlay that no batch holds any more.
             self.queues.give_back(rows)
             self.desk.unready()
             raise
 
-    async def _batch_of(self, rows: list[IntentRow], stance: Stance) -> _Batch:
+    async def _batch_of(
+        self, rows: list[IntentRow], stance: Stance, signed: Mapping[IntentNumber, SignedAhead]
+    ) -> _Batch:
         desk = self.desk
-        work = await self._judged(rows, stance.authority)
+        work = await self._judged(rows, stance.authority, signed)
         self.queues.give_back(work.untouched)
         await self._put_off(work.put_off)
         await _AFTER_VERDICT.reach()
@@ -208,19 +228,32 @@ class Dispatcher:
                 batch.ended.append((one.row, IntentState.CANCELLED, DRY_RUN, one))
             else:
                 admitted.append(one)
-        await self._sign(batch, admitted)
+        await self._sign(batch, admitted, signed)
         return batch
 
-    def _take(self) -> list[IntentRow]:
+    def _take_signed(self) -> dict[IntentNumber, SignedAhead]:
+        """What was signed elsewhere, of lanes that may go on."""
+        lanes = [lane for lane in self.remote.lanes if self.runners[lane].may_dispatch]
+        return {one.row.number: one for lane in lanes for one in self.remote.take(lane, self.desk.room(lane))}
+
+    def _take(self, limit: int, *, is_local: bool) -> list[IntentRow]:
         rooms = {}
         monotonic_s = self.desk.parts.clock.monotonic_s()
         for lane, runner in self.runners.items():
+            if runner.is_local is not is_local or self.remote.is_busy(lane):
+                continue
             if runner.may_dispatch and self._resting.get(lane, monotonic_s) <= monotonic_s:
                 waiting = max(0, self._ahead.get(lane, 0) - self.desk.next_nonce(lane, 0))
-                rooms[lane] = self.desk.room(lane) - (waiting if lane in self._ahead else 0)
-        return self.queues.take(rooms, self.desk.parts.clock.now_s(), DISPATCH_BATCH_MAX)
+                room = self.desk.room(lane) - (waiting if lane in self._ahead else 0)
+                rooms[lane] = room if is_local else min(room, ASKED_AT_ONCE_MAX)
+        return self.queues.take(rooms, self.desk.parts.clock.now_s(), limit)
 
-    async def _judged(self, rows: list[IntentRow], authority: Authority) -> BatchJudging:
+    async def _judged(
+        self,
+        rows: list[IntentRow],
+        authority: Authority,
+        signed: Mapping[IntentNumber, SignedAhead] = MappingProxyType({}),
+    ) -> BatchJudging:
         desk = self.desk
         fees = await desk.fee_quotes()
         nonces = {}
@@ -238,6 +271,7 @@ class Dispatcher:
             gas=self._gas,
             now_s=desk.parts.clock.now_s(),
             reads=None if desk.known_attempts is None else set(),
+            signed={number: one.candidate for number, one in signed.items()},
         )
         with desk.parts.metrics.timing(Stage.JUDGE):
             try:
@@ -247,13 +281,19 @@ class Dispatcher:
         self._ahead.update(work.nonces)
         return work
 
-    async def _sign(self, batch: _Batch, admitted: Sequence[Judged]) -> None:
-        """Sign per lane. If one cannot be signed, or is not in force any more by then, all are built again:
-        those beside it stood on the same overlay. Nothing is consumed by that."""
+    async def _sign(
+        self, batch: _Batch, admitted: Sequence[Judged], ahead: Mapping[IntentNumber, SignedAhead]
+    ) -> None:
+        """Sign per lane what is not signed. If one cannot be signed, or is not in force any more by then, all
+        are built again: those beside it stood on the same overlay. Nothing is consumed by that."""
         by_lane: dict[Lane, list[Judged]] = defaultdict(list)
-        for one in admitted:
-            by_lane[one.row.lane].append(one)
         signatures: dict[IntentNumber, SignedTransaction] = {}
+        for one in admitted:
+            if (known := ahead.get(one.row.number)) is None:
+                by_lane[one.row.lane].append(one)
+                continue
+            assert request_of(known.candidate) == request_of(one.candidate), "these bytes were judged"
+            signatures[one.row.number] = known.signed
         failed: SignerError | None = None
         until_s = self.desk.parts.clock.monotonic_s() + SIGNER_REST_S
         with self.desk.parts.metrics.timing(Stage.SIGN):
@@ -261,7 +301,7 @@ class Dispatcher:
                 signer = self.runners[lane].signer
                 assert signer is not None
                 try:
-                    signed = await signer.sign_transactions([_unsigned(one) for one in several])
+                    signed = await signer.sign_transactions([request_of(one.candidate) for one in several])
                 except SignerError as cause:
                     failed, self._resting[lane] = cause, until_s
                 else:
@@ -278,6 +318,54 @@ class Dispatcher:
             return
         # Stored in the order in which they were judged: each stands on those before it.
         batch.signed += [_Signed(one, signatures[one.row.number]) for one in admitted]
+
+    # ------------------------------------------------------------------ keys elsewhere
+
+    async def _propose(self) -> bool:
+        """Judge what is ready on lanes whose keys are kept elsewhere, and have signed what was admitted: it
+        leaves the overlay again, to be judged when it is committed. True if something ended."""
+        stance = Stance(self.desk.epoch, self.desk.parts.latch.changes, self.desk.authority)
+        rows = self._take(DISPATCH_BATCH_MAX, is_local=False) if self.desk.is_ready else []
+        if not rows:
+            return False
+        try:
+            work = await self._judged(rows, stance.authority)
+            self.queues.give_back(work.untouched)
+            await self._put_off(work.put_off)
+            has_ended = await self._end_refused(work, stance)
+        except BaseException:
+            self.queues.give_back(rows)
+            raise
+        finally:
+            self.desk.unready()
+            self._ahead.clear()
+            self.desk.parts.gate.book.release()
+        by_lane: dict[Lane, list[Judged]] = defaultdict(list)
+        for one in work.judged:
+            if one.verdict.admitted:
+                by_lane[one.row.lane].append(one)
+        for lane, several in by_lane.items():
+            signer = self.runners[lane].signer
+            assert signer is not None
+            self.remote.ask(lane, signer, several)
+        await self.desk.is_mended()
+        return has_ended
+
+    async def _end_refused(self, work: BatchJudging, stance: Stance) -> bool:
+        """Store the refusals of what was judged for a signature. One that stands on what may never be
+        committed is none: it is judged again."""
+        fences = {row.lane: self.runners[row.lane].fence for row in work.rows}
+        batch = _Batch(stance, fences, frozenset(work.reads or ()))
+        batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
+        is_first = True
+        for one in work.judged:
+            is_first = is_first and not one.verdict.admitted
+            if is_first:
+                self.desk.parts.metrics.judged(one.verdict)
+                batch.ended.append((one.row, IntentState.REFUSED, one.verdict.explanation, one))
+            elif not one.verdict.admitted:
+                self.queues.give_back((one.row,))
+        return bool(batch.ended) and await self._commit(batch)
 
     # ------------------------------------------------------------------ commit
 
@@ -460,16 +548,6 @@ def _require_not_cancelled(tx: Transaction, commitments: Sequence[Commitment]) -
     cancelled = tx.intents.cancelled_among([one.intent for one in commitments])
     if cancelled:
         raise StaleError(f"intents {cancelled} were cancelled meanwhile", "dispatch", "none needed")
-
-
-def _unsigned(one: Judged) -> DynamicFeeTransaction:
-    candidate = one.candidate
-    return unsigned(
-        candidate.payload,
-        candidate.nonce,
-        candidate.max_fee_per_gas_wei,
-        candidate.max_priority_fee_per_gas_wei,
-    )
 
 
 def _commitment(one: _Signed) -> Commitment:

@@ -27,6 +27,11 @@ class LaneRunner:
     fence: int = 0
 
     @property
+    def is_local(self) -> bool:
+        """Whether its signatures take microseconds; a lane without a signer waits for none."""
+        return self.signer is None or self.signer.is_local
+
+    @property
     def may_dispatch(self) -> bool:
         """Whether new candidates may be built: held, not quarantined, and its key is open."""
         return (

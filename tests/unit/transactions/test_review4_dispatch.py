@@ -277,7 +277,7 @@ async def test_signer_that_fails_once_ends_nothing(ledger: Ledger) -> None:
     found = await bench(ledger)
     (first,) = await found.accept(found.plan("one"))
     await found.signers[0].signer.close()  # locked between the look and the signature
-    ready = SimpleNamespace(address=found.lanes[0].key, ready=True)
+    ready = SimpleNamespace(address=found.lanes[0].key, ready=True, is_local=True)
     ready.sign_transactions = found.signers[0].sign_transactions
     found.dispatcher.runners[found.lanes[0]].signer = cast(SlowSigner, ready)
     await found.dispatcher.step()
@@ -288,7 +288,7 @@ async def test_signer_that_fails_holds_up_no_other_lane(ledger: Ledger) -> None:
     found = await bench(ledger, lanes=2)
     await found.accept(*(found.plan(f"s{n}", lane=0) for n in range(64)))
     (healthy,) = await found.accept(found.plan("healthy", lane=1))
-    gone = SimpleNamespace(address=found.lanes[0].key, ready=True)
+    gone = SimpleNamespace(address=found.lanes[0].key, ready=True, is_local=True)
     await found.signers[0].signer.close()
     gone.sign_transactions = found.signers[0].sign_transactions
     found.dispatcher.runners[found.lanes[0]].signer = cast(SlowSigner, gone)

@@ -252,7 +252,7 @@ async def test_kernel_that_is_slower_than_its_neighbour_still_gets_its_turn(tmp_
 
         runner.signer = cast(
             ModelSigner,
-            SimpleNamespace(ready=True, address=signer.address, sign_transactions=slowly),
+            SimpleNamespace(ready=True, is_local=True, address=signer.address, sign_transactions=slowly),
         )
         for _ in range(12):
             await slow.loop.dispatcher.step()
