@@ -42,6 +42,7 @@ from seawall.runtime.names import (
     decimals_of,
     token_of,
 )
+from seawall.runtime.pending_sections import read_pending
 from seawall.runtime.relay_sections import read_private, read_relays
 from seawall.runtime.secrets import SecretReader
 from seawall.runtime.settings import ChainSettings
@@ -122,6 +123,7 @@ CHAIN_KEYS: Final = (
     "health",
     "relays",
     "private",
+    "pending",
 )
 _STUCK_KEYS: Final = tuple(f.name for f in fields(StuckPolicy))
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
@@ -140,8 +142,8 @@ def read_chain(
             error.what, table.key("chain_id"), f"{error.fix}, or describe it in [[networks]]"
         ) from None
 
-    def parse(text: str, where: str) -> Endpoint:
-        return _endpoint(text, where, secrets)
+    def parse(text: str, where: str, schemes: tuple[str, ...] = ("http", "https")) -> Endpoint:
+        return _endpoint(text, where, secrets, schemes)
 
     endpoints = read_endpoints(table, parse)
     relays = read_relays(table, folder, secrets, parse)
@@ -174,6 +176,7 @@ def read_chain(
         ),
         relays=relays,
         private=read_private(table, relays, book),
+        pending=read_pending(table, parse),
     )
 
 

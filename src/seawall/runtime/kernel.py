@@ -16,9 +16,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from seawall.chain.logs.replay import replayed
+from seawall.chain.pending import PendingSource
 from seawall.chain.subscriptions import HeadSocket
 from seawall.control.latch import Latch
 from seawall.control.signals import SignalWatch
@@ -46,9 +49,16 @@ from seawall.runtime.key_changes import KeyAge, KeyBounds, KeyKeeper
 from seawall.runtime.key_commands import KEY_COMMANDS, KeyCommands
 from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
 from seawall.runtime.names import RETIREMENT
+from seawall.runtime.pending import checks_of, open_pending, teller
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
-from seawall.runtime.settings import Configuration, Mode, StrategySettings, SubmitterSettings
+from seawall.runtime.settings import (
+    ChainSettings,
+    Configuration,
+    Mode,
+    StrategySettings,
+    SubmitterSettings,
+)
 from seawall.runtime.submission import COMMANDS, Submission, Submitter
 from seawall.runtime.wiring import Chain
 from seawall.signers.base import KernelSigner
@@ -189,6 +199,7 @@ class Kernel:
     clock: SystemClock = field(default_factory=SystemClock)
     _signers: dict[str, KernelSigner] = field(default_factory=dict)
     _books: list[Book] = field(default_factory=list)
+    _pending: list[PendingSource] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
     _safes: SafeCommands | None = None  # where Safes are configured
     _hosts: HostSupervisor | None = None
@@ -290,6 +301,7 @@ class Kernel:
                 hosts.subscriptions,
                 lane=self._lane(strategy),
                 is_shared=book.membership is not None,
+                replay=partial(replayed, chain.desk.parts.client),
             )
             book.feeds.append(feed)
             chain.loop.listeners.append(feed)
@@ -387,9 +399,20 @@ class Kernel:
                     tasks.create_task(
                         self._look_for_executor(chain, settings.executor, settings.poll_interval_s)
                     )
+                for source in self._open_pending(settings):
+                    tasks.create_task(source.run())
                 if settings.websocket is not None:
                     wake = self._books[0].chains[settings.network.chain_id].loop.head_wake
                     tasks.create_task(HeadSocket(settings.websocket.url, wake, self.clock).run())
+
+    def _open_pending(self, settings: ChainSettings) -> list[PendingSource]:
+        """Feeds of what comes before a block, for the strategies of all books on this chain."""
+        chain_id = settings.network.chain_id
+        tell = teller([feed for book in self._books for feed in book.feeds], chain_id)
+        pool = self._books[0].chains[chain_id].pool
+        opened = open_pending(settings.pending, chain_id, pool, tell, self.clock)
+        self._pending += opened
+        return opened
 
     async def _look_for_executor(self, chain: Chain, executor: Address, pause_s: float) -> None:
         """A configured executor without code means the wrong chain, or a devnet that was made anew."""
@@ -452,6 +475,7 @@ class Kernel:
             checks += self._fleet_checks(book)
             checks += [self._head_check(chain) for chain in book.chains.values()]
             checks += [check for chain in book.chains.values() for check in _endpoint_checks(chain)]
+            checks += checks_of(self._pending)
             checks += [
                 Check(f"executor:{chain_id}", not finding, finding or "it has code")
                 for chain_id, finding in self._executors.items()
