@@ -24,9 +24,9 @@ from seawall.rollout.devnet import OWNER, Devnet
 from seawall.rollout.devnet.steering import create_safe, mine
 from seawall.signers.local import THROWAWAY_COST, create_keystore
 from seawall.transactions.safes.desk import transaction_of
-from tests.fixtures.kernel import ETHER, KernelFolder, manual_devnet
+from tests.fixtures.kernel import ETHER, KernelFolder, manual_devnet, wait_until
 
-SAFES = 11
+SAFES = 13
 ROWS_MAX = 200
 HTTP_WAIT_S = 20
 __all__ = ["SafeScene", "manual_devnet", "scene"]
@@ -126,6 +126,11 @@ class SafeScene:
 
     def settle(self, number: int, state: ProposalState) -> ProposalRow:
         self.folder.pump(lambda: self.row(number).state is state, f"proposal {number} is {state}")
+        return self.row(number)
+
+    def wait(self, number: int, state: ProposalState) -> ProposalRow:
+        """As `settle`, without a new block."""
+        wait_until(lambda: self.row(number).state is state, f"proposal {number} is {state}")
         return self.row(number)
 
     def rows(self) -> list[ProposalRow]:

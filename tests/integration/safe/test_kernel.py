@@ -15,6 +15,7 @@ from seawall.primitives.units import Address, address_text, hex_text
 from seawall.protocols.safe.files import document_of
 from seawall.protocols.safe.signatures import approved_hash, signed_by
 from seawall.protocols.safe.transaction import Operation, safe_hash
+from seawall.rollout.devnet.steering import mine, reorg
 from tests.fixtures.kernel import ETHER
 from tests.integration.safe.conftest import RECIPIENT, SafeScene, confirmation, executed_hash
 
@@ -137,6 +138,46 @@ def test_nonce_used_by_a_rival_makes_the_other_stale_for_good(scene: SafeScene) 
         "nonce 0 was used by another transaction: the Safe is at 1",
     )
     assert len(scene.intents()) == 1
+
+
+def test_proposal_is_judged_upon_what_waits_before_it(scene: SafeScene) -> None:
+    """The second pays with what the first one brings; only its own payment is counted."""
+    recipient = address_text(RECIPIENT)
+    pay = (
+        "--to",
+        "@weth",
+        "--function",
+        "transfer(address,uint256)",
+        "--argument",
+        recipient,
+        "--argument",
+        "7",
+    )
+    assert "would revert" in scene.refused("propose", scene.name, *pay)
+    first = scene.done("propose", scene.name, "--to", "@weth", "--value", "2", "--function", "deposit()")
+    second = scene.done("propose", scene.name, *pay)
+    assert (first["nonce"], second["nonce"]) == (0, 1)
+    assert second["effect"]["net"] == {address_text(scene.folder.devnet.book.address("weth")): "-7"}
+    for number in (first["number"], second["number"]):
+        scene.done("sign", str(number), "--signer", "alice")
+        scene.done("sign", str(number), "--signer", "bob")
+    scene.done("execute", str(first["number"]))
+    scene.settle(first["number"], ProposalState.EXECUTED)
+    scene.done("execute", str(second["number"]))
+    scene.settle(second["number"], ProposalState.EXECUTED)
+
+
+def test_reorg_that_undoes_a_rival_opens_the_proposal_again(scene: SafeScene) -> None:
+    first, rival = scene.pay("1"), scene.pay("2", "--nonce", "0")
+    for name in ("alice", "bob"):
+        scene.done("sign", str(rival), "--signer", name)
+    scene.execute_elsewhere(rival)
+    scene.wait(first, ProposalState.STALE)
+    assert scene.wait(rival, ProposalState.EXECUTED).is_settled is False
+    reorg(scene.folder.devnet, 1)
+    mine(scene.folder.devnet)
+    assert scene.wait(first, ProposalState.OPEN).reason == "what made it stale was undone"
+    assert scene.wait(rival, ProposalState.OPEN).reason == "its execution was undone"
 
 
 def test_queue_of_another_service_is_adopted_with_its_signatures(scene: SafeScene) -> None:

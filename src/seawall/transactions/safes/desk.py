@@ -269,9 +269,12 @@ class SafeDesk:
             block = self.desk.base()
             overlay = [(one.payload, one.nonce, one.max_fee_per_gas_wei) for one in self.desk.unlanded()]
             facts = await look_at(self._client, transaction, block)
-            before = {row.nonce for row in known if row.state is not ProposalState.STALE}
-            waiting = range(facts.state.nonce, transaction.nonce)
-            missing = tuple(nonce for nonce in waiting if nonce not in before)
+            before = [row for row in known if row.state is not ProposalState.STALE]
+            # Of several at one nonce the one that is on its way counts, else the oldest.
+            before.sort(key=lambda row: (row.state is not ProposalState.EXECUTING, row.number))
+            nonces = {row.nonce for row in before}
+            needed = range(facts.state.nonce, transaction.nonce)
+            missing = tuple(nonce for nonce in needed if nonce not in nonces)
             return await judge_safe(
                 self._gate(account),
                 self.rehearsal,
@@ -280,6 +283,7 @@ class SafeDesk:
                 replace(facts, missing_nonces=missing),
                 block,
                 overlay,
+                [transaction_of(row) for row in before if row.nonce < transaction.nonce],
                 authority=self.desk.authority,
                 now_s=self.desk.parts.clock.now_s(),
             )

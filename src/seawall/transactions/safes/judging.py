@@ -7,6 +7,7 @@ the intent that executes it. A verdict binds the digest by its plan, whose note 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seawall.chain.simulation import Entry
@@ -58,6 +59,7 @@ async def judge_safe(
     facts: SafeFacts,
     block: Block,
     overlay: list[Entry],
+    waiting: Sequence[SafeTransaction],
     *,
     authority: Authority,
     now_s: int,
@@ -67,7 +69,7 @@ async def judge_safe(
     await rehearsal.stand_on(block, overlay)
     probes = gate.probes(candidate, authority)
     before = probes if authority is Authority.REDUCE_ONLY else ()
-    simulation = await rehearsal.run(transaction, facts.state, probes, before)
+    simulation = await rehearsal.run(transaction, facts.state, probes, before, waiting)
     assert simulation.base_hash == block.hash, "the rehearsal stands where it was told to"
     evidence = Evidence(candidate, simulation, gate.ours, gate.limits, now_s)
     verdict = gate.judge(evidence, authority)
