@@ -26,7 +26,7 @@ from seawall.signers.local import THROWAWAY_COST, create_keystore
 from seawall.transactions.safes.desk import transaction_of
 from tests.fixtures.kernel import ETHER, KernelFolder, manual_devnet, wait_until
 
-SAFES = 13
+SAFES = 14
 ROWS_MAX = 200
 HTTP_WAIT_S = 20
 __all__ = ["SafeScene", "manual_devnet", "scene"]

@@ -15,7 +15,7 @@ from seawall.primitives.units import Address, address_text, hex_text
 from seawall.protocols.safe.files import document_of
 from seawall.protocols.safe.signatures import approved_hash, signed_by
 from seawall.protocols.safe.transaction import Operation, safe_hash
-from seawall.rollout.devnet.steering import mine, reorg
+from seawall.rollout.devnet.steering import fund, mine, reorg
 from tests.fixtures.kernel import ETHER
 from tests.integration.safe.conftest import RECIPIENT, SafeScene, confirmation, executed_hash
 
@@ -165,6 +165,27 @@ def test_proposal_is_judged_upon_what_waits_before_it(scene: SafeScene) -> None:
     scene.settle(first["number"], ProposalState.EXECUTED)
     scene.done("execute", str(second["number"]))
     scene.settle(second["number"], ProposalState.EXECUTED)
+
+
+def test_execution_that_is_refused_sets_the_proposal_free_and_is_tried_again(scene: SafeScene) -> None:
+    """The second verdict: the key that sends may not sink under what it has to keep."""
+    number, folder = scene.pay(), scene.folder
+    for name in ("alice", "bob"):
+        scene.done("sign", str(number), "--signer", name)
+    fund(folder.devnet, folder.key, ETHER // 10)
+    mine(folder.devnet)
+    try:
+        scene.done("execute", str(number))
+        row = scene.settle(number, ProposalState.OPEN)
+        assert "ended refused: balance" in row.reason
+    finally:
+        fund(folder.devnet, folder.key, 20 * ETHER)
+        mine(folder.devnet)
+    scene.done("execute", str(number))
+    scene.settle(number, ProposalState.EXECUTED)
+    refused, landed = scene.intents()
+    assert (refused.state, landed.state) == (IntentState.REFUSED, IntentState.LANDED)
+    assert landed.plan.retry_of == refused.plan.idempotency_key
 
 
 def test_reorg_that_undoes_a_rival_opens_the_proposal_again(scene: SafeScene) -> None:
