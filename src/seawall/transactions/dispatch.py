@@ -340,10 +340,14 @@ class Dispatcher:
             self.desk.unready()
             self._ahead.clear()
             self.desk.parts.gate.book.release()
+        admitted = [one for one in work.judged if one.verdict.admitted]
+        if not all(self.desk.in_force(one.verdict) for one in admitted):
+            # Their time is over, or authority moved: nobody is asked, and who tidies up may have them.
+            self.queues.give_back(one.row for one in admitted)
+            return True
         by_lane: dict[Lane, list[Judged]] = defaultdict(list)
-        for one in work.judged:
-            if one.verdict.admitted:
-                by_lane[one.row.lane].append(one)
+        for one in admitted:
+            by_lane[one.row.lane].append(one)
         for lane, several in by_lane.items():
             signer = self.runners[lane].signer
             assert signer is not None

@@ -141,6 +141,19 @@ async def test_intent_that_nobody_signed_in_time_expires_with_the_reason(tmp_pat
         assert "the signer did not answer" in row.reason
 
 
+async def test_intent_whose_time_is_over_when_its_signature_comes_is_neither_committed_nor_signed_again(
+    tmp_path: Path,
+) -> None:
+    async with remote(tmp_path) as here:
+        (late,) = await here.found.submit(here.found.plan("late", ttl_s=30))
+        await here.turns()
+        here.found.clock.ahead_s += 31
+        await here.answers()
+        await here.found.dispatch()
+        assert await here.state(late) is IntentState.EXPIRED
+        assert len(here.signer.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("lie", "other", "refuses", "told"),
     [
