@@ -121,7 +121,10 @@ class _Pipeline:
 
         def work(tx: Transaction) -> None:
             rows = tx.inclusions.insert_many(
-                [NewInclusion(a.hash, block, i, True, 21_000, 10**9, FEE_WEI) for i, a in enumerate(attempts)]
+                [
+                    NewInclusion(a.hash, block, i, True, 21_000, 10**9, FEE_WEI, a)
+                    for i, a in enumerate(attempts)
+                ]
             )
             legs = (Leg(KEY, NATIVE, -FEE_WEI), Leg("fees", NATIVE, FEE_WEI))
             pairs = list(zip(rows, (a.intents[0][0] for a in attempts), strict=True))

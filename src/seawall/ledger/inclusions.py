@@ -56,8 +56,13 @@ _ATTEMPTS: Final = InList(
         .where(attempts.c.hash.in_(hashes))
     )
 )
-_SEEN_MANY: Final = InList(lambda numbers: _JOINED.where(inclusions.c.attempt.in_(numbers)))
-_INSERT_NEW: Final = insert_batch(inclusions, unless_exists=("attempt", "block_hash"))
+_SEEN: Final = InList(
+    lambda numbers: sa.select(inclusions.c.attempt, inclusions.c.block_hash).where(
+        inclusions.c.attempt.in_(numbers)
+    )
+)
+_OF_ATTEMPTS: Final = InList(lambda numbers: _JOINED.where(inclusions.c.attempt.in_(numbers)))
+_INSERT_MANY: Final = insert_batch(inclusions)
 _NAMED_MAX: Final = 8  # hashes in the text of an alarm
 _RESTORE: Final = Prepared(
     sa.update(inclusions)
@@ -132,7 +137,12 @@ class Inclusions:
         rows = [_row_for(number, owner, one) for number, owner, one in zip(numbers, owners, new, strict=True)]
         records = [_record_of(row, owner.slot) for row, owner in zip(rows, owners, strict=True)]
         try:
-            if self._session.load(_INSERT_NEW, records) < len(rows):
+            places = {
+                (row.attempt, row.block_hash): record for row, record in zip(rows, records, strict=True)
+            }
+            seen = places.keys() & set(_SEEN.rows(self._session, [row.attempt for row in rows]))
+            self._session.load(_INSERT_MANY, [r for place, r in places.items() if place not in seen])
+            if seen or len(places) < len(rows):
                 rows = self._as_stored(rows)
         except DuplicateError:
             raise _landed_twice(rows) from None
@@ -221,7 +231,7 @@ class Inclusions:
 
     def _as_stored(self, rows: Sequence[InclusionRow]) -> list[InclusionRow]:
         """Some were seen before, in the ledger or earlier in this batch: those are as they stand there."""
-        stored = map(_row_of, _SEEN_MANY.rows(self._session, [row.attempt for row in rows]))
+        stored = map(_row_of, _OF_ATTEMPTS.rows(self._session, [row.attempt for row in rows]))
         seen = {(row.attempt, row.block_hash): row for row in stored}
         for place in {(row.attempt, row.block_hash) for row in rows}:
             if not seen[place].canonical:
