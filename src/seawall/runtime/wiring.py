@@ -28,7 +28,6 @@ from seawall.runtime.leases import LeaseKeeper
 from seawall.signers.base import Signer
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.accounting import Accountant
-from seawall.transactions.alternatives import Alternatives
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.dispatch import Dispatcher
@@ -116,8 +115,6 @@ async def build_chain(
     outbox = Outbox(desk)
     lanes = {key: Lane(chain_id, key) for key in spec.signers}
     queues = Queues()
-    alternatives = Alternatives(desk, queues)
-    queues.sift = alternatives.sift
     runners = [LaneRunner(desk, lanes[key], signer, outbox) for key, signer in spec.signers.items()]
     recent = await services.ledger.read(lambda tx: tx.heads.recent(chain_id, HEADS_KEPT))
     loop = ChainLoop(
@@ -127,11 +124,7 @@ async def build_chain(
         outbox=outbox,
         runners=runners,
         dispatcher=Dispatcher(
-            desk,
-            {runner.lane: runner for runner in runners},
-            queues,
-            outbox,
-            Waiting(desk, queues, alternatives.step),
+            desk, {runner.lane: runner for runner in runners}, queues, outbox, Waiting(desk, queues)
         ),
         leases=LeaseKeeper(
             services.ledger,

@@ -43,6 +43,7 @@ from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
+from seawall.transactions.alternatives import Alternatives
 from seawall.transactions.batches import BatchJudging, GasBook, Judged
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
@@ -122,6 +123,7 @@ class Dispatcher:
     outbox: Outbox
     waiting: Waiting
     remote: RemoteSigning = field(init=False)
+    alternatives: Alternatives = field(init=False)
     # In a fleet: takes in what other kernels committed. True if the overlay is another one then.
     learn: Callable[[], Awaitable[bool]] | None = None
     _resting: dict[Lane, float] = field(default_factory=dict)  # lanes whose signer failed, until when
@@ -133,6 +135,8 @@ class Dispatcher:
     def __post_init__(self) -> None:
         parts = self.desk.parts
         self.remote = RemoteSigning(self.queues, parts.clock, parts.metrics)
+        self.alternatives = Alternatives(self.desk, self.queues)
+        self.queues.sift = self.alternatives.sift
 
     async def step(self) -> bool:
         """Take what is ready as far as it goes now. True if something moved, so that stepping again may
@@ -146,7 +150,8 @@ class Dispatcher:
                 return False
             committed = await self._batches()
             refused = await self._propose()
-            return committed or refused or moved or self._is_behind
+            joined = await self.alternatives.step(self.runners)
+            return committed or refused or joined or moved or self._is_behind
 
     async def _knows_what_is_committed(self) -> bool:
         if self._is_behind and self.learn is not None and not self.desk.reload_due:

@@ -8,7 +8,7 @@ the lane's queue is read again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,8 +42,6 @@ Ended = tuple[IntentRow, IntentState, str, Judged | None]
 class Waiting:
     desk: Desk
     queues: Queues
-    # Looks after those that share a nonce with others; True if something moved.
-    also: Callable[[Mapping[Lane, LaneRunner]], Awaitable[bool]] | None = None
     _reconciled_s: float = _NEVER_S
     _looked_at: Hash | None = None  # the head at which dependencies were looked at
 
@@ -67,8 +65,7 @@ class Waiting:
         freed = await self._look_at_dependencies(held, ended)
         if ended:
             await self._end(ended, {lane: runners[lane].fence for lane in held}, now_s)
-        joined = await self.also(runners) if self.also is not None else False
-        return freed or bool(ended) or joined
+        return freed or bool(ended)
 
     async def _follow(self, held: Sequence[Lane]) -> None:
         """Queues for the lanes that are held, equal to the ledger's."""
