@@ -22,6 +22,7 @@ from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteAnswe
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
 from seawall.chain.rpc import RpcTransport
+from seawall.chain.writes import Withdrawal
 from seawall.control.latch import Latch
 from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger.migrate import create
@@ -34,6 +35,7 @@ from seawall.primitives.levels import Finality, Priority
 from seawall.primitives.observations import Decision
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan
 from seawall.primitives.ports import InlineOffload, SystemEntropy
+from seawall.primitives.routes import Routing
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.risk.gate import Gate
 from seawall.risk.limits import OurAddresses, RiskLimits, SignerPolicy
@@ -41,6 +43,7 @@ from seawall.risk.reduce import ReduceRule, TokenClass
 from seawall.risk.spending import Budget, SpendBook, SpendCap
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.telemetry.metrics import Metrics
+from seawall.transactions.routes import RoutePolicy, Routes
 from tests.builders.chain_model import ChainModel
 
 __all__ = ["ETHER", "SOMEBODY", "ModelClock", "Pipeline", "local_keys", "new_ledger", "pipeline"]
@@ -78,6 +81,8 @@ class ModelPort:
     written: list[Hash] = field(default_factory=list)
     lost: bool = False
     refuses: str = ""  # what every endpoint answers instead of taking anything
+    private: list[SignedWrite] = field(default_factory=list)  # what relays were given; they land nothing
+    unwanted: list[Withdrawal] = field(default_factory=list)
 
     async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
         return [self._one(write) for write in writes]
@@ -86,12 +91,19 @@ class ModelPort:
         if not self.latch.admits(write.kind):
             return WriteResult(write.hash, WriteAnswer.LATCHED)
         self.written.append(write.hash)
+        if write.terms is not None:
+            self.private.append(write)
+            return WriteResult(write.hash, WriteAnswer.ACCEPTED)
         if self.lost:
             return WriteResult(write.hash, WriteAnswer.UNKNOWN, "timed out")
         problem = self.refuses or self.model.receive(write.raw)
         if problem in (None, "", "already known"):
             return WriteResult(write.hash, WriteAnswer.KNOWN if problem else WriteAnswer.ACCEPTED)
         return WriteResult(write.hash, WriteAnswer.REJECTED, problem or "")
+
+    async def withdraw(self, unwanted: Withdrawal) -> str:
+        self.unwanted.append(unwanted)
+        return "withdrawn"
 
     async def close(self) -> None:
         return
@@ -156,11 +168,12 @@ class Pipeline:
         depends_on: tuple[str, ...] = (),
         depends_finality: Finality = Finality.INCLUDED,
         guards: tuple[GuardSpec, ...] = (),
+        routing: Routing | None = None,
     ) -> Plan:
         return Plan(
             STRATEGY, self.model.chain_id, key or self.key, DirectBody(to, name.encode(), value_wei), NATIVE,
             name, self.clock.now_s() + ttl_s, guards=guards, priority=priority, depends_on=depends_on,
-            depends_finality=depends_finality,
+            depends_finality=depends_finality, routing=routing,
         )  # fmt: skip
 
     async def submit(self, *plans: Plan) -> list[IntentNumber]:
@@ -225,6 +238,7 @@ async def pipeline(
     fees: FeeSettings | None = None,
     emergency_gwei: int = 1_000,
     budget_wei: int | None = None,  # that all keys share, an hour and a day
+    routes: RoutePolicy | None = None,
 ) -> AsyncIterator[Pipeline]:
     """A kernel's chain on `model` with its ledger in `folder`, which may have one already. With `send_urls`
     signed bytes go out by the true port."""
@@ -257,6 +271,8 @@ async def pipeline(
         poll_interval_s=0.05,
         agreement=agreement,
         lane_unlanded_max=unlanded_max,
+        routes=Routes(routes, metrics),
+        relays=port,
     )
     services = Services(ledger, latch, clock, SystemEntropy(), InlineOffload(), metrics, "test", 60)
     chain = await build_chain(spec, services, alarms.append)
