@@ -14,6 +14,7 @@ path to the field is put together on the way out.
 from __future__ import annotations
 
 import dataclasses
+import threading
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ _SMALL_MAX: Final = 2**63 - 1
 _BIG_INT_BYTES_MAX: Final = 33
 _KEY_PLACE: Final = [field.name for field in dataclasses.fields(Plan)].index("idempotency_key")
 _BUFFER_BYTES: Final = 4096  # of a message, to begin with: most are smaller
+_BUFFER_KEPT_BYTES: Final = 65_536  # a buffer that grew beyond it is given back
 _AS_IS: Final = frozenset((bytes, str, bool, type(None)))
 _SCALARS: Final = frozenset((int, bool, bytes, str, type(None)))
 # Both hold one entry for each type of message that this program knows, and no more.
@@ -48,9 +50,27 @@ _READERS: Final[dict[object, _Reader]] = {}
 _SIZES: Final[dict[object, int]] = {Address: 20, Hash: 32}
 # Its constructor checks what is known here, at several times the cost of making it.
 _extension_of: Final[Callable[[tuple[int, bytes]], object]] = partial(tuple.__new__, msgpack.ExtType)
-_to_bytes: Final[Callable[[object], bytes]] = partial(
-    msgpack.packb, use_bin_type=True, strict_types=True, buf_size=_BUFFER_BYTES
-)
+
+
+class _Packer(threading.local):
+    """One packer a thread, with its buffer: to make one costs as much as to pack a small message."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        packer = msgpack.Packer(use_bin_type=True, strict_types=True, buf_size=_BUFFER_BYTES)
+        self.pack: Callable[[object], bytes] = packer.pack
+
+
+_PACKER: Final = _Packer()
+
+
+def _to_bytes(tree: object) -> bytes:
+    data = _PACKER.pack(tree)
+    if len(data) > _BUFFER_KEPT_BYTES:
+        _PACKER.renew()
+    return data
 
 
 def pack(message: object) -> bytes:
