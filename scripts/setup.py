@@ -52,6 +52,10 @@ SOFTHSM_INSTALLED = (
     "/usr/local/lib/softhsm",
     "/opt/homebrew/lib/softhsm",
 )
+REDIS = CACHE / "redis"  # holds redis-server and the libraries that come with it
+REDIS_PACKAGES = ("redis-tools", "libjemalloc2", "liblzf1")
+# One program under several names: the package of the server holds a link to it.
+REDIS_PROGRAM = "redis-check-rdb"
 
 
 def main() -> None:
@@ -67,6 +71,7 @@ def main() -> None:
         install_geth()
         install_clef()
         install_softhsm()
+        install_redis()
 
 
 def missing_tools() -> list[str]:
@@ -245,7 +250,7 @@ def install_softhsm() -> None:
     say("SoftHSM, for the tests")
     SOFTHSM.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SOFTHSM) as folder:
-        fetched = fetch_packages(folder)
+        fetched = fetch_packages(folder, *SOFTHSM_PACKAGES)
         if fetched.returncode != 0:
             said = fetched.stderr.strip().splitlines()[-1:] or ["nothing was said"]
             say(f"SoftHSM cannot be fetched, the tests against it are skipped: {said[0]}")
@@ -257,15 +262,34 @@ def install_softhsm() -> None:
             replace(found, SOFTHSM / name)
 
 
-def fetch_packages(folder: str) -> subprocess.CompletedProcess[str]:
+def install_redis() -> None:
+    """As SoftHSM: unpack the server from the system's packages, unless one is installed."""
+    present = (REDIS / "redis-server").exists() or shutil.which("redis-server") is not None
+    if present or output_of("apt-get", "--version") is None or output_of("dpkg-deb", "--version") is None:
+        return
+    say("redis-server, for the tests")
+    REDIS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=REDIS) as folder:
+        fetched = fetch_packages(folder, *REDIS_PACKAGES)
+        if fetched.returncode != 0:
+            said = fetched.stderr.strip().splitlines()[-1:] or ["nothing was said"]
+            say(f"redis-server cannot be fetched, the tests against it are skipped: {said[0]}")
+            return
+        for package in Path(folder).glob("*.deb"):
+            run("dpkg-deb", "--extract", str(package), folder)
+        for library in Path(folder).rglob("*.so.*"):
+            replace(library, REDIS / library.name)
+        replace(next(Path(folder).rglob(REDIS_PROGRAM)), REDIS / "redis-server")
+
+
+def fetch_packages(folder: str, *packages: str) -> subprocess.CompletedProcess[str]:
     """Without installing them; where the lists of packages are missing or old, they are fetched first."""
-    for command in (None, ("apt-get", "update", "--quiet=2")):
-        if command is not None:
-            subprocess.run(command, capture_output=True, text=True, check=False)
-        fetch = ("apt-get", "download", "--quiet=2", *SOFTHSM_PACKAGES)
+    fetch = ("apt-get", "download", "--quiet=2", *packages)
+    done = subprocess.run(fetch, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        update = ("apt-get", "update", "--quiet=2")
+        subprocess.run(update, capture_output=True, text=True, check=False)
         done = subprocess.run(fetch, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            break
     return done
 
 
