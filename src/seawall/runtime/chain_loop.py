@@ -25,6 +25,7 @@ from seawall.primitives.errors import (
     FenceLostError,
     IntegrityAlarm,
     LedgerError,
+    SignerError,
     StaleError,
     nothing_was_stored,
 )
@@ -42,7 +43,7 @@ from seawall.transactions.writing import Outbox
 __all__ = ["ChainLoop", "HeadListener", "merged"]
 
 # What passes, or waits until a person corrects it: the loop tries again, and health says what it is.
-_TROUBLE: Final = (ChainError, StaleError)
+_TROUBLE: Final = (ChainError, StaleError, SignerError)
 _log = get_logger(__name__)
 
 

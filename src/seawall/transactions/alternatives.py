@@ -176,10 +176,9 @@ class Alternatives:
 
     async def _committed(self, runner: LaneRunner, one: Judged, held: AttemptRow) -> AttemptRow:
         desk, candidate, verdict = self.desk, one.candidate, one.verdict
-        assert runner.signer is not None
         assert is_private(one.route), "alternatives ask for a private route"
         price = (candidate.max_fee_per_gas_wei, candidate.max_priority_fee_per_gas_wei)
-        (signed,) = await runner.signer.sign_transactions([unsigned(candidate.payload, held.nonce, *price)])
+        (signed,) = await runner.sign_in_turn([unsigned(candidate.payload, held.nonce, *price)])
         if not desk.in_force(verdict):
             raise StaleError("its verdict is not in force any more", str(runner.lane), "none needed")
         now_s, chain_id = desk.parts.clock.now_s(), runner.lane.chain_id

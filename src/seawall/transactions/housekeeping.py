@@ -41,8 +41,7 @@ async def fill(
         return False
     payload = Payload(runner.lane.chain_id, runner.lane.key, runner.lane.key, b"", 0, _FILL_GAS)
     bid = (fees.max_fee_per_gas_wei, fees.max_priority_fee_per_gas_wei)
-    assert runner.signer is not None
-    (signed,) = await runner.signer.sign_transactions([unsigned(payload, nonce, *bid)])
+    (signed,) = await runner.sign_in_turn([unsigned(payload, nonce, *bid)])
     now_s = desk.parts.clock.now_s()
 
     def commit(tx: Transaction) -> AttemptRow:

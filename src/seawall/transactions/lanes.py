@@ -6,14 +6,23 @@ overlay and one commit. A lane without a signer is a dry-run lane: its intents e
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from seawall.native.wire import DynamicFeeTransaction, SignedTransaction
+from seawall.primitives.errors import SignerUnavailableError
 from seawall.primitives.identifiers import Lane
 from seawall.signers.base import Signer
 from seawall.transactions.desk import Desk
 from seawall.transactions.writing import Outbox
 
-__all__ = ["LaneRunner"]
+__all__ = ["IN_TURN_REST_S", "IN_TURN_S", "LaneRunner"]
+
+# How long one lane's signer may hold up all lanes of its chain, and for how long it is not asked again then.
+IN_TURN_S: Final = 2.0
+IN_TURN_REST_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -25,6 +34,27 @@ class LaneRunner:
     signer: Signer | None
     outbox: Outbox
     fence: int = 0
+    _rests_until_s: float = float("-inf")
+
+    async def sign_in_turn(self, transactions: Sequence[DynamicFeeTransaction]) -> list[SignedTransaction]:
+        """For what cannot wait for another turn: fillers and replacements of what is committed.
+
+        `SignerUnavailableError` where the signer does not answer soon enough: others wait behind it."""
+        assert self.signer is not None
+        if self.signer.is_local:
+            return await self.signer.sign_transactions(transactions)
+        clock, fix = self.desk.parts.clock, "look at the signer"
+        if clock.monotonic_s() < self._rests_until_s:
+            raise SignerUnavailableError("the signer did not answer a moment ago", str(self.lane), fix)
+        try:
+            async with asyncio.timeout(IN_TURN_S):
+                return await self.signer.sign_transactions(transactions)
+        except TimeoutError:
+            self._rests_until_s = clock.monotonic_s() + IN_TURN_REST_S
+            what = (
+                f"the signer did not answer within {IN_TURN_S:g} s, and all lanes of the chain waited for it"
+            )
+            raise SignerUnavailableError(what, str(self.lane), fix) from None
 
     @property
     def is_local(self) -> bool:

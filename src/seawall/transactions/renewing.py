@@ -111,9 +111,8 @@ async def replace(
     or as the earlier one went."""
     desk, earlier, intent = runner.desk, slot.newest, slot.intent
     assert intent is not None
-    assert runner.signer is not None
     price = (bid.max_fee_per_gas_wei, bid.max_priority_fee_per_gas_wei)
-    (signed,) = await runner.signer.sign_transactions([unsigned(earlier.payload, earlier.nonce, *price)])
+    (signed,) = await runner.sign_in_turn([unsigned(earlier.payload, earlier.nonce, *price)])
     if not desk.in_force(verdict):
         return
     now_s = desk.parts.clock.now_s()

@@ -171,7 +171,8 @@ class Outbox:
     def _stream_of(self, attempt: AttemptRow) -> int:
         """A lane's writes keep their order: not every node takes a nonce before the one below it. Each relay
         has a stream of its own, so that a slow one holds up itself alone."""
-        names = self.desk.parts.routes.names
-        if is_private(attempt.route) and relay_of(attempt.route) in names:
-            return STREAMS + names.index(relay_of(attempt.route))
+        if is_private(attempt.route):
+            names = self.desk.parts.routes.names
+            if relay_of(attempt.route) in names:
+                return STREAMS + names.index(relay_of(attempt.route))
         return attempt.lane.key[-1] % STREAMS

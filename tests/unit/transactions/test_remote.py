@@ -15,6 +15,7 @@ from seawall.primitives.errors import SignerRefusedError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import Address
+from seawall.transactions import lanes
 from seawall.transactions.queue import LaneQueue
 from tests.builders.chain_model import ChainModel
 from tests.builders.pipeline import GWEI, Pipeline, local_keys, pipeline
@@ -248,3 +249,30 @@ async def test_refusal_on_top_of_what_is_only_being_signed_is_not_final(tmp_path
         first, second = await found.submit(*plans)
         await here.answers()
         assert [await here.state(number) for number in (first, second)] == [IntentState.QUEUED] * 2
+
+
+async def test_filler_that_its_signer_does_not_sign_soon_holds_up_the_chain_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "IN_TURN_S", TIMEOUT_S)
+    async with remote(tmp_path) as here:
+        found, other = here.found, list(here.found.signers)[1]
+        here.signer.open.set()
+        await found.submit(found.plan("lost", ttl_s=30))
+        found.port.lost = True
+        await here.turns()
+        found.port.lost = False
+        here.signer.open.clear()
+        found.clock.ahead_s += 31  # a filler is due
+        await found.block()
+        asked = len(here.signer.asked)
+        (number,) = await found.submit(found.plan("one", key=other))
+        assert await here.state(number) is IntentState.COMMITTED
+        await found.block()
+        assert len(here.signer.asked) == asked  # it rests
+        assert found.chain.loop.trouble == ""
+        here.signer.open.set()
+        found.clock.ahead_s += 61
+        await found.block()
+        assert len(here.signer.asked) == asked + 1
+        assert len(await found.slot_attempts(0)) == 2
