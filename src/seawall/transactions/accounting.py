@@ -27,6 +27,7 @@ from seawall.primitives.errors import EndpointError, ProtocolError, UnavailableE
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.primitives.verdicts import Payload
 from seawall.protocols.executor.events import NativeMoved, decode_event
+from seawall.protocols.safe.multisend import coins_moved
 from seawall.risk.limits import OurAddresses
 
 __all__ = ["Accountant", "BlockAccount", "Entry", "Included", "realised_of"]
@@ -142,6 +143,8 @@ class Accountant:
         legs = [Leg(payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
         if receipt.status:
             legs += _move(holders, NATIVE, payload.sender, payload.to, payload.value_wei)
+            for receiver, amount_wei in coins_moved(payload.data):  # of a Safe; the proof tells if it lies
+                legs += _move(holders, NATIVE, payload.to, receiver, amount_wei)
             for log in receipt.logs:
                 legs += self._log_legs(log, holders, payload.to)
         return _merged(legs)

@@ -26,7 +26,7 @@ from seawall.signers.local import THROWAWAY_COST, create_keystore
 from seawall.transactions.safes.desk import transaction_of
 from tests.fixtures.kernel import ETHER, KernelFolder, manual_devnet, wait_until
 
-SAFES = 14
+SAFES = 15
 ROWS_MAX = 200
 HTTP_WAIT_S = 20
 __all__ = ["SafeScene", "manual_devnet", "scene"]
@@ -45,7 +45,7 @@ address = "{safe}"
 signer = "main"
 threshold_min = 2
 rule_changes = true
-recipients = ["{recipient}"]
+recipients = ["{recipient}", "{key}"]
 [[safes.targets]]
 target = "@weth"
 calls = ["deposit()", "transfer(address,uint256)"]
@@ -213,7 +213,12 @@ def safe_kernel(manual_devnet: Devnet, tmp_path_factory: pytest.TempPathFactory)
         name = f"vault-{place}"
         made.append((name, safe))
         folder.strategies.append(
-            _SAFE.format(name=name, safe=address_text(safe), recipient=address_text(RECIPIENT))
+            _SAFE.format(
+                name=name,
+                safe=address_text(safe),
+                recipient=address_text(RECIPIENT),
+                key=address_text(folder.key),
+            )
         )
         mine(manual_devnet)
     folder.write()

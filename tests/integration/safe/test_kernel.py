@@ -140,6 +140,22 @@ def test_nonce_used_by_a_rival_makes_the_other_stale_for_good(scene: SafeScene) 
     assert len(scene.intents()) == 1
 
 
+def test_coins_that_the_safe_sends_to_our_own_key_are_accounted_for(scene: SafeScene) -> None:
+    key = address_text(scene.folder.key)
+    calls = [{"to": key, "value": "0.25"}, {"to": address_text(RECIPIENT), "value": "0.25"}]
+    number = scene.done("propose", scene.name, scene.write(calls, "calls.json"))["number"]
+    for name in ("alice", "bob"):
+        scene.done("sign", str(number), "--signer", name)
+    scene.done("execute", str(number))
+    scene.settle(number, ProposalState.EXECUTED)
+    (intent,) = scene.intents()
+    (own,) = scene.folder.books.read(lambda tx: tx.postings.of_intent(intent.number))
+    whole = scene.folder.books.read(lambda tx: tx.postings.in_block(own.entry.block_hash))
+    legs = {leg.account: leg.delta for row in whole for leg in row.entry.legs}
+    assert "unexplained" not in legs
+    assert legs["world"] == -ETHER // 4
+
+
 def test_proposal_is_judged_upon_what_waits_before_it(scene: SafeScene) -> None:
     """The second pays with what the first one brings; only its own payment is counted."""
     recipient = address_text(RECIPIENT)

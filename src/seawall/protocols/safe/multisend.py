@@ -16,9 +16,9 @@ from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import EncodingError, InputError, ProtocolError
 from seawall.primitives.units import Address
 from seawall.protocols.safe.known import MULTI_SEND_CALL_ONLY, MULTI_SEND_CODE_HASHES
-from seawall.protocols.safe.transaction import Operation, SafeTransaction
+from seawall.protocols.safe.transaction import Operation, SafeTransaction, executed_call
 
-__all__ = ["CALLS_MAX", "InnerCall", "batch_of", "calls_of", "decode_batch", "encode_batch"]
+__all__ = ["CALLS_MAX", "InnerCall", "batch_of", "calls_of", "coins_moved", "decode_batch", "encode_batch"]
 
 CALLS_MAX: Final = 128
 _MULTI_SEND: Final = "multiSend(bytes)"
@@ -106,6 +106,22 @@ def calls_of(transaction: SafeTransaction) -> tuple[InnerCall, ...]:
     if transaction.value_wei:
         raise _malformed("a delegatecall sends no value")
     return decode_batch(transaction.data)
+
+
+def coins_moved(calldata: bytes) -> list[tuple[Address, int]]:
+    """Whom an `execTransaction` of this calldata sent coins of the Safe, and how much, if it succeeded: no
+    log tells that. Empty for any other call."""
+    executed = executed_call(calldata)
+    if executed is None:
+        return []
+    to, value_wei, data, operation = executed
+    if operation is Operation.CALL:
+        return [(to, value_wei)] if value_wei else []
+    try:
+        calls = decode_batch(data) if to in MULTI_SEND_CODE_HASHES else ()
+    except ProtocolError:
+        return []
+    return [(call.to, call.value_wei) for call in calls if call.value_wei]
 
 
 def _malformed(what: str) -> ProtocolError:

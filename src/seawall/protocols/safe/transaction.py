@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from seawall.native import abi_encode, encode_call, keccak256
+from seawall.native import abi_decode, abi_encode, encode_call, keccak256, selector
 from seawall.primitives.bounds import UINT256_MAX
-from seawall.primitives.errors import InputError
+from seawall.primitives.errors import EncodingError, InputError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, address_text
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Operation",
     "SafeTransaction",
     "approve_call",
+    "executed_call",
     "execution_call",
     "hash_call",
     "refund_of",
@@ -44,6 +45,8 @@ _TRANSACTION_TYPE: Final = keccak256(
 _EXECUTION: Final = (
     "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
 )
+_EXECUTION_SELECTOR: Final = selector(_EXECUTION)
+_EXECUTION_KINDS: Final = _EXECUTION.partition("(")[2].removesuffix(")").split(",")
 _HASH: Final = (
     "getTransactionHash(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,uint256)"
 )
@@ -129,6 +132,21 @@ def hash_call(transaction: SafeTransaction) -> bytes:
 def execution_call(transaction: SafeTransaction, signatures: bytes) -> bytes:
     """The call of the outer transaction; the nonce is the Safe's own at that time."""
     return encode_call(_EXECUTION, (*_arguments(transaction), signatures))
+
+
+def executed_call(calldata: bytes) -> tuple[Address, int, bytes, Operation] | None:
+    """Target, value, data and operation of an `execTransaction`; None for any other call."""
+    if calldata[:4] != _EXECUTION_SELECTOR:
+        return None
+    try:
+        to, value_wei, data, operation, *_ = abi_decode(_EXECUTION_KINDS, calldata[4:])
+        assert isinstance(to, bytes)
+        assert isinstance(value_wei, int)
+        assert isinstance(data, bytes)
+        assert isinstance(operation, int)
+        return Address(to), value_wei, data, Operation(operation)
+    except (EncodingError, ValueError):
+        return None
 
 
 def approve_call(digest: Hash) -> bytes:
