@@ -25,7 +25,9 @@ import sqlalchemy as sa
 
 __all__ = ["CHUNKS", "Batch", "buffer_of"]
 
-CHUNKS: Final = (64, 32, 16, 8, 4, 2, 1)  # rows of a statement; what is left over takes smaller ones
+# Rows of a statement; what is left over takes smaller ones. More would save little, and preparing a statement
+# costs a millisecond for each hundred rows or so, once.
+CHUNKS: Final = (32, 8, 2, 1)
 _PLACE: Final = re.compile(r"\?")
 
 
@@ -73,7 +75,7 @@ class Batch:
 class _Chunked:
     """The texts of one statement for each size of chunk, and which of its values are given otherwise."""
 
-    __slots__ = ("_converted", "_texts", "_width")
+    __slots__ = ("_converted", "_single", "_statement", "_suffix", "_texts", "_width")
 
     def __init__(self, statement: sa.Executable, compiled: Any, suffix: str) -> None:
         names: list[str] = compiled.positiontup
@@ -82,7 +84,8 @@ class _Chunked:
         kinds = [(place, type(compiled.binds[name].type)) for place, name in enumerate(names)]
         self._converted = [(place, _CONVERTED[kind]) for place, kind in kinds if kind in _CONVERTED]
         assert single.count("?") == self._width, f"a question mark that is no parameter in {single}"
-        self._texts = {size: f"{_for_many(statement, single, size)}{suffix}" for size in CHUNKS}
+        self._statement, self._single, self._suffix = statement, single, suffix
+        self._texts: dict[int, str] = {}
 
     def chunks(self, rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
         width = self._width
@@ -91,14 +94,19 @@ class _Chunked:
         for place, convert in self._converted:
             values[place::width] = convert(values[place::width])
         begin, left = 0, len(rows)
-        if left in self._texts:
-            yield self._texts[left], values
+        if left in CHUNKS:
+            yield self._text_for(left), values
             return
-        for size, text in self._texts.items():
+        for size in CHUNKS:
             while left >= size:
                 end = begin + size * width
-                yield text, values[begin:end]
+                yield self._text_for(size), values[begin:end]
                 begin, left = end, left - size
+
+    def _text_for(self, size: int) -> str:
+        if size not in self._texts:
+            self._texts[size] = f"{_for_many(self._statement, self._single, size)}{self._suffix}"
+        return self._texts[size]
 
 
 def buffer_of(value: bytes | None) -> bytearray | None:
