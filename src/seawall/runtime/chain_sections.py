@@ -33,6 +33,7 @@ from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS
 from seawall.risk.reduce import PriceFeed
 from seawall.runtime.endpoint_sections import read_endpoints
+from seawall.runtime.log_sections import read_logs_kept
 from seawall.runtime.names import (
     CHAIN_ID_MAX,
     DAY_S,
@@ -124,6 +125,7 @@ CHAIN_KEYS: Final = (
     "relays",
     "private",
     "pending",
+    "logs",
 )
 _STUCK_KEYS: Final = tuple(f.name for f in fields(StuckPolicy))
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
@@ -177,6 +179,7 @@ def read_chain(
         relays=relays,
         private=read_private(table, relays, book),
         pending=read_pending(table, parse),
+        logs=read_logs_kept(table, book),
     )
 
 

@@ -38,6 +38,7 @@ from seawall.primitives.units import Address, address_text
 from seawall.risk.guards.catalogue import GUARD_NAMES
 from seawall.risk.guards.multisig import MULTISIG_GUARD_NAME
 from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
+from seawall.runtime import log_keeping, pending
 from seawall.runtime.books import Book, BookOpener
 from seawall.runtime.commands import CommandServer
 from seawall.runtime.configuration import load_configuration
@@ -48,8 +49,9 @@ from seawall.runtime.http import Check, HealthReport, HealthServer
 from seawall.runtime.key_changes import KeyAge, KeyBounds, KeyKeeper
 from seawall.runtime.key_commands import KEY_COMMANDS, KeyCommands
 from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
+from seawall.runtime.log_keeping import LogKeeper
 from seawall.runtime.names import RETIREMENT
-from seawall.runtime.pending import checks_of, open_pending, teller
+from seawall.runtime.pending import open_pending, teller
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
 from seawall.runtime.settings import (
@@ -200,6 +202,7 @@ class Kernel:
     _signers: dict[str, KernelSigner] = field(default_factory=dict)
     _books: list[Book] = field(default_factory=list)
     _pending: list[PendingSource] = field(default_factory=list)
+    _keepers: list[LogKeeper] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
     _safes: SafeCommands | None = None  # where Safes are configured
     _hosts: HostSupervisor | None = None
@@ -401,6 +404,8 @@ class Kernel:
                     )
                 for source in self._open_pending(settings):
                     tasks.create_task(source.run())
+                for keeper in self._open_keepers(settings):
+                    tasks.create_task(keeper.run())
                 if settings.websocket is not None:
                     wake = self._books[0].chains[settings.network.chain_id].loop.head_wake
                     tasks.create_task(HeadSocket(settings.websocket.url, wake, self.clock).run())
@@ -412,6 +417,20 @@ class Kernel:
         pool = self._books[0].chains[chain_id].pool
         opened = open_pending(settings.pending, chain_id, pool, tell, self.clock)
         self._pending += opened
+        return opened
+
+    def _open_keepers(self, settings: ChainSettings) -> list[LogKeeper]:
+        live = self._books[0]
+        chain = live.chains[settings.network.chain_id]
+        websocket = None if settings.websocket is None else settings.websocket.url
+        opened = [
+            LogKeeper.of(
+                kept, chain.desk.parts.client, live.ledger, self.clock, websocket, chain.loop.head_wake
+            )
+            for kept in settings.logs
+        ]
+        chain.loop.listeners.extend(opened)
+        self._keepers += opened
         return opened
 
     async def _look_for_executor(self, chain: Chain, executor: Address, pause_s: float) -> None:
@@ -475,7 +494,8 @@ class Kernel:
             checks += self._fleet_checks(book)
             checks += [self._head_check(chain) for chain in book.chains.values()]
             checks += [check for chain in book.chains.values() for check in _endpoint_checks(chain)]
-            checks += checks_of(self._pending)
+            checks += pending.checks_of(self._pending)
+            checks += log_keeping.checks_of(self._keepers)
             checks += [
                 Check(f"executor:{chain_id}", not finding, finding or "it has code")
                 for chain_id, finding in self._executors.items()

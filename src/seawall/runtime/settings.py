@@ -23,6 +23,7 @@ from seawall.risk.limits import RiskLimits, SafePolicy, SignerPolicy
 from seawall.risk.reduce import PriceFeed
 from seawall.risk.spending import SpendCap
 from seawall.runtime.hosts.settings import HostSettings
+from seawall.runtime.log_sections import KeptLogs
 from seawall.runtime.pending_sections import PendingSettings
 from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.runtime.relay_sections import PrivateSettings, RelayAccess
@@ -100,6 +101,7 @@ class ChainSettings:
     relays: tuple[RelayAccess, ...] = ()  # the first is preferred
     private: PrivateSettings = PrivateSettings()  # noqa: RUF009  (frozen)
     pending: tuple[PendingSettings, ...] = ()  # feeds of what comes before a block
+    logs: tuple[KeptLogs, ...] = ()  # gathered and followed
 
     @property
     def readers(self) -> tuple[EndpointSettings, ...]:
