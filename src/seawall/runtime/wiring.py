@@ -11,6 +11,7 @@ from seawall.chain.client import ChainClient, StateCheck
 from seawall.chain.fees import FeeEstimator, FeeSettings
 from seawall.chain.heads import HeadFollower
 from seawall.chain.networks import Network
+from seawall.chain.pool.settings import EndpointSettings
 from seawall.chain.rpc import RpcPool, RpcTransport
 from seawall.chain.simulation import Simulator
 from seawall.chain.subscriptions import HeadWake
@@ -73,6 +74,7 @@ class ChainSpec:
     verify_state: StateCheck = StateCheck.AGREEMENT
     lane_unlanded_max: int = LANE_UNLANDED_MAX
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
+    endpoints: Sequence[EndpointSettings] = ()  # of `transports`, in their order, or none
     routes: Routes = field(default_factory=Routes)
     relays: Withdrawer | None = None
 
@@ -92,7 +94,14 @@ async def build_chain(
 ) -> Chain:
     """Put one chain together on the heads that the ledger remembers."""
     chain_id = spec.network.chain_id
-    pool = RpcPool(spec.transports, chain_id=chain_id, clock=services.clock, agreement=spec.agreement)
+    pool = RpcPool(
+        spec.transports,
+        chain_id=chain_id,
+        clock=services.clock,
+        agreement=spec.agreement,
+        settings=spec.endpoints,
+    )
+    services.metrics.watch_endpoints(spec.network.name, pool.health)
     client = ChainClient(pool, spec.network, verify_state=spec.verify_state)
     parts = DeskParts(
         network=spec.network,
