@@ -20,6 +20,8 @@ import pytest
 
 from seawall.rollout.devnet import down
 from seawall.rollout.devnet.build import BuiltState
+from tests.fixtures.clef import require_clef
+from tests.fixtures.softhsm import require_softhsm
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -125,6 +127,9 @@ WITH_PYTHON = [d for d in DOCUMENTS if blocks_of(d, "python")]
 @pytest.mark.anvil
 @pytest.mark.parametrize("document", WITH_CONSOLE, ids=name_of)
 def test_console_blocks_run(document: Path, session: Session) -> None:
+    if document.name == "signers.md":
+        require_clef()
+        require_softhsm()
     done = session.run([runnable(block) for block in blocks_of(document, "console")])
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     left = list(session.folder.rglob("devnet.json"))

@@ -1,4 +1,4 @@
-"""`seawall keys`: make them, derive them, see their age, retire them in favour of others, take them over.
+"""`seawall keys`: make them, derive them, try them, see their age, retire them for others, take them over.
 
 `new`, `master` and `derive` write files that only their owner can read and overwrite nothing; they open a
 master for as long as the command takes. `rotate`, `keep` and `adopt` write down what the kernel carries out.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from seawall.cli.key_trial import try_key
 from seawall.cli.options import DEFAULT_CONFIG, ConfigOption, ReasonOption, load, operator
 from seawall.cli.output import Json, JsonOption, print_facts, print_json, print_line, print_table, progress
 from seawall.primitives.errors import InputError, UnavailableError
@@ -33,7 +34,8 @@ __all__ = ["application"]
 
 _INDEX_MAX: Final = 2**31 - 1
 
-application = typer.Typer(help="Keys: made, aged, retired, taken over.", rich_markup_mode=None)
+application = typer.Typer(help="Keys: made, tried, aged, retired, taken over.", rich_markup_mode=None)
+application.command("try")(try_key)
 
 NameArgument = Annotated[str, typer.Argument(help="The signer, as the configuration names it.")]
 DirectoryOption = Annotated[Path, typer.Option("--directory", help="Where; made if it is not there.")]

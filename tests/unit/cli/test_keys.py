@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from seawall.cli.key_trial import _unlandable
 from seawall.ledger.migrate import create
 from seawall.native.wire import LocalKey, Password
-from seawall.primitives.units import address_from_text
+from seawall.primitives.units import Address, address_from_text
 from tests.unit.cli.conftest import Answer, Seawall
 
 FAST = "--insecure-fast-keystore"
@@ -111,3 +112,30 @@ def test_a_key_is_not_rotated_to_nobody_or_to_itself(seawall: Seawall, project: 
     assert (itself.code, "cannot succeed itself" in itself.refusal["what"]) == (2, True)
     blank = seawall("keys", "keep", "main", "--reason", " ", "--json")
     assert (blank.code, "needs a reason" in blank.refusal["what"]) == (2, True)
+
+
+CHAIN = '[[chains]]\nchain_id = 31337\nrpc = ["http://127.0.0.1:8545"]\n'
+
+
+def test_a_key_is_tried_without_a_node_or_a_ledger(seawall: Seawall, tmp_path: Path) -> None:
+    made = facts(seawall("keys", "new", "trader", "--directory", str(tmp_path / "keys"), FAST, "--json"))
+    path = tmp_path / "seawall.toml"
+    key = 'keystore = "keys/trader.json"\npassword_file = "keys/trader.password"\n'
+    path.write_text(f'{CHAIN}[[signers]]\nname = "trader"\n{key}')
+    tried = facts(seawall("keys", "try", "trader", "--config", str(path), "--json"))
+    assert (tried["name"], tried["address"], tried["local"]) == ("trader", made["address"], True)
+    assert set(tried) == {"name", "address", "local", "opened_ms", "signed_ms"}
+    answer = seawall("keys", "try", "other", "--config", str(path), "--json")
+    assert (answer.code, answer.refusal["fix"]) == (2, "name one of: trader")
+    (tmp_path / "keys" / "trader.password").write_text("not the password, and not to be seen")
+    answer = seawall("keys", "try", "trader", "--config", str(path), "--json")
+    assert (answer.code, "does not open this keystore" in answer.refusal["what"]) == (1, True)
+    assert "not to be seen" not in answer.output
+
+
+def test_what_is_tried_can_never_land() -> None:
+    tried = _unlandable(31_337, Address(b"\x22" * 20))
+    assert (tried.value_wei, tried.data, tried.to) == (0, b"", b"\x22" * 20)
+    assert (tried.max_fee_per_gas_wei, tried.max_priority_fee_per_gas_wei) == (0, 0)
+    # EIP-2681: the last nonce, which an account reaches after as many transactions.
+    assert tried.nonce == 2**64 - 2
