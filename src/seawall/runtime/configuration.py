@@ -16,6 +16,7 @@ from typing import Final
 
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
+from seawall.runtime.caching import CACHE_KEYS, read_cache
 from seawall.runtime.chain_sections import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
 from seawall.runtime.names import RETIREMENT
 from seawall.runtime.policies import BUDGET_KEYS, read_budget, require_limits
@@ -57,6 +58,7 @@ _SECTIONS: Final = (
     "budgets",
     "safes",
     "limits",
+    "cache",
 )
 
 
@@ -113,6 +115,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         submitters=submitters,
         budgets=budgets,
         safes=safes,
+        cache=read_cache(root.table("cache", CACHE_KEYS), secrets),
     )
 
 

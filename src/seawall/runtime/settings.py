@@ -22,6 +22,7 @@ from seawall.primitives.units import Address, address_text
 from seawall.risk.limits import RiskLimits, SafePolicy, SignerPolicy
 from seawall.risk.reduce import PriceFeed
 from seawall.risk.spending import SpendCap
+from seawall.runtime.caching import CacheSettings
 from seawall.runtime.hosts.settings import HostSettings
 from seawall.runtime.log_sections import KeptLogs
 from seawall.runtime.pending_sections import PendingSettings
@@ -206,6 +207,7 @@ class Configuration:
     submitters: tuple[SubmitterSettings, ...] = ()
     budgets: tuple[BudgetSettings, ...] = ()
     safes: tuple[SafeSettings, ...] = ()
+    cache: CacheSettings = CacheSettings()  # noqa: RUF009  (frozen)
 
 
 def _with_key(value: object, address: str) -> object:
