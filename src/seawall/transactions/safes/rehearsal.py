@@ -51,11 +51,12 @@ _BALANCE_READER: Final = Address(b"seawall balance read")
 _BALANCE_CODE: Final = bytes.fromhex("5f35315f5260205ff3")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rehearsal:
-    """Runs on one chain. One at a time: whoever runs holds the lock of its simulator."""
+    """Runs on one chain, one at a time: whoever uses it sees to that."""
 
     simulator: Simulator
+    _stands_on: tuple[Block, list[Entry]] | None = None
 
     @classmethod
     def on(cls, client: ChainClient, network: Network, offload: Offload) -> Rehearsal:
@@ -63,9 +64,12 @@ class Rehearsal:
 
     async def stand_on(self, block: Block, overlay: Sequence[Entry] = ()) -> None:
         """Pin `block`, with what of ours has not landed on top."""
-        if self.simulator.base != block or self.simulator.held != list(overlay):
+        wanted = (block, list(overlay))
+        if self._stands_on != wanted:
+            self._stands_on = None
             await self.simulator.pin(block)
             await self.simulator.rebuild(overlay)
+            self._stands_on = wanted
 
     async def run(
         self,
