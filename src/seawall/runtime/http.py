@@ -28,10 +28,10 @@ import orjson
 from aiohttp import web
 
 from seawall import __version__
-from seawall.primitives.errors import ConfigError, SeawallError
+from seawall.primitives.errors import ConfigError, InputError, SeawallError
 from seawall.telemetry.metrics import CONTENT_TYPE, Metrics
 
-__all__ = ["Check", "HealthReport", "HealthServer", "SignatureDoor"]
+__all__ = ["SIGNATURES_BYTES_MAX", "Check", "HealthReport", "HealthServer", "SignatureDoor"]
 
 # Probes send no body and hold no connection for long.
 REQUEST_BYTES_MAX: Final = 1_024
@@ -189,8 +189,10 @@ class HealthServer:
         self._taking += 1
         try:
             took_all, answer = await door.take(await request.read())
-        except SeawallError as error:
+        except InputError as error:
             return _problem(400, str(error))
+        except SeawallError as error:
+            return _problem(503, str(error))
         finally:
             self._taking -= 1
         return _json(True, answer) if took_all else _answer(422, answer)

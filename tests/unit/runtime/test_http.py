@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
 from seawall import __version__
-from seawall.primitives.errors import ConfigError
-from seawall.runtime.http import Check, HealthReport, HealthServer
+from seawall.primitives.errors import ConfigError, InputError, UnavailableError
+from seawall.runtime.http import SIGNATURES_BYTES_MAX, Check, HealthReport, HealthServer
 from seawall.telemetry.metrics import MetricLabels, Metrics
 
 GOOD = Check("database", True, "answers")
@@ -92,3 +92,57 @@ async def test_taken_port_is_a_configuration_error(probe: Probe) -> None:
         await second.start()
     assert caught.value.where == "kernel.listen"
     await second.stop()
+
+
+class Door:
+    """Takes what says that it may be taken."""
+
+    async def take(self, content: bytes) -> tuple[bool, Mapping[str, object]]:
+        if content == b"away":
+            raise UnavailableError("no endpoint answers", "rpc", "wait")
+        if not content.startswith(b"{"):
+            raise InputError("this is not JSON", "proposals", "correct it")
+        return content == b"{}", {"taken": len(content)}
+
+    async def file_of(self, digest: str) -> Mapping[str, object] | None:
+        return {"digest": digest} if digest == "known" else None
+
+
+async def post(probe: Probe, content: bytes, kind: str = "application/json") -> tuple[int, object]:
+    url = f"http://127.0.0.1:{probe.server.port}/safes/signatures"
+    async with probe.session.post(url, data=content, headers={"Content-Type": kind}) as response:
+        return response.status, await response.json(content_type=None) if response.status != 413 else None
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Probe]:
+    standing = Standing(HealthReport(True, (GOOD,)))
+    server = HealthServer("127.0.0.1", 0, standing, Metrics(), takes_signatures=True)
+    await server.start()
+    async with aiohttp.ClientSession() as session:
+        yield Probe(server, session, standing)
+    await server.stop()
+
+
+async def test_signatures_wait_until_the_kernel_is_built(door: Probe) -> None:
+    assert (await post(door, b"{}"))[0] == 503
+    assert (await door.get("/safes/proposals/known"))[0] == 503
+
+
+async def test_signatures_are_taken_refused_or_bounced_by_their_form(door: Probe) -> None:
+    door.server.door = Door()
+    assert await post(door, b"{}") == (200, {"taken": 2})
+    assert await post(door, b"{1}") == (422, {"taken": 3})
+    assert (await post(door, b"x"))[0] == 400
+    assert (await post(door, b"away"))[0] == 503
+    # What a web page may send to another address without asking it first.
+    assert (await post(door, b"{}", "text/plain"))[0] == 415
+    assert (await post(door, b"{" + bytes(SIGNATURES_BYTES_MAX)))[0] == 413
+    assert await door.get("/safes/proposals/known") == (200, {"digest": "known"})
+    assert (await door.get("/safes/proposals/other"))[0] == 404
+
+
+async def test_kernel_without_safes_has_no_such_door(probe: Probe) -> None:
+    url = f"http://127.0.0.1:{probe.server.port}/safes/signatures"
+    async with probe.session.post(url, data=b"{}") as response:
+        assert response.status == 404
