@@ -80,7 +80,6 @@ class AwsKms:
         return await signed_each(requests, self._signed, THREADS_MAX)
 
     async def close(self) -> None:
-        self._threads.close()
         self._client = None
 
     async def _signed(self, request: SigningRequest) -> Answer:

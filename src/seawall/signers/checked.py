@@ -40,6 +40,7 @@ from seawall.primitives.errors import (
 from seawall.primitives.ports import Clock, SystemClock
 from seawall.primitives.secrets import Secret, SecretPlace
 from seawall.primitives.units import Address, Hash, address_text
+from seawall.signers.threads import OwnThreads
 
 __all__ = [
     "BUSY_PAUSE_S",
@@ -291,6 +292,6 @@ async def signed_each(
 async def read_secret(place: SecretPlace) -> Secret:
     """A secret that its store may take a while to give. That it is not there is a `SignerError`."""
     try:
-        return await asyncio.to_thread(place.read)
+        return await OwnThreads("read-secret").run(place.read)
     except ConfigError as error:
         raise SignerUnavailableError(error.what, error.where, error.fix) from None

@@ -77,7 +77,6 @@ class GcpKms:
         return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
 
     async def close(self) -> None:
-        self._threads.close()
         self._account = None
         await self.http.close()
 
