@@ -347,9 +347,9 @@ class Dispatcher:
             self.desk.parts.gate.book.release()
         admitted = [one for one in work.judged if one.verdict.admitted]
         if not all(self.desk.in_force(one.verdict) for one in admitted):
-            # Their time is over, or authority moved: nobody is asked, and who tidies up may have them.
+            # Their time is over, or the head is far ahead of the base: nobody is asked before the next turn.
             self.queues.give_back(one.row for one in admitted)
-            return True
+            return has_ended
         by_lane: dict[Lane, list[Judged]] = defaultdict(list)
         for one in admitted:
             by_lane[one.row.lane].append(one)
