@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 
+from tests.fixtures import clef as clefs
 from tests.fixtures import geth as geths
+from tests.fixtures import softhsm as softhsms
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "setup.py"
 
@@ -160,3 +162,118 @@ def test_missing_geth_skips_its_tests_save_where_it_should_have_been_built(
         monkeypatch.delenv("CI", raising=False)
     with pytest.raises(outcome, match="geth is not installed"), geths.running_geth(tmp_path / "node"):
         pass
+
+
+@pytest.fixture
+def softhsm(setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without SoftHSM whose `apt-get` and `dpkg-deb` are scripts."""
+    place = tmp_path / "cache" / "softhsm"
+    monkeypatch.setattr(setup, "SOFTHSM", place)
+    monkeypatch.setattr(setup, "SOFTHSM_INSTALLED", ("/nowhere/softhsm",))
+    return place
+
+
+def tools_that(folder: Path, **scripts: str) -> Path:
+    """A folder with tools that do as the shell scripts say."""
+    tools = folder / "bin"
+    tools.mkdir()
+    for name, script in scripts.items():
+        tool = tools / name.replace("_", "-")
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+    return tools
+
+
+UNPACK = """[ "$1" = --version ] && exit
+mkdir -p "$3/usr/lib/softhsm" "$3/usr/bin"
+case "$2" in *libsofthsm2*) echo library > "$3/usr/lib/softhsm/libsofthsm2.so" ;; esac
+case "$2" in */softhsm2*) echo tool > "$3/usr/bin/softhsm2-util" ;; esac"""
+
+
+def test_softhsm_is_unpacked_once_from_the_systems_packages(
+    setup: ModuleType, softhsm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    fetch = f"""[ "$1" = --version ] && exit
+echo "$@" >> {calls}
+[ "$1" = update ] && exit
+[ -f {tmp_path}/updated ] || {{ touch {tmp_path}/updated; echo "no such package" >&2; exit 100; }}
+shift 2
+for name in "$@"; do touch "$name.deb"; done"""
+    tools = tools_that(tmp_path, apt_get=fetch, dpkg_deb=UNPACK)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    setup.install_softhsm()
+    setup.install_softhsm()
+    found = {path.name: path.read_text() for path in softhsm.iterdir()}
+    assert found == {"libsofthsm2.so": "library\n", "softhsm2-util": "tool\n"}
+    # The lists of packages were old: they were fetched, and the packages asked for once more.
+    asked = [line.split()[0] for line in calls.read_text().splitlines()]
+    assert asked == ["download", "update", "download"]
+
+
+def test_softhsm_that_cannot_be_fetched_ends_nothing(
+    setup: ModuleType,
+    softhsm: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fetch = '[ "$1" = --version ] || { echo "no such host" >&2; exit 100; }'
+    tools = tools_that(tmp_path, apt_get=fetch, dpkg_deb=UNPACK)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    setup.install_softhsm()
+    assert list(softhsm.iterdir()) == []
+    assert "no such host" in capsys.readouterr().out
+
+
+def test_installed_softhsm_is_left_alone(
+    setup: ModuleType, softhsm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "lib" / "softhsm"
+    installed.mkdir(parents=True)
+    (installed / "libsofthsm2.so").touch()
+    monkeypatch.setattr(setup, "SOFTHSM_INSTALLED", (f"{tmp_path}/*/softhsm",))
+    setup.install_softhsm()
+    assert not softhsm.exists()
+
+
+def test_clef_is_built_beside_geth(
+    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "cache" / "clef" / "v1" / "clef"
+    monkeypatch.setattr(setup, "CLEF", place)
+    script = '[ "$1" = version ] || echo "$2" > "$GOBIN/clef"'
+    monkeypatch.setenv("PATH", f"{go_that(script, tmp_path)}{os.pathsep}{os.environ['PATH']}")
+    setup.install_clef()
+    assert place.read_text() == f"{setup.CLEF_PACKAGE}@{setup.GETH_VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("tool", "is_there", "in_ci", "outcome"),
+    [
+        ("go", True, True, pytest.fail.Exception),
+        ("go", True, False, pytest.skip.Exception),
+        ("go", False, True, pytest.skip.Exception),
+        ("apt-get", True, True, pytest.fail.Exception),
+        ("apt-get", False, True, pytest.skip.Exception),
+    ],
+)
+def test_missing_signer_skips_its_tests_save_where_it_should_have_been_set_up(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tool: str,
+    is_there: bool,
+    in_ci: bool,
+    outcome: type[BaseException],
+) -> None:
+    monkeypatch.setattr(clefs, "CLEF", tmp_path / "clef")
+    monkeypatch.setattr(softhsms, "_FOLDERS", (tmp_path,))
+    tools = tools_that(tmp_path, **({tool: ""} if is_there else {}))
+    monkeypatch.setenv("PATH", str(tools))
+    if in_ci:
+        monkeypatch.setenv("CI", "true")
+    else:
+        monkeypatch.delenv("CI", raising=False)
+    required = clefs.require_clef if tool == "go" else softhsms.require_softhsm
+    with pytest.raises(outcome, match="is not installed"):
+        required()
