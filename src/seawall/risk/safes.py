@@ -35,7 +35,7 @@ class SafeFacts:
     state: SafeState
     code_problem: str | None  # why its code is not what we know; None: it is
     batch_problem: str | None  # the same of the MultiSend that the transaction names, if it names one
-    missing_nonces: tuple[int, ...] = ()  # before the transaction's, for which nothing is known
+    missing_nonce: int | None = None  # the first before the transaction's for which nothing is known
 
 
 def safe_findings(
@@ -75,8 +75,8 @@ def _nonce(transaction: SafeTransaction, facts: SafeFacts) -> Measurement:
     state, problem = facts.state, None
     if transaction.nonce < state.nonce:
         problem = f"nonce {transaction.nonce} is used up: the Safe is at {state.nonce}"
-    elif facts.missing_nonces:
-        problem = f"nothing is known for nonce {facts.missing_nonces[0]}, which comes before it"
+    elif facts.missing_nonce is not None:
+        problem = f"nothing is known for nonce {facts.missing_nonce}, which comes before it"
     reason = problem or f"the Safe is at nonce {state.nonce}, this is {transaction.nonce}"
     return Measurement(
         "safe_nonce",

@@ -253,7 +253,7 @@ def test_adopted_transactions_that_would_rob_the_safe_are_never_signed(scene: Sa
         "it would pay whoever executes it: gasPrice": replace(payment, gas_price_wei=10**15),
         "refundReceiver": replace(payment, refund_receiver=thief),
         "its nonce is used up even where the call fails": replace(payment, safe_tx_gas=50_000),
-        "nothing is known for nonce 1": replace(payment, nonce=2),
+        "nothing is known for nonce 1": replace(payment, nonce=2**62),
     }
     for reason, transaction in attacks.items():
         document = document_of(transaction, [scene.sign_outside(transaction)])

@@ -61,7 +61,7 @@ def test_listed_call_of_a_safe_as_it_should_be_passes() -> None:
         (with_state(guard=STRANGER), "safe_rules", "its guard is"),
         (with_state(fallback_handler=STRANGER), "safe_rules", "its fallback handler is"),
         (with_state(nonce=5), "safe_nonce", "nonce 4 is used up: the Safe is at 5"),
-        (replace(FACTS, missing_nonces=(3,)), "safe_nonce", "nothing is known for nonce 3"),
+        (replace(FACTS, missing_nonce=3), "safe_nonce", "nothing is known for nonce 3"),
     ],
 )
 def test_safe_that_is_not_as_it_should_be_is_refused(facts: SafeFacts, guard: str, reason: str) -> None:

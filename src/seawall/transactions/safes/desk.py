@@ -274,13 +274,13 @@ class SafeDesk:
             before.sort(key=lambda row: (row.state is not ProposalState.EXECUTING, row.number))
             nonces = {row.nonce for row in before}
             needed = range(facts.state.nonce, transaction.nonce)
-            missing = tuple(nonce for nonce in needed if nonce not in nonces)
+            missing = next((nonce for nonce in needed if nonce not in nonces), None)
             return await judge_safe(
                 self._gate(account),
                 self.rehearsal,
                 account.policy,
                 transaction,
-                replace(facts, missing_nonces=missing),
+                replace(facts, missing_nonce=missing),
                 block,
                 overlay,
                 [transaction_of(row) for row in before if row.nonce < transaction.nonce],

@@ -32,9 +32,7 @@ async def state_at(client: ChainClient, safe: Address, block: Block) -> SafeStat
     return state_from(client.network.chain_id, safe, block.number, block.hash, answers)
 
 
-async def look_at(
-    client: ChainClient, transaction: SafeTransaction, block: Block, missing_nonces: Sequence[int] = ()
-) -> SafeFacts:
+async def look_at(client: ChainClient, transaction: SafeTransaction, block: Block) -> SafeFacts:
     """What the rules are measured by."""
     state = await state_at(client, transaction.safe, block)
     proxy, singleton = await asyncio.gather(
@@ -45,7 +43,7 @@ async def look_at(
         code = await client.code_at(transaction.to, block.hash)
         if keccak256(code) != MULTI_SEND_CODE_HASHES.get(transaction.to):
             batch_problem = f"{address_text(transaction.to)} does not hold MultiSend's code"
-    return SafeFacts(state, code_problem_of(state, proxy, singleton), batch_problem, tuple(missing_nonces))
+    return SafeFacts(state, code_problem_of(state, proxy, singleton), batch_problem)
 
 
 async def require_digest_on_chain(client: ChainClient, transaction: SafeTransaction, block: Block) -> None:
