@@ -48,6 +48,7 @@ __all__ = ["ANVIL_UNLANDED_MAX", "LANE_UNLANDED_MAX", "Pipeline", "TimedPort", "
 ANVIL_UNLANDED_MAX: Final = 1_024
 START_PAUSE_S: Final = 0.02
 READY_S: Final = 30.0
+CONCLUDED_TRIES: Final = 3_000
 WRITTEN_TRIES: Final = 1_000
 # As long as three blocks of Ethereum, whatever the node's own blocks take.
 VALIDITY_S: Final = 36
@@ -100,6 +101,14 @@ class Pipeline:
                 break
             await asyncio.sleep(START_PAUSE_S)
         await self.chain.loop.outbox.idle()
+
+    async def concluded(self) -> None:
+        """Until everything committed has its outcome: confirmed, accounted for, final."""
+        for _ in range(CONCLUDED_TRIES):
+            if not self.chain.desk.unsettled:
+                return
+            await asyncio.sleep(START_PAUSE_S)
+        raise TimeoutError(f"{len(self.chain.desk.unsettled)} transactions have no outcome")
 
     async def names_by_hash(self, count: int) -> dict[Hash, str]:
         """The idempotency keys of the newest intents, by the hash of their attempt."""

@@ -5,12 +5,15 @@ with several endpoints that must agree as many are asked (`chain.agreement`). St
 (EIP-1898), never by `latest`, so that everything read for one purpose is of the same block; when that block
 is gone the answer is `UnknownBlockError`, not another block's value. Logs of a range are split and bisected.
 
-Does not cache, and does not follow the head (`chain.heads`).
+A header comes with the hashes of its block's transactions: the newest are remembered by hash, so that a block
+is read once. Nothing else is cached, and the head is not followed here (`chain.heads`).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -46,6 +49,7 @@ LOGS_RETRIES_MAX: Final = 3
 # Less is refused too.
 _NEVER_LOGS: Final = frozenset({NodeError.METHOD_UNKNOWN, NodeError.POLICY})
 FEE_HISTORY_BLOCKS_MAX: Final = 100
+BODIES_KEPT: Final = 64
 _TIMESTAMP_MAX: Final = 2**40
 _NUMBER_MAX: Final = 2**63 - 1
 _ZERO_HASH: Final = Hash(bytes(32))
@@ -83,6 +87,7 @@ class ChainClient:
         self.pool = pool
         self.network = network
         self._verify_state = verify_state is StateCheck.AGREEMENT
+        self._shown: OrderedDict[Hash, object] = OrderedDict()  # blocks as JSON-RPC shows them
 
     async def head(self) -> Block:
         (block,) = await self.newest(["latest"])
@@ -216,12 +221,23 @@ class ChainClient:
         return [sum(column) >= need for column in zip(*told, strict=True)]
 
     async def block_transactions(self, block_hash: Hash) -> list[Hash]:
-        """Hashes of the block's transactions, in order."""
-        (body,) = await self.bodies([block_hash])
+        """Hashes of the block's transactions, in order; read now."""
+        (body,) = await self._read_bodies([block_hash])
         return list(body.transactions)
 
     async def bodies(self, hashes: Sequence[Hash]) -> list[BlockBody]:
-        """What is in these blocks, in order. Raises `UnknownBlockError` if one of them is gone."""
+        """What is in these blocks, in order. Raises `UnknownBlockError` if one that is not remembered is
+        gone."""
+        known: dict[Hash, BlockBody] = {}
+        for block_hash in hashes:
+            if block_hash in self._shown:
+                with suppress(EndpointError):  # else it is read, from whoever shows it better
+                    known[block_hash] = body_of(self._shown[block_hash], block_hash, self.network)
+        missing = [block_hash for block_hash in hashes if block_hash not in known]
+        known |= zip(missing, await self._read_bodies(missing), strict=True)
+        return [known[block_hash] for block_hash in hashes]
+
+    async def _read_bodies(self, hashes: Sequence[Hash]) -> list[BlockBody]:
         requests = [Request("eth_getBlockByHash", (hex_text(h), False)) for h in hashes]
 
         def decode(answers: _Answers) -> list[BlockBody]:
@@ -458,7 +474,12 @@ class ChainClient:
             return None
         if self.network.proofs is not Proofs.NONE:
             require_own_hash(decoding.mapping(value, where), where)
-        return _block(value, self.network.chain_id, where)
+        block = _block(value, self.network.chain_id, where)
+        if self.pool.agreement == 1:  # else what is in a block is agreed on by itself
+            self._shown[block.hash] = value
+            if len(self._shown) > BODIES_KEPT:
+                self._shown.popitem(last=False)
+        return block
 
 
 def pin_of(block_hash: Hash) -> Mapping[str, object]:

@@ -172,3 +172,36 @@ async def test_single_receipts_are_one_batch_and_must_be_of_the_block() -> None:
     assert receipt.block_hash == base.hash
     with pytest.raises(UnavailableError, match="not of block"):
         await client.receipts_of(built_block(101), [receipt.transaction_hash])
+
+
+async def test_block_that_was_shown_is_not_read_again() -> None:
+    header, _ = block_of(3)
+    endpoint = Scripted({"eth_getBlockByNumber": header, "eth_getBlockByHash": header})
+    client = client_of(endpoint)
+    head = await client.head()
+    (body,) = await client.bodies([head.hash])
+    assert len(body.transactions) == 3
+    assert "eth_getBlockByHash" not in endpoint.asked
+    assert await client.block_transactions(head.hash) == list(body.transactions)
+    assert endpoint.asked.count("eth_getBlockByHash") == 1
+
+
+async def test_block_that_was_shown_badly_is_read_again() -> None:
+    header, _ = block_of(3)
+    endpoint = Scripted(
+        {"eth_getBlockByNumber": header | {"transactions": ["0x1"]}, "eth_getBlockByHash": header}
+    )
+    client = client_of(endpoint)
+    (body,) = await client.bodies([(await client.head()).hash])
+    assert len(body.transactions) == 3
+
+
+async def test_blocks_shown_by_one_endpoint_are_read_where_several_must_agree() -> None:
+    header, _ = block_of(3)
+    answers = {"eth_getBlockByNumber": header, "eth_getBlockByHash": header}
+    endpoints = [Scripted(dict(answers), label) for label in ("a", "b")]
+    pool = RpcPool(endpoints, chain_id=31_337, clock=SystemClock(), agreement=2)
+    client = ChainClient(pool, PROVED)
+    (body,) = await client.bodies([(await client.head()).hash])
+    assert len(body.transactions) == 3
+    assert all(endpoint.asked.count("eth_getBlockByHash") == 1 for endpoint in endpoints)
