@@ -96,6 +96,8 @@ class Evidence:
 
     def allowances_left(self) -> dict[tuple[Address, Address, Address], int]:
         """By (token, owner, spender): the last allowance that was set is what is left."""
+        if not self.simulation.allowances:
+            return {}
         return {(a.token, a.owner, a.spender): a.amount for a in self.simulation.allowances}
 
 
