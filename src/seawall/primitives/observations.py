@@ -41,6 +41,7 @@ class Subscription:
     reads: tuple[Read, ...] = ()
     logs: tuple[LogFilter, ...] = ()
     sightings: tuple[SightingFilter, ...] = ()
+    history: tuple[str, ...] = ()  # names of kept logs, told after each load before anything newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Observation:
     command: str = ""
     sightings: tuple[Sighting, ...] = ()
     sightings_dropped: int = 0  # more came than wait for one observation
+    is_history: bool = False  # `logs` are of the history, and more of it follows: too early to act on a view
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ went out with an observation whose decision was lost become a `LogGap`: the stra
 would have told. Intent events and timers are never lost: they stand in the ledger until a decision that saw
 them is committed.
 
+A strategy that names kept logs is told their history after each load (`runtime.histories`), whole blocks at a
+time, before any live log; until it has all of it, observations say so.
+
 Sightings (what comes before a block) wake a strategy that subscribed to them, at most every
 `SIGHTINGS_APART_S`. They wait, bounded, and are never told again: an old one is worth nothing. While the
 block stays the same, its reads are answered once.
@@ -47,7 +50,9 @@ from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, LogGap, Observation, Subscription
 from seawall.primitives.units import Hash, hash_from_text
+from seawall.runtime.histories import Chapter, History
 from seawall.runtime.hosts.errors import StrategyNotRunningError
+from seawall.runtime.log_sections import source_name
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk
@@ -134,6 +139,8 @@ class Feed:
     lane: Lane | None = None  # where its plans go: without it the strategy is not asked; None: always asked
     is_shared: bool = False  # a database that vanishes is waited for, since other kernels go on meanwhile
     replay: Replay | None = None  # without it skipped blocks are a gap
+    kept: frozenset[str] = frozenset()  # names of the logs that are kept on this chain
+    kept_in: Ledger | None = None  # None: in `ledger`
     seq: int = 0
     failures: int = 0
     _replaced: tuple[Subscription, ...] | None = None  # by a decision
@@ -149,6 +156,8 @@ class Feed:
     _waiting: Waiting = field(default_factory=Waiting)
     _is_pressed: bool = False  # something else than a sighting is due
     _turned_s: float = -SIGHTINGS_APART_S
+    _history: History | None = None
+    _chapter: Chapter | None = None  # of the history, in the observation that is out
     _read: tuple[Block, tuple[Read, ...], dict[str, bytes | None]] | None = None  # the last answers
 
     def on_head(self, change: HeadChange) -> None:
@@ -163,6 +172,8 @@ class Feed:
         if len(self._log_blocks) > HEADS_KEPT:
             self._gathered.dropped += len(self._log_blocks)
             self._log_blocks.clear()
+        if self._history is not None and change.added:
+            self._history.ends_before(change.added[0].number)
         self._heads += len(change.added)
         if change.removed or self._heads >= wanted.every_heads:
             self._heads, self._gathered.is_head_due = 0, True
@@ -178,7 +189,8 @@ class Feed:
         """The strategy was loaded, first or again: it knows nothing, and wants what it declared."""
         self._replaced = None
         self._gathered.is_head_due = True
-        if self._subscription().logs:
+        self._begin_history()
+        if self._subscription().logs and self._history is None:
             self._gathered.dropped += 1
         self._press()
 
@@ -215,6 +227,7 @@ class Feed:
                 return
             with self.desk.parts.metrics.timing(Stage.DECIDE):
                 decision = await self.port.decide(observation, state, version)
+            self._pass_chapter()
             correlation_id = f"{self.strategy}-{observation.seq}"
             with correlated(correlation_id):
                 await self._commit(decision, correlation_id, observation, cursor)
@@ -287,7 +300,9 @@ class Feed:
     def _lose(self, observation: Observation) -> None:
         """Nobody knows how much of it the strategy took in: reorgs are told again, logs must be read
         again."""
-        dropped = len(observation.logs) + sum(gap.dropped for gap in observation.gaps)
+        # What was told of the history is told again if it was not taken in.
+        dropped = 0 if observation.is_history else len(observation.logs)
+        dropped += sum(gap.dropped for gap in observation.gaps)
         self._waiting.dropped += len(observation.sightings) + observation.sightings_dropped
         lost = _Gathered(dropped=dropped)
         lost.add_removed(list(observation.removed))
@@ -315,10 +330,12 @@ class Feed:
         if len(events) == EVENT_BATCH_MAX:
             self._press()
         own = [event for event in events if event.subject == self.strategy]
-        cause = self._cause(gathered, bool(own), bool(timers))
+        logs, is_history = await self._logs(gathered)
+        cause = self._cause(gathered, bool(own), bool(timers), bool(logs))
         if cause is None:
             self._gathered.dropped += gathered.dropped
             self._events_passed = cursor
+            self._pass_chapter()
             return None, state, cursor
         reads = await self._reads(block)
         intents = await self._intent_events(own)
@@ -333,7 +350,7 @@ class Feed:
             now_s,
             block,
             reads,
-            tuple(gathered.logs),
+            logs,
             (LogGap(block.chain_id, gathered.dropped),) if gathered.dropped else (),
             intents,
             tuple(timers),
@@ -341,6 +358,7 @@ class Feed:
             self._commands.pop(0) if self._commands else "",
             sightings,
             sightings_dropped,
+            is_history,
         )
         return observation, state, cursor
 
@@ -353,7 +371,47 @@ class Feed:
         timers = [t.name for t in tx.timers.due(now_s) if t.strategy == self.strategy]
         return events, timers, tx.states.get(self.strategy), events[-1].seq if events else after
 
-    def _cause(self, gathered: _Gathered, has_intents: bool, has_timers: bool) -> Cause | None:
+    async def _logs(self, gathered: _Gathered) -> tuple[tuple[Log, ...], bool]:
+        """The logs of the next observation, and whether they are history. While there is some, live logs are
+        held back."""
+        self._chapter = None
+        if self._history is None:
+            return tuple(gathered.logs), False
+        held = _Gathered(gathered.logs)
+        gathered.logs = []
+        held.put_before(self._gathered)
+        self._gathered = held
+        self._chapter = await self._history.next_chapter(self.kept_in or self.ledger)
+        return (() if self._chapter is None else self._chapter.logs), True
+
+    def _begin_history(self) -> None:
+        """The strategy knows nothing: it is told what is kept up to the present head, then what is newer."""
+        self._history, self._chapter = None, None
+        network, names = self.desk.parts.network, self._subscription().history
+        unknown = [name for name in names if name not in self.kept]
+        if unknown:
+            _log.error("history_not_kept", strategy=self.strategy, logs=unknown, chain=network.name)
+            self._gathered.dropped += len(unknown)
+        known = [source_name(network.chain_id, name) for name in names if name in self.kept]
+        if known:
+            head = self.desk.head
+            self._history = History(known, None if head is None else head.number)
+            self._log_blocks.clear()
+            self._gathered.logs.clear()
+
+    def _pass_chapter(self) -> None:
+        """The strategy took it in, or there was nothing in it to tell."""
+        if self._history is None or self._chapter is None:
+            return
+        self._history.passed(self._chapter)
+        self._chapter = None
+        if self._history.is_told:
+            self._history, self._gathered.is_head_due = None, True
+        self._press()
+
+    def _cause(
+        self, gathered: _Gathered, has_intents: bool, has_timers: bool, has_logs: bool
+    ) -> Cause | None:
         if gathered.removed:
             return Cause.ROLLBACK
         if self._commands:
@@ -362,7 +420,7 @@ class Feed:
             return Cause.INTENT
         if has_timers:
             return Cause.TIMER
-        if gathered.logs:
+        if has_logs:
             return Cause.LOGS
         if gathered.is_head_due:
             return Cause.HEAD

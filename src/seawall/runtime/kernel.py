@@ -305,6 +305,8 @@ class Kernel:
                 lane=self._lane(strategy),
                 is_shared=book.membership is not None,
                 replay=partial(replayed, chain.desk.parts.client),
+                kept=self._kept_on(strategy.chain_id),
+                kept_in=self._books[0].ledger,
             )
             book.feeds.append(feed)
             chain.loop.listeners.append(feed)
@@ -418,6 +420,11 @@ class Kernel:
         opened = open_pending(settings.pending, chain_id, pool, tell, self.clock)
         self._pending += opened
         return opened
+
+    def _kept_on(self, chain_id: int) -> frozenset[str]:
+        """Names of the logs that the live ledger keeps of this chain."""
+        chains = self.configuration.chains
+        return frozenset(kept.name for c in chains if c.network.chain_id == chain_id for kept in c.logs)
 
     def _open_keepers(self, settings: ChainSettings) -> list[LogKeeper]:
         live = self._books[0]

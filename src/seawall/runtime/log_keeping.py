@@ -26,19 +26,14 @@ from seawall.primitives.errors import ChainError, LedgerError, StaleError, nothi
 from seawall.primitives.ports import Clock
 from seawall.runtime.chain_loop import merged
 from seawall.runtime.http import Check
-from seawall.runtime.log_sections import KeptLogs
+from seawall.runtime.log_sections import KeptLogs, source_name
 from seawall.telemetry.logs import get_logger
 
-__all__ = ["LogKeeper", "checks_of", "source_name"]
+__all__ = ["LogKeeper", "checks_of"]
 
 PAUSE_FIRST_S: Final = 0.5
 PAUSE_MAX_S: Final = 30.0
 _log = get_logger(__name__)
-
-
-def source_name(chain_id: int, name: str) -> str:
-    """Under which the ledger has them."""
-    return f"{chain_id}:{name}"
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from seawall.primitives.units import Hash
 from seawall.runtime.names import address_of
 from seawall.runtime.tables import Table
 
-__all__ = ["KeptLogs", "read_logs_kept"]
+__all__ = ["KeptLogs", "read_logs_kept", "source_name"]
 
 SOURCES_MAX: Final = 32
 BLOCK_MAX: Final = 2**62
@@ -31,6 +31,11 @@ class KeptLogs:
     wanted: LogFilter
     first_block: int
     workers: int  # that ask beside each other while a long range is gathered
+
+
+def source_name(chain_id: int, name: str) -> str:
+    """Under which the ledger has them."""
+    return f"{chain_id}:{name}"
 
 
 def read_logs_kept(table: Table, book: AddressBook) -> tuple[KeptLogs, ...]:

@@ -115,3 +115,29 @@ def test_kernel_keeps_logs_from_a_block_on_over_restarts_and_reorgs(
         checks = kernel.health("/health")[1]["checks"]
         assert isinstance(checks, dict)
         assert checks["logs:31337:weth"]["passed"] is True
+
+
+def test_strategy_builds_its_view_from_kept_logs_after_each_start(
+    manual_devnet: Devnet, tmp_path: Path
+) -> None:
+    deposits(manual_devnet, 3)
+    folder = KernelFolder(tmp_path / "k", manual_devnet)
+    folder.chain_extra = KEPT
+    folder.strategy("archivist", "sighting_trials:Archivist", 'target = "@weth"')
+
+    def has_all() -> bool:
+        _, state = folder.books.read(lambda tx: tx.states.get("archivist"))
+        return state == f"{len(on_chain(manual_devnet))} 0".encode()
+
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        folder.pump(has_all, "the view holds the history")
+        deposits(manual_devnet, 2)
+        folder.pump(has_all, "the view follows")
+        reorg(manual_devnet, 2)
+        folder.pump(has_all, "the view forgets what a reorg removed")
+    deposits(manual_devnet, 2)
+    assert not has_all()
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        folder.pump(has_all, "a new process builds it anew")

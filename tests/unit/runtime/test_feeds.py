@@ -16,6 +16,7 @@ from seawall.chain.logs.planner import Span
 from seawall.chain.networks import network_of
 from seawall.chain.pending import SIGHTINGS_WAITING_MAX, Heard
 from seawall.ledger import Ledger, LedgerSettings
+from seawall.ledger.logs import LogPiece
 from seawall.ledger.rows import EventData
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
 from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT, LOGS_PENDING_MAX
@@ -34,6 +35,7 @@ from seawall.primitives.observations import (
 from seawall.primitives.ports import SystemEntropy
 from seawall.primitives.sightings import Sighting, SightingFilter, SightingKind
 from seawall.primitives.units import Address, Hash, hex_text
+from seawall.runtime import histories
 from seawall.runtime.feeds import SIGHTINGS_APART_S, SKIPPED_BLOCKS_MAX, Feed
 from seawall.runtime.hosts.errors import StrategyNotRunningError
 from seawall.strategies.own_intents import OwnIntents
@@ -536,3 +538,90 @@ async def test_stream_of_sightings_asks_a_strategy_a_bounded_number_of_times(rig
     with contextlib.suppress(asyncio.CancelledError):
         await running
     assert 9 <= len(rig.seen) - 1 <= 12
+
+
+# --------------------------------------------------------------------- history
+
+
+KEPT = "transfers"
+
+
+async def keep(rig: Rig, to_block: int, *numbers: int) -> None:
+    """The kept logs go on to `to_block`, with one log in each of the blocks named."""
+    name = f"{CHAIN_ID}:{KEPT}"
+    source = await rig.ledger.write(lambda tx: tx.logs.open(name, CHAIN_ID, bytes(32), 1))
+    logs = tuple(log(block(number)) for number in numbers)
+    piece = LogPiece(source.next_block, to_block, block(to_block).hash, logs)
+    await rig.ledger.write(lambda tx: tx.logs.append(source, piece, -1))
+
+
+def with_history(rig: Rig) -> None:
+    rig.declared = (Subscription(CHAIN_ID, logs=(FILTER,), history=(KEPT,)),)
+    rig.feed.kept = frozenset({KEPT})
+
+
+async def test_history_is_told_in_whole_blocks_before_live_logs_and_says_when_it_ends(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "HISTORY_LOGS_MAX", 3)
+    with_history(rig)
+    await keep(rig, 6, 1, 2, 3, 4, 6)
+    rig.desk.head = block(6)
+    rig.feed.on_loaded()
+    rig.node.logs[block(7).hash] = [log(block(7))]
+    rig.head(block(7))
+    while not rig.seen or rig.seen[-1].is_history:
+        await rig.feed.turn()
+    told = [([one.block_number for one in seen.logs], seen.is_history) for seen in rig.seen]
+    assert told == [([1, 2], True), ([3, 4], True), ([6], True), ([7], False)]
+    assert all(seen.gaps == () for seen in rig.seen)
+
+
+async def test_history_waits_for_what_is_not_gathered_yet(rig: Rig) -> None:
+    with_history(rig)
+    await keep(rig, 3, 2)
+    rig.desk.head = block(5)
+    rig.feed.on_loaded()
+    await rig.feed.turn()
+    await rig.feed.turn()
+    assert [[one.block_number for one in seen.logs] for seen in rig.seen] == [[2]]
+    await keep(rig, 5, 4)
+    observed = await rig.observe(block(6))
+    assert ([one.block_number for one in observed.logs], observed.is_history) == ([4], True)
+    await rig.feed.turn()
+    assert not rig.seen[-1].is_history
+
+
+async def test_history_ends_before_what_a_reorg_replaced(rig: Rig) -> None:
+    with_history(rig)
+    await keep(rig, 6, 2, 5)
+    rig.desk.head = block(6)
+    rig.feed.on_loaded()
+    again = [block(5, 1), block(6, 1), block(7, 1)]
+    rig.node.logs[again[0].hash] = [log(again[0])]
+    rig.head(*again, removed=(block(6), block(5)))
+    while not rig.seen or rig.seen[-1].is_history:
+        await rig.feed.turn()
+    assert [one.block_number for seen in rig.seen for one in seen.logs if seen.is_history] == [2]
+    assert rig.seen[-1].logs == (log(again[0]),)
+
+
+async def test_chapter_that_the_strategy_did_not_take_in_is_told_again_and_is_no_gap(rig: Rig) -> None:
+    with_history(rig)
+    await keep(rig, 6, 2)
+    rig.desk.head = block(6)
+    rig.feed.on_loaded()
+    rig.answer = raising(StrategyNotRunningError("it starts", NAME, "wait"))
+    await rig.feed.turn()
+    rig.answer = nothing
+    await rig.feed.turn()
+    assert [one.block_number for one in rig.seen[1].logs] == [2]
+    assert rig.seen[1].gaps == ()
+
+
+async def test_name_that_nobody_keeps_is_a_gap_and_no_history(rig: Rig) -> None:
+    rig.declared = (Subscription(CHAIN_ID, history=("unheard",)),)
+    rig.desk.head = block(6)
+    rig.feed.on_loaded()
+    await rig.feed.turn()
+    assert (rig.seen[0].is_history, rig.seen[0].gaps) == (False, (LogGap(CHAIN_ID, 1),))
