@@ -18,6 +18,7 @@ from typing import Final
 
 from bench.nodes import GWEI, Node
 from bench.payloads import Payload
+from seawall.chain.agreement import default_agreement
 from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteResult
 from seawall.chain.networks import Proofs
 from seawall.chain.rpc import HttpTransport
@@ -130,8 +131,10 @@ async def running_pipeline(
     *,
     unlanded_max: int = ANVIL_UNLANDED_MAX,
     directory: Path | None = None,
+    readers: Sequence[str] = (),
 ) -> AsyncIterator[Pipeline]:
-    """With `directory`, on the ledger that is there."""
+    """With `directory`, on the ledger that is there. Reads go to `readers`, most of whom must agree, or else
+    to the node itself."""
     configure(LogSettings(level="error"))
     tune_interpreter()
     with tempfile.TemporaryDirectory() as place:
@@ -150,7 +153,7 @@ async def running_pipeline(
         port = TimedPort(SocketBroadcastPort([node.url], latch, clock=clock))
         spec = ChainSpec(
             replace(node.network, proofs=Proofs.RECEIPTS),  # so that receipts are checked as on Ethereum
-            [HttpTransport(node.url)],
+            [HttpTransport(url) for url in readers or (node.url,)],
             port,
             {signer.address: signer for signer in signers},
             _gate(node, payload, addresses),
@@ -158,6 +161,7 @@ async def running_pipeline(
             EMERGENCY_FEE_WEI,
             HEAD_POLL_S,
             lane_unlanded_max=unlanded_max,
+            agreement=default_agreement(len(readers) or 1),
         )
         chain = await build_chain(spec, services, _raise)
         keeper = AuthorityKeeper(latch, ledger, clock, [chain.desk], chain.loop.wake_lanes)

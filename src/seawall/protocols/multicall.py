@@ -27,11 +27,12 @@ def aggregate3_answers(reads: Sequence[Read], returned: bytes) -> dict[str, byte
         raise _malformed(f"the answer does not hold {len(reads)} results")
     answers: dict[str, bytes | None] = {}
     for read, result in zip(reads, results, strict=True):
-        match result:
-            case (bool(succeeded), bytes(data)):
+        if isinstance(result, tuple) and len(result) == 2:
+            succeeded, data = result
+            if isinstance(succeeded, bool) and isinstance(data, bytes):
                 answers[read.label] = data if succeeded else None
-            case _:
-                raise _malformed(f"the result of {read.label!r} is not (success, data)")
+                continue
+        raise _malformed(f"the result of {read.label!r} is not (success, data)")
     return answers
 
 

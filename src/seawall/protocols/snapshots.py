@@ -72,6 +72,9 @@ async def snapshot(
 
 def _bundles(reads: Sequence[Read]) -> Iterator[list[Read]]:
     """In order, each within both bounds; a read over the second one stands alone."""
+    if len(reads) <= BUNDLE_READS_MAX and sum([len(read.calldata) for read in reads]) <= BUNDLE_BYTES_MAX:
+        yield list(reads)
+        return
     bundle: list[Read] = []
     size = 0
     for read in reads:

@@ -16,7 +16,7 @@ from seawall.chain.pool.asking import Asker
 from seawall.chain.pool.members import Member
 from seawall.chain.pool.timeouts import PROBE_TIMEOUT_S
 from seawall.chain.transport import Request
-from seawall.primitives.errors import ChainIdMismatchError, EndpointError
+from seawall.primitives.errors import ChainIdMismatchError, EndpointError, RateLimitedError
 from seawall.primitives.ports import Clock
 
 __all__ = ["HEAD_REQUEST", "IDLE_LOOK_S", "LAG_LOOK_S", "Lookout"]
@@ -58,12 +58,14 @@ class Lookout:
     def _is_due(self, member: Member, now_s: float) -> bool:
         if member.struck_until_s > now_s or member.wait_s((HEAD_REQUEST,), now_s) > 0:
             return False
+        since_s = now_s - member.looked_at_s
+        if member.serves_other:
+            return since_s >= IDLE_LOOK_S
         if not member.breaker.is_closed:
             return member.breaker.admits(now_s)
         if member.is_lagging:
-            return now_s - member.looked_at_s >= LAG_LOOK_S
-        last_s = member.looked_at_s if member.serves_other else max(member.answered_at_s, member.looked_at_s)
-        return now_s - last_s >= IDLE_LOOK_S
+            return since_s >= LAG_LOOK_S
+        return min(since_s, now_s - member.answered_at_s) >= IDLE_LOOK_S
 
     async def _look_at(self, member: Member) -> None:
         """Ask for its chain and its head."""
@@ -74,6 +76,8 @@ class Lookout:
             number = quantity(answer, f"eth_blockNumber of {member.transport.label}")
         except TimeoutError:
             member.rest("it keeps silent", self._clock.monotonic_s())
+        except RateLimitedError:
+            pass  # noted: it is looked at when it may be
         except EndpointError as error:
             member.rest(error.what, self._clock.monotonic_s())
         except ChainIdMismatchError:

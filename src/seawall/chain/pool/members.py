@@ -44,8 +44,11 @@ STRIKE_MAX_S: Final = 3_600.0
 LIMITED_S: Final = 1.0
 # So many questions in a row that somebody else answered first, although they were asked later.
 LATES_MAX: Final = 3
-# Others contradicted it so often in a row about what may have moved meanwhile.
+# Enough others contradicted it so often about a fixed block, or about what may have moved. Once may be
+# a node that answers as it takes a new block in.
+PINNED_DISSENTS_MAX: Final = 2
 DISSENTS_MAX: Final = 8
+DISSENTS_FORGOTTEN_S: Final = 60.0
 # Blocks behind the others' head.
 LAG_BLOCKS_MAX: Final = 3
 _MISSES_MAX: Final = 2
@@ -102,6 +105,7 @@ class Member:
     events: deque[str] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     _lates: int = 0
     _dissents: int = 0
+    _dissented_at_s: float = 0.0
     _misses: int = 0
 
     @property
@@ -214,13 +218,17 @@ class Member:
             self._note("endpoint_lags", "it does not have the blocks that others have")
 
     def agrees(self) -> None:
-        self._dissents = 0
         self._misses = 0
 
     def dissents(self, what: str, now_s: float, *, is_pinned: bool) -> None:
         """Enough others said the same, and it said something else."""
+        if self.outvoted_until_s > now_s:
+            return  # it was asked before that was known
+        if now_s - self._dissented_at_s > DISSENTS_FORGOTTEN_S:
+            self._dissents = 0
+        self._dissented_at_s = now_s
         self._dissents += 1
-        if is_pinned or self._dissents >= DISSENTS_MAX:
+        if self._dissents >= (PINNED_DISSENTS_MAX if is_pinned else DISSENTS_MAX):
             self._dissents = 0
             self.outvoted_until_s = now_s + self._strike_s()
             self._note("endpoint_outvoted", what, level="error")
