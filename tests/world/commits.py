@@ -226,7 +226,10 @@ class CommitChecker:
         require(not any(each.is_housekeeping for each in earlier), what, attempt.hash.hex())
 
     def _keeps_to_the_bound(self, attempt: Attempt) -> None:
-        """Slots of a lane that no canonical block has, as the ledger knows it."""
+        """Slots of a lane that no canonical block has, as the ledger knows it. A reorg may leave more of
+        them, so only what opens another one is looked at."""
+        if self._earlier(attempt):
+            return
         (unlanded,) = self.db.execute(
             "SELECT COUNT(*) FROM slots s WHERE s.key = ? AND NOT s.final AND s.purpose = 'plan'"
             " AND NOT EXISTS (SELECT 1 FROM attempts a JOIN inclusions i ON i.attempt = a.number"
