@@ -21,7 +21,7 @@ from seawall.primitives.errors import (
     SignerUnavailableError,
 )
 from seawall.primitives.units import Address
-from seawall.signers.checked import Answer, PlainSignature, SigningRequest, signed_each
+from seawall.signers.checked import Answer, PlainSignature, SigningRequest
 from seawall.signers.der import address_of_point, compact_from_der, point_from_spki
 from seawall.signers.kinds import AwsKmsKey
 from seawall.signers.threads import THREADS_MAX, OwnThreads
@@ -73,11 +73,19 @@ class AwsKms:
     def place(self) -> str:
         return f"AWS KMS key {self.key.key_id}"
 
+    @property
+    def per_call_max(self) -> int:
+        return 1
+
+    @property
+    def calls_at_once_max(self) -> int:
+        return THREADS_MAX
+
     async def open(self) -> Sequence[Address]:
         return [await self._threads.run(lambda: self._told(self._address))]
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
-        return await signed_each(requests, self._signed, THREADS_MAX)
+        return [await self._signed(request) for request in requests]
 
     async def close(self) -> None:
         self._client = None

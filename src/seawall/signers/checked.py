@@ -4,7 +4,7 @@ Flow: `unlock` asks what holds the key whose key it is, and refuses any but the 
 digest and content go to the remote; what comes back is brought to r and s, the low s is taken (or demanded,
 of programs that promise it), the parity is found by recovering, and only what recovers to our address over
 our own digest becomes a transaction. Every call ends within `timeout_s`; one that is throttled is repeated
-within it.
+within it. As many calls run at once as the remote takes, and the first that fails ends the others.
 
 Assumes nothing of the remote: it may hang, lie, answer for another key or for another transaction. Each such
 answer is a typed error before anything is stored or sent, and says nothing of secrets.
@@ -55,7 +55,6 @@ __all__ = [
     "Remote",
     "SigningRequest",
     "read_secret",
-    "signed_each",
 ]
 
 CALL_TIMEOUT_S: Final = 10.0
@@ -108,12 +107,20 @@ class Remote(Protocol):
         """Where the key is, for a person: without secrets."""
         ...
 
+    @property
+    def per_call_max(self) -> int:
+        """How many requests one call may carry."""
+        ...
+
+    @property
+    def calls_at_once_max(self) -> int: ...
+
     async def open(self) -> Sequence[Address]:
         """Connect, and the addresses that it would sign for; nothing, where it cannot tell."""
         ...
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
-        """One answer to each request, in order."""
+        """One answer to each of at most `per_call_max` requests, in order."""
         ...
 
     async def close(self) -> None: ...
@@ -183,9 +190,22 @@ class CheckedSigner:
             raise SignerUnavailableError(
                 f"{self.remote.place} is not open yet", f"signers.{self.name}", "wait until it is"
             )
-        answers = await self._asked("signing", lambda: self.remote.sign(requests))
-        if len(answers) != len(requests):
-            raise self._wrong(f"{len(answers)} answers to {len(requests)} requests")
+        size = self.remote.per_call_max
+        turns = asyncio.Semaphore(self.remote.calls_at_once_max)
+        parts = [requests[start : start + size] for start in range(0, len(requests), size)]
+        calls = [asyncio.ensure_future(self._called(part, turns)) for part in parts]
+        try:
+            answered = await asyncio.gather(*calls)
+        finally:
+            for call in calls:
+                call.cancel()
+        return [answer for part in answered for answer in part]
+
+    async def _called(self, part: Sequence[SigningRequest], turns: asyncio.Semaphore) -> Sequence[Answer]:
+        async with turns:
+            answers = await self._asked("signing", lambda: self.remote.sign(part))
+        if len(answers) != len(part):
+            raise self._wrong(f"{len(answers)} answers to {len(part)} requests")
         return answers
 
     async def _asked(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
@@ -267,26 +287,6 @@ class CheckedSigner:
     def _told(self, error: E) -> E:
         self.trouble = str(error)
         return error
-
-
-async def signed_each(
-    requests: Sequence[SigningRequest],
-    sign_one: Callable[[SigningRequest], Awaitable[Answer]],
-    at_once_max: int,
-) -> list[Answer]:
-    """For remotes that sign one at a time: all of them, some at once; the first failure ends the others."""
-    turns = asyncio.Semaphore(at_once_max)
-
-    async def one(request: SigningRequest) -> Answer:
-        async with turns:
-            return await sign_one(request)
-
-    tasks = [asyncio.ensure_future(one(request)) for request in requests]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def read_secret(place: SecretPlace) -> Secret:

@@ -17,7 +17,7 @@ from typing import Final
 
 from seawall.primitives.errors import SignerRefusedError
 from seawall.primitives.units import Address
-from seawall.signers.checked import Answer, RawAnswer, SigningRequest, signed_each
+from seawall.signers.checked import Answer, RawAnswer, SigningRequest
 from seawall.signers.http import mapping_of
 from seawall.signers.json_rpc import JsonRpc, bytes_of, transaction_object
 
@@ -38,11 +38,19 @@ class Clef:
     def place(self) -> str:
         return self.rpc.http.name
 
+    @property
+    def per_call_max(self) -> int:
+        return 1
+
+    @property
+    def calls_at_once_max(self) -> int:
+        return CALLS_AT_ONCE_MAX
+
     async def open(self) -> Sequence[Address]:
         return await self.rpc.accounts("account_list")
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
-        return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
+        return [await self._signed(request) for request in requests]
 
     async def close(self) -> None:
         await self.rpc.http.close()

@@ -24,7 +24,7 @@ from seawall.primitives.errors import (
     SignerUnavailableError,
 )
 from seawall.primitives.units import Address
-from seawall.signers.checked import Answer, PlainSignature, SigningRequest, signed_each
+from seawall.signers.checked import Answer, PlainSignature, SigningRequest
 from seawall.signers.crc32c import crc32c
 from seawall.signers.der import address_of_point, compact_from_der, der_from_pem, point_from_spki
 from seawall.signers.http import HttpAnswer, HttpPlace, mapping_of, text_of
@@ -63,6 +63,14 @@ class GcpKms:
     def place(self) -> str:
         return f"Google KMS key {self.key_version}"
 
+    @property
+    def per_call_max(self) -> int:
+        return 1
+
+    @property
+    def calls_at_once_max(self) -> int:
+        return CALLS_AT_ONCE_MAX
+
     async def open(self) -> Sequence[Address]:
         told = await self._asked("GET", f"/v1/{self.key_version}/publicKey")
         if told.get("algorithm") != _ALGORITHM:
@@ -74,7 +82,7 @@ class GcpKms:
         return [address_of_point(point_from_spki(der_from_pem(pem)))]
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
-        return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
+        return [await self._signed(request) for request in requests]
 
     async def close(self) -> None:
         self._account = None

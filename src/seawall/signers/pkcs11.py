@@ -73,6 +73,14 @@ class Pkcs11:
         token = self.key.token_label if self.key.slot is None else f"in slot {self.key.slot}"
         return f"token {token}, key {self.key.key_label or self.key.key_id}"
 
+    @property
+    def per_call_max(self) -> int:
+        return SIGNED_AT_ONCE_MAX
+
+    @property
+    def calls_at_once_max(self) -> int:
+        return 1
+
     async def open(self) -> Sequence[Address]:
         async with self._turn:
             point = await self._started()
@@ -80,15 +88,11 @@ class Pkcs11:
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
         digests = [request.digest.hex() for request in requests]
-        signed: list[Answer] = []
         async with self._turn:
             if self._running is None:
                 await self._started()
-            for start in range(0, len(digests), SIGNED_AT_ONCE_MAX):
-                part = digests[start : start + SIGNED_AT_ONCE_MAX]
-                told = await self._told({"do": "sign", "digests": part})
-                signed += [PlainSignature(self._bytes(one)) for one in _listed(told.get("signatures"))]
-        return signed
+            told = await self._told({"do": "sign", "digests": digests})
+        return [PlainSignature(self._bytes(one)) for one in _listed(told.get("signatures"))]
 
     async def close(self) -> None:
         self._end()

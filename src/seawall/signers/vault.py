@@ -21,7 +21,7 @@ from typing import Final
 from seawall.primitives.errors import SignerAnswerError, SignerRefusedError, SignerUnavailableError
 from seawall.primitives.secrets import Secret
 from seawall.primitives.units import Address
-from seawall.signers.checked import Answer, PlainSignature, SigningRequest, read_secret, signed_each
+from seawall.signers.checked import Answer, PlainSignature, SigningRequest, read_secret
 from seawall.signers.der import address_of_point
 from seawall.signers.http import HttpAnswer, HttpPlace, mapping_of, text_of
 from seawall.signers.kinds import VaultLogin
@@ -50,6 +50,14 @@ class Vault:
     def place(self) -> str:
         return f"Vault key {self.mount}/keys/{self.key_id}"
 
+    @property
+    def per_call_max(self) -> int:
+        return 1
+
+    @property
+    def calls_at_once_max(self) -> int:
+        return CALLS_AT_ONCE_MAX
+
     async def open(self) -> Sequence[Address]:
         told = await self._asked("GET", f"/v1/{self.mount}/keys/{self.key_id}")
         if told.get("curve") != "secp256k1":
@@ -57,7 +65,7 @@ class Vault:
         return [address_of_point(self._decoded(text_of(told, "publicKey", self.place)))]
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
-        return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
+        return [await self._signed(request) for request in requests]
 
     async def close(self) -> None:
         self._token = None

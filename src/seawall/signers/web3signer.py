@@ -24,7 +24,6 @@ from seawall.signers.checked import (
     RawAnswer,
     SigningRequest,
     read_secret,
-    signed_each,
 )
 from seawall.signers.der import address_of_point
 from seawall.signers.http import HttpPlace
@@ -58,6 +57,14 @@ class Web3Signer:
     def place(self) -> str:
         return self.http.name
 
+    @property
+    def per_call_max(self) -> int:
+        return 1
+
+    @property
+    def calls_at_once_max(self) -> int:
+        return CALLS_AT_ONCE_MAX
+
     async def open(self) -> Sequence[Address]:
         if self.token is not None:
             self._rpc.headers["Authorization"] = f"Bearer {(await read_secret(self.token)).reveal()}"
@@ -78,7 +85,7 @@ class Web3Signer:
         return held
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
-        return await signed_each(requests, self._signed, CALLS_AT_ONCE_MAX)
+        return [await self._signed(request) for request in requests]
 
     async def close(self) -> None:
         self._rpc.headers.clear()

@@ -28,7 +28,6 @@ from seawall.signers.checked import (
     PlainSignature,
     RawAnswer,
     SigningRequest,
-    signed_each,
 )
 
 ORDER = 2 * HALF_ORDER + 1
@@ -50,6 +49,8 @@ class ScriptedRemote:
     calls: int = 0
     closed: bool = False
     place: str = "the scripted remote"
+    per_call_max: int = 100
+    calls_at_once_max: int = 1
 
     async def open(self) -> Sequence[Address]:
         await self._called()
@@ -306,28 +307,65 @@ async def test_closed_signer_signs_no_more() -> None:
         await signer.sign_digest(DIGEST)
 
 
-async def test_each_keeps_order_and_bound_and_ends_the_others_at_the_first_failure() -> None:
-    running = most = done = 0
+@dataclass(slots=True)
+class Counted(ScriptedRemote):
+    """Notes how many calls run at once; the one with the nonce of `refused` is refused."""
 
-    async def one(request: SigningRequest) -> Answer:
-        nonlocal running, most, done
-        running += 1
-        most = max(most, running)
+    per_call_max: int = 2
+    calls_at_once_max: int = 3
+    refused: int = -1
+    running: int = 0
+    most: int = 0
+    ended: int = 0
+
+    @override
+    async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
+        assert len(requests) <= self.per_call_max
+        self.running += 1
+        self.most = max(self.most, self.running)
         try:
-            await asyncio.sleep(0.001 * (8 - request.digest[0]))
-            if request.digest[0] == 9:
+            nonces = [one.transaction.nonce for one in requests if one.transaction is not None]
+            # Later ones answer sooner, so that order is not kept by chance.
+            await asyncio.sleep(0.001 * (20 - nonces[0] % 20))
+            if self.refused in nonces:
                 raise SignerRefusedError("no")
-            done += 1
+            self.ended += 1
+            return await ScriptedRemote.sign(self, requests)
         finally:
-            running -= 1
-        return PlainSignature(request.digest)
+            self.running -= 1
 
-    asked = [SigningRequest(Hash(bytes([i]) * 32)) for i in range(8)]
-    answers = await signed_each(asked, one, 3)
-    assert answers == [PlainSignature(request.digest) for request in asked]
-    assert most == 3
-    done = 0
+
+async def test_many_are_split_into_calls_whose_answers_keep_their_order() -> None:
+    remote = Counted()
+    signer = await unlocked(remote)
+    asked = [transaction(nonce) for nonce in range(15)]
+    signed = await signer.sign_transactions(asked)
+    assert [decode_transaction(one.raw).fields for one in signed] == asked
+    assert (remote.most, remote.ended) == (3, 8)
+
+
+async def test_first_call_that_fails_ends_the_others() -> None:
+    remote = Counted(refused=4)
+    signer = await unlocked(remote)
     with pytest.raises(SignerRefusedError):
-        await signed_each([SigningRequest(Hash(b"\x09" * 32)), *asked * 9], one, 2)
-    await asyncio.sleep(0.05)
-    assert (running, done < 10) == (0, True)
+        await signer.sign_transactions([transaction(nonce) for nonce in range(60)])
+    await asyncio.sleep(0.1)
+    assert remote.running == 0
+    assert remote.ended < 10
+
+
+async def test_many_slow_signatures_have_each_their_own_time() -> None:
+    remote = Counted(per_call_max=1, calls_at_once_max=1)
+    signer = await unlocked(remote)
+    signer.timeout_s = 1.0
+    # Together they take longer than one call may.
+    await signer.sign_transactions([transaction(0)] * 60)
+    assert remote.ended == 60
+
+
+async def test_only_the_throttled_call_is_repeated() -> None:
+    remote = ScriptedRemote(per_call_max=1, calls_at_once_max=1)
+    signer = await unlocked(remote)
+    remote.failures = [SignerBusyError("asked too often", "", "wait")]
+    await signer.sign_transactions([transaction(nonce) for nonce in range(5)])
+    assert remote.calls == 1 + 5 + 1
