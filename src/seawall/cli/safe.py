@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import json as json_format
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from seawall.runtime.settings import Configuration, SafeSettings
 
 __all__ = ["application"]
+
+# Of proposals in one question to the kernel: each is looked at on chain, and the answer must not take long.
+PORTION_MAX: Final = 8
+PORTION_BYTES_MAX: Final = 512 * 1024
 
 application = typer.Typer(help="Safes: transactions that several owners sign.", rich_markup_mode=None)
 application.command("verify")(verify)
@@ -240,10 +244,12 @@ def _hand_in(
     configuration: Configuration, command: str, file: str, chain_id: int | None, *, as_json: bool
 ) -> int:
     """Exit code 1 if anything was refused."""
-    body: dict[str, object] = {"proposals": _documents_in(file)}
-    if chain_id is not None:
-        body["chain_id"] = chain_id
-    rows = _records(_ask(configuration, command, body).get("proposals"))
+    rows: list[dict[str, Json]] = []
+    for portion in _portions(_documents_in(file)):
+        body: dict[str, object] = {"proposals": portion}
+        if chain_id is not None:
+            body["chain_id"] = chain_id
+        rows += _records(_ask(configuration, command, body).get("proposals"))
     if as_json:
         print_json({"proposals": rows})
     else:
@@ -316,6 +322,23 @@ def _documents_in(file: str) -> list[object]:
     if isinstance(content, dict) and "results" in content:
         content = content["results"]
     return content if isinstance(content, list) else [content]
+
+
+def _portions(documents: Sequence[object]) -> Iterator[list[object]]:
+    """As much as goes over the socket at once, without what nobody there reads."""
+    from seawall.protocols.safe.files import trimmed
+
+    portion: list[object] = []
+    room = PORTION_BYTES_MAX
+    for document in map(trimmed, documents):
+        size = len(json_format.dumps(document))
+        if portion and (size > room or len(portion) >= PORTION_MAX):
+            yield portion
+            portion, room = [], PORTION_BYTES_MAX
+        portion.append(document)
+        room -= size
+    if portion:
+        yield portion
 
 
 def _ask(configuration: Configuration, name: str, body: dict[str, object]) -> Answer:

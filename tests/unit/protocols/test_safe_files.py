@@ -10,7 +10,7 @@ import pytest
 from seawall.primitives.errors import InputError, ProtocolError
 from seawall.primitives.units import Address, Hash
 from seawall.protocols.safe.calls import words_of
-from seawall.protocols.safe.files import document_of, proved_signatures, read_proposals
+from seawall.protocols.safe.files import document_of, proved_signatures, read_proposals, trimmed
 from seawall.protocols.safe.known import MULTI_SEND, MULTI_SEND_CALL_ONLY
 from seawall.protocols.safe.multisend import InnerCall, batch_of, calls_of, decode_batch, encode_batch
 from seawall.protocols.safe.signatures import SignatureKind, read_signature, unpack_signatures
@@ -76,6 +76,17 @@ def test_what_is_wrong_in_a_file_is_named_with_its_place(
         read_proposals(page(**changes), "file", 1)
     assert refusal.value.where == f"file[0].{where}"
     assert what in refusal.value.what
+
+
+def test_trimmed_document_reads_as_the_whole_one() -> None:
+    whole = json.loads(page(dataDecoded={"method": "x"}, confirmations=[{"owner": "0x" + "22" * 20,
+        "signature": "0x01", "submissionDate": "2026"}]))  # fmt: skip
+    small = trimmed(whole)
+    assert "dataDecoded" not in json.dumps(small)
+    assert "submissionDate" not in json.dumps(small)
+    read = [read_proposals(json.dumps(one).encode(), "file") for one in (whole, small)]
+    assert read[0] == read[1]
+    assert trimmed([1]) == [1]
 
 
 def test_digest_of_other_fields_is_found() -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "document_of",
     "proved_signatures",
     "read_proposals",
+    "trimmed",
 ]
 
 FILE_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -54,6 +55,15 @@ _KIND_NAMES: Final = {
     SignatureKind.APPROVED_HASH: "APPROVED_HASH",
     SignatureKind.CONTRACT: "CONTRACT_SIGNATURE",
 }
+
+
+_READ: Final = frozenset(
+    (
+        "chainId", "safe", "nonce", "to", "value", "data", "operation", "safeTxGas", "baseGas", "gasPrice",
+        "gasToken", "refundReceiver", "safeTxHash", "note", "isExecuted", "confirmations",
+    )
+)  # fmt: skip
+_READ_OF_SIGNATURES: Final = frozenset(("owner", "signature"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,22 @@ def read_proposals(content: bytes, where: str, chain_id: int | None = None) -> t
     if not 0 < len(items) <= PROPOSALS_MAX:
         raise InputError(f"{len(items)} proposals in one file", where, f"give 1 to {PROPOSALS_MAX}")
     return tuple(_proposal(item, f"{where}[{place}]", chain_id) for place, item in enumerate(items))
+
+
+def trimmed(document: object) -> object:
+    """The document without what `read_proposals` passes over. What is no document is left as it is."""
+    if not isinstance(document, dict):
+        return document
+    kept = {name: value for name, value in document.items() if name in _READ}
+    signatures = kept.get("confirmations")
+    if isinstance(signatures, list):
+        kept["confirmations"] = [
+            {name: value for name, value in one.items() if name in _READ_OF_SIGNATURES}
+            if isinstance(one, dict)
+            else one
+            for one in signatures
+        ]
+    return kept
 
 
 def proved_signatures(
