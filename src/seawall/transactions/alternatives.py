@@ -66,6 +66,8 @@ class Alternatives:
 
     def sift(self, rows: list[IntentRow]) -> list[IntentRow]:
         """What goes the ordinary way; the rest waits here."""
+        if all(row.plan.routing is None for row in rows):
+            return rows
         going = []
         for row in rows:
             group = group_of(row)

@@ -3,7 +3,9 @@ after a stop."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -15,14 +17,16 @@ from seawall.chain.relays.form import RelayForm
 from seawall.chain.relays.identity import RelayIdentity
 from seawall.chain.relays.port import RelayPort, RoutedPort
 from seawall.chain.relays.settings import Dialect, RelaySettings
+from seawall.chain.sockets import Connection
 from seawall.chain.writes import PrivateTerms, SignedWrite, Withdrawal, WriteAnswer, WriteResult
 from seawall.control.latch import Latch
-from seawall.native import LocalKey, SignedTransaction
+from seawall.native import LocalKey, SignedTransaction, keccak256
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.secrets import Secret
 from seawall.primitives.units import Address, Hash, hex_text
 from tests.fixtures.anvil import Anvil, anvil, transaction
+from tests.fixtures.raw_server import Peer, raw_server
 from tests.fixtures.relay import AUTHORIZATION, Mode, Relay, running_relay
 
 __all__ = ["anvil"]
@@ -32,6 +36,7 @@ TARGET = Address(b"\x11" * 20)
 # PUSH0 PUSH0 REVERT
 REVERTS = "5f5ffd"
 FOREVER_S = 2**40
+RACES = 40
 UUID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 SPOKEN = [
     (Dialect.FLASHBOTS, True),
@@ -237,6 +242,41 @@ async def test_nothing_signed_is_written_to_a_relay_after_a_stop(
     taken, latched = WriteAnswer.ACCEPTED, WriteAnswer.LATCHED
     assert answers == [taken, taken, latched, latched]
     assert len(relay.received) == 2
+
+
+async def test_no_byte_of_a_bundle_is_written_after_a_stop_has_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    plain_send = Connection.send
+
+    def counted(connection: Connection, piece: memoryview) -> int:
+        taken.append(plain_send(connection, piece))
+        return taken[-1]
+
+    monkeypatch.setattr(Connection, "send", counted)
+    key = LocalKey.generate()
+    raws = tuple(bytes([2, number]) * 20_000 for number in range(4))
+    cut = 0
+    with raw_server(Peer.drain) as server:
+        settings = RelaySettings(
+            "builder", Dialect.FLASHBOTS, (Endpoint.parse(server.url),), True, (), None, 0.2
+        )
+        form = RelayForm(settings, RelayIdentity(Address(key.address), key.sign_digest))
+        for trial in range(RACES):
+            latch = Latch(tmp_path / f"latch-{trial}")
+            port = RelayPort(form, latch, clock=SystemClock())
+            terms = PrivateTerms("builder", True, 1, 1, UUID, raws[:-1])
+            write = SignedWrite(WriteKind.PLAN, Hash(keccak256(raws[-1])), raws[-1], FOREVER_S, terms=terms)
+            writing = asyncio.create_task(port.write([write]))
+            await asyncio.sleep(random.Random(trial).random() * 0.004)
+            await asyncio.to_thread(latch.lower, Authority.HALT, "race", "tester")
+            before = len(taken)
+            (result,) = await writing
+            await port.close()
+            assert len(taken) == before, f"trial {trial}"
+            cut += result.answer is WriteAnswer.LATCHED
+    assert cut > 0, "no stop came before the first byte: the race was not run"
 
 
 async def test_bytes_whose_verdict_is_over_are_not_written(anvil: Anvil, relay: Relay, latch: Latch) -> None:
