@@ -16,7 +16,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Final
 
 from seawall.chain.simulation import StateKey
@@ -257,7 +256,7 @@ class Dispatcher:
         self,
         rows: list[IntentRow],
         authority: Authority,
-        signed: Mapping[IntentNumber, SignedAhead] = MappingProxyType({}),
+        signed: Mapping[IntentNumber, SignedAhead],
     ) -> BatchJudging:
         desk = self.desk
         fees = await desk.fee_quotes()
@@ -334,7 +333,7 @@ class Dispatcher:
         if not rows:
             return False
         try:
-            work = await self._judged(rows, stance.authority)
+            work = await self._judged(rows, stance.authority, {})
             self.queues.give_back(work.untouched)
             await self._put_off(work.put_off)
             has_ended = await self._end_refused(work, stance)

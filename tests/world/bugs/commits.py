@@ -15,12 +15,12 @@ from seawall.native import DynamicFeeTransaction
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash
-from seawall.primitives.verdicts import Verdict
+from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.transactions import dispatch
-from seawall.transactions.batches import Judged
 from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher, Stance, _Batch
 from seawall.transactions.queue import LaneQueue
+from seawall.transactions.remote import request_of
 from seawall.transactions.writing import Outbox
 from tests.world.bugs.planting import Planted
 
@@ -48,13 +48,11 @@ def sent_before_commit() -> Iterator[None]:
 @contextlib.contextmanager
 def signed_other_than_committed() -> Iterator[None]:
     """What is signed pays a wei more than what was judged and stored."""
-    true_unsigned = dispatch._unsigned
 
-    def unsigned(one: Judged) -> DynamicFeeTransaction:
-        dearer = replace(one.candidate, max_fee_per_gas_wei=one.candidate.max_fee_per_gas_wei + 1)
-        return true_unsigned(replace(one, candidate=dearer))
+    def dearer(candidate: Candidate) -> DynamicFeeTransaction:
+        return request_of(replace(candidate, max_fee_per_gas_wei=candidate.max_fee_per_gas_wei + 1))
 
-    with patch.object(dispatch, "_unsigned", unsigned):
+    with patch.object(dispatch, "request_of", dearer):
         yield
 
 

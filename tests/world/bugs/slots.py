@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -12,7 +12,7 @@ from seawall.chain.replacement import ReplacementRule
 from seawall.ledger.rows import AttemptRow, IntentRow
 from seawall.ledger.slots import Slots
 from seawall.native import DynamicFeeTransaction
-from seawall.primitives.identifiers import Lane
+from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Payload, Verdict
@@ -25,6 +25,7 @@ from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot
+from seawall.transactions.remote import SignedAhead
 from tests.world.bugs.planting import Planted
 
 __all__ = ["BUGS"]
@@ -36,8 +37,13 @@ def nonce_counter() -> Iterator[None]:
     true_judged, true_next = Dispatcher._judged, Desk.next_nonce
     counters: dict[Lane, int] = {}
 
-    async def judged(self: Dispatcher, rows: list[IntentRow], authority: Authority) -> BatchJudging:
-        work = await true_judged(self, rows, authority)
+    async def judged(
+        self: Dispatcher,
+        rows: list[IntentRow],
+        authority: Authority,
+        signed: Mapping[IntentNumber, SignedAhead],
+    ) -> BatchJudging:
+        work = await true_judged(self, rows, authority, signed)
         counters.update(work.nonces)
         return work
 
