@@ -257,10 +257,10 @@ async def test_no_byte_of_a_bundle_is_written_after_a_stop_has_returned(
     monkeypatch.setattr(Connection, "send", counted)
     key = LocalKey.generate()
     raws = tuple(bytes([2, number]) * 20_000 for number in range(4))
-    cut = 0
+    told = 0
     with raw_server(Peer.drain) as server:
         settings = RelaySettings(
-            "builder", Dialect.FLASHBOTS, (Endpoint.parse(server.url),), True, (), None, 0.2
+            "builder", Dialect.FLASHBOTS, (Endpoint.parse(server.url),), True, answer_timeout_s=0.05
         )
         form = RelayForm(settings, RelayIdentity(Address(key.address), key.sign_digest))
         for trial in range(RACES):
@@ -269,14 +269,14 @@ async def test_no_byte_of_a_bundle_is_written_after_a_stop_has_returned(
             terms = PrivateTerms("builder", True, 1, 1, UUID, raws[:-1])
             write = SignedWrite(WriteKind.PLAN, Hash(keccak256(raws[-1])), raws[-1], FOREVER_S, terms=terms)
             writing = asyncio.create_task(port.write([write]))
-            await asyncio.sleep(random.Random(trial).random() * 0.004)
+            await asyncio.sleep(random.Random(trial).random() * 0.004)  # some stops come first, some in it
             await asyncio.to_thread(latch.lower, Authority.HALT, "race", "tester")
             before = len(taken)
             (result,) = await writing
             await port.close()
             assert len(taken) == before, f"trial {trial}"
-            cut += result.answer is WriteAnswer.LATCHED
-    assert cut > 0, "no stop came before the first byte: the race was not run"
+            told += result.answer in (WriteAnswer.LATCHED, WriteAnswer.UNKNOWN)
+    assert told == RACES, "cut off, or without an answer: never taken, and never an error"
 
 
 async def test_bytes_whose_verdict_is_over_are_not_written(anvil: Anvil, relay: Relay, latch: Latch) -> None:
