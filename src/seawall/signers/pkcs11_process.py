@@ -11,6 +11,7 @@ forgotten, so that no repetition ever locks a token.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -51,6 +52,7 @@ class Token:
         self._library: Any = None
         self._session: Any = None
         self._key: Any = None
+        self._is_stale = False
 
     def point(self) -> str:
         """The public point in hex; nothing, where the token does not say."""
@@ -98,10 +100,18 @@ class Token:
         except PKCS11Error as error:
             self._let_go()
             raise self._told(error) from None
+        except Refusal:
+            self._let_go()
+            raise
 
     def _load(self) -> None:
+        """Load the library, or begin it anew: it may remember a token that is gone, or miss one that came."""
         import pkcs11
 
+        if self._is_stale and self._library is not None:
+            # Where even that fails this process ends, and the next one begins from nothing.
+            self._library.reinitialize()
+        self._is_stale = False
         if self._library is not None:
             return
         try:
@@ -121,7 +131,6 @@ class Token:
         search = {**self._search(ObjectClass.PRIVATE_KEY), Attribute.KEY_TYPE: KeyType.EC}
         found = list(self._session.get_objects(search))
         if len(found) != 1:
-            self._let_go()
             many = "several EC keys" if found else "no EC key"
             raise Refusal(
                 "refused",
@@ -129,7 +138,6 @@ class Token:
                 "correct key_label or key_id; give both where labels repeat",
             )
         if not self._is_on_curve(found[0]):
-            self._let_go()
             raise Refusal("refused", "the key is not on secp256k1", "make one on secp256k1")
         self._key = found[0]
 
@@ -175,17 +183,13 @@ class Token:
         return Refusal("away", f"the token cannot be opened ({_name(error)})", "look at the token")
 
     def _let_go(self) -> None:
-        """Close what is open; the library is begun anew, because it may remember a token that is gone."""
+        """Close what is open."""
         from pkcs11 import PKCS11Error
 
-        self._key = None
-        for work in (getattr(self._session, "close", None), getattr(self._library, "reinitialize", None)):
-            try:
-                if work is not None:
-                    work()
-            except PKCS11Error:
-                pass
-        self._session = None
+        session, self._session, self._key, self._is_stale = self._session, None, None, True
+        if session is not None:
+            with contextlib.suppress(PKCS11Error):
+                session.close()
 
 
 def _name(error: Exception) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -187,6 +190,39 @@ async def test_removed_token_is_told_and_signs_again_once_it_is_back(token: Toke
     (signed,) = await signer.sign_transactions([transaction()])
     assert decode_transaction(signed.raw).sender == token.address
     assert signer.trouble == ""
+
+
+async def test_token_that_is_pulled_out_in_a_session_signs_again_once_it_is_back(token: Token) -> None:
+    signer = await token.unlocked()
+    process = process_of(signer)
+    token.hsm.remove_tokens()
+    with pytest.raises(SignerUnavailableError, match="there is no token 'seawall'"):
+        await signer.sign_transactions([transaction()])
+    token.hsm.return_tokens()
+    await signer.sign_transactions([transaction()])
+    assert process_of(signer) == process
+
+
+LOSES_ITS_SESSION = """
+import json, sys
+from seawall.signers.pkcs11_process import Token
+token = Token(json.loads(sys.argv[1]))
+point = token.point()
+for lose in (lambda: token._session.close(), lambda: token._library.finalize()):
+    token.sign(["05" * 32])
+    lose()
+    print(len(token.sign(["05" * 32] * 3)), token.point() == point)
+"""
+
+
+async def test_lost_session_is_opened_again_within_the_call(token: Token) -> None:
+    asked = {
+        "module": str(token.hsm.library), "token_label": "seawall", "slot": None,
+        "key_label": "main", "key_id": None, "pin": PIN,
+    }  # fmt: skip
+    command = (sys.executable, "-c", LOSES_ITS_SESSION, json.dumps(asked))
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.stdout == "3 True\n" * 2, done.stderr
 
 
 async def test_crashed_library_costs_one_call(token: Token) -> None:
