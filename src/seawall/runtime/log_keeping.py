@@ -94,6 +94,8 @@ class LogKeeper:
                     raise
                 self._put_back(change, trouble)
             else:
+                if self.trouble:
+                    _log.info("logs_gathered", source=self.name, to_block=self.source.next_block - 1)
                 self.trouble, pause_s = "", PAUSE_FIRST_S
                 continue
             await self.clock.sleep_s(pause_s)
