@@ -177,7 +177,13 @@ class RpcPool:
         decode = _pinned if pinned else _as_they_are
         answers: list[object | RpcError] = []
         for start in range(0, len(requests), BATCH_REQUESTS_MAX):
-            answers += await self.read(requests[start : start + BATCH_REQUESTS_MAX], decode)
+            part = requests[start : start + BATCH_REQUESTS_MAX]
+            found = await self.read(part, decode)
+            for _ in self._members[1:TRIES_MAX]:
+                if not any(isinstance(each, RpcError) and _is_lacking(each) for each in found):
+                    break
+                found = await self.read(part, decode)  # those without the method are asked last now
+            answers += found
         return answers
 
     async def read(self, requests: Sequence[Request], decode: Decode[T]) -> T:
@@ -470,6 +476,10 @@ def _pinned(answers: Sequence[object | RpcError]) -> list[object | RpcError]:
                 "pin a newer block",
             )
     return list(answers)
+
+
+def _is_lacking(answer: RpcError) -> bool:
+    return classify(answer.code, answer.message, answer.data) is NodeError.METHOD_UNKNOWN
 
 
 def _is_told(votes: Sequence[Vote[T]], late: bool) -> bool:

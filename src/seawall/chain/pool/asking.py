@@ -61,9 +61,9 @@ class Asker:
                     member.transport.label,
                     "another endpoint is asked",
                 )
-            for answer in answers:
+            for request, answer in zip(requests, answers, strict=True):
                 if isinstance(answer, RpcError):
-                    self._blame(member, answer)
+                    self._blame(member, request, answer)
         except EndpointError as error:
             member.has_failed(error, requests, clock.monotonic_s())
             raise
@@ -93,9 +93,11 @@ class Asker:
         if wait_s > 0:
             await self._clock.sleep_s(wait_s)
 
-    def _blame(self, member: Member, answer: RpcError) -> None:
+    def _blame(self, member: Member, request: Request, answer: RpcError) -> None:
         """Raise for an error that speaks against the endpoint, not against the request."""
         judgement = judge(answer.code, answer.message, answer.data)
+        if judgement.error is NodeError.METHOD_UNKNOWN:
+            member.lacks(request.method, self._clock.monotonic_s())
         if not judgement.blames_endpoint:
             return
         what = f"busy: {answer.message[:MESSAGE_CHARS_MAX]}"

@@ -4,7 +4,7 @@
        ▲                                                ▲                           │
        └───────────────── a success ────────────────────┴──── the trial fails ──────┘
 
-The time doubles with each further failure up to its bound. In HALF_OPEN one trial is admitted at a time.
+The time doubles with each failed trial up to its bound. In HALF_OPEN one trial is admitted at a time.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class Breaker:
         return was_open
 
     def failed(self, now_s: float) -> bool:
-        """True if it was closed and is open now."""
+        """True if it was closed and is open now. While OPEN it says nothing new: what was asked before fails
+        too, and that must not double the rest."""
+        if self._is_open and now_s < self._until_s:
+            return False
         self.failures += 1
         self._is_tried = False
         beyond = self.failures - self._threshold

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from seawall.chain.node_errors import NodeError, classify
 from seawall.chain.pool.breakers import Breaker
 from seawall.chain.pool.budgets import Budget
 from seawall.chain.pool.pace import Score
 from seawall.chain.pool.settings import EndpointSettings
-from seawall.chain.transport import Request, RpcError, RpcTransport
+from seawall.chain.transport import Request, RpcTransport
 from seawall.primitives.errors import EndpointError, RateLimitedError, TimedOutError
 from seawall.telemetry.endpoints import EndpointHealth, EndpointState
 from seawall.telemetry.logs import get_logger
@@ -175,17 +174,9 @@ class Member:
                 self._method(method).failed(now_s)
         self.rest(error.what, now_s)
 
-    def has_refused(
-        self, requests: Sequence[Request], answers: Sequence[object | RpcError], now_s: float
-    ) -> None:
-        """It answers, and what it says is no use: the method is to blame, not the endpoint."""
-        for request, answer in zip(requests, answers, strict=True):
-            if isinstance(answer, RpcError):
-                meaning = classify(answer.code, answer.message, answer.data)
-                if meaning is NodeError.METHOD_UNKNOWN:
-                    self._method(request.method).trip(now_s, METHOD_UNKNOWN_S)
-                elif meaning is NodeError.TIMEOUT:
-                    self._method(request.method).failed(now_s)
+    def lacks(self, method: str, now_s: float) -> None:
+        """It says that it does not have this method."""
+        self._method(method).trip(now_s, METHOD_UNKNOWN_S)
 
     def is_late(self, now_s: float) -> None:
         """Somebody who was asked later answered first."""
