@@ -115,8 +115,8 @@ class Remote(Protocol):
     @property
     def calls_at_once_max(self) -> int: ...
 
-    async def open(self) -> Sequence[Address]:
-        """Connect, and the addresses that it would sign for; nothing, where it cannot tell."""
+    async def open(self) -> Sequence[Address] | None:
+        """Connect, and the addresses that it would sign for; None, where it cannot tell."""
         ...
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
@@ -146,8 +146,8 @@ class CheckedSigner:
         if self.ready:
             return
         held = await self._asked("opening", self.remote.open)
-        if held and self.address not in held:
-            shown = ", ".join(address_text(one) for one in held[:3])
+        if held is not None and self.address not in held:
+            shown = ", ".join(address_text(one) for one in held[:3]) or "no key"
             raise self._told(
                 SignerAnswerError(
                     f"{self.remote.place} holds {shown}, not {address_text(self.address)}",

@@ -82,11 +82,11 @@ class Pkcs11:
     def calls_at_once_max(self) -> int:
         return 1
 
-    async def open(self) -> Sequence[Address]:
+    async def open(self) -> Sequence[Address] | None:
         async with self._turn:
             self._end()
             point = await self._started()
-        return [address_of_point(point)] if point else []
+        return [address_of_point(point)] if point else None
 
     async def sign(self, requests: Sequence[SigningRequest]) -> Sequence[Answer]:
         digests = [request.digest.hex() for request in requests]

@@ -247,6 +247,12 @@ async def test_key_of_another_address_is_never_opened() -> None:
     assert remote.calls == 1
 
 
+async def test_remote_without_a_key_is_never_opened() -> None:
+    signer = signer_over(ScriptedRemote(held=[]))
+    with pytest.raises(SignerAnswerError, match="holds no key, not 0x"):
+        await signer.unlock()
+
+
 async def test_hanging_remote_costs_its_own_time_and_no_other_signers() -> None:
     hung, well = signer_over(ScriptedRemote(), timeout_s=0.2), await unlocked(ScriptedRemote())
     await hung.unlock()

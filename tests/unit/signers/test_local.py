@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from seawall.native.wire import DynamicFeeTransaction, LocalKey, Password, decode_transaction, recover
-from seawall.primitives.errors import InputError, KeystoreError, SignerError
+from seawall.primitives.errors import (
+    ConfigError,
+    InputError,
+    KeystoreError,
+    SignerAnswerError,
+    SignerError,
+    SignerUnavailableError,
+)
+from seawall.primitives.secrets import Secret, SecretPlace
 from seawall.primitives.units import Address, Hash
 from seawall.signers.base import Signer
 from seawall.signers.local import (
@@ -188,3 +196,52 @@ def test_signer_shows_neither_keystore_nor_password_source(
     signer = LocalSigner.open("main", keystore[0], PasswordSource(file=password_file))
     assert "ciphertext" not in repr(signer)
     assert str(password_file) not in repr(signer)
+
+
+def place_of(text: str) -> SecretPlace:
+    return SecretPlace("signers[0].keystore", lambda: Secret(text))
+
+
+STORED_PASSWORD = "password-kept-elsewhere"
+
+
+async def test_keystore_that_a_store_keeps_is_fetched_and_opened() -> None:
+    key = LocalKey.generate()
+    cost = THROWAWAY_COST
+    text = key.to_keystore(Password.from_text(STORED_PASSWORD), n=cost.n, r=cost.r, p=cost.p)
+    signer = LocalSigner.stored("main", Address(key.address), place_of(text), place_of(STORED_PASSWORD))
+    assert not signer.ready
+    await signer.unlock()
+    (signed,) = await signer.sign_transactions([transaction(3)])
+    assert decode_transaction(signed.raw).sender == key.address
+    assert STORED_PASSWORD not in repr(signer)
+
+
+async def test_stored_keystore_of_another_key_is_not_used() -> None:
+    key = LocalKey.generate()
+    cost = THROWAWAY_COST
+    text = key.to_keystore(Password.from_text(STORED_PASSWORD), n=cost.n, r=cost.r, p=cost.p)
+    signer = LocalSigner.stored("main", Address(b"\x01" * 20), place_of(text), place_of(STORED_PASSWORD))
+    with pytest.raises(SignerAnswerError, match="the keystore holds 0x"):
+        await signer.unlock()
+    assert not signer.ready
+    assert "the keystore holds" in signer.trouble
+
+
+async def test_store_that_is_away_may_be_asked_again() -> None:
+    key = LocalKey.generate()
+    cost = THROWAWAY_COST
+    text = key.to_keystore(Password.from_text(STORED_PASSWORD), n=cost.n, r=cost.r, p=cost.p)
+    troubles = [ConfigError("the store is sealed", "signers[0].keystore", "unseal it")]
+
+    def read() -> Secret:
+        if troubles:
+            raise troubles.pop()
+        return Secret(text)
+
+    kept = SecretPlace("signers[0].keystore", read)
+    signer = LocalSigner.stored("main", Address(key.address), kept, place_of(STORED_PASSWORD))
+    with pytest.raises(SignerUnavailableError, match="the store is sealed"):
+        await signer.unlock()
+    await signer.unlock()
+    assert (signer.ready, signer.trouble) == (True, "")
