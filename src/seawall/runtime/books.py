@@ -150,7 +150,8 @@ class BookOpener:
         permit = None if membership is None else membership.permit
         urls = [endpoint.url for endpoint in settings.send]
         public = SocketBroadcastPort(urls, self.latch, clock=self.clock, permit=permit)
-        return await open_routed(public, settings.relays, self.latch, self.clock, permit, self.stack)
+        own = [signer.address for signer in self.signers.values()]
+        return await open_routed(public, settings.relays, self.latch, self.clock, permit, self.stack, own)
 
     def _holder(self, *, is_shared: bool) -> str:
         """Who holds our lanes' leases. On SQLite the file's lock already admits one kernel, so the next one

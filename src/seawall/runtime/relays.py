@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -36,11 +36,19 @@ async def open_routed(
     clock: Clock,
     permit: SendPermit | None,
     stack: AsyncExitStack,
+    signers: Collection[Address] = (),
 ) -> RoutedPort:
-    """The port of all routes; it closes with `stack`, and so do the keys. `public` is closed with it."""
+    """The port of all routes; it closes with `stack`, and so do the keys. `public` is closed with it. A key
+    of `signers` is nobody's identity: it would sign what no verdict has seen."""
     ports = {}
     for access in relays:
         identity = await _identity(access, stack)
+        if identity is not None and identity.address in signers:
+            raise SignerError(
+                f"{address_text(identity.address)} is a signer's key, and would sign without a verdict",
+                f"relay {access.relay.name}",
+                "give the relay a keystore of its own, without funds",
+            )
         form = RelayForm(replace(access.relay, authorization=_authorization(access)), identity)
         ports[access.relay.name] = RelayPort(form, latch, clock=clock, permit=permit)
     routed = RoutedPort(public, ports)

@@ -18,7 +18,6 @@ from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import hex_text
 from seawall.rollout.devnet import Devnet
-from seawall.transactions.routes import RATE_OVER
 from tests.fixtures.kernel import DEPOSIT, ETHER, KernelFolder, RunningKernel
 from tests.fixtures.relay import Mode, Relay, running_relay
 
@@ -157,6 +156,7 @@ def behaving(house: House) -> None:
 
 
 def test_plan_above_the_threshold_lands_by_the_relay_and_was_never_public(house: House) -> None:
+    before = house.metric("seawall_private_landed_total", "builder")
     small, large = house.submit(house.plan(ETHER), house.plan(3 * ETHER))
     assert house.ended(small).state is IntentState.LANDED
     assert house.ended(large).state is IntentState.LANDED
@@ -164,6 +164,7 @@ def test_plan_above_the_threshold_lands_by_the_relay_and_was_never_public(house:
     assert (public.route, private.route) == ("public", "builder:bundle")
     assert hex_text(private.raw) not in house.relay.public
     assert hex_text(public.raw) in house.relay.public
+    assert house.metric("seawall_private_landed_total", "builder") == before + 1
 
 
 def test_two_private_plans_of_one_lane_land_in_one_block_by_one_bundle(house: House) -> None:
@@ -316,20 +317,3 @@ def test_alternatives_that_no_relay_lands_are_filled_once_both_windows_are_over(
     assert {attempt.nonce for number in numbers for attempt in house.attempts(number)} != set()
     assert sum(house.events("slot.filled", number) for number in numbers) == 1
     assert house.folder.books.read(lambda tx: tx.slots.open(house.attempts(numbers[0])[0].lane)) == []
-
-
-def test_relay_that_lands_too_little_is_told_of_and_counted(house: House) -> None:
-    landed = house.metric("seawall_private_landed_total", "builder")
-    missed = house.metric("seawall_private_missed_total", "builder")
-    (lands,) = house.submit(house.plan(private=True))
-    house.ended(lands)
-    house.relay.mode = Mode.NEVER
-    # More than the rate is of, so that it is theirs alone, whatever the relay did before.
-    misses = house.submit(*[house.plan(private=True, window_blocks=1) for _ in range(RATE_OVER)])
-    for number in misses:
-        house.ended(number)
-    fell = house.folder.books.read(lambda tx: tx.events.after(0, EVENTS_MAX, ["relay.success_fell"]))
-    assert {row.subject for row in fell} == {"builder"}
-    assert house.metric("seawall_private_landed_total", "builder") == landed + 1
-    assert house.metric("seawall_private_missed_total", "builder") == missed + RATE_OVER
-    assert house.metric("seawall_relay_success_ratio", "builder") == 0

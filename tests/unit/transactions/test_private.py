@@ -11,7 +11,7 @@ from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import IntentState, WriteKind
 from seawall.primitives.routes import Routing, Unlanded
 from seawall.primitives.units import NATIVE
-from seawall.transactions.routes import RelayRoute, RoutePolicy
+from seawall.transactions.routes import RATE_LEAST, RelayRoute, RoutePolicy
 from tests.builders.chain_model import ChainModel
 from tests.builders.pipeline import ETHER, Pipeline, pipeline
 
@@ -91,6 +91,15 @@ async def test_relay_that_is_not_configured_any_more_ends_the_window(tmp_path: P
         assert (attempt.route, attempt.hash in model.pool) == ("public", True)
         await found.block(1 + FINAL_BLOCKS)
         assert (await found.intent(number)).state is IntentState.LANDED
+
+
+async def test_relay_that_lands_too_little_is_an_event(tmp_path: Path) -> None:
+    async with pipeline(ChainModel(), tmp_path, routes=MIXED) as found:
+        wish = replace(PRIVATE, window_blocks=1)
+        await found.submit(*[found.plan(f"plan {i}", routing=wish) for i in range(RATE_LEAST)])
+        await found.empty_block(4)
+        (event,) = await found.events("relay.success_fell")
+        assert (event.subject, event.data) == ("builder", {"success_bps": 0, "of_the_last": RATE_LEAST})
 
 
 async def test_deadline_ends_a_private_attempt_before_its_window(tmp_path: Path) -> None:
