@@ -237,7 +237,7 @@ class RpcPool:
             raise
         self._note_disagreement("")
         if len(votes) > need:
-            self._weigh(requests, votes, value, silent)
+            self._weigh(requests, decode, votes, value, silent)
         return value
 
     async def votes(
@@ -398,12 +398,13 @@ class RpcPool:
     def _weigh(
         self,
         requests: Sequence[Request],
+        decode: Decode[T],
         votes: Sequence[Vote[T]],
         value: T,
         silent: Callable[[T], bool] | None,
     ) -> None:
         """Somebody said something else than what was decided, or nothing."""
-        is_pinned = all(map(_is_pinned, requests))
+        is_pinned = len(requests) <= BATCH_REQUESTS_MAX and all(map(_is_pinned, requests))
         for vote in votes:
             member = self._members[vote.endpoint]
             if isinstance(vote.value, UnknownBlockError):
@@ -412,7 +413,10 @@ class RpcPool:
                 member.agrees()
             elif silent is None or not silent(vote.value):
                 what = f"{requests[0].method}: it says {shown(vote.value)} where others say {shown(value)}"
-                member.dissents(what, self._clock.monotonic_s(), is_pinned=is_pinned)
+                if is_pinned:
+                    self._lookout.ask_again(member, requests, lambda again: decode(again) == value, what)
+                else:
+                    member.dissents(what, self._clock.monotonic_s(), is_certain=False)
 
     def _note_disagreement(self, what: str) -> None:
         """Once a change, not once a question."""

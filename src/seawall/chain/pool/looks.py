@@ -15,8 +15,8 @@ from seawall.chain.decoding import quantity
 from seawall.chain.pool.asking import Asker
 from seawall.chain.pool.members import Member
 from seawall.chain.pool.timeouts import PROBE_TIMEOUT_S
-from seawall.chain.transport import Request
-from seawall.primitives.errors import ChainIdMismatchError, EndpointError, RateLimitedError
+from seawall.chain.transport import Request, RpcError
+from seawall.primitives.errors import ChainError, ChainIdMismatchError, EndpointError, RateLimitedError
 from seawall.primitives.ports import Clock
 
 __all__ = ["HEAD_REQUEST", "IDLE_LOOK_S", "LAG_LOOK_S", "Lookout"]
@@ -24,6 +24,7 @@ __all__ = ["HEAD_REQUEST", "IDLE_LOOK_S", "LAG_LOOK_S", "Lookout"]
 # Endpoints that are not asked anything else are looked at so often.
 IDLE_LOOK_S: Final = 5.0
 LAG_LOOK_S: Final = 1.0
+_Answers = Sequence["object | RpcError"]
 HEAD_REQUEST: Final = Request("eth_blockNumber")
 
 
@@ -51,6 +52,15 @@ class Lookout:
                 member.is_looked_at = True
                 self._looks.add(asyncio.ensure_future(self._look_at(member)))
 
+    def ask_again(
+        self, member: Member, requests: Sequence[Request], is_same: Callable[[_Answers], bool], what: str
+    ) -> None:
+        """It said of a fixed block what enough others contradict. A node that answers as it takes a block in
+        does that once; who does it again is left out."""
+        if not member.is_questioned:
+            member.is_questioned = True
+            self._looks.add(asyncio.ensure_future(self._question(member, requests, is_same, what)))
+
     def close(self) -> None:
         for look in self._looks:
             look.cancel()
@@ -66,6 +76,19 @@ class Lookout:
         if member.is_lagging:
             return since_s >= LAG_LOOK_S
         return min(since_s, now_s - member.answered_at_s) >= IDLE_LOOK_S
+
+    async def _question(
+        self, member: Member, requests: Sequence[Request], is_same: Callable[[_Answers], bool], what: str
+    ) -> None:
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                answers = await self._asker.ask(member, requests)
+            if not is_same(answers):
+                member.dissents(what, self._clock.monotonic_s(), is_certain=True)
+        except (TimeoutError, ChainError):
+            pass  # it says nothing now, or does not have the block any more
+        finally:
+            member.is_questioned = False
 
     async def _look_at(self, member: Member) -> None:
         """Ask for its chain and its head."""

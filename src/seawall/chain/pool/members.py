@@ -43,9 +43,7 @@ STRIKE_MAX_S: Final = 3_600.0
 LIMITED_S: Final = 1.0
 # So many questions in a row that somebody else answered first, although they were asked later.
 LATES_MAX: Final = 3
-# Enough others contradicted it so often about a fixed block, or about what may have moved. Once may be
-# a node that answers as it takes a new block in.
-PINNED_DISSENTS_MAX: Final = 2
+# Enough others contradicted it so often about what may have moved meanwhile.
 DISSENTS_MAX: Final = 8
 DISSENTS_FORGOTTEN_S: Final = 60.0
 # Blocks behind the others' head.
@@ -97,6 +95,7 @@ class Member:
     answered_at_s: float = 0.0
     looked_at_s: float = 0.0  # when it was last looked at beside the questions
     is_looked_at: bool = False
+    is_questioned: bool = False
     why: str = ""
     requests: int = 0
     failed: int = 0
@@ -211,15 +210,16 @@ class Member:
     def agrees(self) -> None:
         self._misses = 0
 
-    def dissents(self, what: str, now_s: float, *, is_pinned: bool) -> None:
-        """Enough others said the same, and it said something else."""
+    def dissents(self, what: str, now_s: float, *, is_certain: bool) -> None:
+        """Enough others said the same, and it said something else: of a fixed block, and again when asked
+        again (`is_certain`), or of what may have moved meanwhile."""
         if self.outvoted_until_s > now_s:
             return  # it was asked before that was known
         if now_s - self._dissented_at_s > DISSENTS_FORGOTTEN_S:
             self._dissents = 0
         self._dissented_at_s = now_s
         self._dissents += 1
-        if self._dissents >= (PINNED_DISSENTS_MAX if is_pinned else DISSENTS_MAX):
+        if is_certain or self._dissents >= DISSENTS_MAX:
             self._dissents = 0
             self.outvoted_until_s = now_s + self._strike_s()
             self._note("endpoint_outvoted", what, level="error")

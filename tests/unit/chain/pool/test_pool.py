@@ -330,8 +330,8 @@ async def test_stale_endpoint_is_found_though_nobody_asks_it() -> None:
 async def test_liar_about_a_fixed_block_is_outvoted_and_left_out_for_longer_each_time() -> None:
     liar, *honest = One("liar", "0x9"), One("two"), One("three")
     pool, clock = pool_of(liar, *honest, agreement=2)
-    for _ in range(2):
-        assert await pool.agreed(PINNED, first) == "0x1"
+    assert await pool.agreed(PINNED, first) == "0x1"
+    await settled()
     assert states(pool)[0] is EndpointState.OUTVOTED
     assert pool.health()[0].quarantines == 1
     assert any("it says '0x9' where others say '0x1'" in event for event in pool.events())
@@ -343,11 +343,21 @@ async def test_liar_about_a_fixed_block_is_outvoted_and_left_out_for_longer_each
     assert states(pool)[0] is EndpointState.SERVING
 
 
+async def test_node_that_says_something_else_once_and_not_again_is_forgiven() -> None:
+    hasty, *others = One("hasty", "0x9"), One("two"), One("three")
+    pool, _ = pool_of(hasty, *others, agreement=2)
+    assert await pool.agreed(PINNED, first) == "0x1"
+    hasty.answer = "0x1"
+    await settled()
+    assert hasty.asked.count("eth_getBalance") == 2
+    assert states(pool)[0] is EndpointState.SERVING
+
+
 async def test_liar_is_believed_by_nobody_even_where_it_must_be_asked() -> None:
     liar, one, two = One("liar", "0x9"), One("one"), One("two")
     pool, _ = pool_of(liar, one, two, agreement=2)
-    for _ in range(2):
-        await pool.agreed(PINNED, first)
+    await pool.agreed(PINNED, first)
+    await settled()
     two.answer = DEAD
     with pytest.raises(UnavailableError):
         await pool.agreed(PINNED, first)
