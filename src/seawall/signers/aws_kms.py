@@ -88,7 +88,9 @@ class AwsKms:
         return [await self._signed(request) for request in requests]
 
     async def close(self) -> None:
-        self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     async def _signed(self, request: SigningRequest) -> Answer:
         def work() -> bytes:

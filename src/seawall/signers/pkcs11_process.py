@@ -2,8 +2,8 @@
 
 A vendor's library runs code of its own, may hang, and may end the process it is loaded into: so it is loaded
 here. One JSON line in, one JSON line out, on a socket that the library does not know; what it prints is
-dropped. The PIN comes in the first line and stays in this process, which leaves no core dump and ends with
-its parent.
+dropped. The PIN comes in the first line and stays in this process, which leaves no core dump, lets no other
+program of this user read its memory, and ends with its parent.
 
 A lost session, or a token that was away, is opened again once for each request. A PIN that was refused is
 forgotten, so that no repetition ever locks a token.
@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 __all__ = ["Refusal", "Token", "serve"]
 
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
 SECP256K1_OID: Final = bytes.fromhex("06052b8104000a")
 OCTET_STRING: Final = 4
 SHOWN_MAX: Final = 5
@@ -223,7 +224,9 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        system = ctypes.CDLL(None)
+        system.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        system.prctl(PR_SET_DUMPABLE, 0)
     asked = os.dup(0)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

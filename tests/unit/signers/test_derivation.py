@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import pickle
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +154,61 @@ def test_master_can_be_neither_copied_nor_shown() -> None:
     assert repr(key) == "MasterKey(...)"
     public = {name for name in dir(key) if not name.startswith("_")}
     assert public == {"derive", "from_file_text", "generate", "to_file_text"}
+
+
+HOLDS_AND_WIPES = """
+import sys
+from pathlib import Path
+from seawall.native.wire import Password
+from seawall.signers.derivation import DealPath, derived_key
+key = derived_key(Path(sys.argv[1]), Password.from_file(sys.argv[2]), DealPath(7))
+key.sign_digest(bytes(32))
+print("held", flush=True)
+sys.stdin.readline()
+key.wipe()
+print("wiped", flush=True)
+sys.stdin.readline()
+"""
+
+
+def memory_of(process: int) -> bytes:
+    """All that the process may write to."""
+    found = []
+    maps = (Path("/proc") / str(process) / "maps").read_text()
+    with (Path("/proc") / str(process) / "mem").open("rb", 0) as memory:
+        for line in maps.splitlines():
+            span, rights = line.split()[:2]
+            if rights.startswith("rw"):
+                start, end = (int(part, 16) for part in span.split("-"))
+                memory.seek(start)
+                with contextlib.suppress(OSError):
+                    found.append(memory.read(end - start))
+    return b"".join(found)
+
+
+def test_master_leaves_no_trace_in_memory_and_a_wiped_key_none_either(tmp_path: Path) -> None:
+    from eth_account.hdaccount.deterministic import HDPath
+
+    seed = os.urandom(32)
+    private = HDPath(str(DealPath(7))).derive(seed)
+    (tmp_path / "master.json").write_bytes(master_file(seed))
+    (tmp_path / "password").write_text(MASTER_PASSWORD)
+    command = (sys.executable, "-c", HOLDS_AND_WIPES, tmp_path / "master.json", tmp_path / "password")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        seen = {}
+        for _ in range(2):
+            state = process.stdout.readline().strip()
+            try:
+                memory = memory_of(process.pid)
+            except PermissionError:
+                process.kill()
+                pytest.skip("this machine lets nobody read another process's memory")
+            # As it is, and as libsecp256k1 may keep it: in words of the machine.
+            forms = {name: (one, one[::-1]) for name, one in (("seed", seed), ("key", private))}
+            seen[state] = {name: sum(memory.count(form) for form in both) for name, both in forms.items()}
+            process.stdin.write("\n")
+            process.stdin.flush()
+    assert seen["held"]["key"] >= 1, "nothing was looked at"
+    assert seen == {"held": {"seed": 0, "key": 1}, "wiped": {"seed": 0, "key": 0}}
