@@ -7,15 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.safe.known import FALLBACK_HANDLER
 
-if TYPE_CHECKING:
-    from seawall.risk.reduce import PriceFeed
+__all__ = [
+    "MultisigRule",
+    "OurAddresses",
+    "PriceFeed",
+    "RiskLimits",
+    "SafePolicy",
+    "SignerPolicy",
+    "TargetRule",
+]
 
-__all__ = ["MultisigRule", "OurAddresses", "RiskLimits", "SafePolicy", "SignerPolicy", "TargetRule"]
+
+@dataclass(frozen=True, slots=True)
+class PriceFeed:
+    """A Chainlink-style feed that prices one token. `token_decimals` and `feed_decimals` scale its answer."""
+
+    token: Address
+    feed: Address
+    token_decimals: int
+    feed_decimals: int
+
+    @property
+    def label(self) -> str:
+        """Of its read."""
+        return f"price:{self.feed.hex()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
+from seawall.risk.limits import PriceFeed
 
-__all__ = ["VALUE_SCALE", "HealthReader", "PriceFeed", "ReduceRule", "TokenClass", "value_of"]
+__all__ = ["VALUE_SCALE", "HealthReader", "ReduceRule", "TokenClass", "value_of"]
 
 VALUE_SCALE = 10**18
 _GUARD = "reduce_only"
@@ -45,20 +46,6 @@ class HealthReader:
     @property
     def label(self) -> str:
         return f"{_GUARD}:health:{self.target.hex()}:{self.holder.hex()}"
-
-
-@dataclass(frozen=True, slots=True)
-class PriceFeed:
-    """A Chainlink-style feed that prices one token. `token_decimals` and `feed_decimals` scale its answer."""
-
-    token: Address
-    feed: Address
-    token_decimals: int
-    feed_decimals: int
-
-    @property
-    def label(self) -> str:
-        return f"{_GUARD}:price:{self.feed.hex()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from seawall.primitives.bounds import LANE_UNLANDED_CEILING, LANE_UNLANDED_MAX
 from seawall.primitives.errors import ConfigError, InputError
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS
-from seawall.risk.reduce import PriceFeed
+from seawall.risk.limits import PriceFeed
 from seawall.runtime.endpoint_sections import read_endpoints
 from seawall.runtime.log_sections import read_logs_kept
 from seawall.runtime.names import (

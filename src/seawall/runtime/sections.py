@@ -18,8 +18,7 @@ from seawall.chain.addresses import AddressBook
 from seawall.control.permit import PERMIT_S
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import BPS, Address, address_text
-from seawall.risk.limits import MultisigRule, RiskLimits
-from seawall.risk.reduce import PriceFeed
+from seawall.risk.limits import MultisigRule, PriceFeed, RiskLimits
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
 from seawall.runtime.names import (
     CHAIN_ID_MAX,

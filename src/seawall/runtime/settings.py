@@ -19,8 +19,7 @@ from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
 from seawall.chain.pool.settings import EndpointSettings
 from seawall.primitives.units import Address, address_text
-from seawall.risk.limits import RiskLimits, SafePolicy, SignerPolicy
-from seawall.risk.reduce import PriceFeed
+from seawall.risk.limits import PriceFeed, RiskLimits, SafePolicy, SignerPolicy
 from seawall.risk.spending import SpendCap
 from seawall.runtime.caching import CacheSettings
 from seawall.runtime.hosts.settings import HostSettings

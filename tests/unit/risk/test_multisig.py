@@ -11,8 +11,8 @@ from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.guards.multisig import Multisig
-from seawall.risk.limits import MultisigRule, OurAddresses, RiskLimits
-from seawall.risk.reduce import VALUE_SCALE, PriceFeed
+from seawall.risk.limits import MultisigRule, OurAddresses, PriceFeed, RiskLimits
+from seawall.risk.reduce import VALUE_SCALE
 from tests.builders.messages import (
     ETHER,
     FEED,

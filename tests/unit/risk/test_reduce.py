@@ -13,8 +13,8 @@ from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
-from seawall.risk.limits import OurAddresses, RiskLimits
-from seawall.risk.reduce import HealthReader, PriceFeed, ReduceRule, TokenClass
+from seawall.risk.limits import OurAddresses, PriceFeed, RiskLimits
+from seawall.risk.reduce import HealthReader, ReduceRule, TokenClass
 from tests.builders.messages import (
     ETHER,
     FEED,
