@@ -16,11 +16,11 @@ from tests.fixtures.backfilling_process import QUESTION
 from tests.fixtures.log_provider import History, Served, Terms, provided_history
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = 40_000
+BLOCKS = 25_000
 TERMS = Terms(block_cap=500, log_cap=2_000, dialect="infura")
 SEED = 11
 WORKERS = 3
-KILLS = 4
+KILLS = 3
 WAIT_S = 60.0
 
 

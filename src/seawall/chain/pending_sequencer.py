@@ -26,6 +26,7 @@ from seawall.chain import decoding
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.pending import CALLDATA_BYTES_MAX, Heard, Listener, Standing, kept_alive
 from seawall.chain.pending_raw import raw_transaction
+from seawall.chain.subscriptions import CLOSE_TIMEOUT_S
 from seawall.primitives.errors import ChainIdMismatchError, EndpointError, InputError
 from seawall.primitives.ports import Clock
 from seawall.primitives.sightings import Sighting, SightingKind
@@ -93,6 +94,7 @@ class SequencerFeed:
                 heartbeat=HEARTBEAT_S,
                 max_msg_size=MESSAGE_BYTES_MAX,
                 compress=_DEFLATE_BITS,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             ) as socket,
         ):
             self._require_chain(told[-1] if told else None)

@@ -24,10 +24,12 @@ from seawall.primitives.errors import ChainError, ChainIdMismatchError, Endpoint
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import Hash, hex_text
 
-__all__ = ["HeadSocket", "HeadWake", "LogSocket", "NodeSocket", "filter_fields"]
+__all__ = ["CLOSE_TIMEOUT_S", "HeadSocket", "HeadWake", "LogSocket", "NodeSocket", "filter_fields"]
 
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
 CONNECT_TIMEOUT_S: Final = 5.0
+# Whoever is left is not waited for longer.
+CLOSE_TIMEOUT_S: Final = 0.5
 HEARTBEAT_S: Final = 15.0
 WAKES_APART_S: Final = 0.01
 RECONNECT_PAUSE_FIRST_S: Final = 0.5
@@ -135,7 +137,10 @@ class NodeSocket:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.ws_connect(
-                self._endpoint.url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX
+                self._endpoint.url,
+                heartbeat=HEARTBEAT_S,
+                max_msg_size=MESSAGE_BYTES_MAX,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
             ) as socket,
         ):
             calls: list[tuple[str, Sequence[object]]] = [("eth_subscribe", params) for params in self._wanted]

@@ -107,7 +107,7 @@ async def gathered(world: World, ledger: Ledger, workers: int, cuts: Callable[[]
     st.integers(1, 4),
     st.integers(0, 2**32),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_backfill_cut_at_any_moment_ends_complete_and_without_duplicates(
     counts: list[int], block_cap: int, log_cap: int, workers: int, seed: int
 ) -> None:

@@ -153,6 +153,6 @@ async def followed(seed: int, fails: float) -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.2]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_at_each_head_all_logs_of_its_branch_are_stored_and_no_others(seed: int, fails: float) -> None:
     asyncio.run(followed(seed, fails))
