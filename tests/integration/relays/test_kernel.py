@@ -4,11 +4,10 @@ withdrawn, repriced or made public as the plan says, and every hash stays watche
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,13 +17,15 @@ from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import hex_text
 from seawall.rollout.devnet import Devnet
+from seawall.runtime.commands import Command, ask
+from seawall.runtime.places import SOCKET_NAME
 from tests.fixtures.kernel import DEPOSIT, ETHER, KernelFolder, RunningKernel
 from tests.fixtures.relay import Mode, Relay, running_relay
 
 pytestmark = pytest.mark.anvil
 WINDOW_BLOCKS = 2
 WAIT_S = 40.0
-PAUSE_S = 0.03
+PAUSE_S = 0.05
 QUIET_S = 0.15
 HEAD = re.compile(r'^seawall_head_number\{chain="(?!other)[^"]*"\} (\S+)$', re.MULTILINE)
 EVENTS_MAX = 10_000
@@ -59,11 +60,16 @@ class House:
     counter: Iterator[int] = field(default_factory=itertools.count)
 
     def submit(self, *plans: dict[str, object]) -> list[IntentNumber]:
-        file = self.folder.directory / "plans.json"
-        file.write_text(json.dumps(plans))
-        done = self.folder.seawall("plans", "submit", str(file), "--json")
-        assert done.returncode == 0, done.stderr + done.stdout
-        return [IntentNumber(row["id"]) for row in json.loads(done.stdout)["plans"]]
+        answer = self.command("submit", submitter="treasury", plans=list(plans))
+        rows = answer["plans"]
+        assert isinstance(rows, list)
+        return [IntentNumber(row["id"]) for row in rows]
+
+    def command(self, name: str, **body: object) -> Mapping[str, object]:
+        """As the program says it to the kernel, without starting the program."""
+        answer = ask(self.folder.data / SOCKET_NAME, Command(name, reason="test", who="tester", body=body))
+        assert answer is not None, "no kernel listens"
+        return answer
 
     def plan(self, value_wei: int = ETHER // 100, **routing: object) -> dict[str, object]:
         return {
@@ -262,10 +268,9 @@ def test_plan_that_is_cancelled_is_withdrawn_from_its_relay(house: House) -> Non
     plan = house.plan(private=True, window_blocks=500)
     (number,) = house.submit(plan)
     house.wait(lambda: house.relay.held != [], "the bundle is held")
-    arguments = ("--strategy", "treasury", "--key", str(plan["idempotency_key"]), "--reason", "moved")
-    assert house.folder.seawall("plans", "cancel", *arguments).returncode == 0
+    house.command("cancel", id=number)
     row = house.ended(number)
-    assert (row.state, "moved" in row.reason) == (IntentState.CANCELLED, True)
+    assert (row.state, "test" in row.reason) == (IntentState.CANCELLED, True)
     assert len(house.relay.cancelled) >= 1
     assert house.relay.held == []
 
