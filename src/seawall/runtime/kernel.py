@@ -46,7 +46,7 @@ from seawall.runtime.feeds import Feed
 from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
 from seawall.runtime.http import Check, HealthReport, HealthServer
-from seawall.runtime.key_changes import KeyAge, KeyBounds, KeyKeeper
+from seawall.runtime.key_changes import KeyAge, KeyKeeper
 from seawall.runtime.key_commands import KEY_COMMANDS, KeyCommands
 from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
 from seawall.runtime.log_keeping import LogKeeper
@@ -54,6 +54,7 @@ from seawall.runtime.names import RETIREMENT
 from seawall.runtime.pending import open_pending, teller
 from seawall.runtime.places import SOCKET_NAME
 from seawall.runtime.plan_form import PlanOrigin
+from seawall.runtime.retiring import bounds_of
 from seawall.runtime.settings import (
     ChainSettings,
     Configuration,
@@ -226,11 +227,12 @@ class Kernel:
             await commands.start()
             stack.push_async_callback(commands.stop)
             await self._open_books(stack, metrics)
+            live = self._books[0]
+            keys = self._keep_keys(live, commands)
+            await keys.learn()  # before anything is taken in for a key that is retired
             hosts = self._place_strategies(stack)
             self._admit_submitters(commands)
-            live = self._books[0]
             LaneCommands(live.ledger, live.chains, self.clock).offer_on(commands)
-            keys = self._keep_keys(live, commands)
             self._admit_safes(commands, server)
             # What the ledger and the fleet say of authority comes before anybody raises it.
             for book in self._books:
@@ -335,7 +337,7 @@ class Kernel:
     def _promised(self) -> tuple[str, ...]:
         """Commands that are offered once everything is built. Who has no Safe pays nothing for them."""
         if not self.configuration.safes:
-            return (*COMMANDS, *LANE_COMMANDS)
+            return (*COMMANDS, *KEY_COMMANDS, *LANE_COMMANDS)
         from seawall.runtime.safe_commands import SAFE_COMMANDS
 
         return (*COMMANDS, *KEY_COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
@@ -356,14 +358,7 @@ class Kernel:
         config = self.configuration
         books = {chain.network.chain_id: chain.book for chain in config.chains}
         ages = [KeyAge(s.name, s.since, s.rotation_days, tuple(s.policies)) for s in config.signers]
-        bounds = {
-            Lane(chain_id, self._signers[s.name].address): KeyBounds(
-                max(one.policy.balance_min_wei, config.limits[chain_id].key_balance_min_wei),
-                one.policy.value_max_wei,
-            )
-            for s in config.signers
-            for chain_id, one in s.policies.items()
-        }
+        bounds = bounds_of(config, {name: signer.address for name, signer in self._signers.items()})
         keeper = KeyKeeper(live.ledger, live.chains, books, self.clock, bounds, ages)
         KeyCommands(live.ledger, keeper, bounds.keys(), self.clock).offer_on(commands)
         return keeper
