@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,11 +17,12 @@ from seawall.chain.logs.planner import Span
 from seawall.chain.logs.reads import Answer, LogReads
 from seawall.chain.networks import NETWORKS, Network, Proofs
 from seawall.chain.receipts import receipts_root
-from seawall.chain.rpc import RpcError, RpcPool
+from seawall.chain.rpc import HttpTransport, RpcError, RpcPool
 from seawall.primitives.blocks import LogFilter
 from seawall.primitives.errors import EndpointError, UnavailableError
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, hash_from_text, hex_text
+from tests.fixtures.raw_server import Peer, raw_server
 from tests.unit.chain.test_client import Endpoint
 
 ADDRESS = Address(b"\x11" * 20)
@@ -170,6 +172,48 @@ async def test_refusal_is_an_answer_and_its_words_are_read() -> None:
     assert reads.refusals == 1
     with pytest.raises(EndpointError, match="reverted"):
         await reads_of(answering(RpcError(3, "execution reverted"))).ask(SPAN)
+
+
+FREE_TIER = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "error": {
+            "code": -32600,
+            "message": "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block "
+            "range. Based on your parameters, this block range should work: [0x5a, 0x63].",
+        },
+    }
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "meaning"),
+    [
+        (b"413 Request Entity Too Large", b"<h1>Request Entity Too Large</h1>", Refusal(Cap.BYTES)),
+        (b"400 Bad Request", FREE_TIER, Refusal(Cap.BLOCKS, 10, 0x63)),
+    ],
+)
+async def test_refusal_of_a_proxy_that_comes_as_a_status_is_read_too(
+    status: bytes, body: bytes, meaning: Refusal
+) -> None:
+    def refuses(peer: Peer) -> None:
+        while (asked := peer.request()) is not None:
+            if b"eth_getLogs" in asked:
+                head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+                peer.send(head + body)
+                continue
+            calls = json.loads(asked)
+            batch = calls if isinstance(calls, list) else [calls]
+            answers = [{"jsonrpc": "2.0", "id": call["id"], "result": "0x7a69"} for call in batch]
+            peer.answer(answers if isinstance(calls, list) else answers[0])
+
+    with raw_server(refuses) as server:
+        pool = RpcPool([HttpTransport(server.url)], chain_id=31_337, clock=SystemClock())
+        try:
+            assert await LogReads(ChainClient(pool, PROVED), WANTED).ask(SPAN) == meaning
+        finally:
+            await pool.close()
 
 
 def test_bloom_holds_what_was_put_in_and_rules_most_else_out() -> None:
