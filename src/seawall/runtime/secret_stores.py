@@ -158,9 +158,9 @@ class _Vault:
         )
         request.add_header("X-Vault-Request", "true")
         if token is not None:
-            request.add_header("X-Vault-Token", token.reveal())
+            request.add_header("X-Vault-Token", _header(token.reveal(), f"{access.where}.token"))
         if access.namespace is not None:
-            request.add_header("X-Vault-Namespace", access.namespace)
+            request.add_header("X-Vault-Namespace", _header(access.namespace, f"{access.where}.namespace"))
         try:
             with self._opener().open(request, timeout=access.timeout_s) as answer:
                 content: bytes = answer.read(ANSWER_BYTES_MAX + 1)
@@ -236,6 +236,15 @@ def _field(entry: Mapping[str, object] | None, name: str, shown: str, where: str
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{shown} has no text under {name!r}", where, "check the field's name after the #")
     return Secret(value)
+
+
+def _header(text: str, where: str) -> str:
+    """Checked here: the library's own refusal shows the text."""
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigError(
+            "this cannot be sent in a header (not shown)", where, "see that it is one line of plain text"
+        )
+    return text
 
 
 def _object(content: bytes) -> Mapping[str, object] | None:

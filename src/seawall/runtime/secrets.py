@@ -29,6 +29,8 @@ __all__ = ["SECRETS_KEYS", "SECRET_BYTES_MAX", "SecretReader", "is_loopback", "r
 SECRET_BYTES_MAX: Final = 64 * 1024
 _IN_TEXT: Final = re.compile(r"\$\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Another name may be a secret that was written in place of its name.
+_USUAL: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _VAULT: Final = re.compile(r"([\w.\-]+)/([\w.\-]+(?:/[\w.\-]+)*)#([\w.\-]+)")
 _AWS: Final = re.compile(r"([\w/+=.@:\-]+)(?:#([\w.\-]+))?")
 _FORMS: Final = (
@@ -85,9 +87,8 @@ class SecretReader:
     def _from_environment(self, name: str, where: str) -> Secret:
         value = self._environment.get(name)
         if not value:
-            raise ConfigError(
-                f"the environment variable {name} is not set", where, "export it, then start again"
-            )
+            shown = f"variable {name}" if _USUAL.fullmatch(name) else "variable of this name (not shown)"
+            raise ConfigError(f"the environment {shown} is not set", where, "export it, then start again")
         return Secret(value)
 
     def _from_file(self, name: str, where: str) -> Secret:
@@ -181,7 +182,8 @@ def _store_address(table: Table, name: str) -> str:
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        is_plain = parts.username is None and not parts.query and parts.port != 0
+        is_text = text.isascii() and text.isprintable() and " " not in text
+        is_plain = is_text and parts.username is None and parts.port != 0 and not {"?", "#"} & set(text)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     except ValueError:
         host, is_plain, is_safe = "", False, False
@@ -189,7 +191,7 @@ def _store_address(table: Table, name: str) -> str:
         raise ConfigError(
             "this is not the address of a store (not shown)",
             table.key(name),
-            "write https://host[:port] without user or query; http only to this machine",
+            "write https://host[:port] without user, query or fragment; http only to this machine",
         )
     return text
 

@@ -106,10 +106,10 @@ def vault_reader(
 
 
 @contextmanager
-def refused(what: str, where: str = WHERE) -> Iterator[None]:
+def refused(what: str, where: str = WHERE) -> Iterator[pytest.ExceptionInfo[ConfigError]]:
     """A typed refusal that names the key and shows neither the secret nor the token."""
     with pytest.raises(ConfigError, match=what) as caught:
-        yield
+        yield caught
     shown = f"{caught.value!r} {caught.value} {caught.value.__cause__}"
     assert caught.value.where == where
     assert SECRET not in shown
@@ -148,6 +148,11 @@ class TestPlaces:
             reader(tmp_path).place("file:absent", WHERE).read()
         with refused("the environment variable ABSENT is not set"):
             reader(tmp_path).expanded("https://host/${ABSENT}", WHERE)
+
+    def test_a_secret_in_place_of_a_variables_name_is_not_shown(self, tmp_path: Path) -> None:
+        with refused("variable of this name .not shown. is not set") as caught:
+            reader(tmp_path).place("hvs_CAESIJlWh0", WHERE).read()
+        assert "CAESIJ" not in str(caught.value)
 
     @pytest.mark.parametrize(
         "text",
@@ -243,6 +248,13 @@ class TestVault:
         with refused("does not answer"):
             vault_reader(tmp_path, vault, timeout_s=0.1).place("vault:kv/seawall/rpc#key", WHERE).read()
 
+    @pytest.mark.parametrize("rest", ["\n", "\r\nX-Other: 1", "\u20ac", "\x00"])
+    def test_a_token_that_is_no_header_is_not_shown(self, tmp_path: Path, rest: str) -> None:
+        (tmp_path / "token").write_text(f"{TOKEN}{rest}\n", newline="")
+        table = {"address": "http://127.0.0.1:1", "token": "file:token"}
+        with refused("cannot be sent in a header", "secrets.vault.token"):
+            reader(tmp_path, {"vault": table}).place("vault:kv/a#b", WHERE).read()
+
     def test_a_vault_that_is_not_there_is_named_by_host_only(self, tmp_path: Path) -> None:
         table = {"address": "http://127.0.0.1:1", "token": "environment:T"}
         with refused("Vault at http://127.0.0.1:1 does not answer"):
@@ -256,6 +268,10 @@ class TestVault:
             "vault",
             "https://h?x=1",
             "https://h:x",
+            "https://h#x",
+            "https://h#",
+            "https://h/a b",
+            "https://h\u00e9",
         ],
     )
     def test_an_address_that_would_show_the_token_is_refused(self, tmp_path: Path, address: str) -> None:
