@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,14 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 def measure() -> list[Row]:
     history = History.of(SEED, BLOCKS)
     return [*(row for name in DIALECTS for row in _whole(history, name)), *_killed(history)]
+
+
+def _part(name: str) -> list[Row]:
+    history = History.of(SEED, BLOCKS)
+    return _killed(history) if name == "killed" else _whole(history, name)
+
+
+PARTS: Final = {name: partial(_part, name) for name in (*DIALECTS, "killed")}
 
 
 def _whole(history: History, dialect: str) -> list[Row]:

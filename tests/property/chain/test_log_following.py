@@ -156,3 +156,38 @@ async def followed(seed: int, fails: float) -> None:
 @settings(max_examples=15, deadline=None)
 def test_at_each_head_all_logs_of_its_branch_are_stored_and_no_others(seed: int, fails: float) -> None:
     asyncio.run(followed(seed, fails))
+
+
+async def followed_by_two(seed: int) -> None:
+    chain = Chain(seed)
+    ledger = Ledger.open(LedgerSettings("sqlite://"), clock=Instant(), entropy=SystemEntropy(), inline=True)
+    heads, followers = Heads(chain), [follower_of(chain, ledger) for _ in range(2)]
+    change = HeadChange((chain.blocks[-1],), (), 13, 13)
+
+    async def keep_up(follower: LogFollower, change: HeadChange) -> None:
+        for _ in range(STEPS_MAX):
+            try:
+                await follower.step(change)
+            except (StaleError, UnavailableError, EndpointError):
+                continue
+            return
+        raise AssertionError("it never came through")
+
+    for _ in range(8):
+        await asyncio.gather(*(keep_up(follower, change) for follower in followers))
+        source = await ledger.read(lambda tx: tx.logs.find(QUESTION.name))
+        assert source is not None
+        stored = await ledger.read(lambda tx, source=source: tx.logs.between(source, 0, 10**9, 10**9))  # type: ignore[misc]
+        assert stored == [log for block in chain.blocks[3:] for log in chain.logs[block.hash]]
+        if chain.chance.random() < 0.4:
+            chain.reorg(chain.chance.randint(1, FINAL_DEPTH - 1))
+        else:
+            for _ in range(chain.chance.choice((1, 2, 9, 30))):
+                chain.grow()
+        change = heads.change()
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=10, deadline=None)
+def test_two_kernels_that_keep_the_same_logs_store_each_of_them_once(seed: int) -> None:
+    asyncio.run(followed_by_two(seed))
