@@ -72,6 +72,7 @@ class LogFollower:
         self._question = question
         self._backfill = backfill
         self._told = told
+        self._is_opened = False  # the ledger's source is known to be of this question
         self._known: dict[int, Hash] = {}  # the recent heads of our branch
         self._checked: set[LogMark] = set()  # marks that the chain has, as far as no reorg came since
 
@@ -105,9 +106,15 @@ class LogFollower:
 
     async def _opened(self) -> LogSource:
         asked = self._question
-        return await self._ledger.write(
+        if self._is_opened:
+            found = await self._ledger.read(lambda tx: tx.logs.find(asked.name))
+            if found is not None:
+                return found
+        source = await self._ledger.write(
             lambda tx: tx.logs.open(asked.name, asked.chain_id, asked.digest, asked.first_block)
         )
+        self._is_opened = True
+        return source
 
     async def _on_branch(self, source: LogSource) -> LogSource:
         """The source, taken back to before its first mark that is not on the chain."""
