@@ -21,6 +21,7 @@ from eth_account import Account
 from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
+from seawall.chain.node_errors import classify
 from seawall.chain.rpc import RpcTransport
 from seawall.chain.writes import Withdrawal
 from seawall.control.latch import Latch
@@ -99,7 +100,7 @@ class ModelPort:
         problem = self.refuses or self.model.receive(write.raw)
         if problem in (None, "", "already known"):
             return WriteResult(write.hash, WriteAnswer.KNOWN if problem else WriteAnswer.ACCEPTED)
-        return WriteResult(write.hash, WriteAnswer.REJECTED, problem or "")
+        return WriteResult(write.hash, WriteAnswer.REJECTED, problem or "", classify(0, problem or ""))
 
     async def withdraw(self, unwanted: Withdrawal) -> str:
         self.unwanted.append(unwanted)

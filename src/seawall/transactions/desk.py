@@ -108,6 +108,8 @@ class Desk:
     # Attempts of slots that are not final, in commit order, by hash.
     unsettled: dict[Hash, AttemptRow] = field(default_factory=dict)
     included: dict[Hash, Hash] = field(default_factory=dict)  # of those, the canonical block that has it
+    # Of those, what every endpoint refused the last time because something else with its nonce pays more.
+    underpriced: set[Hash] = field(default_factory=set)
     correlations: dict[AttemptNumber, str] = field(default_factory=dict)  # for logs
     # Of those, the intents that are known here, as they were when first read: their plans do not change.
     intents: dict[IntentNumber, IntentRow] = field(default_factory=dict)
@@ -231,6 +233,7 @@ class Desk:
             self.take(attempt)
         for attempt_hash, block_hash in included.items():
             self.include(attempt_hash, block_hash)
+        self.underpriced &= self.unsettled.keys()
         alive = {attempt.number for attempt in self.unsettled.values()}
         self.verdicts = {number: verdict for number, verdict in self.verdicts.items() if number in alive}
         self.correlations = {number: text for number, text in self.correlations.items() if number in alive}
@@ -275,6 +278,7 @@ class Desk:
         self._unlanded.get(lane, set()).discard(nonce)
         for attempt_hash in self._open.get(lane, {}).pop(nonce, ()):
             row = self.unsettled.pop(attempt_hash)
+            self.underpriced.discard(attempt_hash)
             self._pending.pop(attempt_hash, None)
             self.included.pop(attempt_hash, None)
             self.verdicts.pop(row.number, None)

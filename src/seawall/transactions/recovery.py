@@ -177,7 +177,7 @@ async def _tend_fill(
     runner: LaneRunner, slot: OpenSlot, known: Mapping[Hash, bool], *, is_turn: bool
 ) -> None:
     """A filler is written until the node has it. It is made dearer once the base fee has left it behind, the
-    node keeps what it is to replace, or it waits for long."""
+    node keeps what it is to replace (ours, or somebody else's with this nonce), or it waits for long."""
     desk, attempt = runner.desk, slot.newest
     written_at_s = attempt.committed_at_s if attempt.written_at_s is None else attempt.written_at_s
     since_write = blocks_since(desk, written_at_s)
@@ -189,14 +189,20 @@ async def _tend_fill(
             await report_unfunded(runner, slot, needed_wei, balance_wei)
             return
     is_left_behind = attempt.max_fee_per_gas_wei < desk.base().base_fee_wei
-    is_outbid = is_rejected and since_write > 0 and any(known[a.hash] for a in slot.attempts[:-1])
+    is_kept_out = attempt.hash in desk.underpriced or any(known[a.hash] for a in slot.attempts[:-1])
+    is_outbid = is_rejected and since_write > 0 and is_kept_out
     waits = is_turn and known[attempt.hash] and since_write >= HOUSEKEEPING.rebroadcast_blocks
-    if is_left_behind or is_outbid or (waits and waited_blocks(desk, attempt) >= HOUSEKEEPING.replace_blocks):
-        await _fill(runner, slot, slot.intent.reason if slot.intent else "gap")
-    elif not known[attempt.hash] or waits:
+    for_long = waits and waited_blocks(desk, attempt) >= HOUSEKEEPING.replace_blocks
+    why = slot.intent.reason if slot.intent else "gap"
+    if (is_left_behind or is_outbid or for_long) and await _fill(runner, slot, why):
+        return
+    if not known[attempt.hash] or waits:
         runner.outbox.put(attempt)
 
 
-async def _fill(runner: LaneRunner, slot: OpenSlot, why: str) -> None:
-    if not await fill(runner, slot.slot.nonce, slot.attempts, slot.intent, why):
+async def _fill(runner: LaneRunner, slot: OpenSlot, why: str) -> bool:
+    """False: it may not be made any dearer, which is told."""
+    is_affordable = await fill(runner, slot.slot.nonce, slot.attempts, slot.intent, why)
+    if not is_affordable:
         await report_stuck(runner, slot, _OVER_CEILING)
+    return is_affordable

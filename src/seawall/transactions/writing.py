@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from seawall.chain.broadcast import STREAMS, SignedWrite, WriteAnswer, WriteResult
+from seawall.chain.node_errors import JUDGEMENTS, Action
 from seawall.ledger.rows import AttemptRow
 from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import WriteKind
@@ -157,6 +158,7 @@ class Outbox:
             if len(results) <= LOGGED_SINGLY_MAX or each.answer not in _EXPECTED:
                 with correlated(self.desk.correlations.get(numbers[each.hash], "")):
                     _log.info("written", hash=hex_text(each.hash), answer=each.answer, message=each.message)
+        self._note_prices(results)
         made = [
             (attempt, str(result.answer))
             for attempt in batch
@@ -167,6 +169,16 @@ class Outbox:
             return
 
         await self.desk.parts.ledger.write(lambda tx: tx.attempts.mark_written_many(made, now_s))
+
+    def _note_prices(self, results: Sequence[WriteResult]) -> None:
+        """Whose bytes were refused for what they pay; recovery asks for it."""
+        underpriced, unsettled = self.desk.underpriced, self.desk.unsettled
+        for each in results:
+            if each.error is not None and JUDGEMENTS[each.error].action is Action.BUMP:
+                if each.answer is WriteAnswer.REJECTED and each.hash in unsettled:
+                    underpriced.add(each.hash)
+            elif each.answer in _EXPECTED:
+                underpriced.discard(each.hash)
 
     def _stream_of(self, attempt: AttemptRow) -> int:
         """A lane's writes keep their order: not every node takes a nonce before the one below it. Each relay
