@@ -47,6 +47,8 @@ __all__ = ["BEATEN", "GROUP_LOOK", "Alternatives"]
 GROUP_LOOK: Final = 256
 # Before something is tried again that could not be judged or has to wait.
 PAUSE_S: Final = 0.2
+# Leaders remembered before those are forgotten that wait no more.
+LEADERS_MAX: Final = 1_024
 BEATEN: Final = "an alternative to it landed"
 _log = get_logger(__name__)
 
@@ -116,6 +118,10 @@ class Alternatives:
         if leader is not None and leader in self.queues[row.lane]:
             return False  # it is on its way
         self._leaders[group] = row.number
+        if len(self._leaders) > LEADERS_MAX:
+            queues = self.queues
+            waiting = {g: n for g, n in self._leaders.items() if g[0] in queues and n in queues[g[0]]}
+            self._leaders = waiting
         self._let_go(row)
         return True
 
@@ -124,7 +130,9 @@ class Alternatives:
         lane, desk = group[0], self.desk
         for nonce in desk.open_nonces(lane):
             rows = [desk.unsettled[h] for h in desk.hashes_of(lane, nonce)]
-            if any(number in members for attempt in rows for number, _ in attempt.intents):
+            numbers = [number for attempt in rows for number, _ in attempt.intents]
+            known = [desk.intents[number] for number in numbers if number in desk.intents]
+            if any(n in members for n in numbers) or any(group_of(row) == group for row in known):
                 return rows[-1]
         return None
 
