@@ -3,16 +3,16 @@
 Flow: each chain is asked at the same time, from its configured endpoints, for one head and for everything
 else of exactly that block; the ledger tells what is ours. No kernel has to run.
 
-A chain that does not answer in `CHAIN_WAIT_S`, or whose newest block is old, is *stale*, and the view says
-why. Totals are sums over fresh chains only and name the chains that they leave out: nothing stale is ever
-added. A figure that could not be read is None, never zero.
+A chain that does not answer in `CHAIN_WAIT_S`, or whose newest block is old or of a time to come, is *stale*,
+and the view says why. Totals are sums over fresh chains only and name the chains that they leave out: nothing
+stale is ever added. A figure that could not be read is None, never zero.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,7 @@ from seawall.chain.rpc import HttpTransport, RpcPool
 from seawall.ledger import Transaction
 from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
-from seawall.primitives.errors import ChainError
+from seawall.primitives.errors import ProtocolError, SeawallError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import NATIVE, Address, address_text
@@ -32,6 +32,7 @@ from seawall.runtime.names import NATIVE_DECIMALS
 from seawall.runtime.settings import ChainSettings, Configuration
 
 __all__ = [
+    "AHEAD_S_MAX",
     "CHAIN_WAIT_S",
     "STALE_BLOCKS",
     "STALE_S_MIN",
@@ -50,6 +51,8 @@ CHAIN_WAIT_S: Final = 5.0
 # A head this many block times old, and at least so many seconds, is stale.
 STALE_BLOCKS: Final = 5
 STALE_S_MIN: Final = 30
+# Clocks differ, and some chains stamp a block with the time at which it is due.
+AHEAD_S_MAX: Final = 60
 _DAY_S: Final = 86_400
 
 
@@ -148,7 +151,8 @@ def totals(views: Sequence[ChainView]) -> tuple[Total, ...]:
     for view in views:
         for token in view.tokens:
             amount, chains, left_out = found.get((token.symbol, token.decimals), (0, [], []))
-            held = [holder.balances.get(token.address) for holder in view.holders]
+            # Two names may stand for one address, whose money is there once.
+            held = list({one.address: one.balances.get(token.address) for one in view.holders}.values())
             known = [one for one in held if one is not None]
             if view.stale is None and len(known) == len(held):
                 found[token.symbol, token.decimals] = amount + sum(known), [*chains, view.name], left_out
@@ -160,7 +164,7 @@ def totals(views: Sequence[ChainView]) -> tuple[Total, ...]:
     )
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def chain_reader(settings: ChainSettings, clock: Clock) -> AsyncIterator[ChainClient]:
     """A client of a chain's read endpoints, for as long as the block lasts."""
     transports = [HttpTransport(endpoint.url) for endpoint in settings.rpc]
@@ -182,14 +186,17 @@ async def _view(
         async with asyncio.timeout(CHAIN_WAIT_S), chain_reader(settings, clock) as client:
             block = await client.head()
             figures = await _figures(client, settings, tokens, [address for _, address in holders], block)
-    except (ChainError, TimeoutError) as error:
+    except (SeawallError, TimeoutError) as error:
         why = f"no answer within {CHAIN_WAIT_S:g} s" if isinstance(error, TimeoutError) else str(error)
         unread = _Figures({}, {}, {}, {})
         found = tuple(_holder(one, unread, settings, tokens, lanes) for one in holders)
         return ChainView(chain_id, name, tokens, None, None, why, found)
-    age_s = max(0, clock.now_s() - block.timestamp_s)
+    behind_s = clock.now_s() - block.timestamp_s
     oldest_s = max(STALE_S_MIN, STALE_BLOCKS * settings.network.block_time_s)
-    stale = f"its newest block is {age_s} s old" if age_s > oldest_s else None
+    stale = f"its newest block is {behind_s} s old" if behind_s > oldest_s else None
+    if behind_s < -AHEAD_S_MAX:
+        stale = f"its newest block is {-behind_s} s ahead of this machine's clock"
+    age_s = max(0, behind_s)
     found = tuple(_holder(one, figures, settings, tokens, lanes) for one in holders)
     return ChainView(chain_id, name, tokens, block, age_s, stale, found)
 
@@ -229,8 +236,8 @@ async def _figures(
     balances: dict[tuple[Address, Address], int] = {}
     health: dict[tuple[Address, Address], int] = {}
     for label, (is_balance, holder, target) in named.items():
-        # What is no contract answers with nothing: not known, and not zero.
-        if answers[label]:
+        # What is no contract answers with nothing or with noise: not known, and not zero.
+        with contextlib.suppress(ProtocolError):
             (balances if is_balance else health)[holder, target] = integer_answer(answers, label, "uint256")
     return _Figures(
         dict(zip(holders, nonces, strict=True)), dict(zip(holders, native, strict=True)), balances, health
@@ -261,13 +268,15 @@ def _holder(
 
 
 def _tokens(settings: ChainSettings) -> tuple[TokenFact, ...]:
-    """The chain's own token and those of its address book."""
+    """The chain's own token and those of its address book; where decimals are not known, in its units."""
     own = TokenFact(NATIVE, settings.network.native_symbol, NATIVE_DECIMALS)
-    listed = (
-        TokenFact(entry.address, entry.symbol or entry.name, entry.decimals)
-        for entry in settings.book
-        if entry.kind is AddressKind.TOKEN and entry.decimals is not None
-    )
+    listed = []
+    for entry in settings.book:
+        symbol = entry.symbol or entry.name
+        if entry.kind is AddressKind.TOKEN and entry.decimals is None:
+            listed.append(TokenFact(entry.address, f"units of {symbol}", 0))
+        elif entry.kind is AddressKind.TOKEN and entry.decimals is not None:
+            listed.append(TokenFact(entry.address, symbol, entry.decimals))
     return own, *listed
 
 
