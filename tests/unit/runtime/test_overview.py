@@ -1,4 +1,4 @@
-"""The view over chains where one lies, answers noise, or says nothing (CH-10). The rest: tests/integration."""
+"""The view over chains where one lies, answers noise, or says nothing (CH-10). Others: tests/integration."""
 
 from __future__ import annotations
 
