@@ -49,6 +49,9 @@ async def test_what_waits_in_the_pool_is_seen_up_to_its_last_nonce(client: Chain
     survey = await survey_key(client, Address(key.address))
     assert (survey.next_nonce, survey.last_nonce, survey.missing_nonces) == (1, 2, ())
     anvil.mine()
+    survey = await survey_key(client, Address(key.address))
+    assert (survey.next_nonce, survey.last_nonce) == (3, 2), "in a block, which may still go"
+    anvil.mine(100)
     assert (await survey_key(client, Address(key.address))).last_nonce is None
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["application"]
 
 _INDEX_MAX: Final = 2**31 - 1
+_NONCE_MAX: Final = 2**63 - 1
 
 application = typer.Typer(help="Keys: made, tried, aged, retired, taken over.", rich_markup_mode=None)
 application.command("try")(try_key)
@@ -183,7 +184,8 @@ def adopt(
     reason: ReasonOption,
     chains: ChainsOption = None,
     through_nonce: Annotated[
-        int | None, typer.Option(min=0, help="The last nonce in use elsewhere, if you know it.")
+        int | None,
+        typer.Option(min=0, max=_NONCE_MAX, help="The last nonce in use elsewhere, if you know it."),
     ] = None,
     path: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
@@ -445,7 +447,7 @@ def _last_nonce(lane: Lane, survey: KeySurvey, named: int | None) -> int | None:
         raise InputError(
             "this address is a contract", f"lane {lane}", "a key's address has no code of its own"
         )
-    known = [one for one in (survey.last_nonce, named) if one is not None and one >= survey.next_nonce]
+    known = [one for one in (survey.last_nonce, named) if one is not None and one >= survey.first_open]
     return max(known, default=None)
 
 
