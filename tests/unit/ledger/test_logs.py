@@ -58,6 +58,10 @@ def test_writer_that_believes_an_older_mark_stores_nothing(tx: Transaction) -> N
     with pytest.raises(StaleError, match="somebody else"):
         tx.logs.append(early, upto(early, 12, log(11)), -1)
     with pytest.raises(StaleError):
+        tx.logs.append(early, upto(early, 12), -1)
+    with pytest.raises(StaleError):
+        tx.logs.append(early, upto(early, 15), -1)
+    with pytest.raises(StaleError):
         tx.logs.take_back(early, None)
     assert tx.logs.count(early) == 1
 
