@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -135,20 +137,19 @@ class House:
         return sum(row.intent == number for row in rows)
 
 
+def folder_at(directory: Path, devnet: Devnet, relay: Relay) -> KernelFolder:
+    extra = ROUTES.format(url=relay.url, window=WINDOW_BLOCKS)
+    folder = KernelFolder(directory, devnet, 1_000 * ETHER, rpc_url=relay.node_url, chain_extra=extra)
+    folder.strategies.append(SUBMITTER)
+    folder.write()
+    return folder
+
+
 @pytest.fixture(scope="module")
 def house(manual_devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One kernel for the tests of this module: each leaves its lane empty."""
     with running_relay(manual_devnet.info.rpc_url) as relay:
-        extra = ROUTES.format(url=relay.url, window=WINDOW_BLOCKS)
-        folder = KernelFolder(
-            tmp_path_factory.mktemp("house") / "k",
-            manual_devnet,
-            rpc_url=relay.node_url,
-            chain_extra=extra,
-            balance_wei=1_000 * ETHER,
-        )
-        folder.strategies.append(SUBMITTER)
-        folder.write()
+        folder = folder_at(tmp_path_factory.mktemp("house") / "k", manual_devnet, relay)
         with folder.run() as kernel:
             kernel.wait_ready()
             yield House(folder, relay, kernel)
@@ -322,3 +323,24 @@ def test_alternatives_that_no_relay_lands_are_filled_once_both_windows_are_over(
     assert {attempt.nonce for number in numbers for attempt in house.attempts(number)} != set()
     assert sum(house.events("slot.filled", number) for number in numbers) == 1
     assert house.folder.books.read(lambda tx: tx.slots.open(house.attempts(numbers[0])[0].lane)) == []
+
+
+def test_kernel_that_was_killed_goes_on_privately_under_the_same_name(house: House, tmp_path: Path) -> None:
+    house.relay.mode = Mode.NEVER
+    folder = folder_at(tmp_path / "k", house.folder.devnet, house.relay)
+    other = House(folder, house.relay)
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        (number,) = other.submit(other.plan(private=True, window_blocks=500))
+        other.wait(lambda: house.relay.held != [], "the bundle is held")
+        kernel.signal(signal.SIGKILL)
+        assert kernel.wait_end() != 0
+    (before,) = house.relay.held
+    house.relay.held.clear()
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        other.pump(lambda: house.relay.held != [], "the bundle is held again")
+        assert (house.relay.held[-1].name, house.relay.held[-1].raws) == (before.name, before.raws)
+        house.relay.mode = Mode.LANDS
+        assert other.ended(number).state is IntentState.LANDED
+    assert set(before.raws).isdisjoint(house.relay.public)
