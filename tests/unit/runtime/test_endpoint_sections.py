@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.pool.settings import UNITS, UNITS_OF_OTHERS, EndpointSettings, Use
 from seawall.primitives.errors import ConfigError
+from seawall.primitives.units import ZERO_ADDRESS
+from seawall.runtime.configuration import render_template
 from seawall.runtime.endpoint_sections import read_endpoints
 from seawall.runtime.tables import Table
 
@@ -105,3 +109,13 @@ def test_group_that_cannot_work_is_refused_with_its_key(
     error = refusal(**content)
     assert error.where == where
     assert what in error.what
+
+
+def test_long_form_in_the_template_is_true_to_the_last_key() -> None:
+    lines = [line[4:] for line in render_template(ZERO_ADDRESS).splitlines() if line.startswith("#   ")]
+    own = tomllib.loads("[[chains]]\n" + "\n".join(lines[: lines.index("") if "" in lines else None]))
+    (chain,) = own["chains"]
+    (endpoint,) = chain["endpoints"]
+    assert set(endpoint) == {"url", "use", "requests_per_s", "units_per_s", "weight", "units"}
+    (found,) = read(endpoints=[endpoint])
+    assert found.use is Use.BOTH
