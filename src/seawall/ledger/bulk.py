@@ -22,6 +22,9 @@ from itertools import chain
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from seawall.primitives.errors import LedgerError
 
 __all__ = ["CHUNKS", "Batch", "buffer_of"]
 
@@ -35,12 +38,13 @@ class Batch:
     """A Core statement run for many rows; `order` names its parameters as they stand in each row.
 
     A row is a tuple in the driver's own form: nothing is looked up or converted by name. Every parameter is
-    given exactly once, and what is constant is written into the statement as text. No two rows may touch the
-    same row of the database. `suffix` is what Core cannot say alike for both databases; `copy` is the COPY
-    that PostgreSQL takes instead, in one stream.
+    given exactly once, and what is constant is written into the statement as text. No two rows of an update
+    may name the same row of the database, which one statement would change once, and not as both say: that is
+    refused. `suffix` is what Core cannot say alike for both databases; `copy` is the COPY that PostgreSQL
+    takes instead, in one stream.
     """
 
-    __slots__ = ("_chunked", "_order", "_suffix", "_text", "copy", "statement")
+    __slots__ = ("_chunked", "_named_from", "_order", "_suffix", "_text", "copy", "statement")
 
     def __init__(
         self, statement: sa.Executable, order: Sequence[str], suffix: str = "", copy: str = ""
@@ -49,8 +53,19 @@ class Batch:
         self.copy = copy
         self._suffix = suffix
         self._order = list(order)
+        self._named_from = _named_from(statement, self._order)
         self._text: str | None = None
         self._chunked: _Chunked | None = None
+
+    def require_apart(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Raises `LedgerError` if two rows are about the same row of the database."""
+        begin = self._named_from
+        if begin is not None and len({row[begin:] for row in rows}) < len(rows):
+            raise LedgerError(
+                f"two of {len(rows)} rows of a batch change the same row",
+                str(self.statement).split(" SET ", 1)[0],
+                "say once what becomes of each row",
+            )
 
     def text_for(self, dialect: sa.Dialect) -> str:
         """For one row, where the driver takes it for many by itself."""
@@ -70,6 +85,18 @@ class Batch:
         compiled: Any = self.statement.compile(dialect=dialect)  # type: ignore[attr-defined]
         assert compiled.positiontup == self._order, f"{compiled.positiontup} are not {self._order}"
         return compiled
+
+
+def _named_from(statement: sa.Executable, order: Sequence[str]) -> int | None:
+    """Where in each row of an update the values begin that say which row of the database it is about."""
+    if not isinstance(statement, sa.Update):
+        return None
+    condition = statement.whereclause
+    assert condition is not None, "an update of many rows says of which"
+    binds = [each for each in visitors.iterate(condition) if isinstance(each, sa.BindParameter)]
+    begin = len(order) - len(binds)
+    assert {bind.key for bind in binds} == set(order[begin:]), f"{order} do not end with what names a row"
+    return begin
 
 
 class _Chunked:

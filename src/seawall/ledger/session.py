@@ -239,6 +239,7 @@ class Session:
         """Run the batch for every row; rows of the database touched."""
         if not rows:
             return 0
+        batch.require_apart(rows)
         if self.is_sqlite:
             touched = 0
             for text, values in batch.chunks(self._dialect, rows):

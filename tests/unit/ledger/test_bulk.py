@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import sqlite
 
 from seawall.ledger import Transaction
-from seawall.ledger.batches import insert_batch
+from seawall.ledger.batches import insert_batch, int256_text
 from seawall.ledger.bulk import CHUNKS, Batch
+from seawall.ledger.columns import Int256
 from seawall.ledger.rows import AttemptRow, Ending, IntentRow, NewEvent
 from seawall.ledger.schema import cursors, reservations, slots
-from seawall.ledger.session import Session
+from seawall.ledger.session import Prepared, Session
 from seawall.primitives.codec import plan_digest
+from seawall.primitives.errors import LedgerError
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.units import NATIVE
 from tests.unit.ledger.samples import LANE, NOW_S, plan, verdict
@@ -99,3 +104,81 @@ def test_numbers_stay_apart_where_the_database_gives_some_itself(session: Sessio
     last = list(tx.events.append_many(many, NOW_S))
     assert [*first, single, *last] == sorted({*first, single, *last})
     assert [row.seq for row in tx.events.after(0)] == [*first, single, *last]
+
+
+def test_two_rows_about_the_same_row_are_refused_and_nothing_is_changed(tx: Transaction) -> None:
+    _, attempts = committed(tx, 2)
+    with pytest.raises(LedgerError, match="change the same row"):
+        tx.attempts.mark_written_many([(attempts[0], "one"), (attempts[1], "two"), (attempts[0], "three")], 7)
+    assert [row.answer for row in tx.attempts.unsettled(LANE.chain_id)] == ["", ""]
+
+
+TABLE = sa.Table(
+    "bulk_samples",
+    sa.MetaData(),
+    sa.Column("number", sa.BigInteger, primary_key=True),
+    sa.Column("data", sa.LargeBinary),
+    sa.Column("text", sa.Text),
+    sa.Column("amount", Int256),
+    sa.Column("count", sa.BigInteger),
+    sa.Column("is_so", sa.Boolean, nullable=False),
+)
+INSERT = insert_batch(TABLE)
+INSERT_ONE = Prepared(sa.insert(TABLE), [c.name for c in TABLE.c])
+CHANGES = {"data": "new_data", "text": "new_text", "amount": "new_amount", "count": "new_count"}
+CHANGE = (
+    sa.update(TABLE)
+    .where(TABLE.c.number == bindparam("row"), TABLE.c.is_so == bindparam("was", type_=sa.Boolean))
+    .values({name: bindparam(new, type_=TABLE.c[name].type) for name, new in CHANGES.items()})
+)
+UPDATE = Batch(CHANGE, [*CHANGES.values(), "row", "was"])
+UPDATE_ONE = Prepared(CHANGE)
+DELETE = Batch(sa.delete(TABLE).where(TABLE.c.number == bindparam("row")), ["row"])
+ALL = Prepared(sa.select(*TABLE.c).order_by(TABLE.c.number))
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
+VALUES = st.tuples(
+    st.none() | st.binary(max_size=40),
+    st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+    st.none() | st.integers(-(2**256) + 1, 2**256 - 1),
+    st.none() | NUMBERS,
+)
+
+
+def _stored(values: tuple[bytes | None, str | None, int | None, int | None]) -> tuple[object, ...]:
+    """As a batch takes it: in the driver's own form."""
+    data, text, amount, count = values
+    return data, text, None if amount is None else int256_text(amount), count
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), size=st.sampled_from([1, 2, 3, 7, 8, 9, 31, 32, 33, 43, 64, 65]))
+def test_many_rows_end_as_row_by_row(session: Session, data: st.DataObject, size: int) -> None:
+    """On both databases, at every border of a chunk, with nothing, bytes and numbers of any size."""
+    numbers = data.draw(st.lists(NUMBERS, min_size=size, max_size=size, unique=True))
+    first, second = (data.draw(st.lists(VALUES, min_size=size, max_size=size)) for _ in range(2))
+    flags = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
+    found = []
+    for is_bulk in (True, False):
+        session.savepoint()
+        session.define(sa.schema.CreateTable(TABLE))
+        new = list(zip(numbers, first, flags, strict=True))
+        changed = list(zip(numbers, second, strict=True))
+        if is_bulk:
+            session.load(INSERT, [(number, *_stored(values), flag) for number, values, flag in new])
+            touched = session.load(UPDATE, [(*_stored(values), n, True) for n, values in changed])
+        else:
+            for number, values, flag in new:
+                row = dict(zip(TABLE.c.keys(), (number, *values, flag), strict=True))
+                session.run(INSERT_ONE, row)
+            touched = sum(
+                session.run(
+                    UPDATE_ONE, dict(zip(CHANGES.values(), values, strict=True)) | {"row": n, "was": True}
+                )
+                for n, values in changed
+            )
+        assert touched == sum(flags)
+        found.append(session.rows(ALL))
+        assert session.load(DELETE, [(number,) for number in numbers]) == size
+        session.rollback_to_savepoint()
+    assert found[0] == found[1]
+    assert len(found[0]) == size
