@@ -4,9 +4,12 @@ Flow: each head reads the key's native balance and its balances of the listed to
 moved once it is at least `least`, one plan for each token. Plans of one decision are one round; the next
 waits until none of them lives, and for a while after one that failed.
 
-A token that takes a fee on transfer, or lies about its balances, makes the cold address receive less than the
-plan promises, and the slippage guard refuses it. The key's policy should name the cold address as its only
-recipient of transfers.
+What the limits let leave at once (a cap of `[limits]`, the policy's `value_max` and spend of an hour) belongs
+into `most` and `native_most_wei`: a surplus above such a limit is refused as a whole, again and again.
+
+A token whose balance cannot be read is left out of a round; the others go. One that takes a fee on transfer,
+or lies about its balances, makes the cold address receive less than the plan promises, and the slippage guard
+refuses it. The key's policy should name the cold address as its only recipient of transfers.
 
 The native token pays the sweep's own fee: `native_keep_wei` is what stays after the maximum fee.
 """
@@ -19,7 +22,7 @@ from typing import Final, Self
 
 from seawall.native import encode_call
 from seawall.primitives.blocks import Read
-from seawall.primitives.errors import ConfigError
+from seawall.primitives.errors import ConfigError, ProtocolError
 from seawall.primitives.levels import Priority
 from seawall.primitives.observations import Decision, Observation, Subscription
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan, TokenDelta
@@ -44,6 +47,7 @@ class SweptToken:
     token: Address
     keep: int  # [smallest unit]
     least: int  # a smaller surplus stays [smallest unit]
+    most: int = 0  # at once; 0: all of it [smallest unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class ProfitSweepSettings:
     tokens: tuple[SweptToken, ...] = ()
     native_keep_wei: int = 0
     native_least_wei: int = 0  # 0: the native token is not swept
+    native_most_wei: int = 0  # at once; 0: all of it
     ttl_s: int = 600
     cooldown_blocks: int = 20
 
@@ -72,6 +77,15 @@ class ProfitSweepSettings:
             )
         if any(swept.keep < 0 or swept.least <= 0 for swept in self.tokens):
             raise ConfigError("a negative keep, or no least", "profit sweep", "give keep >= 0 and least > 0")
+        bounds = [(swept.least, swept.most) for swept in self.tokens]
+        if any(
+            most and most < least for least, most in (*bounds, (self.native_least_wei, self.native_most_wei))
+        ):
+            raise ConfigError(
+                "less would go at once than must be there",
+                "profit sweep",
+                "give a most of at least the least",
+            )
         if (
             min(self.max_fee_per_gas_wei, self.ttl_s) <= 0
             or min(self.native_keep_wei, self.native_least_wei, self.cooldown_blocks) < 0
@@ -110,15 +124,19 @@ class ProfitSweep:
         s = self._settings
         plans: list[Plan] = []
         for swept in s.tokens:
-            surplus = erc20.balance(swept.token, s.key, observation.reads) - swept.keep
+            try:
+                surplus = erc20.balance(swept.token, s.key, observation.reads) - swept.keep
+            except ProtocolError:
+                continue
             if surplus >= swept.least:
-                call = DirectBody(swept.token, erc20.transfer_call(s.cold, surplus))
-                plans.append(self._plan(observation, len(plans), swept.token, surplus, call))
+                amount = min(surplus, swept.most or surplus)
+                call = DirectBody(swept.token, erc20.transfer_call(s.cold, amount))
+                plans.append(self._plan(observation, len(plans), swept.token, amount, call))
         surplus_wei = self._native_surplus_wei(observation, len(plans))
         if s.native_least_wei and surplus_wei >= s.native_least_wei:
-            plans.append(
-                self._plan(observation, len(plans), NATIVE, surplus_wei, DirectBody(s.cold, b"", surplus_wei))
-            )
+            amount_wei = min(surplus_wei, s.native_most_wei or surplus_wei)
+            call = DirectBody(s.cold, b"", amount_wei)
+            plans.append(self._plan(observation, len(plans), NATIVE, amount_wei, call))
         return tuple(plans)
 
     def _native_surplus_wei(self, observation: Observation, other_plans: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 from typing_extensions import override
@@ -162,6 +162,7 @@ class TestPlaces:
         with refused("not the place of a secret"):
             reader(tmp_path).place(text, WHERE)
 
+    @settings(deadline=None)
     @given(st.text(max_size=80))
     def test_any_text_is_a_place_or_refused(self, text: str) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from seawall.native import abi_encode
@@ -123,6 +124,7 @@ def test_a_refuel_that_did_not_land_does_not_count() -> None:
     assert amounts(again) == [(FIRST, 2 * ETHER)]
 
 
+@trials(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -34,12 +34,13 @@ def settings(**changed: object) -> dict[str, object]:
     }
 
 
-def decide(native_wei: int, weth: int, usd: int, state: bytes = b"", **changed: object) -> Decision:
+def decide(native_wei: int, weth: int | None, usd: int, state: bytes = b"", **changed: object) -> Decision:
     sweep = ProfitSweep.configured("sweep", settings(**changed))
     labels = [read.label for read in sweep.subscriptions()[0].reads]
     answers = (native_wei, weth, usd)[: len(labels)]
     reads: dict[str, bytes | None] = {
-        label: abi_encode(("uint256",), (amount,)) for label, amount in zip(labels, answers, strict=True)
+        label: None if amount is None else abi_encode(("uint256",), (amount,))
+        for label, amount in zip(labels, answers, strict=True)
     }
     seen = Observation("sweep", 7, Cause.HEAD, NOW_S, messages.block(), reads)
     return sweep.decide(seen, state)
@@ -67,6 +68,18 @@ def test_the_native_token_goes_last_and_leaves_what_is_kept_and_the_fees_of_the_
     assert ("min_wei", ETHER) in {g.name: g for g in decided.plans[1].guards}["balance"].arguments
 
 
+def test_a_token_that_cannot_be_read_keeps_no_other_back() -> None:
+    (usd,) = decide(0, None, 5_000).plans
+    assert usd.body == DirectBody(USD, erc20.transfer_call(TREASURY, 5_000))
+
+
+def test_no_more_goes_at_once_than_the_most_that_may() -> None:
+    tokens = [{"token": address_text(WETH), "keep": "0", "least": "1", "most": str(ETHER)}]
+    weth, native = decide(90 * ETHER, 3 * ETHER, 0, tokens=tokens, native_most_wei=str(2 * ETHER)).plans
+    assert weth.body == DirectBody(WETH, erc20.transfer_call(TREASURY, ETHER))
+    assert native.body == DirectBody(TREASURY, b"", 2 * ETHER)
+
+
 def test_the_native_token_stays_where_no_least_is_given() -> None:
     assert decide(10**6 * ETHER, 0, 0, native_least_wei="0").plans == ()
 
@@ -86,6 +99,8 @@ def test_the_next_round_waits_for_the_last() -> None:
         ({"tokens": [{"token": address_text(USD), "keep": "0", "least": "1"}] * 2}, "twice there"),
         ({"tokens": [{"token": address_text(USD), "keep": "0", "least": "0"}]}, "no least"),
         ({"native_keep_wei": "-1"}, "negative"),
+        ({"native_most_wei": "1"}, "less would go at once"),
+        ({"native_most_wei": "-1"}, "less would go at once"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changed: dict[str, object], what: str) -> None:
