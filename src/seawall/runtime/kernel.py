@@ -508,6 +508,8 @@ class Kernel:
                 finding = str(status.standing) + (f": {status.reason}" if status.reason else "")
                 checks.append(Check(f"strategy:{status.name}", running, finding, is_needed=False))
         facts: dict[str, str | int | None] = {"authority": self.latch.authority.name, **self._lane_facts()}
+        for chain in (chain for book in self._books[:1] for chain in book.chains.values()):
+            facts |= _endpoint_facts(chain)
         return HealthReport(self._started, tuple(checks), facts)
 
     def _fleet_checks(self, book: Book) -> list[Check]:
@@ -552,14 +554,16 @@ class Kernel:
 
 
 def _endpoint_checks(chain: Chain) -> list[Check]:
-    """Each endpoint that is read. One less is worth an alarm, no reason to be taken out of service."""
+    """Each endpoint that is read. That one rests is no news; that one says what others contradict is worth an
+    alarm, and no reason to be taken out of service."""
+    passing = (EndpointState.SERVING, EndpointState.LIMITED, EndpointState.RESTING)
     name = chain.desk.parts.network.name
     return [
-        Check(
-            f"endpoint:{name}:{one.name}",
-            one.state is EndpointState.SERVING,
-            f"{one.state}: {one.why}" if one.why else f"{one.state}, {one.latency_s * 1e3:.1f} ms",
-            is_needed=False,
-        )
+        Check(f"endpoint:{name}:{one.name}", one.state in passing, one.shown, is_needed=False)
         for one in chain.pool.health()
     ]
+
+
+def _endpoint_facts(chain: Chain) -> dict[str, str]:
+    name = chain.desk.parts.network.name
+    return {f"endpoint {name} {one.name}": one.shown for one in chain.pool.health()}

@@ -43,6 +43,11 @@ class EndpointHealth:
     quarantines: int
     head_number: int  # that it last showed, -1 while none
 
+    @property
+    def shown(self) -> str:
+        """One line for people."""
+        return f"{self.state}: {self.why}" if self.why else f"{self.state}, {self.latency_s * 1e3:.1f} ms"
+
 
 class EndpointCollector(Collector):
     """The health of all chains' endpoints as metrics."""
