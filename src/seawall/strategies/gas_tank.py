@@ -23,7 +23,7 @@ from seawall.native import encode_call
 from seawall.primitives.blocks import Read
 from seawall.primitives.codec import pack, unpack
 from seawall.primitives.errors import ConfigError, StrategyError, WireError
-from seawall.primitives.levels import IntentState, Priority
+from seawall.primitives.levels import Finality, IntentState, Priority
 from seawall.primitives.observations import Decision, Observation, Subscription
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan, TokenDelta
 from seawall.primitives.units import NATIVE, Address, address_text
@@ -115,11 +115,14 @@ class _Memory:
             raise StrategyError(what, "strategy state", "give the strategy another name") from None
 
     def after(self, observation: Observation, cooldown_blocks: int) -> _Memory:
-        """Without what is a day old, and without what did not land."""
+        """Without what is a day old, and without what did not land and cannot any more: a reorg revives what
+        failed in a block that is not final."""
         failed = {
             event.idempotency_key
             for event in observation.intents
-            if event.state.is_outcome and event.state is not IntentState.LANDED
+            if event.state.is_outcome
+            and event.state is not IntentState.LANDED
+            and event.finality in (None, Finality.FINAL)
         }
         oldest_s = observation.now_s - DAY_S
         refuels = tuple(r for r in self.refuels if r.at_s > oldest_s and r.intent_key not in failed)

@@ -124,6 +124,30 @@ def test_a_refuel_that_did_not_land_does_not_count() -> None:
     assert amounts(again) == [(FIRST, 2 * ETHER)]
 
 
+def test_a_refuel_that_failed_and_that_a_reorg_revives_counts() -> None:
+    first = decide([10 * ETHER, 0, 5 * ETHER])
+    (plan,) = first.plans
+    state, tank = first.state or b"", [90 * ETHER] * 3
+    for number, event in enumerate(
+        (
+            told(plan, IntentState.FAILED, Finality.INCLUDED),
+            told(plan, IntentState.COMMITTED),
+            told(plan, IntentState.LANDED, Finality.INCLUDED),
+        ),
+        start=101,
+    ):
+        state = decide(tank, state, number=number, events=(event,)).state or state
+    # Of 3 ether a day, 2 are gone.
+    assert amounts(decide([10 * ETHER, 0, 5 * ETHER], state, number=200)) == [(FIRST, ETHER)]
+
+
+def test_a_refuel_that_failed_beyond_finality_does_not_count() -> None:
+    first = decide([10 * ETHER, 0, 5 * ETHER])
+    failed = told(first.plans[0], IntentState.FAILED, Finality.FINAL)
+    state = decide([90 * ETHER] * 3, first.state or b"", number=101, events=(failed,)).state or b""
+    assert amounts(decide([10 * ETHER, 0, 5 * ETHER], state, number=200)) == [(FIRST, 2 * ETHER)]
+
+
 @trials(deadline=None)
 @given(
     st.lists(
