@@ -71,6 +71,7 @@ class Intake:
             _require_retries(tx, decision)
             accepted = tx.intents.accept_many(plans, correlation_id, now_s)
             fresh = [one.intent for one in accepted if one.created]
+            self._require_kept(fresh)
             self._require_room(tx, fresh)
             tx.events.append_many([_accepted(row) for row in fresh], now_s)
             if also is not None:
@@ -80,6 +81,18 @@ class Intake:
         rows = await self.ledger.write(commit)
         self.queues.offer(row for row in rows if row.state is IntentState.QUEUED)
         return rows
+
+    def _require_kept(self, fresh: list[IntentRow]) -> None:
+        """Who says a plan again that was taken in before is answered as ever: sent to the successor too, its
+        effect would come twice."""
+        for row in fresh if self.retired else ():
+            successor = self.retired.get(row.lane)
+            if successor is not None:
+                raise PlanError(
+                    f"the key {address_text(row.lane.key)} is retired and takes nothing new",
+                    f"plan {row.plan.idempotency_key!r} of {row.strategy!r}",
+                    f"use its successor {address_text(successor)}",
+                )
 
     def _require_room(self, tx: Transaction, fresh: list[IntentRow]) -> None:
         """Waiting intents are counted in memory where the lane is ours, else in the ledger."""
@@ -127,10 +140,6 @@ class Intake:
         if Lane(plan.chain_id, plan.key) not in self.lanes:
             what = f"no lane for key {address_text(plan.key)} on chain {plan.chain_id}"
             raise PlanError(what, where, "configure a signer with this address on this chain")
-        successor = self.retired.get(Lane(plan.chain_id, plan.key))
-        if successor is not None:
-            what = f"the key {address_text(plan.key)} is retired and takes nothing new"
-            raise PlanError(what, where, f"use its successor {address_text(successor)}")
         if plan.guards:  # what cannot be judged is not taken in
             for guard in guards_of(plan, RiskLimits()):
                 guard.probes()

@@ -176,6 +176,18 @@ async def test_what_a_retired_key_holds_goes_past_a_successor_that_is_retired_to
         assert len(await keys.told()) == 2
 
 
+async def test_a_plan_that_is_said_again_is_known_though_its_key_is_retired_meanwhile(tmp_path: Path) -> None:
+    async with pipeline(ChainModel(), tmp_path, keys=2) as found:
+        keys = keys_of(found)
+        plan, late = found.plan("early"), found.plan("late")
+        (number,) = await found.submit(plan)
+        await keys.retire(0, 1)
+        (again,) = await found.chain.intake.accept(Decision("keeper", 9, 0, (plan,)))
+        assert again.number == number
+        with pytest.raises(PlanError, match="is retired"):
+            await found.chain.intake.accept(Decision("keeper", 9, 0, (plan, late)))
+
+
 async def test_a_key_that_is_kept_does_not_send_away_what_was_about_to_go(tmp_path: Path) -> None:
     async with pipeline(ChainModel(), tmp_path, keys=2) as found:
         keys = keys_of(found)
