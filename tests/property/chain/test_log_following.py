@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,8 @@ from seawall.chain.logs.caps import Cap, Refusal
 from seawall.chain.logs.follow import LogFollower
 from seawall.chain.logs.planner import Span
 from seawall.chain.logs.reads import Answer
-from seawall.ledger import Ledger, LedgerSettings
+from seawall.ledger import Ledger, LedgerSettings, Transaction
+from seawall.ledger.logs import LogPiece, LogSource
 from seawall.primitives.blocks import Block, Log, LogFilter
 from seawall.primitives.errors import EndpointError, StaleError, UnavailableError
 from seawall.primitives.ports import SystemEntropy
@@ -156,6 +158,29 @@ async def followed(seed: int, fails: float) -> None:
 @settings(max_examples=15, deadline=None)
 def test_at_each_head_all_logs_of_its_branch_are_stored_and_no_others(seed: int, fails: float) -> None:
     asyncio.run(followed(seed, fails))
+
+
+async def test_piece_of_a_dead_branch_between_good_ones_is_found_and_gathered_again() -> None:
+    """As a kernel leaves it that was killed before it looked."""
+    chain = Chain(3)
+    ledger = Ledger.open(LedgerSettings("sqlite://"), clock=Instant(), entropy=SystemEntropy(), inline=True)
+    source = await ledger.write(
+        lambda tx: tx.logs.open(QUESTION.name, QUESTION.chain_id, QUESTION.digest, QUESTION.first_block)
+    )
+    dead = Hash(b"\xdd" * 32)
+    for last, last_hash in ((8, chain.blocks[8].hash), (12, dead), (15, chain.blocks[15].hash)):
+        blocks = chain.blocks[source.next_block : last + 1]
+        logs = [] if last_hash == dead else [log for block in blocks for log in chain.logs[block.hash]]
+        piece = LogPiece(source.next_block, last, last_hash, logs)
+        source = await ledger.write(partial(appended, source, piece))
+    step = await follower_of(chain, ledger).step(HeadChange((chain.blocks[-1],), (), 14, 14))
+    assert step.was_taken_back
+    stored = await ledger.read(lambda tx: tx.logs.between(step.source, 0, 10**9, 10**9))
+    assert stored == [log for block in chain.blocks[3:] for log in chain.logs[block.hash]]
+
+
+def appended(source: LogSource, piece: LogPiece, tx: Transaction) -> LogSource:
+    return tx.logs.append(source, piece, -1)
 
 
 async def followed_by_two(seed: int) -> None:

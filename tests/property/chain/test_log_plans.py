@@ -107,3 +107,15 @@ def test_known_caps_waste_no_call() -> None:
         plan.done(0, span, 0, 0)
         spans.append(span.blocks)
     assert spans == [2_000] * 5
+
+
+def test_until_the_first_answer_only_one_worker_asks() -> None:
+    plan = Plan([Span(0, 9_999)], 2)
+    whole = plan.take(0)
+    assert whole == Span(0, 9_999)
+    plan.refused(0, whole, Refusal(Cap.BLOCKS, 1_000))
+    first = plan.take(0)
+    assert first == Span(0, 999)
+    assert plan.take(1) is None
+    plan.done(0, first, 3, 1)
+    assert plan.take(1) is not None

@@ -279,6 +279,42 @@ async def test_value_that_another_version_wrote_is_loaded_again(redis_server: Re
         assert (await other.get(PRICE, Read, load)).value.label == "r"
 
 
+class TakesAll:
+    """A shared store that refuses nothing, and forgets everything."""
+
+    def __init__(self) -> None:
+        self.puts = 0
+
+    async def get(self, key: CacheKey) -> tuple[Entry | None, int]:
+        return None, 0
+
+    async def put(self, key: CacheKey, entry: Entry, ttl_s: float | None, ticket: int) -> None:
+        self.puts += 1
+
+    async def remove(self, key: CacheKey) -> None:
+        return
+
+    async def remove_group(self, group: str) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+
+async def test_load_that_an_invalidation_overtook_is_not_even_offered_to_others() -> None:
+    load, shared = Loader(), TakesAll()
+    load.gate.clear()
+    cache = Cache(Clock(), shared=shared)
+    early = asyncio.create_task(cache.get(PRICE, int, load))
+    await until_loading(load, 1)
+    await cache.invalidate_group(Volatility.TOKEN_PRICE, 1)
+    load.gate.set()
+    await early
+    assert shared.puts == 0
+    await cache.get(PRICE, int, load)
+    assert shared.puts == 1
+
+
 async def test_redis_that_hangs_is_away_within_its_timeout() -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(-1)
