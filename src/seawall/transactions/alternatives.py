@@ -79,6 +79,11 @@ class Alternatives:
                 self._aside[row.number] = row
         return going
 
+    def let_go(self, now_s: int) -> None:
+        """Whoever is to end meanwhile is ended in the queue, whether or not steps are made now."""
+        for row in [row for row in self._aside.values() if self.queues.is_over(row, now_s)]:
+            self._let_go(row)
+
     async def step(self, runners: Mapping[Lane, LaneRunner]) -> bool:
         """Do what can be done for those that wait. True if something moved."""
         clock = self.desk.parts.clock

@@ -144,6 +144,9 @@ class Dispatcher:
             if not await self._knows_what_is_committed():
                 return False
             self.desk.base()
+            now_s = self.desk.parts.clock.now_s()
+            self.remote.let_go(now_s)
+            self.alternatives.let_go(now_s)
             moved = await self.waiting.tidy(self.runners)
             if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
                 return False

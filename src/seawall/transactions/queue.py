@@ -126,6 +126,11 @@ class LaneQueue:
         """Whether a batch has it still: it was not ended, and the queue was not read anew since."""
         return number in self._taken
 
+    def is_over(self, number: IntentNumber, now_s: int) -> bool:
+        """Whether it is to end whoever has it: it was cancelled, or its deadline has passed."""
+        row = self._rows.get(number)
+        return row is not None and (row.cancel_reason is not None or row.plan.deadline_s < now_s)
+
     def give_back(self, number: IntentNumber) -> None:
         """The batch did nothing with it."""
         if number in self._taken:
@@ -261,6 +266,10 @@ class Queues:
         for row in rows:
             if (queue := self._lanes.get(row.lane)) is not None:
                 queue.give_back(row.number)
+
+    def is_over(self, row: IntentRow, now_s: int) -> bool:
+        queue = self._lanes.get(row.lane)
+        return queue is not None and queue.is_over(row.number, now_s)
 
     def put_off(self, row: IntentRow, until_s: float, cause: str) -> None:
         if (queue := self._lanes.get(row.lane)) is not None:

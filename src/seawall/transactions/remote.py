@@ -103,6 +103,15 @@ class RemoteSigning:
         self.queues.give_back(one.row for one in known[room:])
         return known[:room]
 
+    def let_go(self, now_s: int) -> None:
+        """What is signed and waits, perhaps for long (HALT, a signer that is away), and is to end meanwhile:
+        its signature is forgotten."""
+        for lane, waiting in self._signed.items():
+            over = [one for one in waiting if self.queues.is_over(one.row, now_s)]
+            if over:
+                self._signed[lane] = [one for one in waiting if one not in over]
+                self.queues.give_back(one.row for one in over)
+
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """Those of which something is signed."""

@@ -241,6 +241,66 @@ async def test_halt_between_verdict_and_signature_lets_nothing_through(tmp_path:
         assert len(here.signer.asked) == 1
 
 
+@pytest.mark.parametrize("why", ["halted", "not ready"])
+@pytest.mark.parametrize("end", [IntentState.CANCELLED, IntentState.EXPIRED])
+async def test_what_is_signed_and_cannot_go_on_still_ends_when_it_is_cancelled_or_late(
+    tmp_path: Path, why: str, end: IntentState
+) -> None:
+    async with remote(tmp_path) as here:
+        found = here.found
+        ttl_s = 30 if end is IntentState.EXPIRED else 600
+        ended, kept = await found.submit(found.plan("ends", ttl_s=ttl_s), found.plan("stays"))
+        if why == "halted":
+            found.latch.lower(Authority.HALT, "a drill", "a test")
+        await here.turns()
+        here.signer.ready = why != "not ready"
+        await here.answers()
+        if end is IntentState.CANCELLED:
+            await found.ledger.write(lambda tx: tx.intents.ask_cancel(ended, "not wanted any more"))
+        found.clock.ahead_s += 31
+        for _ in range(2):  # a cancellation is heard, then done
+            await found.dispatch()
+        assert [await here.state(number) for number in (ended, kept)] == [end, IntentState.QUEUED]
+        found.latch.raise_to(Authority.RUN, "it is over", "a test")
+        here.signer.ready = True
+        for _ in range(4):  # what is left was signed for the second nonce
+            found.clock.ahead_s += 1
+            await here.turns()
+        assert [await here.state(number) for number in (ended, kept)] == [end, IntentState.COMMITTED]
+
+
+async def test_signature_that_comes_for_a_lane_lost_and_held_again_is_not_used(tmp_path: Path) -> None:
+    """Whoever held the lane in between may have committed the very intent."""
+    async with remote(tmp_path) as here:
+        found, dispatcher = here.found, here.found.chain.loop.dispatcher
+        (number,) = await found.submit(found.plan("one"))
+        await here.turns()
+        dispatcher.queues.close(here.lane)  # as where the lease is another's for a while
+        await here.answers()
+        assert await found.attempts(number) == []
+        dispatcher.waiting.reconcile_soon()
+        await here.turns()
+        await here.turns()
+        assert len(here.signer.asked) == 2
+        (attempt,) = await found.attempts(number)
+        assert attempt.nonce == 0
+
+
+async def test_second_of_a_lane_is_signed_anew_where_the_first_does_not_come(tmp_path: Path) -> None:
+    async with remote(tmp_path) as here:
+        found = here.found
+        first, second = await found.submit(found.plan("one"), found.plan("two"))
+        await here.turns()
+        await found.ledger.write(lambda tx: tx.intents.ask_cancel(first, "not wanted any more"))
+        await here.answers()
+        for _ in range(6):
+            found.clock.ahead_s += 2
+            await here.turns()
+        assert await here.state(first) is IntentState.CANCELLED
+        (attempt,) = await found.attempts(second)
+        assert (attempt.nonce, attempt.hash in found.model.pool) == (0, True)
+
+
 async def test_refusal_on_top_of_what_is_only_being_signed_is_not_final(tmp_path: Path) -> None:
     async with remote(tmp_path, budget_wei=15 * 10**17) as here:
         found = here.found
