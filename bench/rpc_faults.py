@@ -5,8 +5,9 @@ Three endpoints of one anvil, each behind a proxy in a process of its own; two m
 the node itself. Beside the kernel's own reads a reader asks for a balance `READS_PER_S` times a second
 through the same pool, at fixed times whether the last one came back or not, and knows what the answer must
 be. Each fault: health for `HEALTHY_S`, then the fault, of which the first `ONSET_S` are the onset; then the
-endpoint is healed and has to be back. Durations are of the pool's questions, the kernel's and the reader's
-alike.
+endpoint is healed and has to be back. Of `TURNS` on different endpoints the one with the quieter health
+counts, because other load on the machine is no part of a fault. Durations are of the reader's reads: all
+alike, so that their shares mean something.
 
 *Left after* is from the fault to the first moment when the endpoint is no longer asked first. *Extra calls*
 are those sent beyond what all questions needed, the kernel's too, hedges and looks included, while the fault
@@ -21,6 +22,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -44,6 +46,7 @@ WARM_UP_S: Final = 2.0
 HEALTHY_S: Final = 6.0
 ONSET_S: Final = 3.0
 FAULT_S: Final = 8.0
+TURNS: Final = 2
 BACK_WITHIN_S: Final = 60.0
 LANDED_WITHIN_S: Final = 60.0
 SAMPLE_S: Final = 0.002
@@ -138,28 +141,26 @@ async def _ticks(per_s: int) -> AsyncIterator[None]:
 
 
 def measure() -> list[Row]:
+    return _measured(FAULTS)
+
+
+def _measured(faults: Sequence[str]) -> list[Row]:
     with Transfers().node() as node:
-        return asyncio.run(_measure(node))
+        return asyncio.run(_measure(node, faults))
 
 
-async def _measure(node: Node) -> list[Row]:
+PARTS: Final = {fault: partial(_measured, (fault,)) for fault in FAULTS}
+
+
+async def _measure(node: Node, faults: Sequence[str]) -> list[Row]:
     rows = []
     async with under_faults(node) as (load, endpoints):
-        for place, fault in enumerate(FAULTS):
-            run = await one_fault(load, endpoints, place % len(endpoints.urls), fault)
-            print(run, file=sys.stderr)
-            p50_s, p95_s, p99_s = run.healthy_s
-            rows += [
-                Row(f"{fault}: p99 at its onset", "ms", 1e3 * run.onset_p99_s,
-                    {"p95 + p50 of health": 1e3 * (p95_s + p50_s), "p99 of health": 1e3 * p99_s}),
-                Row(f"{fault}: p99 after {ONSET_S:g} s", "ms", 1e3 * run.after_p99_s,
-                    {"1.2 x p99 of health": 1.2e3 * p99_s}),
-                Row(f"{fault}: left after", "ms", 1e3 * run.left_after_s,
-                    {"250 ms + 1 RTT": 250 + 1e3 * p50_s}),
-                Row(f"{fault}: extra calls", "%", 100 * run.extra_share, {"goal": 5.0}),
-                Row(f"{fault}: back after", "s", run.back_after_s),
-                Row(f"{fault}: reads that failed", "", run.failed_reads),
-            ]  # fmt: skip
+        for place, fault in enumerate(faults):
+            runs = [
+                await one_fault(load, endpoints, (place + turn) % len(endpoints.urls), fault)
+                for turn in range(TURNS)
+            ]
+            rows += _rows_of(min(runs, key=lambda run: run.healthy_s[-1]))
     return [
         *rows,
         Row("intents accepted", "", load.submitted),
@@ -167,6 +168,23 @@ async def _measure(node: Node) -> list[Row]:
         Row("intents that ended otherwise", "", load.ended_otherwise),
         Row("reads that believed the liar", "", load.wrong_reads),
     ]
+
+
+def _rows_of(run: FaultRun) -> list[Row]:
+    print(run, file=sys.stderr)
+    fault = run.fault
+    p50_s, p95_s, p99_s = run.healthy_s
+    return [
+        Row(f"{fault}: p99 at its onset", "ms", 1e3 * run.onset_p99_s,
+            {"p95 + p50 of health": 1e3 * (p95_s + p50_s), "p99 of health": 1e3 * p99_s}),
+        Row(f"{fault}: p99 after {ONSET_S:g} s", "ms", 1e3 * run.after_p99_s,
+            {"1.2 x p99 of health": 1.2e3 * p99_s}),
+        Row(f"{fault}: left after", "ms", 1e3 * run.left_after_s,
+            {"250 ms + 1 RTT": 250 + 1e3 * p50_s}),
+        Row(f"{fault}: extra calls", "%", 100 * run.extra_share, {"goal": 5.0}),
+        Row(f"{fault}: back after", "s", run.back_after_s),
+        Row(f"{fault}: reads that failed", "", run.failed_reads),
+    ]  # fmt: skip
 
 
 @asynccontextmanager
@@ -199,23 +217,24 @@ async def one_fault(
     pool = load.pool
     healthy_from_s = time.perf_counter()
     await asyncio.sleep(scale * HEALTHY_S)
-    begun_s = time.perf_counter()
     failed, sent, needed = load.failed_reads, pool.sent, pool.needed
-    endpoints.begin(place, fault)
+    asked_s = time.perf_counter()
+    await asyncio.to_thread(endpoints.begin, place, fault)
+    begun_s = time.perf_counter()
     left_s = await _until(pool, place, serving=False, within_s=scale * FAULT_S)
     await asyncio.sleep(max(begun_s + scale * FAULT_S - time.perf_counter(), 0))
     extra_share = (pool.sent - sent) / (pool.needed - needed) - 1
     healed_s = time.perf_counter()
-    endpoints.begin(place, "")
+    await asyncio.to_thread(endpoints.begin, place, "")
     back_s = await _until(
         pool, place, serving=True, within_s=BACK_WITHIN_S if back_within_s is None else back_within_s
     )
     onset_s = begun_s + scale * ONSET_S
-    healthy = load.durations(healthy_from_s, begun_s)
+    healthy = load.durations(healthy_from_s, asked_s)
     return FaultRun(
         fault,
         (_share(healthy, 0.5), _share(healthy, 0.95), _share(healthy, 0.99)),
-        _share(load.durations(begun_s, onset_s), 0.99),
+        _share(load.durations(asked_s, onset_s), 0.99),
         _share(load.durations(onset_s, healed_s), 0.99),
         left_s - begun_s,
         extra_share,
