@@ -379,7 +379,9 @@ def _listed(
             {
                 "chain_id": change.lane.chain_id,
                 "kind": change.kind.value,
-                "successor": None if change.successor is None else names.get(change.successor),
+                "successor": None
+                if change.successor is None
+                else names.get(change.successor) or address_text(change.successor),
                 "through_nonce": change.through_nonce,
                 "done": change.ended_at_s is not None,
                 "reason": change.reason,

@@ -92,6 +92,7 @@ def _holder(holder: HolderView, symbols: Mapping[Address, tuple[str, int]]) -> J
     shown: dict[str, Json] = {
         "name": holder.name,
         "address": address_text(holder.address),
+        "is_key": holder.is_key,
         "nonce": holder.nonce,
         "balances": [
             {
@@ -148,7 +149,7 @@ def _row(chain: Mapping[str, Json], holder: Mapping[str, Json]) -> Sequence[obje
         holder["name"],
         "\n".join(_held(balance) for balance in _records(holder["balances"]) if balance["amount"] != "0")
         or "0",
-        _UNKNOWN if holder["nonce"] is None and holder["name"] != "executor" else holder["nonce"],
+        _UNKNOWN if holder["nonce"] is None and holder["is_key"] else holder["nonce"],
         way,
         ", ".join(notes),
     )

@@ -53,6 +53,7 @@ __all__ = [
     "ADOPTED",
     "LOOK_S",
     "REMIND_DAYS",
+    "REST_S",
     "TRANSFER_GAS",
     "KeyAge",
     "KeyKeeper",
@@ -61,6 +62,8 @@ __all__ = [
 ]
 
 LOOK_S: Final = 2.0
+# Where nothing is due to be tried again, what a retired key holds is not read anew for so long.
+REST_S: Final = 30
 # What a plain transfer may take where a roll-up counts its data as gas, and room for fees to rise elsewhere.
 TRANSFER_GAS: Final = 100_000
 # So long before a key is too old, and then every day.
@@ -117,6 +120,7 @@ class KeyKeeper:
     bounds: Mapping[Lane, KeyBounds]
     ages: Sequence[KeyAge] = ()
     _reminded: dict[str, date] = field(default_factory=dict)
+    _rests_until_s: dict[Lane, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         while True:
@@ -200,7 +204,7 @@ class KeyKeeper:
     # ------------------------------------------------------------------ retiring
 
     async def _retire(self, change: KeyChange, heir: Address, chain: Chain) -> None:
-        lane, desk = change.lane, chain.desk
+        lane, desk, now_s = change.lane, chain.desk, self.clock.now_s()
 
         def read(tx: Transaction) -> tuple[bool, list[IntentRow]]:
             rows: list[IntentRow] = []
@@ -211,6 +215,8 @@ class KeyKeeper:
         # A try that authority refuses says nothing of what is tried.
         if lane in desk.quarantined or desk.authority is not Authority.RUN:
             return
+        if now_s < self._rests_until_s.get(lane, 0) <= now_s + REST_S:  # else the clock went back
+            return
         is_busy, rows = await self.ledger.read(read)
         if is_busy:
             return
@@ -219,10 +225,11 @@ class KeyKeeper:
         held = await self._held(chain, lane.key, head)
         quote = await desk.parts.fees.quote(head)
         movable = movable_of(held, TRANSFER_GAS * quote.ceiling_fee_per_gas_wei, self.bounds[lane])
-        move, is_open = next_move(movable, tries_of(rows), self.clock.now_s())
+        move, is_open = next_move(movable, tries_of(rows), now_s)
         if not is_open:
             await self._end_retirement(change, heir, held)
         if move is None:
+            self._rests_until_s[lane] = now_s + REST_S
             return
         plan = self._plan(change, heir, len(rows), move)
         # Its own plans are what a retired lane still takes.

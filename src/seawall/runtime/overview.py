@@ -84,6 +84,7 @@ class HolderView:
     balances: Mapping[Address, int | None]  # by token [smallest unit]
     health_factors: Mapping[Address, int | None]  # by protocol [1e18]; None: it has none there
     lane: LaneView | None  # None: it signs nothing here
+    is_key: bool = True  # else a contract of ours: the executor, a Safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ async def chain_reader(settings: ChainSettings, clock: Clock) -> AsyncIterator[C
 
 async def _view(
     settings: ChainSettings,
-    holders: Sequence[tuple[str, Address]],
+    holders: Sequence[tuple[str, Address, bool]],
     lanes: Mapping[Lane, LaneView],
     clock: Clock,
 ) -> ChainView:
@@ -185,7 +186,7 @@ async def _view(
     try:
         async with asyncio.timeout(CHAIN_WAIT_S), chain_reader(settings, clock) as client:
             block = await client.head()
-            figures = await _figures(client, settings, tokens, [address for _, address in holders], block)
+            figures = await _figures(client, settings, tokens, [address for _, address, _ in holders], block)
     except (SeawallError, TimeoutError) as error:
         why = f"no answer within {CHAIN_WAIT_S:g} s" if isinstance(error, TimeoutError) else str(error)
         unread = _Figures({}, {}, {}, {})
@@ -245,17 +246,17 @@ async def _figures(
 
 
 def _holder(
-    named: tuple[str, Address],
+    named: tuple[str, Address, bool],
     figures: _Figures,
     settings: ChainSettings,
     tokens: Sequence[TokenFact],
     lanes: Mapping[Lane, LaneView],
 ) -> HolderView:
-    name, address = named
+    name, address, is_key = named
     return HolderView(
         name=name,
         address=address,
-        nonce=figures.nonces.get(address) if address != settings.executor else None,
+        nonce=figures.nonces.get(address) if is_key else None,
         balances={
             token.address: figures.native.get(address)
             if token.address == NATIVE
@@ -263,7 +264,8 @@ def _holder(
             for token in tokens
         },
         health_factors={target: figures.health.get((address, target)) for target in settings.health},
-        lane=lanes.get(Lane(settings.network.chain_id, address)),
+        lane=lanes.get(Lane(settings.network.chain_id, address)) if is_key else None,
+        is_key=is_key,
     )
 
 
@@ -282,15 +284,19 @@ def _tokens(settings: ChainSettings) -> tuple[TokenFact, ...]:
 
 def _holders(
     configuration: Configuration, settings: ChainSettings, signers: Mapping[str, Address]
-) -> list[tuple[str, Address]]:
-    """The keys that work on the chain, and the executor."""
+) -> list[tuple[str, Address, bool]]:
+    """The keys that work on the chain, the executor and the Safes; and whether each is a key."""
     chain_id = settings.network.chain_id
+    safes = [one for one in configuration.safes if one.policy.chain_id == chain_id]
     used = {one.signer for one in configuration.strategies if one.chain_id == chain_id}
     used |= {name for one in configuration.submitters if one.chain_id == chain_id for name in one.signers}
     used |= {one.name for one in configuration.signers if chain_id in one.policies}
+    used |= {one.signer for one in safes}
     found = [
-        (one.name, signers[one.name]) for one in configuration.signers if one.name in used & set(signers)
+        (one.name, signers[one.name], True)
+        for one in configuration.signers
+        if one.name in used & set(signers)
     ]
     if settings.executor is not None:
-        found.append(("executor", settings.executor))
-    return found
+        found.append(("executor", settings.executor, False))
+    return [*found, *((one.policy.name, one.policy.safe, False) for one in safes)]

@@ -20,7 +20,7 @@ from seawall.primitives.observations import Decision
 from seawall.primitives.units import Address, address_text
 from seawall.runtime import retiring
 from seawall.runtime.commands import Command
-from seawall.runtime.key_changes import KeyKeeper
+from seawall.runtime.key_changes import REST_S, KeyKeeper
 from seawall.runtime.key_commands import KeyCommands
 from seawall.runtime.names import RETIREMENT
 from seawall.runtime.retiring import NATIVE_WAITS_TRIES, RETRY_S_MAX, KeyBounds
@@ -151,6 +151,24 @@ async def test_a_token_that_cannot_be_read_and_one_that_does_not_move_keep_nothi
         (told,) = await keys.told()
         assert told["stays"] == f"? of {address_text(GARBLED)}, 7 of {address_text(STUCK)}"
         assert len(await keys.moves()) == tries + 1
+
+
+async def test_while_nothing_is_due_the_chain_is_not_asked_at_each_look(tmp_path: Path) -> None:
+    model = TokenModel()
+    model.answers = {STUCK: (7).to_bytes(WORD, "big")}
+    async with pipeline(model, tmp_path, keys=2) as found:
+        keys = keys_of(found, STUCK)
+        await keys.retire(0, 1)
+        for _ in range(2):
+            await keys.keeper.look()
+            await found.dispatch()
+        before = len(model.requests)
+        for _ in range(5):
+            await keys.keeper.look()
+        assert len(model.requests) == before
+        found.clock.ahead_s += REST_S
+        await keys.keeper.look()
+        assert len(model.requests) > before
 
 
 async def test_tries_are_not_used_up_while_authority_refuses_them(tmp_path: Path) -> None:

@@ -15,15 +15,16 @@ from seawall.chain.networks import network_of
 from seawall.chain.rpc import RpcPool
 from seawall.primitives.errors import SeawallError
 from seawall.primitives.units import NATIVE, Address
+from seawall.risk.limits import SafePolicy
 from seawall.runtime import overview
 from seawall.runtime.configuration import load_configuration
 from seawall.runtime.overview import AHEAD_S_MAX, ChainView, HolderView, TokenFact, totals, view_chains
-from seawall.runtime.settings import ChainSettings
+from seawall.runtime.settings import ChainSettings, SafeSettings
 from tests.builders.chain_model import ChainModel
 from tests.builders.pipeline import ETHER, ModelClock
 from tests.unit.runtime.test_key_changes_on_a_chain import GARBLED, OTHER, STUCK, TokenModel
 
-OURS = Address(b"\x77" * 20)
+OURS, SAFE = Address(b"\x77" * 20), Address(b"\x55" * 20)
 HUGE = 2**255
 
 
@@ -47,7 +48,8 @@ async def viewed(
         for name, at, decimals in (("bad", GARBLED, 6), ("good", STUCK, 18), ("plain", OTHER, None))
     ]
     chain = replace(configuration.chains[0], book=AddressBook(31337, entries), executor=OURS)
-    (view,) = await view_chains(replace(configuration, chains=(chain,)), {}, {}, clock)
+    safe = SafeSettings(SafePolicy("vault", 31337, SAFE), "main")
+    (view,) = await view_chains(replace(configuration, chains=(chain,), safes=(safe,)), {}, {}, clock)
     return view
 
 
@@ -56,15 +58,17 @@ async def test_a_token_that_answers_noise_is_not_known_and_hides_nothing_else(
 ) -> None:
     model = TokenModel()
     model.fund(OURS, 3 * ETHER)
+    model.fund(SAFE, ETHER)
     model.answers = {GARBLED: b"\x01" * 31, STUCK: HUGE.to_bytes(32, "big"), OTHER: bytes(31) + b"\x09"}
     view = await viewed(model, tmp_path, monkeypatch)
-    (holder,) = view.holders
+    holder, safe = view.holders
     assert view.stale is None
+    assert (safe.name, safe.is_key, safe.balances[NATIVE]) == ("vault", False, ETHER)
     assert dict(holder.balances) == {NATIVE: 3 * ETHER, GARBLED: None, STUCK: HUGE, OTHER: 9}
     sums = {one.symbol: (one.amount, one.left_out) for one in totals([view])}
     assert sums["bad"] == (None, ("devnet",))
-    assert sums["good"] == (HUGE, ())
-    assert sums["units of plain"] == (9, ())
+    assert sums["good"] == (2 * HUGE, ())
+    assert sums["units of plain"] == (18, ())
 
 
 @pytest.mark.parametrize(
