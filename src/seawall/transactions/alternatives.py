@@ -91,7 +91,8 @@ class Alternatives:
             return False
         moved = False
         for row in list(self._aside.values()):
-            if self.desk.authority is Authority.HALT or not await self.desk.is_mended():
+            is_open = self.desk.authority is not Authority.HALT and self.desk.is_on_head
+            if not is_open or not await self.desk.is_mended():
                 break
             with correlated(row.correlation_id):
                 moved = await self._one(row, runners) or moved

@@ -393,12 +393,22 @@ class Desk:
 
     async def rebuild_overlay(self, before: AttemptRow | None = None) -> None:
         """Put what is committed and not landed on the pinned block, in commit order (up to the slot of
-        `before`, exclusive)."""
+        `before`, exclusive). What landed above that block would be in neither: then it waits for the head,
+        and `StaleError` says so."""
         self._is_ready = False
+        if not self.is_on_head:
+            what = "the head moved on, and what it holds of ours is not on the base"
+            raise StaleError(what, self.parts.network.name, "none needed: the head is pinned next")
         slot = None if before is None else (before.lane, before.nonce)
         rows = list(takewhile(lambda row: (row.lane, row.nonce) != slot, self.unlanded()))
         await self.parts.simulator.rebuild(_entries(rows))
         self._is_ready = before is None
+
+    @property
+    def is_on_head(self) -> bool:
+        """Whether the base is the head: else what is committed can be put on top of it, and no overlay can be
+        built anew."""
+        return self._base is not None and self._base == self.head
 
     @property
     def is_ready(self) -> bool:
@@ -406,8 +416,9 @@ class Desk:
         return self._is_ready
 
     async def is_mended(self) -> bool:
-        """Whether candidates may be judged; an overlay that is not what is committed is rebuilt first."""
-        if not self._is_ready and self._base is not None and self._base.hash in self._canonical:
+        """Whether candidates may be judged; an overlay that is not what is committed is rebuilt first, where
+        the simulator stands on the head."""
+        if not self._is_ready and self.is_on_head:
             await self.rebuild_overlay()
         return self._is_ready
 

@@ -180,7 +180,7 @@ class Dispatcher:
                     self.queues.give_back(batch.rows if batch is not None else ())
                     raise
                 if not happened:
-                    await self._drop(batch)
+                    self._drop(batch)
                     return False
                 commit = None
                 if batch is None:
@@ -332,7 +332,9 @@ class Dispatcher:
         """Judge what is ready on lanes whose keys are kept elsewhere, and have signed what was admitted: it
         leaves the overlay again, to be judged when it is committed. True if something ended."""
         stance = Stance(self.desk.epoch, self.desk.parts.latch.changes, self.desk.authority)
-        rows = self._take(DISPATCH_BATCH_MAX, is_local=False) if self.desk.is_ready else []
+        # Off the overlay again, they leave it to be built anew, which takes a base that is the head.
+        is_open = self.desk.is_ready and self.desk.is_on_head
+        rows = self._take(DISPATCH_BATCH_MAX, is_local=False) if is_open else []
         if not rows:
             return False
         try:
@@ -415,7 +417,7 @@ class Dispatcher:
         await _AFTER_COMMIT.reach()
         self._note(batch, attempts)
         if batch.is_dropped:
-            await desk.rebuild_overlay()
+            desk.unready()
             return False
         return True
 
@@ -519,11 +521,11 @@ class Dispatcher:
         self.desk.unready()
         self._ahead.clear()
 
-    async def _drop(self, batch: _Batch | None) -> None:
+    def _drop(self, batch: _Batch | None) -> None:
         """What was prepared on top of a batch that was not committed."""
         if batch is not None:
             self.queues.give_back(batch.rows)
-        await self.desk.rebuild_overlay()
+        self.desk.unready()
 
     async def _put_off(self, several: Sequence[tuple[IntentRow, SeawallError]]) -> None:
         """Count the tries; past the bound an intent expires with its last cause."""
