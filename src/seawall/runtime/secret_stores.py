@@ -171,12 +171,22 @@ class _Vault:
 
     def _opener(self) -> urllib.request.OpenerDirector:
         if self._open is None:
-            tls = ssl.create_default_context(cafile=self._access.ca_file)
+            tls = self._tls()
             # No proxy of the environment: the token goes to Vault only.
             self._open = urllib.request.build_opener(
                 urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls), _NoRedirect()
             )
         return self._open
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._access.ca_file)
+        except OSError as error:  # of which those of ssl are a kind
+            raise ConfigError(
+                f"{self._access.ca_file} cannot be used ({_reason(error)})",
+                f"{self._access.where}.ca_file",
+                "give a readable file of certificates in PEM form",
+            ) from None
 
 
 # What a login without a token in its answer is told as; no HTTP status.

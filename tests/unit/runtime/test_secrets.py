@@ -19,6 +19,7 @@ from typing_extensions import override
 from seawall.primitives.errors import ConfigError
 from seawall.runtime.secrets import SecretReader, read_secrets
 from seawall.runtime.tables import Table
+from tests.fixtures.loopback_tls import server_context
 
 SECRET = "hunter2-not-to-be-shown"
 TOKEN = "s.vault-token-not-to-be-shown"
@@ -255,6 +256,34 @@ class TestVault:
         table = {"address": "http://127.0.0.1:1", "token": "file:token"}
         with refused("cannot be sent in a header", "secrets.vault.token"):
             reader(tmp_path, {"vault": table}).place("vault:kv/a#b", WHERE).read()
+
+    def test_a_vault_whose_certificate_nobody_vouches_for_is_not_given_the_token(
+        self, tmp_path: Path, vault: VaultStandIn
+    ) -> None:
+        vault.socket = server_context(tmp_path).wrap_socket(vault.socket, server_side=True)
+        address = vault.address.replace("http:", "https:")
+        with refused("does not answer .SSLCertVerificationError"):
+            vault_reader(tmp_path, vault, address=address).place("vault:kv/seawall/rpc#key", WHERE).read()
+        assert vault.asked == []
+        trusted = vault_reader(tmp_path, vault, address=address, ca_file="certificate.pem")
+        assert trusted.place("vault:kv/seawall/rpc#key", WHERE).read().reveal() == SECRET
+
+    @pytest.mark.parametrize("content", [None, b"no certificate"])
+    def test_a_file_of_certificates_that_cannot_be_used_is_named(
+        self, tmp_path: Path, vault: VaultStandIn, content: bytes | None
+    ) -> None:
+        if content is not None:
+            (tmp_path / "ca.pem").write_bytes(content)
+        with refused("cannot be used", "secrets.vault.ca_file"):
+            vault_reader(tmp_path, vault, ca_file="ca.pem").place("vault:kv/a#b", WHERE).read()
+
+    def test_the_token_is_not_handed_to_a_proxy_of_the_environment(
+        self, tmp_path: Path, vault: VaultStandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv("no_proxy", "")
+        secrets = vault_reader(tmp_path, vault)
+        assert secrets.place("vault:kv/seawall/rpc#key", WHERE).read().reveal() == SECRET
 
     def test_a_vault_that_is_not_there_is_named_by_host_only(self, tmp_path: Path) -> None:
         table = {"address": "http://127.0.0.1:1", "token": "environment:T"}
