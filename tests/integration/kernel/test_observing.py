@@ -69,9 +69,9 @@ def test_strategy_is_told_of_a_transaction_before_its_block(manual_devnet: Devne
         def connected() -> bool:
             checks = kernel.health("/health")[1]["checks"]
             assert isinstance(checks, dict)
-            return checks["pending:pool"]["passed"] is True
+            return all(checks[name]["passed"] is True for name in ("pending:pool", "strategy:lookout"))
 
-        wait_until(connected, "the feed is connected")
+        wait_until(connected, "the feed is connected, and the strategy has told what it wants")
         number = folder.number()
         sent = manual_devnet.rpc.send(TRADERS[0], weth, DEPOSIT, value_wei=5)
 
