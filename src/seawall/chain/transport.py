@@ -143,7 +143,7 @@ class HttpTransport:
         try:
             body = await answer
         except asyncio.CancelledError:
-            connection.abandon()
+            connection.abandon(answer)
             raise
         answers = _answers(body, first_id, len(sent), self._endpoint)
         if asks and connects == self._connects:

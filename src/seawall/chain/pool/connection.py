@@ -154,10 +154,11 @@ class HttpConnection(asyncio.Protocol):
         self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
         return answer
 
-    def abandon(self) -> None:
-        """Whoever asked has gone. The answer may still come, for a while."""
-        if self._answer is not None:
-            self._answer.cancel()
+    def abandon(self, answer: asyncio.Future[bytes]) -> None:
+        """Whoever waited for `answer` has gone. It may still come, for a while; or it has come meanwhile, and
+        the connection is somebody else's already."""
+        if self._answer is answer:
+            answer.cancel()
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_later(ABANDONED_S, self._fail, None)

@@ -148,6 +148,29 @@ async def test_connection_whose_answer_nobody_waits_for_is_used_again_when_it_is
         await transport.close()
 
 
+async def test_whoever_leaves_as_the_answer_comes_does_not_take_it_from_who_has_the_connection_now() -> None:
+    with raw_server(slow_then_quick(0.0)) as server:
+        transport = HttpTransport(server.url)
+        await transport.send(ASK)
+        (own,) = transport._connections
+        leaves = asyncio.create_task(transport.send(ASK))
+        follows: list[asyncio.Future[bytes]] = []
+
+        def is_free(free: connection.HttpConnection) -> None:
+            """The answer is in, and its task has not run yet: it is cancelled, and another asks."""
+            transport._idle.append(free)
+            own._on_free = transport._on_free
+            follows.append(free.ask(b'{"id":1,"method":"eth_x"}', 5.0))
+            leaves.cancel()
+
+        await asyncio.sleep(0)
+        own._on_free = is_free
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+        assert json.loads(await follows[0]) == {"id": 1, "result": "0x1"}
+        await transport.close()
+
+
 async def test_connection_whose_answer_never_comes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "ABANDONED_S", 0.05)
     with raw_server(Peer.drain) as server:
