@@ -30,6 +30,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from seawall.chain.addresses import AddressBook, AddressKind
+from seawall.chain.data_fees import data_fees_of, most_total_fee_wei
 from seawall.ledger import Ledger
 from seawall.ledger.key_changes import KeyChange, KeyChangeKind
 from seawall.ledger.rows import EventData, IntentRow, NewEvent
@@ -42,6 +43,7 @@ from seawall.primitives.observations import Decision
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan, TokenDelta
 from seawall.primitives.ports import Clock
 from seawall.primitives.units import NATIVE, Address, address_text
+from seawall.primitives.verdicts import Payload
 from seawall.protocols import erc20
 from seawall.runtime.names import RETIREMENT
 from seawall.runtime.retiring import KeyBounds, Move, movable_of, next_move, tries_of
@@ -64,7 +66,7 @@ __all__ = [
 LOOK_S: Final = 2.0
 # Where nothing is due to be tried again, what a retired key holds is not read anew for so long.
 REST_S: Final = 30
-# What a plain transfer may take where a roll-up counts its data as gas, and room for fees to rise elsewhere.
+# What a plain transfer may take, its receiver may be a contract, and room for fees to rise.
 TRANSFER_GAS: Final = 100_000
 # So long before a key is too old, and then every day.
 REMIND_DAYS: Final = 14
@@ -223,8 +225,7 @@ class KeyKeeper:
         head = desk.head
         assert head is not None
         held = await self._held(chain, lane.key, head)
-        quote = await desk.parts.fees.quote(head)
-        movable = movable_of(held, TRANSFER_GAS * quote.ceiling_fee_per_gas_wei, self.bounds[lane])
+        movable = movable_of(held, await _fee_wei(chain, lane, heir, head), self.bounds[lane])
         move, is_open = next_move(movable, tries_of(rows), now_s)
         if not is_open:
             await self._end_retirement(change, heir, held)
@@ -332,6 +333,17 @@ def _key_of(change: KeyChange, count: int) -> str:
     restart."""
     lane = change.lane
     return f"{lane.chain_id}:{address_text(lane.key)}:{change.began_at_s}:{count}"
+
+
+async def _fee_wei(chain: Chain, lane: Lane, heir: Address, head: Block) -> int:
+    """The most that the last transfer may cost. What a roll-up takes for its data is taken beside gas, and a
+    transfer that leaves too little for it would stand in the lane's way for ever."""
+    parts = chain.desk.parts
+    quote = await parts.fees.quote(head)
+    payload = Payload(lane.chain_id, lane.key, heir, b"", 0, TRANSFER_GAS)
+    data_fee = await data_fees_of(parts.client).most_for(payload, head)
+    gas = TRANSFER_GAS + data_fee.extra_gas
+    return most_total_fee_wei(gas, quote.ceiling_fee_per_gas_wei, data_fee)
 
 
 def _is_busy(tx: Transaction, lane: Lane) -> bool:

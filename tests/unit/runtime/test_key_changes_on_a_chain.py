@@ -11,14 +11,18 @@ import pytest
 from typing_extensions import override
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind
+from seawall.chain.data_fees import DataFee
 from seawall.chain.rpc import RpcError
 from seawall.ledger.key_changes import KeyChange
+from seawall.primitives.blocks import Block
 from seawall.primitives.errors import PlanError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.observations import Decision
+from seawall.primitives.plans import DirectBody
 from seawall.primitives.units import Address, address_text
-from seawall.runtime import retiring
+from seawall.primitives.verdicts import Payload
+from seawall.runtime import key_changes, retiring
 from seawall.runtime.commands import Command
 from seawall.runtime.key_changes import REST_S, KeyKeeper
 from seawall.runtime.key_commands import KeyCommands
@@ -169,6 +173,23 @@ async def test_while_nothing_is_due_the_chain_is_not_asked_at_each_look(tmp_path
         found.clock.ahead_s += REST_S
         await keys.keeper.look()
         assert len(model.requests) > before
+
+
+async def test_what_a_roll_up_takes_for_data_stays_with_the_last_transfer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fees:
+        async def most_for(self, payload: Payload, block: Block) -> DataFee:
+            return DataFee(fee_wei=ETHER)
+
+    monkeypatch.setattr(key_changes, "data_fees_of", lambda _: Fees())
+    async with pipeline(ChainModel(), tmp_path, keys=2) as found:
+        keys = keys_of(found)
+        await keys.retire(0, 1)
+        await keys.keeper.look()
+        (row,) = await found.ledger.read(lambda tx: tx.intents.listing(9, strategy=RETIREMENT))
+        assert isinstance(row.plan.body, DirectBody)
+        assert 8 * ETHER < row.plan.body.value_wei < 9 * ETHER, "of ten"
 
 
 async def test_tries_are_not_used_up_while_authority_refuses_them(tmp_path: Path) -> None:
