@@ -1,4 +1,4 @@
-"""A series judges each candidate on exactly what precedes it, as one run after the other does: to the byte."""
+"""A series judges each candidate on exactly what precedes it: as one after the other does, to the byte."""
 
 from __future__ import annotations
 
