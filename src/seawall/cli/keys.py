@@ -299,7 +299,7 @@ def _lanes(configuration: Configuration, name: str, chains: Sequence[int] | None
             raise InputError(
                 f"{name} has no policy on chain {chain_id}", "--chain", "name a chain that it works on"
             )
-    found = [Lane(chain_id, signer.address()) for chain_id in chains or signer.policies]
+    found = [Lane(chain_id, signer.address()) for chain_id in dict.fromkeys(chains or signer.policies)]
     if not found:
         raise InputError(f"{name} works on no chain", "signers", "give it policies first")
     return found
