@@ -20,7 +20,7 @@ from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.observations import Decision
 from seawall.primitives.plans import DirectBody
-from seawall.primitives.units import Address, address_text
+from seawall.primitives.units import Address, Hash, address_text
 from seawall.primitives.verdicts import Payload
 from seawall.runtime import key_changes, retiring
 from seawall.runtime.commands import Command
@@ -29,7 +29,7 @@ from seawall.runtime.key_commands import KeyCommands
 from seawall.runtime.names import RETIREMENT
 from seawall.runtime.retiring import NATIVE_WAITS_TRIES, RETRY_S_MAX, KeyBounds
 from tests.builders import chain_model
-from tests.builders.chain_model import ChainModel
+from tests.builders.chain_model import ChainModel, ModelTransaction
 from tests.builders.pipeline import ETHER, Pipeline, pipeline
 
 GARBLED, STUCK, OTHER = (Address(bytes([n]) * 20) for n in (0xA1, 0xA2, 0xA3))
@@ -119,6 +119,59 @@ async def test_a_key_that_is_adopted_while_its_kernel_runs_stays_quarantined(tmp
         assert found.lane in found.chain.desk.quarantined, "before the next look at the leases"
         (number,) = await found.submit(found.plan("waits"))
         assert (await found.intent(number)).state is IntentState.QUEUED
+
+
+async def nonces(found: Pipeline) -> list[tuple[int, str, bool]]:
+    rows = await found.ledger.read(lambda tx: tx.slots.listing(100, lane=found.lane))
+    return sorted((row.nonce, row.purpose, row.final) for row in rows)
+
+
+async def test_a_lane_with_slots_of_ours_goes_on_after_the_nonces_of_others_despite_a_reorg(
+    tmp_path: Path,
+) -> None:
+    async with pipeline(ChainModel(), tmp_path) as found:
+        keys = keys_of(found)
+        await found.submit(found.plan("ours"))
+        await found.block(5)
+        await keys.adopt(through_nonce=2)
+        (waiting,) = await found.submit(found.plan("next"))
+        theirs = [ModelTransaction(Hash(bytes([seed]) * 32), found.key, seed) for seed in (1, 2)]
+        found.model.mine(*theirs)
+        await found.look()
+        await keys.keeper.look()
+        found.model.reorg(1)
+        await found.empty_block(2)
+        await keys.keeper.look()
+        assert (await keys.changes())[0].ended_at_s is None
+        found.model.mine(*theirs)
+        await found.empty_block(5)
+        await keys.keeper.look()
+        assert (await keys.changes())[0].ended_at_s is not None
+        await found.chain.loop.leases.tick()
+        await found.look()
+        await found.block(5)
+        assert (await found.intent(waiting)).state is IntentState.LANDED
+        assert await nonces(found) == [
+            (0, "plan", True), (1, "foreign", True), (2, "foreign", True), (3, "plan", True)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("through_nonce", [0, 1, 2])
+async def test_a_lane_that_is_released_by_hand_during_an_adoption_goes_on(
+    tmp_path: Path, through_nonce: int
+) -> None:
+    async with pipeline(ChainModel(), tmp_path) as found:
+        keys = keys_of(found)
+        await keys.adopt(through_nonce)
+        found.model.mine(ModelTransaction(Hash(b"\x01" * 32), found.key, 0))
+        await found.empty_block(5)
+        await found.ledger.write(lambda tx: tx.lanes.quarantine(found.lane, None))
+        await keys.keeper.look()
+        assert (await keys.changes())[0].ended_at_s is not None
+        await found.chain.loop.leases.tick()
+        (number,) = await found.submit(found.plan("next"))
+        await found.block(5)
+        assert (await found.intent(number)).state is IntentState.LANDED
 
 
 async def test_a_quarantine_of_another_cause_outlasts_an_adoption(tmp_path: Path) -> None:
