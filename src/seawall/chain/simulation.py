@@ -344,8 +344,9 @@ class Simulator:
             (),
             tuple(read.block_numbers),
         )
+        # The twin's thread keeps its own calls here at the same time: no step needs what another one left.
+        self._read_sets.pop(call, None)
         self._read_sets[call] = keys
-        self._read_sets.move_to_end(call)
         if len(self._read_sets) > READ_SETS_MAX:
             self._read_sets.popitem(last=False)
         self._used.add(call)

@@ -139,10 +139,12 @@ class KeyKeeper:
         heirs = heirs_of(changes)
         # Feeds and submitters hold copies of a chain's intake, which share this mapping.
         for chain_id, chain in self.chains.items():
-            chain.intake.retired.clear()
-            chain.intake.retired.update(
-                {lane: heir for lane, heir in heirs.items() if lane.chain_id == chain_id}
-            )
+            retired = chain.intake.retired
+            here = {lane: heir for lane, heir in heirs.items() if lane.chain_id == chain_id}
+            # The ledger's thread reads it: never empty in between.
+            retired.update(here)
+            for lane in [lane for lane in retired if lane not in here]:
+                del retired[lane]
         return changes
 
     async def look(self) -> None:

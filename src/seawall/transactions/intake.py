@@ -95,13 +95,14 @@ class Intake:
                 )
 
     def _require_room(self, tx: Transaction, fresh: list[IntentRow]) -> None:
-        """Waiting intents are counted in memory where the lane is ours, else in the ledger."""
+        """Waiting intents are counted in memory where the lane is ours and far from full, else in the ledger:
+        what was accepted a moment ago is not in memory yet. This runs in the ledger's thread."""
         for key, count in Counter([(row.plan.chain_id, row.plan.key) for row in fresh]).items():
             lane = Lane(*key)
-            if lane in self.queues:
-                waiting = len(self.queues[lane]) + count
-            else:
-                waiting = tx.intents.queued_counts(lane.chain_id).get(lane, 0)
+            queue = self.queues.get(lane)
+            if queue is not None and len(queue) + count <= QUEUED_PER_LANE_MAX // 2:
+                continue
+            waiting = tx.intents.queued_counts(lane.chain_id).get(lane, 0)
             if waiting > QUEUED_PER_LANE_MAX:
                 raise BackPressureError(
                     f"{waiting} intents would wait, more than {QUEUED_PER_LANE_MAX}",

@@ -236,6 +236,9 @@ class Queues:
     def __contains__(self, lane: Lane) -> bool:
         return lane in self._lanes
 
+    def get(self, lane: Lane) -> LaneQueue | None:
+        return self._lanes.get(lane)
+
     @property
     def lanes(self) -> tuple[Lane, ...]:
         return tuple(self._lanes)
