@@ -29,7 +29,7 @@ COUNTER = Address(b"\xc1" * 20)
 COUNTER_CODE = bytes.fromhex("5f54600101805f553601600390066014575f5ffd5b00")
 REVERTS = Address(b"\xc2" * 20)
 KEYS = 3
-BUDGET_WEI = 20 * ETHER
+BUDGET_WEI = 8 * ETHER
 GAS_LIMIT = 100_000
 
 
@@ -47,13 +47,13 @@ WISHES = st.lists(
     st.builds(
         Wish,
         key=st.integers(0, KEYS - 1),
-        to=st.sampled_from([SOMEBODY, COUNTER, COUNTER, COUNTER, REVERTS, 0, 1, 2]),
+        to=st.sampled_from([SOMEBODY, SOMEBODY, COUNTER, COUNTER, REVERTS, 0, 1, 2]),
         size=st.integers(0, 2),
-        value_wei=st.sampled_from([0, 0, 1, ETHER, 4 * ETHER, 9 * ETHER]),
+        value_wei=st.sampled_from([0, 1, ETHER, ETHER, 3 * ETHER, 9 * ETHER]),
         priority=st.sampled_from(Priority),
         gas_limit=st.sampled_from([None, 60_000, 60_000, 60_000]),
     ),
-    min_size=4,
+    min_size=8,
     max_size=24,
 )
 
