@@ -13,6 +13,8 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seawall.chain.simulation import Machine, Step
+from seawall.native.evm import Execution, Missing
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
@@ -48,10 +50,10 @@ WISHES = st.lists(
         Wish,
         key=st.integers(0, KEYS - 1),
         to=st.sampled_from([SOMEBODY, SOMEBODY, COUNTER, COUNTER, REVERTS, 0, 1, 2]),
-        size=st.integers(0, 2),
+        size=st.integers(0, 1),
         value_wei=st.sampled_from([0, 1, ETHER, ETHER, 3 * ETHER, 9 * ETHER]),
         priority=st.sampled_from(Priority),
-        gas_limit=st.sampled_from([None, 60_000, 60_000, 60_000]),
+        gas_limit=st.sampled_from([None, 60_000]),
     ),
     min_size=8,
     max_size=24,
@@ -62,6 +64,22 @@ WISHES = st.lists(
 @given(WISHES, st.sampled_from([Authority.RUN, Authority.RUN, Authority.REDUCE_ONLY]))
 def test_a_series_ends_as_one_after_the_other(wishes: Sequence[Wish], authority: Authority) -> None:
     assert _ends(wishes, batches.SERIES_MAX, authority) == _ends(wishes, 1, authority)
+
+
+@settings(max_examples=5, deadline=None)
+@given(WISHES)
+def test_what_compares_before_and_after_is_judged_alone(wishes: Sequence[Wish]) -> None:
+    """Under REDUCE_ONLY a verdict looks at the state before its candidate too."""
+    lengths: list[int] = []
+    true_series = Machine.series
+
+    def series(self: Machine, steps: Sequence[Step]) -> list[Execution | Missing]:
+        lengths.append(len(steps))
+        return true_series(self, steps)
+
+    with patch.object(Machine, "series", series):
+        _ends(wishes, batches.SERIES_MAX, Authority.REDUCE_ONLY)
+    assert set(lengths) == {1}
 
 
 def _ends(wishes: Sequence[Wish], length: int, authority: Authority) -> list[object]:
