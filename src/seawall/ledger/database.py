@@ -72,8 +72,8 @@ class Database:
 
     @property
     def shown(self) -> str:
-        """The URL without its password, for messages."""
-        return self.url.render_as_string(hide_password=True)
+        """The URL without its password and its query, which may hold another, for messages."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
 
     def require_existing(self) -> None:
         """SQLite would create an empty file on opening; a ledger is created by name only."""

@@ -168,6 +168,11 @@ def test_password_in_the_url_is_never_shown() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_password_in_the_urls_query_is_not_shown_either() -> None:
+    shown = Database("postgresql+psycopg://user@host/ledger?password=hunter2&sslpassword=hunter2").shown
+    assert shown == "postgresql+psycopg://user@host/ledger"
+
+
 def test_existing_file_is_never_overwritten(url: str, tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="a file already"):
         create(url)
