@@ -62,6 +62,9 @@ class Faults:
     crash: float = 0.0  # at each failpoint met, and at each await of network or signer
     kill: float = 0.0  # per block, at any moment of it
     freeze: float = 0.0  # per block: a kernel stops, another takes its lanes, then it goes on
+    freeze_confirming: float = (
+        0.0  # if any: that kernel was about to store what a head changed, not a verdict
+    )
     clock: float = 0.0  # per block: the wall clock stands still or steps
     halt: float = 0.0  # per block
     cancel: float = 0.0  # per block: somebody asks to cancel an intent that has not ended

@@ -75,7 +75,10 @@ FOUND: dict[str, tuple[str, int]] = {
     # fleet
     "fence_not_checked": ("had lost the lane|died|landed twice", 4),
     "fence_not_in_the_commit": ("had lost the lane", 4),
-    "confirmation_not_fenced": (r"kernel\d+\.\d+ died|out of order|told another|never ended", 4),
+    "confirmation_not_fenced": (
+        r"an integrity alarm|kernel\d+\.\d+ died|out of order|told another|never ended",
+        1,
+    ),
     "stop_of_the_fleet_not_in_the_commit": ("committed under HALT", 3),
     # intake
     "idempotency_not_looked_up": ("landed twice|were parted", 1),

@@ -99,7 +99,7 @@ class World:
         self.lives = Lives(self._kernel, self._randomness("lives"), members)
         self._send_endpoints = self.faults.send_endpoints
         self._violation: Violation | None = None
-        self._freezes_at_verdict = False
+        self._freezes_at = ""  # a failpoint at which the next kernel that meets it stops
         self._crash_rng = self._randomness("crashes")
         trace(f"seed {seed}: {self.faults}")
 
@@ -135,8 +135,8 @@ class World:
             self._look(lambda: self.checker.at_commit(kernel))
         if name == "transactions.after_verdict" and kernel is not None:
             kernel.note_verdict()
-            if self._freezes_at_verdict:
-                self._stop_for_a_while(kernel)
+        if name == self._freezes_at and kernel is not None:
+            self._stop_for_a_while(kernel)
         if self.chaos and self._crash_rng.random() < self._crash_chance(name):
             self.crashes[name] += 1
             self._say(f"crash at {name}")
@@ -229,7 +229,8 @@ class World:
         """A kernel stops, others may take its lanes, and it goes on, unsuspecting. At best it was about to
         commit."""
         if self._rng.random() < 0.5:
-            self._freezes_at_verdict = True
+            is_confirming = self.faults.freeze_confirming > 0.0
+            self._freezes_at = "confirmation.before_commit" if is_confirming else "transactions.after_verdict"
             return
         life = self.lives.anyone().life
         if life is not None:
@@ -238,7 +239,7 @@ class World:
     def _stop_for_a_while(self, kernel: Kernel) -> None:
         if not self.chaos or kernel.machine.is_frozen:
             return
-        self._freezes_at_verdict = False
+        self._freezes_at = ""
         kernel.machine.freeze()
         self.loop.call_later(self._rng.random() * _FROZEN_S_MAX, kernel.machine.thaw)
         self._note("freeze")

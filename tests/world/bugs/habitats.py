@@ -36,7 +36,7 @@ HABITATS: dict[str, Mapping[str, float]] = {
     "reorg_while_away_unseen": {"kernels": 2, "reorg": 0.15, "kill": 0.1},
     "fence_not_checked": _FREEZES,
     "fence_not_in_the_commit": _FREEZES,
-    "confirmation_not_fenced": _FREEZES,
+    "confirmation_not_fenced": _FREEZES | {"freeze": 0.3, "freeze_confirming": 1.0, "reorg": 0.15},
     "stop_of_the_fleet_not_in_the_commit": _FREEZES | {"halt": 0.3},
     "lane_without_bound": {"drop": 0.0, "latency_s_max": 0.01, "empty_block": 0.7},
 }
