@@ -36,7 +36,7 @@ from seawall.chain.state import BLOCKHASH_DEPTH_MAX, StateAt, StateKeys, state_f
 from seawall.chain.tips import newest_blocks
 from seawall.primitives.blocks import Block, Log, LogFilter, Read
 from seawall.primitives.bounds import UINT256_MAX
-from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBlockError
+from seawall.primitives.errors import ChainError, EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
@@ -282,7 +282,11 @@ class ChainClient:
             return []
         if self.network.receipts is ReceiptReads.BLOCK:
             body = body or (await self.bodies([block.hash]))[0]
-            known = {one.transaction_hash: one for one in (await self._block_receipts(body)).receipts}
+            try:
+                known = {one.transaction_hash: one for one in (await self._block_receipts(body)).receipts}
+            except ChainError:
+                self._shown.pop(block.hash, None)  # perhaps it is the body that is wrong
+                raise
             found = [known.get(h) for h in hashes]
         else:
             found = await self.receipts(hashes)
