@@ -14,7 +14,7 @@ from seawall.native.wire import LocalKey
 from seawall.primitives.errors import EndpointError
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address
-from seawall.runtime.key_surveys import survey_key
+from seawall.runtime.keys.surveys import survey_key
 from tests.fixtures.anvil import Anvil, anvil, transaction
 
 __all__ = ["anvil"]

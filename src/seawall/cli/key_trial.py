@@ -19,7 +19,7 @@ from seawall.primitives.units import address_text
 if TYPE_CHECKING:
     from seawall.native.wire import DynamicFeeTransaction
     from seawall.primitives.units import Address
-    from seawall.runtime.settings import SignerSettings
+    from seawall.runtime.configuration.settings import SignerSettings
 
 __all__ = ["try_key"]
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from seawall.native.wire import LocalKey, Password
     from seawall.primitives.identifiers import Lane
     from seawall.primitives.units import Address
-    from seawall.runtime.key_surveys import KeySurvey
-    from seawall.runtime.settings import ChainSettings, Configuration, SignerSettings
+    from seawall.runtime.configuration.settings import ChainSettings, Configuration, SignerSettings
+    from seawall.runtime.keys.surveys import KeySurvey
     from seawall.signers.local import ScryptCost
 
 __all__ = ["application"]
@@ -134,7 +134,7 @@ def rotate(
 ) -> None:
     """Retire a key: nothing new is taken in for it, what is under way ends, what it holds goes to its
     successor."""
-    from seawall.runtime.key_commands import begin_retirement
+    from seawall.runtime.keys.commands import begin_retirement
 
     configuration = load(path)
     heir = _signer(configuration, successor).address()
@@ -164,7 +164,7 @@ def keep(
     json: JsonOption = False,
 ) -> None:
     """Take a rotation back: the key takes plans again. What was moved stays where it is."""
-    from seawall.runtime.key_commands import keep_key
+    from seawall.runtime.keys.commands import keep_key
 
     configuration = load(path)
     lanes, who, now_s = _lanes(configuration, name, chains), operator(), _now_s()
@@ -192,7 +192,7 @@ def adopt(
 ) -> None:
     """Take over a key that sent from elsewhere: its lane waits until all of that is final. Stop what sends
     there first."""
-    from seawall.runtime.key_commands import begin_adoption
+    from seawall.runtime.keys.commands import begin_adoption
 
     configuration = load(path)
     lanes, who, now_s = _lanes(configuration, name, chains), operator(), _now_s()
@@ -256,7 +256,7 @@ def _address(key: LocalKey) -> Address:
 
 def _free(directory: Path, name: str) -> tuple[Path, Path]:
     """Files for a key and its password, where nothing is yet."""
-    from seawall.runtime.tables import is_name
+    from seawall.runtime.configuration.tables import is_name
 
     if not is_name(name):
         raise InputError(f"{name[:60]!r} is not a name", "name", "use up to 64 of a-z, 0-9, - and _")
@@ -363,7 +363,7 @@ def _done(lanes: Sequence[Lane], text: str, *, as_json: bool) -> None:
 def _listed(
     signer: SignerSettings, today: date, changes: Sequence[KeyChange], configuration: Configuration
 ) -> dict[str, Json]:
-    from seawall.runtime.key_changes import KeyAge, rotation_of
+    from seawall.runtime.keys.changes import KeyAge, rotation_of
 
     address = signer.address()
     names = {one.address(): one.name for one in configuration.signers}
@@ -414,7 +414,7 @@ def _row(key: dict[str, Json]) -> Sequence[object]:
 
 async def _surveys(configuration: Configuration, lanes: Sequence[Lane]) -> dict[Lane, KeySurvey]:
     from seawall.primitives.ports import SystemClock
-    from seawall.runtime.key_surveys import survey_key
+    from seawall.runtime.keys.surveys import survey_key
     from seawall.runtime.overview import CHAIN_WAIT_S, chain_reader
 
     chains: dict[int, ChainSettings] = {one.network.chain_id: one for one in configuration.chains}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seawall.ledger import Transaction
     from seawall.ledger.rows import LaneRow
     from seawall.primitives.identifiers import Lane
-    from seawall.runtime.settings import ChainSettings, Configuration
+    from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
 __all__ = ["application"]
 

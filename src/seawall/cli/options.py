@@ -12,7 +12,7 @@ import typer
 from seawall.runtime.places import CONFIGURATION_NAME, data_directory
 
 if TYPE_CHECKING:
-    from seawall.runtime.settings import Configuration
+    from seawall.runtime.configuration.settings import Configuration
 
 __all__ = ["ConfigOption", "DataOption", "ReasonOption", "load", "location", "operator"]
 
@@ -28,7 +28,7 @@ DEFAULT_CONFIG = Path(CONFIGURATION_NAME)
 
 def load(path: Path) -> Configuration:
     """The checked configuration."""
-    from seawall.runtime.configuration import load_configuration
+    from seawall.runtime.configuration.loading import load_configuration
 
     return load_configuration(path, os.environ)
 

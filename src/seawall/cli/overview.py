@@ -19,8 +19,8 @@ from seawall.primitives.units import address_text, hex_text
 if TYPE_CHECKING:
     from seawall.primitives.identifiers import Lane
     from seawall.primitives.units import Address
+    from seawall.runtime.configuration.settings import Configuration
     from seawall.runtime.overview import ChainView, HolderView, LaneView, Total
-    from seawall.runtime.settings import Configuration
 
 __all__ = ["overview", "print_overview"]
 

@@ -14,7 +14,7 @@ from seawall.primitives.errors import InputError
 from seawall.runtime.places import CONFIGURATION_NAME
 
 if TYPE_CHECKING:
-    from seawall.runtime.settings import Configuration
+    from seawall.runtime.configuration.settings import Configuration
 
 __all__ = ["config", "register"]
 
@@ -37,7 +37,7 @@ def init(
     """Make a configuration, a new key in an encrypted keystore, and its password. Overwrites nothing."""
     from seawall.native.wire import Password
     from seawall.primitives.units import address_text
-    from seawall.runtime.configuration import render_template
+    from seawall.runtime.configuration.loading import render_template
     from seawall.signers.local import DURABLE_COST, THROWAWAY_COST, create_keystore
 
     keys = directory / "keys"

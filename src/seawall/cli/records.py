@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seawall.cli.shapes import Sent
     from seawall.ledger import Transaction
     from seawall.ledger.rows import AttemptRow
-    from seawall.runtime.settings import Configuration
+    from seawall.runtime.configuration.settings import Configuration
 
 __all__ = ["ROWS_DEFAULT", "LimitOption", "plans", "read_ledger", "strategies", "transactions"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from seawall.ledger import Transaction
     from seawall.ledger.safes import ProposalRow, SafeSignatureRow, SafeVerdictRow
     from seawall.runtime.commands import Answer
-    from seawall.runtime.settings import Configuration, SafeSettings
+    from seawall.runtime.configuration.settings import Configuration, SafeSettings
 
 __all__ = ["application"]
 
@@ -52,7 +52,7 @@ def list_proposals(
     path: ConfigOption = DEFAULT_CONFIG, limit: LimitOption = ROWS_DEFAULT, json: JsonOption = False
 ) -> None:
     """The newest proposals first."""
-    from seawall.runtime.safe_views import proposal_view
+    from seawall.runtime.safes.views import proposal_view
 
     def read(tx: Transaction) -> list[tuple[ProposalRow, list[SafeSignatureRow]]]:
         return [(row, tx.safes.signatures(row.number)) for row in tx.safes.listing(limit)]
@@ -195,7 +195,7 @@ def execute(number: NumberArgument, path: ConfigOption = DEFAULT_CONFIG, json: J
 
 def _show_proposal(configuration: Configuration, number: int, out: Path | None, *, as_json: bool) -> None:
     from seawall.ledger.safes import ProposalNumber
-    from seawall.runtime.safe_views import document_view, proposal_view, verdict_view
+    from seawall.runtime.safes.views import document_view, proposal_view, verdict_view
 
     def read(tx: Transaction) -> tuple[ProposalRow, list[SafeSignatureRow], list[SafeVerdictRow]]:
         row = tx.safes.get(ProposalNumber(number))
@@ -217,7 +217,7 @@ def _show_proposal(configuration: Configuration, number: int, out: Path | None, 
 
 def _show_safe(configuration: Configuration, what: str, *, as_json: bool) -> None:
     from seawall.cli.safe_verify import state_of
-    from seawall.runtime.safe_views import state_view
+    from seawall.runtime.safes.views import state_view
 
     settings = _safe_named(configuration, what)
     chain = next(c for c in configuration.chains if c.network.chain_id == settings.policy.chain_id)
@@ -294,7 +294,7 @@ def _write_out(configuration: Configuration, answer: Answer, out: Path | None) -
     if out is None:
         return
     from seawall.ledger.safes import ProposalNumber
-    from seawall.runtime.safe_views import document_view
+    from seawall.runtime.safes.views import document_view
 
     number = ProposalNumber(_number(answer["number"]))
     row, signatures = read_ledger(

@@ -14,7 +14,7 @@ from seawall.chain.addresses import AddressBook
 from seawall.native import AbiValue, encode_call
 from seawall.primitives.errors import InputError, NativeError
 from seawall.primitives.units import address_text, hex_text, token_amount
-from seawall.runtime.names import address_of
+from seawall.runtime.configuration.names import address_of
 from seawall.runtime.plan_form import Form
 
 __all__ = ["call_of", "calls_in"]

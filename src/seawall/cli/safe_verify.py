@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seawall.chain.networks import Network
     from seawall.primitives.units import Address
     from seawall.protocols.safe.state import SafeState
-    from seawall.runtime.safe_verification import OnChain, Verified
+    from seawall.runtime.safes.verification import OnChain, Verified
 
 __all__ = ["read_file", "state_of", "verify"]
 
@@ -43,7 +43,7 @@ def verify(
     Compare the digest with the one that the wallet shows before signing there.
     """
     from seawall.protocols.safe.files import read_proposals
-    from seawall.runtime.safe_verification import verify_file
+    from seawall.runtime.safes.verification import verify_file
 
     verified = [verify_file(proposal) for proposal in read_proposals(read_file(file), file, chain_id)]
     asked: list[OnChain | None] = [None] * len(verified)
@@ -79,7 +79,7 @@ async def _ask(url: str, verified: Sequence[Verified]) -> list[OnChain]:
     from seawall.chain.networks import network_of
     from seawall.chain.rpc import HttpTransport, RpcPool
     from seawall.primitives.ports import SystemClock, ThreadOffload
-    from seawall.runtime.safe_verification import verify_on_chain
+    from seawall.runtime.safes.verification import verify_on_chain
 
     chains = {one.proposal.transaction.chain_id for one in verified}
     if len(chains) > 1:
@@ -97,7 +97,7 @@ async def _ask(url: str, verified: Sequence[Verified]) -> list[OnChain]:
 def _view(verified: Verified, on_chain: OnChain | None) -> dict[str, Json]:
     from seawall.primitives.units import address_text, hex_text
     from seawall.protocols.safe.files import document_of
-    from seawall.runtime.safe_views import calls_view, effect_view, state_view
+    from seawall.runtime.safes.views import calls_view, effect_view, state_view
 
     proposal = verified.proposal
     said = proposal.said_hash

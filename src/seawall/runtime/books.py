@@ -26,11 +26,11 @@ from seawall.primitives.units import Address
 from seawall.risk.gate import Gate
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.runtime.authority import AuthorityKeeper, Membership
+from seawall.runtime.configuration.policies import book_of, policies_of
+from seawall.runtime.configuration.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.feeds import Feed
-from seawall.runtime.policies import book_of, policies_of
 from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.relays import open_routed, routes_of
-from seawall.runtime.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.signers.base import Signer
 from seawall.telemetry.logs import get_logger

@@ -12,8 +12,8 @@ from seawall.chain.caches import ENTRIES_MAX, Cache, LocalStore
 from seawall.chain.caches_redis import RedisStore
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.ports import Clock
-from seawall.runtime.secrets import SecretReader
-from seawall.runtime.tables import Table
+from seawall.runtime.configuration.secrets import SecretReader
+from seawall.runtime.configuration.tables import Table
 
 __all__ = ["CACHE_KEYS", "CacheSettings", "open_cache", "read_cache"]
 

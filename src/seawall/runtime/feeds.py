@@ -50,9 +50,9 @@ from seawall.primitives.identifiers import Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, LogGap, Observation, Subscription
 from seawall.primitives.units import Hash, hash_from_text
+from seawall.runtime.configuration.logs import source_name
 from seawall.runtime.histories import Chapter, History
 from seawall.runtime.hosts.errors import StrategyNotRunningError
-from seawall.runtime.log_sections import source_name
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.desk import Desk

@@ -41,27 +41,27 @@ from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
 from seawall.runtime import log_keeping, pending
 from seawall.runtime.books import Book, BookOpener
 from seawall.runtime.commands import CommandServer
-from seawall.runtime.configuration import load_configuration
-from seawall.runtime.feeds import Feed
-from seawall.runtime.hosts.settings import HostedStrategy
-from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
-from seawall.runtime.http import Check, HealthReport, HealthServer
-from seawall.runtime.key_changes import KeyAge, KeyKeeper
-from seawall.runtime.key_commands import KEY_COMMANDS, KeyCommands
-from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
-from seawall.runtime.log_keeping import LogKeeper
-from seawall.runtime.names import RETIREMENT
-from seawall.runtime.pending import open_pending, teller
-from seawall.runtime.places import SOCKET_NAME
-from seawall.runtime.plan_form import PlanOrigin
-from seawall.runtime.retiring import bounds_of
-from seawall.runtime.settings import (
+from seawall.runtime.configuration.loading import load_configuration
+from seawall.runtime.configuration.names import RETIREMENT
+from seawall.runtime.configuration.settings import (
     ChainSettings,
     Configuration,
     Mode,
     StrategySettings,
     SubmitterSettings,
 )
+from seawall.runtime.feeds import Feed
+from seawall.runtime.hosts.settings import HostedStrategy
+from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
+from seawall.runtime.http import Check, HealthReport, HealthServer
+from seawall.runtime.keys.changes import KeyAge, KeyKeeper
+from seawall.runtime.keys.commands import KEY_COMMANDS, KeyCommands
+from seawall.runtime.keys.retiring import bounds_of
+from seawall.runtime.lane_commands import LANE_COMMANDS, LaneCommands
+from seawall.runtime.log_keeping import LogKeeper
+from seawall.runtime.pending import open_pending, teller
+from seawall.runtime.places import SOCKET_NAME
+from seawall.runtime.plan_form import PlanOrigin
 from seawall.runtime.submission import COMMANDS, Submission, Submitter
 from seawall.runtime.wiring import Chain
 from seawall.signers.base import KernelSigner
@@ -72,7 +72,7 @@ from seawall.telemetry.metrics import MetricLabels, Metrics
 from seawall.transactions.desk import HEAD_AGE_S_MAX
 
 if TYPE_CHECKING:
-    from seawall.runtime.safe_commands import SafeCommands
+    from seawall.runtime.safes.commands import SafeCommands
 
 __all__ = ["Kernel", "main", "tune_interpreter"]
 
@@ -338,14 +338,14 @@ class Kernel:
         """Commands that are offered once everything is built. Who has no Safe pays nothing for them."""
         if not self.configuration.safes:
             return (*COMMANDS, *KEY_COMMANDS, *LANE_COMMANDS)
-        from seawall.runtime.safe_commands import SAFE_COMMANDS
+        from seawall.runtime.safes.commands import SAFE_COMMANDS
 
         return (*COMMANDS, *KEY_COMMANDS, *LANE_COMMANDS, *SAFE_COMMANDS)
 
     def _admit_safes(self, commands: CommandServer, server: HealthServer) -> None:
         if not self.configuration.safes:
             return
-        from seawall.runtime.safe_commands import SafeCommands, safe_desks
+        from seawall.runtime.safes.commands import SafeCommands, safe_desks
 
         desks = safe_desks(self.configuration, self._books[0].chains, self._signers, ThreadOffload())
         books = {chain.network.chain_id: chain.book for chain in self.configuration.chains}

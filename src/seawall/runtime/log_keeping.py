@@ -25,8 +25,8 @@ from seawall.ledger.logs import LogSource
 from seawall.primitives.errors import ChainError, LedgerError, StaleError, nothing_was_stored
 from seawall.primitives.ports import Clock
 from seawall.runtime.chain_loop import merged
+from seawall.runtime.configuration.logs import KeptLogs, source_name
 from seawall.runtime.http import Check
-from seawall.runtime.log_sections import KeptLogs, source_name
 from seawall.telemetry.logs import get_logger
 
 __all__ = ["LogKeeper", "checks_of"]

@@ -28,8 +28,8 @@ from seawall.primitives.ports import Clock
 from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.protocols import erc20
 from seawall.protocols.answers import integer_answer
-from seawall.runtime.names import NATIVE_DECIMALS
-from seawall.runtime.settings import ChainSettings, Configuration
+from seawall.runtime.configuration.names import NATIVE_DECIMALS
+from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
 __all__ = [
     "AHEAD_S_MAX",

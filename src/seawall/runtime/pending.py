@@ -12,9 +12,9 @@ from seawall.chain.pending_hints import HintStream
 from seawall.chain.pending_pool import LookUps, PoolTransactions
 from seawall.chain.pending_sequencer import SequencerFeed
 from seawall.primitives.ports import Clock
+from seawall.runtime.configuration.pending import PendingKind, PendingSettings
 from seawall.runtime.feeds import Feed
 from seawall.runtime.http import Check
-from seawall.runtime.pending_sections import PendingKind, PendingSettings
 
 __all__ = ["checks_of", "open_pending", "teller"]
 

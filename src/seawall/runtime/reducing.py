@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from seawall.native import encode_call
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.reduce import HealthReader, ReduceRule, TokenClass
-from seawall.runtime.settings import ChainSettings
+from seawall.runtime.configuration.settings import ChainSettings
 
 __all__ = ["reduce_rule_of"]
 

@@ -19,7 +19,7 @@ from seawall.primitives.errors import ConfigError, NativeError, SignerError
 from seawall.primitives.ports import Clock
 from seawall.primitives.secrets import Secret
 from seawall.primitives.units import Address, address_text
-from seawall.runtime.relay_sections import PrivateSettings, RelayAccess
+from seawall.runtime.configuration.relays import PrivateSettings, RelayAccess
 from seawall.telemetry.logs import get_logger
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.routes import RelayRoute, RoutePolicy, Routes

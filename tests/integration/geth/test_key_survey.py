@@ -9,7 +9,7 @@ from seawall.chain.networks import NETWORKS
 from seawall.chain.rpc import HttpTransport, RpcPool
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address
-from seawall.runtime.key_surveys import survey_key
+from seawall.runtime.keys.surveys import survey_key
 from tests.fixtures.geth import Geth, transaction
 
 CHAIN_ID = 1337

@@ -10,8 +10,8 @@ from seawall.chain.caches import CacheKey, Volatility
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.ports import SystemClock
 from seawall.runtime.caching import CACHE_KEYS, CacheSettings, open_cache, read_cache
-from seawall.runtime.secrets import SecretReader
-from seawall.runtime.tables import Table
+from seawall.runtime.configuration.secrets import SecretReader
+from seawall.runtime.configuration.tables import Table
 from tests.fixtures.redis_server import RedisServer, redis_server
 
 __all__ = ["redis_server"]

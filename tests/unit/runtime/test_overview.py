@@ -17,12 +17,12 @@ from seawall.primitives.errors import SeawallError
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.limits import SafePolicy
 from seawall.runtime import overview
-from seawall.runtime.configuration import load_configuration
+from seawall.runtime.configuration.loading import load_configuration
+from seawall.runtime.configuration.settings import ChainSettings, SafeSettings
 from seawall.runtime.overview import AHEAD_S_MAX, ChainView, HolderView, TokenFact, totals, view_chains
-from seawall.runtime.settings import ChainSettings, SafeSettings
 from tests.builders.chain_model import ChainModel
 from tests.builders.pipeline import ETHER, ModelClock
-from tests.unit.runtime.test_key_changes_on_a_chain import GARBLED, OTHER, STUCK, TokenModel
+from tests.unit.runtime.keys.test_changes_on_a_chain import GARBLED, OTHER, STUCK, TokenModel
 
 OURS, SAFE = Address(b"\x77" * 20), Address(b"\x55" * 20)
 HUGE = 2**255

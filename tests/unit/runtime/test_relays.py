@@ -17,7 +17,7 @@ from seawall.primitives.errors import ConfigError, SignerError
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.secrets import Secret, SecretPlace
 from seawall.primitives.units import Address
-from seawall.runtime.relay_sections import RelayAccess
+from seawall.runtime.configuration.relays import RelayAccess
 from seawall.runtime.relays import open_routed
 from seawall.signers.local import THROWAWAY_COST, PasswordSource, create_keystore
 

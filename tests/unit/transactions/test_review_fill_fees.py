@@ -14,7 +14,7 @@ from seawall.chain.networks import network_of
 from seawall.chain.replacement import Fees
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.levels import Priority
-from seawall.runtime.configuration import load_configuration
+from seawall.runtime.configuration.loading import load_configuration
 from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.housekeeping import fill_fees
 from seawall.transactions.lanes import LaneRunner

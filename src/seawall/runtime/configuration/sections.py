@@ -1,0 +1,280 @@
+"""The sections of the configuration (chains: `chain_sections`), one function each: a checked table becomes
+the settings of one room.
+
+Relative paths are relative to the configuration's folder. Secrets are never inline: passwords are named by
+place, and only addresses of endpoints and of the database may hold `${PLACE}` (see `secrets`). An address may
+be written as `@name`, which the chain's address book knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+from seawall.chain.addresses import AddressBook
+from seawall.control.permit import PERMIT_S
+from seawall.primitives.errors import ConfigError
+from seawall.primitives.units import BPS, Address, address_text
+from seawall.risk.limits import MultisigRule, PriceFeed, RiskLimits
+from seawall.runtime.configuration.names import (
+    CHAIN_ID_MAX,
+    DAY_S,
+    GWEI_DECIMALS,
+    NATIVE_DECIMALS,
+    address_of,
+    decimals_of,
+    listed,
+    refuse_variable,
+    token_of,
+)
+from seawall.runtime.configuration.secrets import SecretReader, is_loopback
+from seawall.runtime.configuration.settings import (
+    OWN_KEY,
+    KernelSettings,
+    Mode,
+    StrategySettings,
+    SubmitterSettings,
+)
+from seawall.runtime.configuration.tables import Table
+from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
+from seawall.runtime.places import DATA_NAME
+from seawall.telemetry.logs import LEVELS, LogSettings
+
+__all__ = [
+    "HOST_KEYS",
+    "KERNEL_KEYS",
+    "LIMIT_KEYS",
+    "LOG_KEYS",
+    "STRATEGY_KEYS",
+    "SUBMITTER_KEYS",
+    "read_hosts",
+    "read_kernel",
+    "read_limits",
+    "read_logs",
+    "read_strategy",
+    "read_submitter",
+]
+
+_SQLITE: Final = "sqlite:///"
+# How long lanes stay a dead kernel's: on PostgreSQL others wait for them, on SQLite nobody does.
+_FLEET_LEASE_S: Final = 3
+_LONE_LEASE_S: Final = 30
+_LEASE_MARGIN_S: Final = 0.5
+_CLASS_PATH: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+KERNEL_KEYS: Final = ("data", "ledger", "listen", "lease_ttl_s")
+
+
+def read_kernel(table: Table, folder: Path, secrets: SecretReader) -> KernelSettings:
+    data = folder / table.text("data", DATA_NAME)
+    ledger = secrets.expanded(table.text("ledger", f"{_SQLITE}{data / 'ledger.db'}"), table.key("ledger"))
+    if not ledger.startswith((_SQLITE, "postgresql+psycopg://")):
+        raise ConfigError(
+            "the address of a database that is not supported (not shown: it may hold a password)",
+            table.key("ledger"),
+            "write sqlite:///path or postgresql+psycopg://user@host/database",
+        )
+    if ledger.startswith(_SQLITE):
+        ledger = f"{_SQLITE}{folder / ledger.removeprefix(_SQLITE)}"
+    listen = table.text("listen", "127.0.0.1:9464")
+    host, _, port = listen.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65_536 and is_loopback(host.strip("[]"))):
+        raise ConfigError(
+            f"{listen[:60]!r} is not a port of this machine",
+            table.key("listen"),
+            "write 127.0.0.1:port; for other machines put a proxy with authentication in front",
+        )
+    return KernelSettings(
+        data=data,
+        ledger_url=ledger,
+        listen_host=host.strip("[]"),
+        listen_port=int(port),
+        lease_ttl_s=_lease_ttl_s(table, is_shared=not ledger.startswith(_SQLITE)),
+    )
+
+
+def _lease_ttl_s(table: Table, *, is_shared: bool) -> int:
+    """Whoever takes a lane over must find the last holder's send permit at its end."""
+    ttl_s = table.integer(
+        "lease_ttl_s", _FLEET_LEASE_S if is_shared else _LONE_LEASE_S, minimum=1, maximum=3_600
+    )
+    if is_shared and ttl_s < PERMIT_S + _LEASE_MARGIN_S:
+        raise ConfigError(
+            f"a lease of {ttl_s} s may end before the send permit of {PERMIT_S:g} s of a kernel that died",
+            table.key("lease_ttl_s"),
+            f"write {_FLEET_LEASE_S} or more",
+        )
+    return ttl_s
+
+
+LOG_KEYS: Final = ("level", "file", "file_bytes_max", "files_kept")
+
+
+def read_logs(table: Table, folder: Path) -> LogSettings:
+    standard = LogSettings()
+    level = table.text("level", standard.level)
+    if level not in LEVELS:
+        raise ConfigError(
+            f"{level[:40]!r} is not a log level", table.key("level"), f"use one of {', '.join(LEVELS)}"
+        )
+    return LogSettings(
+        level=level,
+        file=folder / table.text("file") if "file" in table else None,
+        file_bytes_max=table.integer("file_bytes_max", standard.file_bytes_max, minimum=4_096, maximum=2**40),
+        files_kept=table.integer("files_kept", standard.files_kept, minimum=0, maximum=100),
+    )
+
+
+_HOST_TIMES: Final = tuple(f.name for f in fields(HostSettings) if f.name.endswith("_s"))
+HOST_KEYS: Final = (*_HOST_TIMES, "memory_bytes_max", "python_path")
+
+
+def read_hosts(table: Table, folder: Path) -> HostSettings:
+    standard = HostSettings()
+    times = {
+        name: table.seconds(name, getattr(standard, name), minimum=0.01, maximum=DAY_S)
+        for name in _HOST_TIMES
+    }
+    memory = table.integer("memory_bytes_max", standard.memory_bytes_max, minimum=0, maximum=2**50)
+    paths = tuple(str(folder / text) for text, _ in table.texts("python_path"))
+    return HostSettings(**times, memory_bytes_max=memory, python_path=paths)
+
+
+STRATEGY_KEYS: Final = ("name", "class", "chain_id", "signer", "mode", "host", "settings")
+
+
+def read_strategy(
+    table: Table, books: Mapping[int, AddressBook], signers: frozenset[str]
+) -> StrategySettings:
+    path = table.text("class")
+    if not _CLASS_PATH.fullmatch(path):
+        raise ConfigError(
+            f"{path[:60]!r} is not package.module:Class",
+            table.key("class"),
+            "write for example my.module:MyStrategy",
+        )
+    chain_id = _known_chain(table, books)
+    signer = _known_signer(table.text("signer"), table.key("signer"), signers)
+    settings = table.mapping("settings")
+    for own in ("chain_id", "key"):
+        if own in settings:
+            raise ConfigError(
+                "the strategy is given this from its chain and signer",
+                table.key(f"settings.{own}"),
+                "leave it out",
+            )
+    resolved = {
+        key: _resolved(value, table.key(f"settings.{key}"), books[chain_id])
+        for key, value in settings.items()
+    }
+    return StrategySettings(
+        name=table.name("name"),
+        path=path,
+        chain_id=chain_id,
+        signer=signer,
+        mode=table.choice("mode", Mode),
+        host=table.text("host", SHARED_HOST),
+        settings=resolved,
+    )
+
+
+def _known_chain(table: Table, books: Mapping[int, AddressBook]) -> int:
+    chain_id = table.integer("chain_id", minimum=1, maximum=CHAIN_ID_MAX)
+    if chain_id not in books:
+        raise ConfigError(
+            f"chain {chain_id} is not configured",
+            table.key("chain_id"),
+            f"add it under [[chains]]; there: {listed(books)}",
+        )
+    return chain_id
+
+
+def _known_signer(name: str, where: str, signers: frozenset[str]) -> str:
+    if name not in signers:
+        raise ConfigError(
+            f"there is no signer {name[:60]!r}", where, f"add it under [[signers]]; there: {listed(signers)}"
+        )
+    return name
+
+
+SUBMITTER_KEYS: Final = ("name", "chain_id", "signers")
+
+
+def read_submitter(
+    table: Table, books: Mapping[int, AddressBook], signers: frozenset[str]
+) -> SubmitterSettings:
+    named = table.texts("signers", at_least=1)
+    return SubmitterSettings(
+        name=table.name("name"),
+        chain_id=_known_chain(table, books),
+        signers=tuple(_known_signer(name, where, signers) for name, where in named),
+    )
+
+
+def _resolved(value: object, where: str, book: AddressBook) -> object:
+    """Plain data for JSON, with `@name` replaced by the address of that name."""
+    if isinstance(value, str):
+        refuse_variable(value, where)
+        named = value.startswith("@") and value != OWN_KEY
+        return address_text(address_of(value, where, book)) if named else value
+    if isinstance(value, list):
+        return [_resolved(item, f"{where}[{place}]", book) for place, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _resolved(item, f"{where}.{key}", book) for key, item in value.items()}
+    if isinstance(value, bool | int):
+        return value
+    raise ConfigError(
+        f"a {type(value).__name__} cannot be a setting",
+        where,
+        "use texts, whole numbers, true, false, lists, tables",
+    )
+
+
+LIMIT_KEYS: Final = (
+    "slippage_bps",
+    "max_fee_per_gas_gwei",
+    "oracle_age_s",
+    "key_balance_min",
+    "reduce_loss_bps",
+    "validity_blocks",
+    "validity_s",
+    "multisig_above",
+    "positions",
+)
+_POSITION_KEYS: Final = ("chain_id", "token", "cap", "decimals")
+_VALUE_DECIMALS: Final = 18
+
+
+def read_limits(
+    table: Table, books: Mapping[int, AddressBook], prices: Mapping[int, tuple[PriceFeed, ...]]
+) -> Mapping[int, RiskLimits]:
+    """`prices` are the chains' own, by which what leaves is valued."""
+    above = table.amount("multisig_above", _VALUE_DECIMALS) if "multisig_above" in table else None
+    caps: dict[int, dict[Address, int]] = {chain_id: {} for chain_id in books}
+    for position in table.tables("positions", _POSITION_KEYS):
+        chain_id = position.integer("chain_id", minimum=1, maximum=CHAIN_ID_MAX)
+        if chain_id not in books:
+            raise ConfigError(
+                f"chain {chain_id} is not configured", position.key("chain_id"), f"one of: {listed(books)}"
+            )
+        token = token_of(position.text("token"), position.key("token"), books[chain_id])
+        if token in caps[chain_id]:
+            raise ConfigError("this token has a cap already", position.key("token"), "give one cap a token")
+        caps[chain_id][token] = position.amount("cap", decimals_of(position, token, books[chain_id]))
+    return {
+        chain_id: RiskLimits(
+            slippage_bps_max=table.integer("slippage_bps", 50, minimum=0, maximum=BPS),
+            max_fee_per_gas_wei=table.amount("max_fee_per_gas_gwei", GWEI_DECIMALS, "500"),
+            oracle_age_s_max=table.integer("oracle_age_s", 3_600, minimum=1, maximum=30 * DAY_S),
+            position_caps=caps[chain_id],
+            key_balance_min_wei=table.amount("key_balance_min", NATIVE_DECIMALS, "0"),
+            reduce_loss_bps=table.integer("reduce_loss_bps", 100, minimum=0, maximum=BPS),
+            validity_blocks=table.integer("validity_blocks", 3, minimum=1, maximum=64),
+            validity_s=table.integer("validity_s", 30, minimum=1, maximum=3_600),
+            multisig=None if above is None else MultisigRule(above, prices[chain_id]),
+        )
+        for chain_id in books
+    }
