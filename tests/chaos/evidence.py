@@ -84,19 +84,23 @@ def read_chain(
         url, [("eth_call", ({"to": recorder, "data": count_call(one)}, "latest")) for one in asked]
     )
     nonces = _many(url, [("eth_getTransactionCount", (sender, "latest")) for sender in wanted])
+    next_nonces = {sender: int(nonce, 16) for sender, nonce in zip(wanted, nonces, strict=True)}
     (pool,) = _many(url, [("txpool_content", ())])
+    # What came in again while its block was made stays in the pool of anvil; its nonce is used, and it can
+    # land no more.
     waiting = [
         str(tx["hash"])
         for part in ("pending", "queued")
         for sender, slots in pool[part].items()
         if sender.lower() in wanted
         for tx in slots.values()
+        if int(tx["nonce"], 16) >= next_nonces[sender.lower()]
     ]
     return Chain(
         recorder.lower(),
         wanted,
         mined,
-        {sender: int(nonce, 16) for sender, nonce in zip(wanted, nonces, strict=True)},
+        next_nonces,
         tuple(waiting),
         {one: int(count, 16) for one, count in zip(asked, counts, strict=True)},
     )
