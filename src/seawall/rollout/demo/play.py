@@ -135,12 +135,15 @@ def _tidy(directory: Path, *, devnet_stays: bool, folder_stays: bool) -> None:
 
 @contextlib.contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Being ended from outside is like Ctrl-C: it unwinds, so that node and kernel end as well."""
+    """Being ended from outside is like Ctrl-C: it unwinds, so that node and kernel end as well. Ctrl-C has
+    the same handler, because `asyncio.run` puts its own in place of Python's, and that loses an interrupt
+    that comes as the work ends.
+    """
 
     def interrupt(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in _ENDING}
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, *_ENDING)}
     try:
         yield
     finally:
