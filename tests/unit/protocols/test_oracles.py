@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
@@ -174,7 +175,9 @@ def test_pool_that_remembers_little_is_marked() -> None:
 
 @pytest.mark.parametrize("tick", [-887_272, -300_000, -1, 0, 1, 300_000, 500_000, 887_272])
 def test_quote_at_a_tick_is_the_power_of_its_base_in_both_directions(tick: int) -> None:
-    exact = Fraction(10001, 10000) ** tick * 10**30
+    # To 120 digits: as a fraction the power has millions of them.
+    with localcontext(prec=120):
+        exact = Fraction(Decimal("1.0001") ** tick) * 10**30
     found = twap.quote_at_tick(tick, 10**30, is_inverse=False)
     assert abs(found - exact) <= exact / 10**9 + 1
     inverse = twap.quote_at_tick(tick, 10**30, is_inverse=True)
