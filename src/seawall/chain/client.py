@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -40,7 +39,7 @@ from seawall.primitives.errors import ChainError, EndpointError, UnavailableErro
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 
-__all__ = ["BlockTag", "ChainClient", "FeeHistory", "Receipt", "StateCheck"]
+__all__ = ["BlockTag", "ChainClient", "Receipt", "StateCheck"]
 
 # A range of logs is asked in pieces of this many blocks, and a piece that fails is halved.
 LOGS_RANGE_BLOCKS_MAX: Final = 2_000
@@ -66,15 +65,6 @@ class StateCheck(StrEnum):
 
     NONE = "none"  # one endpoint is believed
     AGREEMENT = "agreement"  # as many say the same as must agree
-
-
-@dataclass(frozen=True, slots=True)
-class FeeHistory:
-    """Base fees of the blocks asked for, oldest first, then of the block after them; per block one reward."""
-
-    oldest_number: int
-    base_fees_wei: tuple[int, ...]
-    rewards_wei: tuple[int, ...]
 
 
 class ChainClient:
@@ -198,11 +188,6 @@ class ChainClient:
 
         return await self._state(requests, decode) if requests else {}
 
-    async def transaction_known(self, transaction_hash: Hash) -> bool:
-        """True if the node has the transaction, mined or in its pool."""
-        (known,) = await self.transactions_known([transaction_hash])
-        return known
-
     async def transactions_known(self, hashes: Sequence[Hash]) -> list[bool]:
         """True where as many endpoints as must agree have the transaction, mined or in their pools.
 
@@ -324,22 +309,6 @@ class ChainClient:
             return found
 
         return await self._state(requests, decode) if requests else []
-
-    async def fee_history(self, newest_number: int, blocks: int, percentile: int) -> FeeHistory:
-        """Base fees up to and after `newest_number`; priority fees at `percentile` of each block's gas."""
-        assert 0 < blocks <= FEE_HISTORY_BLOCKS_MAX
-        assert 0 <= percentile <= 100
-        value = await self.pool.call("eth_feeHistory", hex(blocks), hex(newest_number), [percentile])
-        answer = decoding.mapping(value, "eth_feeHistory")
-        fees = decoding.array(answer.get("baseFeePerGas"), "baseFeePerGas", limit=blocks + 1)
-        rewards = decoding.array(answer.get("reward") or [], "reward", limit=blocks)
-        if len(fees) < 2:
-            raise EndpointError("a fee history without blocks", "eth_feeHistory", "check the endpoint")
-        return FeeHistory(
-            decoding.quantity(answer.get("oldestBlock"), "oldestBlock", limit=_NUMBER_MAX),
-            tuple(decoding.quantity(fee, "baseFeePerGas") for fee in fees),
-            tuple(decoding.quantity(decoding.array(r, "reward", limit=1)[0], "reward") for r in rewards if r),
-        )
 
     async def fetch_state(self, keys: StateKeys, block: Block) -> StateAt:
         """Accounts, codes and slots of exactly `block`, in one batch; of one endpoint, or agreed on."""

@@ -79,12 +79,6 @@ _QUEUED: Final = Prepared(
     .order_by(intents.c.priority, intents.c.number)
     .limit(bindparam("count"))
 )
-_QUEUED_AFTER: Final = Prepared(
-    sa.select(*_COLUMNS)
-    .where(_ALIVE, *_IN_LANE, intents.c.state == "queued", intents.c.number > bindparam("known"))
-    .order_by(intents.c.number)
-    .limit(bindparam("count"))
-)
 _GET_MANY: Final = InList(lambda numbers: sa.select(*_COLUMNS).where(intents.c.number.in_(numbers)))
 _CANDIDATES: Final = InList(
     lambda numbers: sa.select(intents.c.number, intents.c.candidates).where(intents.c.number.in_(numbers))
@@ -321,11 +315,6 @@ class Intents:
     def queued(self, lane: Lane, limit: int) -> list[IntentRow]:
         """Ready to be built, the most urgent first, then in order of acceptance."""
         return self._list(_QUEUED, {"chain_id": lane.chain_id, "key": lane.key, "count": limit})
-
-    def queued_after(self, lane: Lane, number: IntentNumber, limit: int) -> list[IntentRow]:
-        """Queued ones of the lane beyond `number`, in order of acceptance: how a queue in memory reads on."""
-        named = {"chain_id": lane.chain_id, "key": lane.key, "known": number, "count": limit}
-        return self._list(_QUEUED_AFTER, named)
 
     def queued_counts(self, chain_id: int) -> dict[Lane, int]:
         """How many are queued in each lane of the chain that has any."""

@@ -138,11 +138,6 @@ _REBASE: Final = Prepared(
     ["row", "on"],
 )
 _SIGN: Final = Prepared(sa.insert(safe_signatures), [c.name for c in safe_signatures.c])
-_UNSIGN: Final = Prepared(
-    sa.delete(safe_signatures).where(
-        safe_signatures.c.proposal == bindparam("of"), safe_signatures.c.owner == bindparam("by")
-    )
-)
 _SIGNATURES: Final = Prepared(
     sa.select(
         safe_signatures.c.owner,
@@ -254,9 +249,6 @@ class Safes:
                 f"Safe proposal {number}",
                 "nothing is missing: collect the other owners' signatures",
             ) from None
-
-    def drop_signature(self, number: ProposalNumber, owner: Address) -> None:
-        self._session.run(_UNSIGN, {"of": number, "by": owner})
 
     def signatures(self, number: ProposalNumber) -> list[SafeSignatureRow]:
         """By ascending owner."""

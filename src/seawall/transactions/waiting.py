@@ -136,10 +136,6 @@ class Waiting:
                 _log.info("intent_ended", intent=row.number, state=state, reason=why)
 
 
-def _queued(tx: Transaction, lanes: Sequence[Lane]) -> dict[Lane, list[IntentRow]]:
-    return {lane: tx.intents.queued(lane, QUEUED_PER_LANE_MAX) for lane in lanes}
-
-
 def _newest(tx: Transaction) -> int:
     """The highest number that an intent had at this moment."""
     return max((row.number for row in tx.intents.listing(1)), default=0)

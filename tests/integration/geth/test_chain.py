@@ -193,13 +193,15 @@ async def test_receipts_of_a_block_are_those_of_its_transactions(
 async def test_fee_quote_foretells_the_base_fee_of_the_next_block(geth: Geth) -> None:
     async with client_of(geth) as client:
         head = await client.head()
-        history = await client.fee_history(head.number, 4, 50)
+        history = geth.record("eth_feeHistory", hex(4), hex(head.number), [50])["baseFeePerGas"]
+        assert isinstance(history, list)
+        base_fees_wei = [int(str(one), 16) for one in history]
         quote = await FeeEstimator(client, FeeSettings()).quote(head)
         await asyncio.to_thread(geth.wait_blocks)
         following = await client.block_by_number(head.number + 1)
         assert following is not None
-        assert quote.base_fee_next_wei == history.base_fees_wei[-1] == following.base_fee_wei
-        assert history.base_fees_wei[-2] == head.base_fee_wei
+        assert quote.base_fee_next_wei == base_fees_wei[-1] == following.base_fee_wei
+        assert base_fees_wei[-2] == head.base_fee_wei
 
 
 # Simulation: our machine against geth's, on the same payloads and in the same next block

@@ -129,14 +129,6 @@ def test_ids_of_a_batch_cross_their_blocks_without_a_gap(session: Session) -> No
     assert [row.intent_id & (2**128 - 1) for row in rows] == list(range(300))
 
 
-def test_queue_is_read_on_from_a_number(tx: Transaction) -> None:
-    rows = accept(tx, "a", "b", "c", "d")
-    tx.intents.set_state(rows[2].number, IntentState.EXPIRED, "late", None, NOW_S)
-    assert tx.intents.queued_after(LANE, IntentNumber(0), 2) == rows[:2]
-    assert tx.intents.queued_after(LANE, rows[1].number, 9) == [rows[3]]
-    assert tx.intents.queued_after(OTHER, IntentNumber(0), 9) == []
-
-
 def test_candidates_of_a_batch_count_up_while_alive(tx: Transaction) -> None:
     numbers = [row.number for row in accept(tx, "a", "b")]
     tx.intents.count_candidate(numbers[0])

@@ -18,7 +18,6 @@ DIALECT = sqlite.dialect()
 
 LIVE = [
     (intents, "_QUEUED", "ix_intents_alive"),
-    (intents, "_QUEUED_AFTER", "ix_intents_alive"),
     (intents, "_IN_STATE", "ix_intents_alive"),
     (intents, "_ALL_ALIVE", "ix_intents_alive"),
     (slots, "_OPEN_OF", "ix_slots_open"),

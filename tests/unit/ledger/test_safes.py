@@ -57,12 +57,8 @@ def test_owner_signs_once(tx: Transaction) -> None:
         tx.safes.add_signature(row.number, replace(signature, origin="file"))
 
 
-def test_signature_is_dropped_and_may_be_given_again(tx: Transaction) -> None:
+def test_proposal_stands_on_newer_rules_once_they_are_accepted(tx: Transaction) -> None:
     row, _ = tx.safes.propose(NEW)
-    signature = SafeSignatureRow(Address(b"\x07" * 20), "ecdsa", bytes(65), "main", 101)
-    tx.safes.add_signature(row.number, signature)
-    tx.safes.drop_signature(row.number, signature.owner)
-    tx.safes.add_signature(row.number, signature)
     tx.safes.rebase(row.number, b"newer")
     assert tx.safes.get(row.number).rules == b"newer"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import ConfigError, InputError, NativeError
@@ -20,8 +22,10 @@ __all__ = [
     "RETIREMENT",
     "address_of",
     "decimals_of",
+    "is_loopback",
     "listed",
     "refuse_variable",
+    "secure_address",
     "token_of",
 ]
 
@@ -81,3 +85,32 @@ def decimals_of(position: Table, token: Address, book: AddressBook) -> int:
 
 def listed(names: Iterable[object]) -> str:
     return ", ".join(str(name) for name in sorted(names, key=str)) or "none"
+
+
+def secure_address(table: Table, name: str, what: str) -> str:
+    """Where a secret or a digest is sent: https, or http to this machine, and nothing in it that may be a
+    secret itself. `what` is there, as the refusal says.
+    """
+    text = table.text(name)
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        is_text = text.isascii() and text.isprintable() and " " not in text
+        is_plain = is_text and parts.username is None and parts.port != 0 and not {"?", "#"} & set(text)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    except ValueError:
+        host, is_plain, is_safe = "", False, False
+    if not (host and is_plain and is_safe):
+        raise ConfigError(
+            f"this is not the address of {what} (not shown: it may hold a secret)",
+            table.key(name),
+            "write https://host[:port] without user, query or fragment; http only to this machine",
+        )
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

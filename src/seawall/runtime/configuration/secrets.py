@@ -11,20 +11,19 @@ read once and kept for as long as the reader lives, which is the loading of one 
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, final
-from urllib.parse import urlsplit
 
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.secrets import Secret, SecretPlace
+from seawall.runtime.configuration.names import secure_address
 from seawall.runtime.configuration.secret_stores import STORE_TIMEOUT_S, AwsAccess, SecretStores, VaultAccess
 from seawall.runtime.configuration.tables import Table
 
-__all__ = ["SECRETS_KEYS", "SECRET_BYTES_MAX", "SecretReader", "is_loopback", "read_secrets"]
+__all__ = ["SECRETS_KEYS", "SECRET_BYTES_MAX", "SecretReader", "read_secrets"]
 
 SECRET_BYTES_MAX: Final = 64 * 1024
 _IN_TEXT: Final = re.compile(r"\$\{([^{}]*)\}")
@@ -155,7 +154,7 @@ def _vault(table: Table, folder: Path, nearby: SecretReader) -> VaultAccess:
             "name token, or role_id and secret_id",
         )
     return VaultAccess(
-        address=_store_address(table, "address"),
+        address=secure_address(table, "address", "a store"),
         where=table.where,
         token=token,
         role_id=role_id,
@@ -168,36 +167,9 @@ def _vault(table: Table, folder: Path, nearby: SecretReader) -> VaultAccess:
 
 
 def _aws(table: Table) -> AwsAccess:
-    endpoint = _store_address(table, "endpoint") if "endpoint" in table else None
+    endpoint = secure_address(table, "endpoint", "a store") if "endpoint" in table else None
     return AwsAccess(table.text("region"), endpoint, _timeout_s(table))
 
 
 def _timeout_s(table: Table) -> float:
     return table.seconds("timeout_s", STORE_TIMEOUT_S, minimum=0.1, maximum=_TIMEOUT_S_MAX)
-
-
-def _store_address(table: Table, name: str) -> str:
-    """https, or http to this machine: a token does not travel in the clear."""
-    text = table.text(name)
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-        is_text = text.isascii() and text.isprintable() and " " not in text
-        is_plain = is_text and parts.username is None and parts.port != 0 and not {"?", "#"} & set(text)
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    except ValueError:
-        host, is_plain, is_safe = "", False, False
-    if not (host and is_plain and is_safe):
-        raise ConfigError(
-            "this is not the address of a store (not shown)",
-            table.key(name),
-            "write https://host[:port] without user, query or fragment; http only to this machine",
-        )
-    return text
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -26,11 +26,12 @@ from seawall.runtime.configuration.names import (
     NATIVE_DECIMALS,
     address_of,
     decimals_of,
+    is_loopback,
     listed,
     refuse_variable,
     token_of,
 )
-from seawall.runtime.configuration.secrets import SecretReader, is_loopback
+from seawall.runtime.configuration.secrets import SecretReader
 from seawall.runtime.configuration.settings import (
     OWN_KEY,
     KernelSettings,

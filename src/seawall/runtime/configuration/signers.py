@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.secrets import SecretPlace
+from seawall.runtime.configuration.names import secure_address
 from seawall.runtime.configuration.policies import read_policies
-from seawall.runtime.configuration.secrets import SecretReader, is_loopback
+from seawall.runtime.configuration.secrets import SecretReader
 from seawall.runtime.configuration.settings import ROTATION_DAYS, SignerSettings
 from seawall.runtime.configuration.tables import Table
 from seawall.signers.checked import CALL_TIMEOUT_S
@@ -213,21 +213,7 @@ def _access(table: Table, folder: Path) -> HttpAccess:
 
 def _service(table: Table, name: str) -> str:
     """An address without a slash at its end."""
-    text = table.text(name)
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-        is_plain = parts.username is None and not parts.query and not parts.fragment and parts.port != 0
-        is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    except ValueError:
-        host, is_plain, is_safe = "", False, False
-    if not (host and is_plain and is_safe):
-        raise ConfigError(
-            "this is not the address of a service that signs (not shown: it may hold a secret)",
-            table.key(name),
-            "write https://host[:port] without user or query; http only to this machine",
-        )
-    return text.rstrip("/")
+    return secure_address(table, name, "a service that signs").rstrip("/")
 
 
 def _matching(table: Table, name: str, form: re.Pattern[str], wanted: str) -> str:
