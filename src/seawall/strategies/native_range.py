@@ -23,8 +23,7 @@ from seawall.primitives.plans import DirectBody, GuardSpec, Plan, TokenDelta
 from seawall.primitives.units import NATIVE, Address
 from seawall.protocols import erc20, weth
 from seawall.protocols.answers import integer_answer
-from seawall.strategies.base import decision
-from seawall.strategies.own_intents import OwnIntents
+from seawall.strategies.own_intents import decided_in_rounds
 from seawall.strategies.plans import PlanDesk, Terms, gas_price_guard, gas_use_guard
 from seawall.strategies.settings import parse_settings
 
@@ -75,13 +74,7 @@ class NativeRange:
         return (Subscription(s.chain_id, reads=(native, erc20.balance_read(s.wrapped_native, s.key))),)
 
     def decide(self, observation: Observation, state: bytes) -> Decision:
-        before = OwnIntents.from_state(state)
-        own = before.after(observation, self._settings.cooldown_blocks)
-        plans: tuple[Plan, ...] = ()
-        if observation.reads and own.is_quiet(observation.block.number):
-            plans = self._plans(observation)
-            own = own.with_plans(plans)
-        return decision(observation, plans, state=own.to_state() if own != before else None)
+        return decided_in_rounds(observation, state, self._settings.cooldown_blocks, self._plans)
 
     def _plans(self, observation: Observation) -> tuple[Plan, ...]:
         s = self._settings

@@ -7,16 +7,18 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from seawall.primitives.codec import pack, unpack
 from seawall.primitives.errors import StrategyError, WireError
 from seawall.primitives.levels import Finality, IntentState
-from seawall.primitives.observations import IntentEvent, Observation
+from seawall.primitives.observations import Decision, IntentEvent, Observation
 from seawall.primitives.plans import Plan
+from seawall.strategies.base import decision
 
-__all__ = ["OwnIntents"]
+__all__ = ["OwnIntents", "decided_in_rounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,22 @@ class OwnIntents:
     def is_quiet(self, block_number: int) -> bool:
         """Nothing is under way and no cooldown runs."""
         return not self.alive and block_number > self.quiet_until_block
+
+
+def decided_in_rounds(
+    observation: Observation,
+    state: bytes,
+    cooldown_blocks: int,
+    plans_of: Callable[[Observation], tuple[Plan, ...]],
+) -> Decision:
+    """What a strategy decides that wants something of what it reads, and nothing while a plan of it lives."""
+    before = OwnIntents.from_state(state)
+    own = before.after(observation, cooldown_blocks)
+    plans: tuple[Plan, ...] = ()
+    if observation.reads and own.is_quiet(observation.block.number):
+        plans = plans_of(observation)
+        own = own.with_plans(plans)
+    return decision(observation, plans, state=own.to_state() if own != before else None)
 
 
 def _counts_as_failed(event: IntentEvent) -> bool:
