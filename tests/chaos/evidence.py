@@ -86,8 +86,7 @@ def read_chain(
     nonces = _many(url, [("eth_getTransactionCount", (sender, "latest")) for sender in wanted])
     next_nonces = {sender: int(nonce, 16) for sender, nonce in zip(wanted, nonces, strict=True)}
     (pool,) = _many(url, [("txpool_content", ())])
-    # What came in again while its block was made stays in the pool of anvil; its nonce is used, and it can
-    # land no more.
+    # Whatever a node keeps of a nonce that is used can land no more: it waits for nothing.
     waiting = [
         str(tx["hash"])
         for part in ("pending", "queued")
