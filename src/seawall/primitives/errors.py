@@ -7,6 +7,7 @@ to do.
     │   └── ConfigError              ... in the configuration, with its key
     ├── MarketError                  a quote or pool state cannot be had exactly; never guessed
     ├── ProtocolError                an answer or call of a protocol does not have the promised shape
+    │   └── UnavailableActionError   a protocol would refuse it now, or it cannot be quoted exactly
     ├── PlanError                    a plan is malformed or contradicts itself
     │   ├── IdempotencyConflictError same key, another digest
     │   └── BackPressureError        more is waiting than the lane takes
@@ -103,6 +104,7 @@ __all__ = [
     "StateVersionError",
     "StrategyError",
     "TimedOutError",
+    "UnavailableActionError",
     "UnavailableError",
     "UnknownBlockError",
     "WireError",
@@ -124,6 +126,10 @@ class MarketError(SeawallError):
 
 class ProtocolError(SeawallError):
     """An answer or a call of a protocol does not have the promised shape."""
+
+
+class UnavailableActionError(ProtocolError):
+    """What is wanted of a protocol is paused, capped, short of liquidity, or not to be quoted exactly."""
 
 
 class PlanError(SeawallError):
