@@ -1,3 +1,3 @@
-"""Adapters: one file a protocol behind one small interface (`base.Adapter`), in words they share (`actions`)."""
+"""Adapters: one file a protocol, one small interface (`base.Adapter`), shared words (`actions`)."""
 
 from __future__ import annotations
