@@ -13,12 +13,13 @@ SEED ?= 1
 INTENTS ?= 5000
 FORGE := ../devnet/node_modules/.bin/forge
 
-.PHONY: help setup demo test test-python test-contracts bench world chaos clean
+.PHONY: help setup demo test test-python test-long test-contracts bench world chaos clean
 .PHONY: check check-lint check-types check-imports check-native check-contracts
 
 help:
 	@echo "make demo            the main job on a local chain, with an account of what happened and why"
 	@echo "make test            all tests: Python, native core, contracts"
+	@echo "make test-long       those that have a shorter relative in make test"
 	@echo "make check           linters, types, import direction, contract artifacts (make -k check: all of them)"
 	@echo "make bench           benchmarks"
 	@echo "make world           the whole kernel in $(SEEDS) simulated worlds, under every fault"
@@ -37,6 +38,9 @@ test: test-python test-contracts
 
 test-python: setup
 	$(VENV)/python -m pytest -n 2
+
+test-long: setup
+	SEAWALL_LONG=all $(VENV)/python -m pytest -n 2 -m long
 
 # The native core has no tests of its own: it is tested through its Python face, against other implementations.
 test-contracts: setup
@@ -70,7 +74,7 @@ chaos: setup
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger sqlite --kernels 1
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 1
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 3
-	@SEAWALL_FLEET=all $(VENV)/python -m pytest tests/integration/test_fleet.py
+	@SEAWALL_LONG=all $(VENV)/python -m pytest tests/integration/test_fleet.py
 
 bench: setup
 	@for name in $(BENCH); do $(VENV)/python -m bench $$name || exit 1; done

@@ -14,9 +14,14 @@ RECURSION_LIMIT = 1_000
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_runtest_setup() -> None:
-    """The interpreter's own limit: py_ecc raises it to 100,000, with which deep input ends the process."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The interpreter's own limit: py_ecc raises it to 100,000, with which deep input ends the process.
+
+    What is marked `long` has a shorter relative that always runs: it waits for `make test-long`.
+    """
     sys.setrecursionlimit(RECURSION_LIMIT)
+    if item.get_closest_marker("long") is not None and os.environ.get("SEAWALL_LONG") != "all":
+        pytest.skip("it is long: run make test-long")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ takes: `python -m bench takeover` measures that."""
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -25,10 +24,6 @@ pytestmark = pytest.mark.postgresql
 NewDatabase = Callable[[], str]
 # What may lie between a look at the permit and the proxy's clock on a busy machine.
 SLACK_S = 0.5
-
-
-# The long ones run with `make chaos`.
-long = pytest.mark.skipif(os.environ.get("SEAWALL_FLEET") != "all", reason="it runs with make chaos")
 
 
 def test_lanes_of_a_killed_kernel_move_without_gap_or_double_landing(
@@ -75,7 +70,7 @@ def test_frozen_kernel_sends_and_commits_nothing_when_it_thaws_and_joins_again(
         fleet.assert_each_landed_once(names)
 
 
-@long
+@pytest.mark.long
 def test_database_that_vanishes_stops_all_sends_and_everything_goes_on_when_it_returns(
     tmp_path: Path, new_postgresql_database: NewDatabase
 ) -> None:
@@ -125,7 +120,7 @@ def test_halt_on_one_machine_stops_all_and_says_how_it_knows(
         fleet.assert_each_landed_once(names)
 
 
-@long
+@pytest.mark.long
 def test_halt_without_the_database_holds_here_and_says_that_others_are_not_known(
     tmp_path: Path, new_postgresql_database: NewDatabase
 ) -> None:
@@ -146,7 +141,7 @@ def test_halt_without_the_database_holds_here_and_says_that_others_are_not_known
         )
 
 
-@long
+@pytest.mark.long
 def test_nonces_that_the_ledger_does_not_know_quarantine_the_lane_until_a_person_releases_it(
     tmp_path: Path, new_postgresql_database: NewDatabase
 ) -> None:

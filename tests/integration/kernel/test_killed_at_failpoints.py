@@ -30,6 +30,14 @@ AFTER_ANOTHER_DEATH = {
 # Other tests declare points of their own, for themselves.
 ALL_POINTS = frozenset(name for name in failpoints.names() if not name.startswith("test."))
 POINTS = sorted(ALL_POINTS - AFTER_ANOTHER_DEATH)
+# One of each room always; the others are passed in the simulated world too.
+ALWAYS = {
+    "broadcast.before_write",
+    "confirmation.after_commit",
+    "ledger.after_commit",
+    "transactions.after_signature",
+}
+MARKED = [point if point in ALWAYS else pytest.param(point, marks=pytest.mark.long) for point in POINTS]
 UNSENT = "transactions.before_first_write"
 
 
@@ -74,16 +82,19 @@ def test_points_of_the_sending_path_are_all_known() -> None:
         "transactions",
     }
     assert ALL_POINTS > AFTER_ANOTHER_DEATH
+    assert set(POINTS) > ALWAYS
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", MARKED)
 def test_kernel_killed_at_point_lands_every_intent_once(folder: KernelFolder, point: str) -> None:
     die(folder, point)
     live_on(folder)
     assert_each_landed_once(folder)
 
 
-@pytest.mark.parametrize("point", ["ledger.before_commit", "ledger.after_commit"])
+@pytest.mark.parametrize(
+    "point", ["ledger.before_commit", pytest.param("ledger.after_commit", marks=pytest.mark.long)]
+)
 def test_kernel_killed_at_later_and_later_commits_lands_every_intent_once(
     folder: KernelFolder, point: str
 ) -> None:
