@@ -2,7 +2,8 @@
 
 Flow: `reads` names the view calls, somebody answers them at one block, `decode` makes a *state* of that
 block, and everything else is a pure function of it. `build` needs no state at all: what must hold on chain is
-in the action's minimums and in the plan's bounds.
+in the action's minimums and in the plan's bounds. Where the answers themselves say what else must be read
+(the ticks of a pool, the requests of a queue), the adapter also fulfils `ReadsInRounds`.
 
 Rounding: what we receive rounds down, what we pay and owe rounds up. A quote equals what the contract does,
 to the wei, or it is refused with `UnavailableActionError`; nothing is estimated silently.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.units import Address
@@ -26,6 +27,7 @@ from seawall.protocols.executor.policy import FactoryPolicy, LenderPolicy, Listi
 
 __all__ = [
     "RAY",
+    "READ_ROUNDS_MAX",
     "Adapter",
     "Dependency",
     "DependencyKind",
@@ -35,9 +37,12 @@ __all__ = [
     "PositionKind",
     "Quote",
     "Rates",
+    "ReadsInRounds",
 ]
 
 RAY = 10**27
+# Rounds of reads at one block that an adapter may ask for, the first included.
+READ_ROUNDS_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +171,16 @@ class Adapter(Protocol[State]):
         ...
 
     def dependencies(self) -> tuple[Dependency, ...]: ...
+
+
+@runtime_checkable
+class ReadsInRounds(Protocol):
+    """An adapter that learns from answers what else it must read at the same block."""
+
+    def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        """What `answers` make necessary and do not hold; empty once they suffice, within `READ_ROUNDS_MAX`.
+
+        Somebody who observes head by head may subscribe to these from the next head on: `decode` takes what
+        there is, and refuses quotes that need more.
+        """
+        ...

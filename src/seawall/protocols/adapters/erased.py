@@ -1,0 +1,164 @@
+"""Adapters of different states held alike: the state's type is hidden behind a snapshot.
+
+Flow: `erased(adapter)` -> `AnyAdapter`; `at(answers, block)` -> `Snapshot`, which holds the adapter and its
+state together, so that nobody can quote one protocol with the state of another. `gather` asks the reads, in
+rounds where the adapter wants them, through whatever answers reads at one block.
+
+Not done here: I/O (`ask` is given), choosing, caching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from seawall.primitives.blocks import Block, Read
+from seawall.primitives.units import Address
+from seawall.protocols.adapters.actions import Action
+from seawall.protocols.adapters.base import (
+    READ_ROUNDS_MAX,
+    Adapter,
+    Dependency,
+    PolicyPart,
+    Position,
+    Quote,
+    Rates,
+    ReadsInRounds,
+)
+from seawall.protocols.adapters.refusals import refused
+from seawall.protocols.answers import Answers
+from seawall.protocols.executor.operations import Operation
+
+__all__ = ["AnyAdapter", "Ask", "Snapshot", "erased", "gather"]
+
+State = TypeVar("State")
+
+Ask = Callable[[Sequence[Read]], Answers]
+"""Answers reads, all of them at one and the same block."""
+
+
+class Snapshot(Protocol):
+    """One deployment at one block; the methods are those of `base.Adapter`, without the state."""
+
+    @property
+    def adapter(self) -> AnyAdapter: ...
+
+    @property
+    def block(self) -> Block: ...
+
+    def quote(self, action: Action, account: Address) -> Quote: ...
+
+    def positions(self, holder: Address) -> tuple[Position, ...]: ...
+
+    def liquidity(self, token: Address) -> int: ...
+
+    def rates(self, token: Address, change: int = 0) -> Rates: ...
+
+
+class AnyAdapter(Protocol):
+    """What needs no state of `base.Adapter`, and the way to a snapshot."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def chain_id(self) -> int: ...
+
+    @property
+    def actions(self) -> frozenset[type[Action]]: ...
+
+    def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]: ...
+
+    def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        """As in `base.ReadsInRounds`; nothing for adapters whose first reads say all."""
+        ...
+
+    def at(self, answers: Answers, block: Block) -> Snapshot:
+        """The deployment at `block`; raises `ProtocolError` for unfit answers."""
+        ...
+
+    def build(self, action: Action, account: Address) -> tuple[Operation, ...]: ...
+
+    def policy(self, account: Address) -> PolicyPart: ...
+
+    def dependencies(self) -> tuple[Dependency, ...]: ...
+
+
+def erased(adapter: Adapter[State]) -> AnyAdapter:
+    return _Erased(adapter)
+
+
+def gather(adapter: AnyAdapter, ask: Ask, holders: tuple[Address, ...] = ()) -> Answers:
+    """All answers that a snapshot needs; `ask` must answer each round at the same block."""
+    answers: dict[str, bytes | None] = {}
+    wanted = adapter.reads(holders)
+    for _ in range(READ_ROUNDS_MAX):
+        if wanted:
+            answers |= ask(wanted)
+        wanted = adapter.more_reads(answers, holders)
+        if not wanted:
+            return answers
+    raise refused(
+        f"the state is not whole after {READ_ROUNDS_MAX} rounds of reads",
+        adapter.name,
+        "report the adapter: its `more_reads` must end",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot(Generic[State]):
+    held: Adapter[State]
+    state: State
+    block: Block
+
+    @property
+    def adapter(self) -> AnyAdapter:
+        return _Erased(self.held)
+
+    def quote(self, action: Action, account: Address) -> Quote:
+        return self.held.quote(self.state, action, account)
+
+    def positions(self, holder: Address) -> tuple[Position, ...]:
+        return self.held.positions(self.state, holder)
+
+    def liquidity(self, token: Address) -> int:
+        return self.held.liquidity(self.state, token)
+
+    def rates(self, token: Address, change: int = 0) -> Rates:
+        return self.held.rates(self.state, token, change)
+
+
+@dataclass(frozen=True, slots=True)
+class _Erased(Generic[State]):
+    held: Adapter[State]
+
+    @property
+    def name(self) -> str:
+        return self.held.name
+
+    @property
+    def chain_id(self) -> int:
+        return self.held.chain_id
+
+    @property
+    def actions(self) -> frozenset[type[Action]]:
+        return self.held.actions
+
+    def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        return self.held.reads(holders)
+
+    def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        return self.held.more_reads(answers, holders) if isinstance(self.held, ReadsInRounds) else ()
+
+    def at(self, answers: Answers, block: Block) -> Snapshot:
+        return _Snapshot(self.held, self.held.decode(answers, block), block)
+
+    def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
+        return self.held.build(action, account)
+
+    def policy(self, account: Address) -> PolicyPart:
+        return self.held.policy(account)
+
+    def dependencies(self) -> tuple[Dependency, ...]:
+        return self.held.dependencies()
