@@ -15,16 +15,11 @@ from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
-from seawall.risk.guards.catalogue import (
-    Balance,
-    GasPrice,
-    GasUse,
-    MinProfit,
-    OracleStaleness,
-    PositionSize,
-    Slippage,
-    guards_of,
-)
+from seawall.risk.guards.catalogue import guards_of
+from seawall.risk.guards.fees import Balance, GasPrice, GasUse
+from seawall.risk.guards.flows import PositionSize, Slippage
+from seawall.risk.guards.oracles import OracleStaleness
+from seawall.risk.guards.profit import MinProfit
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
 from tests.builders.messages import (

@@ -7,7 +7,7 @@ import pytest
 from seawall.primitives.simulations import AllowanceChange, Flow
 from seawall.primitives.units import Address
 from seawall.risk.evidence import Evidence
-from seawall.risk.guards.catalogue import PositionSize
+from seawall.risk.guards.flows import PositionSize
 from seawall.risk.limits import OurAddresses, RiskLimits
 from tests.builders.messages import EXECUTOR, KEY, NOW_S, POOL, USD, WETH, candidate, direct_plan, simulation
 

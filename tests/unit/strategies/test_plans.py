@@ -8,6 +8,8 @@ from seawall.primitives.plans import DirectBody, ExecutorBody
 from seawall.protocols.executor.encoding import encode_operations
 from seawall.protocols.executor.operations import Call
 from seawall.risk.guards import catalogue
+from seawall.risk.guards.fees import GasPrice
+from seawall.risk.guards.flows import PositionSize
 from seawall.risk.limits import RiskLimits
 from seawall.strategies import plans
 from seawall.strategies.plans import PlanDesk, Terms
@@ -55,5 +57,5 @@ def test_every_guard_that_can_be_asked_for_is_known_to_the_gate() -> None:
     plan = PlanDesk(KEY, EXECUTOR, TREASURY).through_executor(SEEN, 0, (), terms, min_profit_wei=0)
     found = {guard.name: guard for guard in catalogue.guards_of(plan, RiskLimits(position_caps={USD: 8}))}
     assert {spec.name for spec in asked} | {"executor"} == set(catalogue.GUARD_NAMES) == set(found)
-    assert found["gas_price"] == catalogue.GasPrice(5)
-    assert found["position_size"] == catalogue.PositionSize(((USD, 3),))
+    assert found["gas_price"] == GasPrice(5)
+    assert found["position_size"] == PositionSize(((USD, 3),))

@@ -1,0 +1,88 @@
+"""What moves: how far it falls short of what the plan expected, and how much of it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from seawall.primitives.simulations import Probe
+from seawall.primitives.units import BPS, Address, address_text, ceil_div
+from seawall.primitives.verdicts import Measurement
+from seawall.risk.evidence import Evidence, below, cannot_measure
+
+__all__ = [
+    "PositionSize",
+    "Slippage",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """How far the simulated change of each expected token falls short of what the plan expected, worst
+    one."""
+
+    limit_bps: int
+    name: str = "slippage"
+
+    def probes(self) -> tuple[Probe, ...]:
+        return ()
+
+    def measure(self, evidence: Evidence) -> Measurement:
+        worst: Measurement | None = None
+        for delta in evidence.candidate.plan.expected:
+            limit = min(self.limit_bps, delta.tolerance_bps)
+            actual = evidence.simulation.net(frozenset({delta.holder}), delta.token)
+            short = max(0, delta.change - actual)
+            bps = ceil_div(short * BPS, max(1, abs(delta.change)))
+            found = below(self.name, evidence, bps, limit, "bps", f"shortfall of {address_text(delta.token)}")
+            if worst is None or (found.margin or 0) < (worst.margin or 0):
+                worst = found
+        return worst or below(
+            self.name, evidence, 0, self.limit_bps, "bps", "no change was promised, shortfall"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PositionSize:
+    """What the plan pays out per token, against the cap in that token.
+
+    A token without a cap is refused, and so is giving away what no cap can bound: an NFT, or authority over
+    our tokens or credit.
+    """
+
+    caps: tuple[tuple[Address, int], ...]
+    name: str = "position_size"
+
+    def probes(self) -> tuple[Probe, ...]:
+        return ()
+
+    def measure(self, evidence: Evidence) -> Measurement:
+        caps = dict(self.caps)
+        for handover in evidence.simulation.handovers:
+            if handover.holder in evidence.holders:
+                why = f"{address_text(handover.holder)} {handover.what}"
+                return cannot_measure(self.name, evidence, 0, "units", why)
+        worst: Measurement | None = None
+        for token, amount in sorted(evidence.outflows().items()):
+            if token not in caps:
+                return cannot_measure(
+                    self.name,
+                    evidence,
+                    0,
+                    "units",
+                    f"no cap is configured for {address_text(token)}, of which {amount} would leave",
+                )
+            found = below(self.name, evidence, amount, caps[token], "units", _outflow_of(token))
+            if worst is None or (found.margin or 0) < (worst.margin or 0):
+                worst = found
+        return worst or below(self.name, evidence, 0, 0, "units", "nothing leaves: outflow")
+
+
+# Tokens whose names stay written out.
+_TOKENS_MAX: Final = 256
+
+
+@lru_cache(_TOKENS_MAX)
+def _outflow_of(token: Address) -> str:
+    return f"outflow of {address_text(token)}"
