@@ -24,6 +24,7 @@ from seawall.primitives.codec import pack
 from seawall.primitives.errors import IntentMovedError, LedgerError, NonceTakenError
 from seawall.primitives.identifiers import AttemptNumber
 from seawall.primitives.units import hex_text
+from seawall.primitives.verdicts import Verdict
 
 __all__ = ["Commitment", "Commitments"]
 
@@ -64,7 +65,8 @@ class Commitments:
         if not commitments:
             return []
         for one in commitments:
-            _require_judged(one)
+            for _, verdict in one.segments:
+                _require_judged(one, verdict)
         slot_rows = self._insert_slots(commitments)
         verdict_rows = self._insert_verdicts(commitments, at_s)
         rows = self._insert_attempts(commitments, slot_rows, verdict_rows, at_s)
@@ -92,8 +94,10 @@ class Commitments:
             ) from None
         return numbers
 
-    def _insert_verdicts(self, commitments: Sequence[Commitment], at_s: int) -> Sequence[int]:
-        numbers = take_numbers(self._session, verdicts.c.number, len(commitments))
+    def _insert_verdicts(self, commitments: Sequence[Commitment], at_s: int) -> list[int]:
+        """Answers the verdict that each attempt stands on: that of its first segment."""
+        every = [verdict for one in commitments for _, verdict in one.segments]
+        numbers = take_numbers(self._session, verdicts.c.number, len(every))
         self._session.load(
             _VERDICTS,
             [
@@ -102,10 +106,14 @@ class Commitments:
                     v.base_hash, v.valid_until_block, v.valid_until_s, uint256_text(v.max_total_fee_wei),
                     True, pack(v), at_s,
                 )
-                for number, v in zip(numbers, (one.verdict for one in commitments), strict=True)
+                for number, v in zip(numbers, every, strict=True)
             ],
         )  # fmt: skip
-        return numbers
+        firsts, place = [], 0
+        for one in commitments:
+            firsts.append(numbers[place])
+            place += 1 + len(one.beside)
+        return firsts
 
     def _insert_attempts(
         self,
@@ -120,7 +128,7 @@ class Commitments:
                 AttemptNumber(number), one.lane, one.nonce, slot, one.hash, one.raw, one.payload,
                 one.payload_digest, one.verdict.kind, one.max_fee_per_gas_wei,
                 one.max_priority_fee_per_gas_wei, one.route, VerdictNumber(verdict), 0, at_s, 0, None, "",
-                ((one.intent, 0),),
+                tuple([(v.number, segment) for segment, (_, v) in enumerate(one.segments)]),
             )
             for number, slot, verdict, one in zip(
                 numbers, slot_rows, verdict_rows, commitments, strict=True
@@ -134,7 +142,9 @@ class Commitments:
                 f"slot {rows[0].lane}/{rows[0].nonce}",
                 "write the stored bytes",
             ) from None
-        self._session.load(_LINKS, [(row.number, 0, row.intents[0][0]) for row in rows])
+        self._session.load(
+            _LINKS, [(row.number, place, number) for row in rows for number, place in row.intents]
+        )
         return rows
 
     def _reserve(self, rows: Sequence[AttemptRow], commitments: Sequence[Commitment], at_s: int) -> None:
@@ -151,20 +161,18 @@ class Commitments:
         )
 
     def _move_intents(self, commitments: Sequence[Commitment]) -> None:
+        every = [verdict for one in commitments for _, verdict in one.segments]
         moved = self._session.load(
             _INTENTS,
             [
-                (
-                    None if one.verdict.predicted_wei is None else int256_text(one.verdict.predicted_wei),
-                    one.intent,
-                )
-                for one in commitments
+                (None if one.predicted_wei is None else int256_text(one.predicted_wei), one.number)
+                for one in every
             ],
         )
-        if moved != len(commitments):
+        if moved != len(every):
             raise IntentMovedError(
-                f"{len(commitments) - moved} of {len(commitments)} intents are not queued any more",
-                "intents " + ", ".join(f"#{one.intent}" for one in commitments),
+                f"{len(every) - moved} of {len(every)} intents are not queued any more",
+                "intents " + ", ".join(f"#{one.number}" for one in every),
                 "read the queue again: an intent is committed once",
             )
 
@@ -174,21 +182,22 @@ class Commitments:
                 NewEvent(
                     "intent.committed",
                     one.lane.chain_id,
-                    one.strategy,
-                    one.intent,
+                    strategy,
+                    verdict.number,
                     {"hash": hex_text(one.hash), "nonce": one.nonce},
                 )
                 for one in commitments
+                for strategy, verdict in one.segments
             ],
             at_s,
         )
 
 
-def _require_judged(one: Commitment) -> None:
-    verdict, payload = one.verdict, one.payload
+def _require_judged(one: Commitment, verdict: Verdict) -> None:
+    payload = one.payload
     if (payload.chain_id, payload.sender) != (one.lane.chain_id, one.lane.key):
         problem = "the payload is of another lane"
-    elif verdict.number != one.intent:
+    elif verdict is one.verdict and verdict.number != one.intent:
         problem = f"the verdict is about intent #{verdict.number}"
     elif not verdict.admitted:
         problem = "its verdict refused it"

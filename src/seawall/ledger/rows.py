@@ -166,7 +166,10 @@ class AttemptRow:
 @made_quickly
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A signed candidate with the verdict that admitted it, to be committed to its slot."""
+    """A signed candidate with the verdict that admitted it, to be committed to its slot.
+
+    Several plans may go in one payload: those beside the first are its further segments, each with a verdict
+    of its own about that payload."""
 
     lane: Lane
     nonce: int
@@ -181,6 +184,11 @@ class Commitment:
     max_priority_fee_per_gas_wei: int
     route: str
     reserved: tuple[tuple[Address, int], ...]  # what it may take of each token at most [smallest unit]
+    beside: tuple[tuple[str, Verdict], ...] = ()  # strategy and verdict of each further segment, in order
+
+    @property
+    def segments(self) -> tuple[tuple[str, Verdict], ...]:
+        return (self.strategy, self.verdict), *self.beside
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 EPOCH_BYTES: Final = 16
 # Alembic's revisions, oldest first, known here so that opening a ledger need not import Alembic.
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 HEAD: Final = REVISIONS[-1]
 
 METADATA: Final = sa.MetaData(
@@ -235,6 +235,20 @@ inclusions = sa.Table(
     _partial("uq_inclusions_canonical_slot", "slot", where="canonical", unique=True),
     _partial("ix_inclusions_unsettled", "chain_id", "block_number", where="canonical AND finality < 2"),
     sqlite_autoincrement=True,
+)
+
+# Of inclusions that held several plans: what became of each. One with a single plan ends as its inclusion.
+segment_ends = sa.Table(
+    "segment_ends",
+    METADATA,
+    sa.Column(
+        "inclusion", sa.BigInteger, sa.ForeignKey("inclusions.number"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("segment", sa.Integer, primary_key=True, autoincrement=False),
+    _refers("intent", "intents.number"),
+    _required("landed", sa.Boolean),
+    _required("reason", sa.Text),
+    sa.Index("ix_segment_ends_intent", "intent"),
 )
 
 # Double entry: an entry is derived from a block; its legs sum to zero per token.

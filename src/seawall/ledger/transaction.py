@@ -16,6 +16,7 @@ from seawall.ledger.logs import LogStore
 from seawall.ledger.postings import Postings, Reservations
 from seawall.ledger.routes import AttemptRoutes
 from seawall.ledger.safes import Safes
+from seawall.ledger.segments import Segments
 from seawall.ledger.session import Session
 from seawall.ledger.slots import Slots
 from seawall.ledger.spends import Spends
@@ -44,6 +45,7 @@ class Transaction:
         "reservations",
         "routes",
         "safes",
+        "segments",
         "slots",
         "spends",
         "states",
@@ -64,6 +66,7 @@ class Transaction:
         self.reservations = Reservations(session)
         self.routes = AttemptRoutes(session)
         self.safes = Safes(session)
+        self.segments = Segments(session)
         self.spends = Spends(session)
         self.states = States(session)
         self.timers = Timers(session)
