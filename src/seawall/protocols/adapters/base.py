@@ -2,8 +2,9 @@
 
 Flow: `reads` names the view calls, somebody answers them at one block, `decode` makes a *state* of that
 block, and everything else is a pure function of it. `build` needs no state at all: what must hold on chain is
-in the action's minimums and in the plan's bounds. Where the answers themselves say what else must be read
-(the ticks of a pool, the requests of a queue), the adapter also fulfils `ReadsInRounds`.
+in the action's minimums and in the plan's bounds; where a protocol's own call knows no minimum, the adapter
+also fulfils `HoldsByBounds` and says what the plan must list. Where the answers themselves say what else must
+be read (the ticks of a pool, the requests of a queue), it also fulfils `ReadsInRounds`.
 
 Rounding: what we receive rounds down, what we pay and owe rounds up. A quote equals what the contract does,
 to the wei, or it is refused with `UnavailableActionError`; nothing is estimated silently.
@@ -19,6 +20,7 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from seawall.primitives.blocks import Block, Read
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action
 from seawall.protocols.answers import Answers
@@ -32,6 +34,7 @@ __all__ = [
     "Dependency",
     "DependencyKind",
     "Exact",
+    "HoldsByBounds",
     "PolicyPart",
     "Position",
     "PositionKind",
@@ -183,4 +186,14 @@ class ReadsInRounds(Protocol):
         Somebody who observes head by head may subscribe to these from the next head on: `decode` takes what
         there is, and refuses quotes that need more.
         """
+        ...
+
+
+@runtime_checkable
+class HoldsByBounds(Protocol):
+    """An adapter some of whose calls take no minimum, so that the plan itself must hold it."""
+
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        """What a plan with `build(action, account)` must bound beside what it bounds anyway; the inflows of
+        several actions in one token add up. Empty where the operations hold the minimum themselves."""
         ...

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from seawall.primitives.blocks import Block, Read
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action
 from seawall.protocols.adapters.base import (
     READ_ROUNDS_MAX,
     Adapter,
     Dependency,
+    HoldsByBounds,
     PolicyPart,
     Position,
     Quote,
@@ -79,6 +81,10 @@ class AnyAdapter(Protocol):
         ...
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]: ...
+
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        """As in `base.HoldsByBounds`; nothing for adapters whose operations hold every minimum."""
+        ...
 
     def policy(self, account: Address) -> PolicyPart: ...
 
@@ -156,6 +162,9 @@ class _Erased(Generic[State]):
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         return self.held.build(action, account)
+
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        return self.held.bounds(action, account) if isinstance(self.held, HoldsByBounds) else ()
 
     def policy(self, account: Address) -> PolicyPart:
         return self.held.policy(account)

@@ -6,13 +6,24 @@ which adapter it came from, and what to do. Nothing here reads or decides anythi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from seawall.primitives.bounds import UINT256_MAX
-from seawall.primitives.errors import UnavailableActionError
+from seawall.primitives.errors import MarketError, UnavailableActionError
 from seawall.primitives.units import Address, address_text
 from seawall.protocols.adapters.actions import Action
 from seawall.protocols.executor.operations import Amount, Measured
 
-__all__ = ["foreign_token", "known_amount", "known_minimum", "refused", "unread_holder", "unsupported"]
+__all__ = [
+    "foreign_token",
+    "known_amount",
+    "known_minimum",
+    "market_refusals",
+    "refused",
+    "unread_holder",
+    "unsupported",
+]
 
 
 def refused(what: str, where: str, fix: str) -> UnavailableActionError:
@@ -71,3 +82,12 @@ def known_minimum(minimum: Amount, amount: int, where: str) -> None:
         )
     if amount < minimum:
         raise refused(f"{amount} comes out, {minimum} is demanded", where, "demand less, or wait")
+
+
+@contextmanager
+def market_refusals(where: str) -> Iterator[None]:
+    """What the maths of a market refuse, the adapter refuses."""
+    try:
+        yield
+    except MarketError as error:
+        raise refused(error.what, f"{where}, {error.where}", error.fix) from error

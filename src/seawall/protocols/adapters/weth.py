@@ -15,7 +15,7 @@ from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.units import NATIVE, Address
-from seawall.protocols import erc20, weth
+from seawall.protocols import weth
 from seawall.protocols.adapters.actions import Action, Deposit, Redeem
 from seawall.protocols.adapters.base import (
     Dependency,
@@ -27,12 +27,12 @@ from seawall.protocols.adapters.base import (
     Quote,
     Rates,
 )
+from seawall.protocols.adapters.holdings import holding_of, holding_reads, holdings
 from seawall.protocols.adapters.refusals import (
     foreign_token,
     known_amount,
     known_minimum,
     refused,
-    unread_holder,
     unsupported,
 )
 from seawall.protocols.answers import Answers, integer_answer
@@ -65,16 +65,12 @@ class WethAdapter:
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
         supply = Read(self._label("supply"), self.weth, encode_call("totalSupply()", ()))
-        return (supply, *(self._balance_read(holder) for holder in holders))
+        return (supply, *holding_reads(self.name, self.weth, holders))
 
     def decode(self, answers: Answers, block: Block) -> WethState:
         del block
-        prefix = self._label("balance:")
-        holders = [Address(bytes.fromhex(x.removeprefix(prefix))) for x in answers if x.startswith(prefix)]
-        return WethState(
-            integer_answer(answers, self._label("supply"), "uint256"),
-            {holder: integer_answer(answers, prefix + holder.hex(), "uint256") for holder in holders},
-        )
+        supply_wei = integer_answer(answers, self._label("supply"), "uint256")
+        return WethState(supply_wei, holdings(self.name, self.weth, answers))
 
     def quote(self, state: WethState, action: Action, account: Address) -> Quote:
         del account
@@ -130,9 +126,7 @@ class WethAdapter:
         )
 
     def positions(self, state: WethState, holder: Address) -> tuple[Position, ...]:
-        if holder not in state.balances_wei:
-            raise unread_holder(self.name, holder)
-        amount = state.balances_wei[holder]
+        amount = holding_of(holder, state.balances_wei, self.name)
         if amount == 0:
             return ()
         return (Position(holder, PositionKind.SHARE, NATIVE, amount, self.weth, amount),)
@@ -163,10 +157,6 @@ class WethAdapter:
             raise refused(
                 "the minimum cannot be held", self.name, "leave it 0: wrapping is always one for one"
             )
-
-    def _balance_read(self, holder: Address) -> Read:
-        call = erc20.balance_read(self.weth, holder)
-        return Read(self._label(f"balance:{holder.hex()}"), call.target, call.calldata)
 
     def _label(self, what: str) -> str:
         return f"{self.name}:{self.weth.hex()}:{what}"
