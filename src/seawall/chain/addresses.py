@@ -1,11 +1,12 @@
 """The address book: every contract a deployment relies on, what it is, and which bytecode it must have.
 
-Flow: a roll-out (the devnet's build, later deployment scripts) fills an `AddressBook`; configuration, pool
-lists and guards look entries up by name or address; `AddressBook.verify` compares the chain with what was
-recorded, so that a wrong endpoint or an emptied state file is found before anything is signed.
+Flow: a roll-out (the devnet's build, `rollout.deployment`) or a publisher's list (`chain.books`) fills an
+`AddressBook`; configuration, pool lists and guards look entries up by name or address; `AddressBook.verify`
+compares code with what was recorded, so that a wrong endpoint or an emptied state file is found before
+anything is signed. `runtime.drift` looks closer: behind proxies, and at what contracts answer.
 
-Assumes that code is immutable once deployed; a proxy's entry pins the proxy's own code alone.
-Does no I/O of its own: codes are read through the `CodeReader` given.
+A code hash that nobody recorded yet is None: unknown is said, never guessed. Assumes that code is immutable
+once deployed. Does no I/O of its own: codes are read through the `CodeReader` given.
 """
 
 from __future__ import annotations
@@ -75,11 +76,15 @@ class AddressEntry:
     kind: AddressKind
     source: str
     """Where the bytecode came from: `package@version path`, or a path of this repository."""
-    code_hash: bytes
-    """Keccak-256 of the runtime code."""
+    code_hash: bytes | None
+    """Keccak-256 of the runtime code; None until `seawall addresses record` has read it."""
     token_class: TokenClass | None = None
     decimals: int | None = None
     symbol: str | None = None
+    implementation: Address | None = None
+    """Where a proxy sends its calls; None for what is no proxy, or was not recorded."""
+    implementation_hash: bytes | None = None
+    """Keccak-256 of the implementation's runtime code."""
 
 
 class AddressBook:
@@ -121,7 +126,8 @@ class AddressBook:
             )
         if len(self._by_name) >= BOOK_ENTRIES_MAX:
             raise InputError(f"more than {BOOK_ENTRIES_MAX} entries", where, "split the book")
-        if len(entry.address) != 20 or len(entry.code_hash) != 32:
+        hashes = [one for one in (entry.code_hash, entry.implementation_hash) if one is not None]
+        if len(entry.address) != 20 or any(len(one) != 32 for one in hashes):
             raise InputError(
                 f"{entry.name} has a malformed address or code hash", where, "give 20 and 32 bytes"
             )
@@ -134,6 +140,13 @@ class AddressBook:
             )
         self._by_name[entry.name] = entry
         self._by_address[entry.address] = entry
+
+    def put(self, entry: AddressEntry) -> None:
+        """Add it, or say it anew: an entry of the same name gives way."""
+        old = self._by_name.pop(entry.name, None)
+        if old is not None:
+            del self._by_address[old.address]
+        self.add(entry)
 
     def address(self, name: str) -> Address:
         return self[name].address
@@ -153,7 +166,7 @@ class AddressBook:
         for entry, code in zip(entries, codes, strict=True):
             if not code:
                 wrong.append(f"{entry.name} ({address_text(entry.address)}) has no code")
-            elif keccak256(code) != entry.code_hash:
+            elif entry.code_hash is not None and keccak256(code) != entry.code_hash:
                 wrong.append(f"{entry.name} ({address_text(entry.address)}) has other code")
         if wrong:
             shown = "; ".join(wrong[:MISMATCHES_SHOWN_MAX])
@@ -192,7 +205,7 @@ class AddressBook:
 
 
 def _to_record(entry: AddressEntry) -> dict[str, str | int | None]:
-    return {
+    record: dict[str, str | int | None] = {
         "name": entry.name,
         "address": address_text(entry.address),
         "kind": entry.kind.value,
@@ -200,8 +213,13 @@ def _to_record(entry: AddressEntry) -> dict[str, str | int | None]:
         "decimals": entry.decimals,
         "symbol": entry.symbol,
         "source": entry.source,
-        "code_hash": hex_text(entry.code_hash),
+        "code_hash": None if entry.code_hash is None else hex_text(entry.code_hash),
     }
+    if entry.implementation is not None:
+        record["implementation"] = address_text(entry.implementation)
+    if entry.implementation_hash is not None:
+        record["implementation_hash"] = hex_text(entry.implementation_hash)
+    return record
 
 
 def _from_record(chain_id: int, record: object) -> AddressEntry:
@@ -214,11 +232,21 @@ def _from_record(chain_id: int, record: object) -> AddressEntry:
         address=address_from_text(_text(record["address"])),
         kind=AddressKind(_text(record["kind"])),
         source=_text(record["source"]),
-        code_hash=hash_from_text(_text(record["code_hash"])),
+        code_hash=_hash(record["code_hash"]),
         token_class=None if token_class is None else TokenClass(_text(token_class)),
         decimals=None if decimals is None else _integer(decimals),
         symbol=None if symbol is None else _text(symbol),
+        implementation=_address(record.get("implementation")),
+        implementation_hash=_hash(record.get("implementation_hash")),
     )
+
+
+def _hash(value: object) -> bytes | None:
+    return None if value is None else hash_from_text(_text(value))
+
+
+def _address(value: object) -> Address | None:
+    return None if value is None else address_from_text(_text(value))
 
 
 def _text(value: object) -> str:

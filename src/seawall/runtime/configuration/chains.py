@@ -13,6 +13,7 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.chain.agreement import default_agreement
+from seawall.chain.books import published_book
 from seawall.chain.client import StateCheck
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.fees import FeeSettings, fee_settings_of
@@ -180,6 +181,7 @@ def read_chain(
         private=read_private(table, relays, book),
         pending=read_pending(table, parse),
         logs=read_logs_kept(table, book),
+        book_file=folder / table.text("address_book") if "address_book" in table else None,
     )
 
 
@@ -283,7 +285,7 @@ def _endpoint(
 
 def _book(table: Table, folder: Path, chain_id: int) -> AddressBook:
     if "address_book" not in table:
-        return AddressBook(chain_id)
+        return published_book(chain_id)
     where, path = table.key("address_book"), folder / table.text("address_book")
     try:
         book = AddressBook.from_json(path.read_bytes())

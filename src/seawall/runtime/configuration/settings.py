@@ -102,6 +102,7 @@ class ChainSettings:
     private: PrivateSettings = PrivateSettings()  # noqa: RUF009  (frozen)
     pending: tuple[PendingSettings, ...] = ()  # feeds of what comes before a block
     logs: tuple[KeptLogs, ...] = ()  # gathered and followed
+    book_file: Path | None = None  # the project's own; None: `book` is the one that ships with Seawall
 
     @property
     def readers(self) -> tuple[EndpointSettings, ...]:
