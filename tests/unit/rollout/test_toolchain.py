@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from seawall.primitives.errors import RolloutError
-from seawall.rollout.devnet.toolchain import Toolchain
+from seawall.primitives.units import Address
+from seawall.rollout.devnet.toolchain import Artifact, Link, Toolchain
 
 
 @pytest.fixture
@@ -68,16 +69,51 @@ def test_a_missing_artifact_is_refused(tools: Toolchain) -> None:
         tools.package_artifact("pkg", "b.json")
 
 
+# Stands in for the compiler: says what it was asked, in `log`, and gives one contract named after the group.
+_COMPILES = """
+import {appendFileSync, writeFileSync} from "node:fs";
+const [, , group, output] = process.argv;
+appendFileSync(new URL("log", import.meta.url), group + "\\n");
+const contract = {source: "contracts/A.sol", bytecode: "0x60000000", deployedBytecode: "0x", links: {L: [1]}};
+writeFileSync(output, JSON.stringify({contracts: {[group]: contract}}));
+"""
+
+
+def test_published_sources_are_compiled_once_and_own_ones_every_time(
+    tools: Toolchain, tmp_path: Path
+) -> None:
+    (tools.root / "compile.mjs").write_text(_COMPILES)
+    first = tools.compile_sources(tmp_path)
+    assert tools.compile_sources(tmp_path) == first
+    assert set(first) == {"own", "published"}
+    assert (tools.root / "log").read_text().split() == ["published", "own", "own"]
+
+
+def test_other_packages_are_compiled_anew(tools: Toolchain, tmp_path: Path) -> None:
+    (tools.root / "compile.mjs").write_text(_COMPILES)
+    tools.compile_sources(tmp_path)
+    (tools.root / "package-lock.json").write_text('{"changed": true}')
+    tools.compile_sources(tmp_path)
+    assert (tools.root / "log").read_text().split() == ["published", "own", "published", "own"]
+
+
+def test_libraries_are_written_where_they_belong() -> None:
+    artifact = Artifact("a", bytes(24), b"", (Link("L", (1,)),))
+    linked = artifact.linked({"L": Address(b"\x11" * 20)})
+    assert linked.creation_code == b"\0" + b"\x11" * 20 + b"\0" * 3
+    assert linked.links == ()
+
+
 def test_a_broken_source_is_told_in_the_compilers_words(tools: Toolchain) -> None:
     (tools.root / "compile.mjs").write_text('console.error("ParserError: A.sol:1"); process.exit(1)')
     with pytest.raises(RolloutError, match=r"ParserError: A\.sol:1"):
-        tools.compile_sources()
+        tools.compile_sources(tools.root)
 
 
 def test_no_node_is_told(tools: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RolloutError, match=r"Node\.js"):
-        tools.compile_sources()
+        tools.compile_sources(tools.root)
 
 
 def test_the_digest_follows_every_input(tools: Toolchain) -> None:

@@ -22,7 +22,7 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import RolloutError
-from seawall.rollout.devnet import balancer, executor, safe, tokens, uniswap
+from seawall.rollout.devnet import aave, balancer, executor, safe, tokens, uniswap
 from seawall.rollout.devnet.deployer import Deployer
 from seawall.rollout.devnet.node import NodeSettings, start_node
 from seawall.rollout.devnet.rpc import DevnetRpc, as_bytes
@@ -40,6 +40,7 @@ _STATE_FILE: Final = "state.json"
 _BOOK_FILE: Final = "addresses.json"
 # The modules that decide what is on the chain; the others only run or use it.
 _DEPLOYING: Final = (
+    "aave.py",
     "accounts.py",
     "balancer.py",
     "build.py",
@@ -108,12 +109,12 @@ def _build_into(toolchain: Toolchain, cache: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=cache) as scratch:
         target = Path(scratch) / "state"
         target.mkdir()
-        _deploy_everything(toolchain, target)
+        _deploy_everything(toolchain, cache, target)
         target.rename(folder)
 
 
-def _deploy_everything(toolchain: Toolchain, target: Path) -> None:
-    compiled = toolchain.compile_sources()
+def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
+    compiled = toolchain.compile_sources(cache)
     with tempfile.TemporaryDirectory(prefix="seawall-anvil-") as scratch:
         settings = NodeSettings(Path(scratch) / "anvil.log", genesis_time_s=GENESIS_TIME_S)
         node = start_node(toolchain.anvil, settings)
@@ -127,6 +128,8 @@ def _deploy_everything(toolchain: Toolchain, target: Path) -> None:
                 uniswap.deploy_v3(deployer)
                 balancer.deploy_balancer(deployer)
                 tokens.deploy_lending(deployer)
+                aave.fund_borrowers(deployer)
+                aave.deploy_aave(deployer)
                 tokens.approve_as_traders(deployer)
                 executor.deploy_executor(deployer)
                 safe.deploy_safe(deployer)

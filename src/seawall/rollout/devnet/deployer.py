@@ -45,15 +45,20 @@ class Deployer:
         symbol: str | None = None,
     ) -> Address:
         """Create a contract with the given constructor types and values, and record it."""
-        created = self.rpc.send(OWNER, None, artifact.creation_code + abi_encode(list(constructor), values))
-        receipt = self.rpc.settle([created], mine=True)[0]
-        where = receipt.get("contractAddress")
-        assert isinstance(where, str), "a mined creation has an address"
-        address = address_from_text(where)
+        address = self.create(artifact, constructor, *values)
         self.record(
             name, kind, address, artifact.source, token_class=token_class, decimals=decimals, symbol=symbol
         )
         return address
+
+    def create(self, artifact: Artifact, constructor: Sequence[str] = (), *values: AbiValue) -> Address:
+        """Create a contract that only others call (a library, what a proxy runs): it is not in the book."""
+        assert not artifact.links, f"{artifact.source} lacks its libraries"
+        created = self.rpc.send(OWNER, None, artifact.creation_code + abi_encode(list(constructor), values))
+        receipt = self.rpc.settle([created], mine=True)[0]
+        where = receipt.get("contractAddress")
+        assert isinstance(where, str), "a mined creation has an address"
+        return address_from_text(where)
 
     def place(self, name: str, kind: AddressKind, artifact: Artifact, address: Address) -> None:
         """Put runtime code at a canonical address (for contracts without constructor and immutables)."""

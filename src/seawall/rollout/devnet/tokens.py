@@ -36,7 +36,14 @@ TRADER_WETH_WEI: Final = 2_000 * ETHER
 TRADER_ETHX_WEI: Final = 2_000 * ETHER
 TRADER_USDX: Final = 5_000_000 * USDX_UNIT
 
-TRADER_SPENDERS: Final = ("uniswap_v2_router", "uniswap_v3_router", "balancer_vault", "debt_desk")
+TRADER_SPENDERS: Final = (
+    "uniswap_v2_router",
+    "uniswap_v3_router",
+    "balancer_vault",
+    "debt_desk",
+    "aave_pool",
+    "spark_pool",
+)
 
 DESK_USDX: Final = 10_000_000 * USDX_UNIT
 DESK_THRESHOLD_BPS: Final = 8_000

@@ -2,7 +2,8 @@
 
 `devnet/` of the repository pins anvil, solc and the packages whose authors publish their contracts; nothing
 of them is committed. Packages with bytecode are read as they are; those that publish source only, and the
-stand-ins in `devnet/contracts`, are compiled once a build by the pinned solc under Node.
+contracts in `devnet/contracts`, are compiled by the pinned solc under Node. What the published sources give
+depends on the locked packages alone: it is kept in the cache, beside the states that are built from it.
 
 The environment may override: SEAWALL_DEVNET (the folder), SEAWALL_ANVIL (the node's binary).
 Never downloads anything: what is missing is named together with the command that installs it.
@@ -17,19 +18,34 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from seawall.primitives.errors import RolloutError
+from seawall.primitives.units import Address
 
-__all__ = ["Artifact", "Toolchain"]
+__all__ = ["COMPILED_FOLDER", "Artifact", "Link", "Toolchain"]
 
-COMPILE_TIMEOUT_S: Final = 120
+# The published sources take 15 s on an idle machine of two cores.
+COMPILE_TIMEOUT_S: Final = 300
 ARTIFACT_BYTES_MAX: Final = 16 * 1024 * 1024
+# Within the cache.
+COMPILED_FOLDER: Final = ".compiled"
 
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _REPOSITORY: Final = Path(__file__).resolve().parents[4]
+
+
+_Group = Literal["own", "published"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where in the creation code the address of a library belongs."""
+
+    library: str
+    offsets: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,16 @@ class Artifact:
     creation_code: bytes
     runtime_code: bytes
     """Empty where the publisher gives none; without immutables in any case."""
+    links: tuple[Link, ...] = ()
+    """Libraries without which the creation code is not whole."""
+
+    def linked(self, libraries: Mapping[str, Address]) -> Artifact:
+        """With the addresses of its libraries written in."""
+        code = bytearray(self.creation_code)
+        for link in self.links:
+            for offset in link.offsets:
+                code[offset : offset + 20] = libraries[link.library]
+        return replace(self, creation_code=bytes(code), links=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +103,45 @@ class Toolchain:
         where = f"{package}@{version} {path}"
         return Artifact(where, _code(creation, where), _code(runtime, where) if runtime is not None else b"")
 
-    def compile_sources(self) -> dict[str, Artifact]:
-        """Compile `devnet/contracts` and the packages that publish source only, by contract name."""
+    def compile_sources(self, cache: Path) -> dict[str, Artifact]:
+        """`devnet/contracts` and the packages that publish source only, by contract name.
+
+        `cache` is a folder that exists; what is found there need not be compiled.
+        """
+        kept = cache / COMPILED_FOLDER / f"{self._published_digest()}.json"
+        if kept.is_file():
+            published = _read_object(kept, "compiled sources")
+        else:
+            published = self._compile("published")
+            kept.parent.mkdir(exist_ok=True)
+            for old in kept.parent.glob("*.json"):
+                old.unlink(missing_ok=True)
+            partial = kept.with_suffix(".partial")
+            partial.write_text(json.dumps(published))
+            partial.replace(kept)
+        artifacts: dict[str, Artifact] = {}
+        for document in (published, self._compile("own")):
+            contracts = document.get("contracts")
+            assert isinstance(contracts, dict), "compile.mjs writes an object of contracts"
+            artifacts |= {name: self._compiled_artifact(name, entry) for name, entry in contracts.items()}
+        return artifacts
+
+    def digest(self, extra_files: Mapping[str, bytes], extra: str) -> str:
+        """Hex digest of what decides the built state: locked packages, sources, our code, `extra`."""
+        hasher = hashlib.sha256()
+        files = {
+            "package-lock.json": self.root / "package-lock.json",
+            "compile.mjs": self.root / "compile.mjs",
+            **{f"contracts/{path.name}": path for path in sorted((self.root / "contracts").glob("*.sol"))},
+        }
+        contents = {name: _read_bytes(path) for name, path in files.items()} | dict(extra_files)
+        for name in sorted(contents):
+            hasher.update(f"{name}\0{len(contents[name])}\0".encode())
+            hasher.update(contents[name])
+        hasher.update(extra.encode())
+        return hasher.hexdigest()
+
+    def _compile(self, group: _Group) -> dict[str, object]:
         node = shutil.which("node")
         if node is None:
             raise RolloutError("Node.js is not on the PATH", "devnet tools", "install Node.js 20 or newer")
@@ -86,7 +149,7 @@ class Toolchain:
             output = Path(folder) / "compiled.json"
             try:
                 finished = subprocess.run(  # noqa: S603  (fixed program and arguments)
-                    [node, str(self.root / "compile.mjs"), str(output)],
+                    [node, str(self.root / "compile.mjs"), group, str(output)],
                     capture_output=True,
                     text=True,
                     timeout=COMPILE_TIMEOUT_S,
@@ -104,23 +167,12 @@ class Toolchain:
                     "devnet/compile.mjs",
                     "run `make setup`; if it persists, correct the Solidity source named above",
                 )
-            compiled = _read_object(output, "compiled sources").get("contracts")
-        assert isinstance(compiled, dict), "compile.mjs writes an object of contracts"
-        return {name: self._compiled_artifact(name, entry) for name, entry in compiled.items()}
+            return _read_object(output, "compiled sources")
 
-    def digest(self, extra_files: Mapping[str, bytes], extra: str) -> str:
-        """Hex digest of what decides the built state: locked packages, sources, our code, `extra`."""
+    def _published_digest(self) -> str:
         hasher = hashlib.sha256()
-        files = {
-            "package-lock.json": self.root / "package-lock.json",
-            "compile.mjs": self.root / "compile.mjs",
-            **{f"contracts/{path.name}": path for path in sorted((self.root / "contracts").glob("*.sol"))},
-        }
-        contents = {name: _read_bytes(path) for name, path in files.items()} | dict(extra_files)
-        for name in sorted(contents):
-            hasher.update(f"{name}\0{len(contents[name])}\0".encode())
-            hasher.update(contents[name])
-        hasher.update(extra.encode())
+        for name in ("package-lock.json", "compile.mjs"):
+            hasher.update(_read_bytes(self.root / name) + b"\0")
         return hasher.hexdigest()
 
     def _compiled_artifact(self, name: str, entry: object) -> Artifact:
@@ -135,7 +187,10 @@ class Toolchain:
         else:
             where = f"devnet/{source}:{name}"
         return Artifact(
-            where, _code(entry.get("bytecode"), where), _code(entry.get("deployedBytecode"), where)
+            where,
+            _code(entry.get("bytecode"), where),
+            _code(entry.get("deployedBytecode"), where),
+            _links(entry.get("links"), where),
         )
 
 
@@ -174,3 +229,8 @@ def _code(value: object, where: str) -> bytes:
             "devnet packages",
             "run `make setup`; libraries must be linked already",
         ) from error
+
+
+def _links(value: object, where: str) -> tuple[Link, ...]:
+    assert isinstance(value, dict), f"compile.mjs writes the links of {where}"
+    return tuple(Link(str(library), tuple(int(at) for at in offsets)) for library, offsets in value.items())
