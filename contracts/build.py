@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 ARTIFACTS = ROOT / "src" / "seawall" / "protocols" / "executor" / "artifacts"
 OUT = CONTRACTS / "out" / "artifacts"
-NAMES = ("AtomicExecutor", "PolicyRegistry")
+NAMES = ("AtomicExecutor", "PlanChecks", "PolicyRegistry", "RiskBook")
 MAX_RUNTIME_BYTES = 24_576  # EIP-170
 
 

@@ -11,6 +11,8 @@ import {
     FACTORY_UNISWAP_V2,
     FACTORY_UNISWAP_V3
 } from "./IPolicyRegistry.sol";
+import {IPlanChecks} from "./IPlanChecks.sol";
+import {IRiskBook} from "./IRiskBook.sol";
 import {Scratch} from "./Scratch.sol";
 import {StreamLib} from "./Stream.sol";
 import {Tokens} from "./Tokens.sol";
@@ -25,8 +27,6 @@ import {TwoStepOwner} from "./TwoStepOwner.sol";
 /// @dev Layout of `operations`: see README.md beside this folder, and `encoding.py`. No delegatecall anywhere.
 ///      Callbacks: a transient frame {callee, selector, data hash} is armed before the call, consumed at entry and
 ///      must be consumed when the callee returns. What may be repaid is inside the hashed data.
-///      Seam: oracle-valued caps, health factors and outflow windows belong between `_checkFlows` and `_payOut`,
-///      where both snapshots are in hand.
 contract AtomicExecutor is Authority {
     using StreamLib for StreamLib.Stream;
 
@@ -37,7 +37,8 @@ contract AtomicExecutor is Authority {
     /// @param deadline last second at which it may run [unix s]
     /// @param maxFeeWei most that the transaction may cost, at which profit was judged [wei]
     /// @param minProfit net of that fee [accountingToken's smallest unit]
-    /// @param accountingToken WETH or the native coin (`Tokens.NATIVE`): they count 1:1 with the fee
+    /// @param accountingToken WETH or the native coin (`Tokens.NATIVE`): they count 1:1 with the fee. Zero: a
+    ///        position plan, judged by its bounds, its checks and the risk book instead of by profit
     /// @param maxGasPriceWei [wei]
     struct Header {
         uint256 intentId;
@@ -109,6 +110,9 @@ contract AtomicExecutor is Authority {
     error Expired(uint256 deadline, uint256 timestamp);
     error GasPriceAboveMaximum(uint256 price, uint256 maximum);
     error AccountingTokenUnpriced(address token);
+    error PositionsNotHeld();
+    error PositionPlanWithProfit(uint256 minProfit);
+    error HealthFactorFell(uint256 source, uint256 before, uint256 afterwards);
     error UnsupportedStream(uint256 version);
     error UnknownOperation(uint256 kind);
     error UnknownLenderKind(uint256 kind);
@@ -142,16 +146,28 @@ contract AtomicExecutor is Authority {
     // -------------------------------------------------------------- storage
 
     IPolicyRegistry public immutable registry;
+    IRiskBook public immutable riskBook;
+    IPlanChecks public immutable planChecks;
     address public immutable weth;
     address public beneficiary;
     /// @notice 256 intents a word: `executedBits[intentId >> 8]`, bit `intentId & 255`.
     mapping(uint256 word => uint256 bits) public executedBits;
 
-    constructor(address owner_, IPolicyRegistry registry_, address weth_, address beneficiary_)
-        TwoStepOwner(owner_)
-    {
-        if (address(registry_) == address(0) || weth_ == address(0)) revert ZeroAddress();
+    constructor(
+        address owner_,
+        IPolicyRegistry registry_,
+        IRiskBook riskBook_,
+        IPlanChecks planChecks_,
+        address weth_,
+        address beneficiary_
+    ) TwoStepOwner(owner_) {
+        if (address(registry_) == address(0) || address(riskBook_) == address(0)) {
+            revert ZeroAddress();
+        }
+        if (address(planChecks_) == address(0) || weth_ == address(0)) revert ZeroAddress();
         registry = registry_;
+        riskBook = riskBook_;
+        planChecks = planChecks_;
         weth = weth_;
         _setBeneficiary(beneficiary_);
     }
@@ -160,20 +176,29 @@ contract AtomicExecutor is Authority {
 
     /// @notice Runs one plan; the only way to move anything here, but for `rescue`.
     /// @param bounds one-sided checks on what this contract held before and holds once all loans are repaid
+    /// @param checks what must hold at the end besides, packed, see PlanChecks.sol
     /// @param operations packed, see README.md
-    function execute(Header calldata header, Bound[] calldata bounds, bytes calldata operations)
-        external
-        onlyRole(ROLE_OPERATOR)
-    {
-        Scratch.begin(_admit(header));
+    function execute(
+        Header calldata header,
+        Bound[] calldata bounds,
+        bytes calldata checks,
+        bytes calldata operations
+    ) external onlyRole(ROLE_OPERATOR) {
+        bool reducing = _admit(header);
+        Scratch.begin(reducing);
         _claim(header.intentId);
 
+        uint256[] memory health;
+        if (reducing) health = riskBook.healthFactors(address(this));
         Flows memory flows = _snapshot(header.accountingToken);
         _runAll(operations);
         flows.afterwards = _balances(flows.tracked);
         _checkFlows(bounds, flows);
+        _charge(flows);
         uint256 gain = _payOut(header.accountingToken, flows);
         uint256 inflow = _checkProfit(header, gain, flows.paidBefore);
+        if (reducing) _mustNotWeaken(health);
+        if (checks.length != 0) planChecks.verify(address(this), checks);
 
         Scratch.end();
         emit Executed(header.intentId, header.planDigest, header.accountingToken, inflow);
@@ -252,7 +277,12 @@ contract AtomicExecutor is Authority {
             revert GasPriceAboveMaximum(tx.gasprice, header.maxGasPriceWei);
         }
         address token = header.accountingToken;
-        if (token != weth && token != Tokens.NATIVE) revert AccountingTokenUnpriced(token);
+        if (token == address(0)) {
+            if (header.minProfit != 0) revert PositionPlanWithProfit(header.minProfit);
+            if (!riskBook.holdsPositions(address(this))) revert PositionsNotHeld();
+        } else if (token != weth && token != Tokens.NATIVE) {
+            revert AccountingTokenUnpriced(token);
+        }
         return current == Level.REDUCE_ONLY;
     }
 
@@ -268,7 +298,9 @@ contract AtomicExecutor is Authority {
         flows.tracked = registry.trackedTokens(address(this));
         flows.before = _balances(flows.tracked);
         flows.named = new bool[](flows.tracked.length);
-        flows.paidBefore = Tokens.balanceOf(accountingToken, beneficiary);
+        if (accountingToken != address(0)) {
+            flows.paidBefore = Tokens.balanceOf(accountingToken, beneficiary);
+        }
     }
 
     function _balances(uint256[] memory tracked) private view returns (uint256[] memory amounts) {
@@ -324,6 +356,26 @@ contract AtomicExecutor is Authority {
         }
     }
 
+    /// @dev Caps and windows are the risk book's; where nothing was lost it has nothing to say.
+    function _charge(Flows memory flows) private {
+        for (uint256 i = 0; i < flows.tracked.length; ++i) {
+            bool debt = flows.tracked[i] >> 160 == TOKEN_DEBT;
+            (uint256 low, uint256 high) =
+                debt ? (flows.before[i], flows.afterwards[i]) : (flows.afterwards[i], flows.before[i]);
+            if (low >= high) continue;
+            riskBook.charge(flows.tracked, flows.before, flows.afterwards);
+            return;
+        }
+    }
+
+    /// @dev The maximum means that nothing is owed there.
+    function _mustNotWeaken(uint256[] memory before) private view {
+        uint256[] memory afterwards = riskBook.healthFactors(address(this));
+        for (uint256 i = 0; i < before.length; ++i) {
+            if (afterwards[i] < before[i]) revert HealthFactorFell(i, before[i], afterwards[i]);
+        }
+    }
+
     /// @dev The plan's tokens are those it lists, its accounting token, and those it left more of. A token it
     ///      has nothing to do with stays, so that dust in a token whose transfer fails cannot block a plan.
     /// @return gain what the plan itself added in the accounting token
@@ -348,6 +400,7 @@ contract AtomicExecutor is Authority {
         view
         returns (uint256 inflow)
     {
+        if (header.accountingToken == address(0)) return 0;
         uint256 paidAfter = Tokens.balanceOf(header.accountingToken, beneficiary);
         inflow = paidAfter > paidBefore ? paidAfter - paidBefore : 0;
         uint256 minimum = header.minProfit + header.maxFeeWei;

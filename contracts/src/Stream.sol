@@ -49,6 +49,13 @@ library StreamLib {
         return Scratch.register(tag & 0x7f);
     }
 
+    /// @notice An amount where there are no registers.
+    function literal(Stream memory stream) internal pure returns (uint256) {
+        uint256 tag = number(stream, 1);
+        if (tag > 32) revert BadAmountTag(tag);
+        return number(stream, tag);
+    }
+
     function slice(Stream memory stream, uint256 length) internal pure returns (bytes calldata data) {
         uint256 at = advance(stream, length);
         assembly ("memory-safe") {

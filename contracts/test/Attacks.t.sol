@@ -213,7 +213,7 @@ contract AttacksTest is World {
         executor.setRole(address(intruder), executor.ROLE_OPERATOR(), true);
         vm.stopPrank();
         AtomicExecutor.Header memory header = _nothingHeader();
-        _intrude(address(executor), abi.encodeCall(executor.execute, (header, _noBounds(), hex"01")));
+        _intrude(address(executor), abi.encodeCall(executor.execute, (header, _noBounds(), "", hex"01")));
         _execute(_arbitrage(1 ether));
         _assertKeptOut(abi.encodeWithSelector(Scratch.AlreadyExecuting.selector));
         assertFalse(executor.isExecuted(header.intentId));
@@ -316,7 +316,7 @@ contract AttacksTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
         try executor.execute(
-            header, _noBounds(), Ops.stream(Ops.flash(address(lender), address(usd), 1, 0, ""))
+            header, _noBounds(), "", Ops.stream(Ops.flash(address(lender), address(usd), 1, 0, ""))
         ) {
             fail();
         } catch {}
@@ -411,7 +411,7 @@ contract AttacksTest is World {
                 AtomicExecutor.ProfitBelowMinimum.selector, address(weth), 0, 1 + header.maxFeeWei
             )
         );
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     function test_profit_in_one_token_cannot_be_paid_by_draining_another() public {
@@ -424,7 +424,7 @@ contract AttacksTest is World {
         vm.expectRevert(
             abi.encodeWithSelector(AtomicExecutor.OutflowAboveBound.selector, address(usd), 10_000 ether, 0)
         );
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     function test_a_swap_into_a_skewed_pool_cannot_repay_its_loan() public {
@@ -439,7 +439,7 @@ contract AttacksTest is World {
         bytes memory operations = Ops.stream(Ops.flash(vault, address(weth), 1 ether, 0, wrongWay));
         vm.prank(operator);
         vm.expectPartialRevert(Tokens.TokenCallFailed.selector);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     function test_exact_output_cannot_be_smuggled_in_as_a_negative_amount() public {
@@ -461,7 +461,7 @@ contract AttacksTest is World {
         AtomicExecutor.Header memory header = _header(0.01 ether);
         bytes memory operations = _arbitrage(1 ether);
         vm.prank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertGt(weth.balanceOf(beneficiary), 0.01 ether);
     }
 

@@ -43,16 +43,16 @@ contract ExecutorTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(owner);
         vm.expectRevert(abi.encodeWithSelector(Authority.MissingRole.selector, owner, 1));
-        executor.execute(header, _noBounds(), hex"01");
+        executor.execute(header, _noBounds(), "", hex"01");
     }
 
     function test_same_intent_never_runs_twice() public {
         AtomicExecutor.Header memory header = _header(0);
         bytes memory operations = _arbitrage(1 ether);
         vm.startPrank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.AlreadyExecuted.selector, header.intentId));
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     function test_a_revert_leaves_the_intent_open() public {
@@ -60,10 +60,10 @@ contract ExecutorTest is World {
         bytes memory operations = _arbitrage(1 ether);
         vm.startPrank(operator);
         vm.expectPartialRevert(AtomicExecutor.ProfitBelowMinimum.selector);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertFalse(executor.isExecuted(header.intentId));
         header.minProfit = 0;
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertTrue(executor.isExecuted(header.intentId));
     }
 
@@ -72,7 +72,7 @@ contract ExecutorTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         header.intentId = a;
         vm.prank(operator);
-        executor.execute(header, _noBounds(), hex"01");
+        executor.execute(header, _noBounds(), "", hex"01");
         assertTrue(executor.isExecuted(a));
         assertFalse(executor.isExecuted(b));
     }
@@ -84,22 +84,22 @@ contract ExecutorTest is World {
         vm.expectRevert(
             abi.encodeWithSelector(AtomicExecutor.Expired.selector, header.deadline, header.deadline + 1)
         );
-        executor.execute(header, _noBounds(), hex"01");
+        executor.execute(header, _noBounds(), "", hex"01");
 
         header.deadline = block.timestamp;
         vm.txGasPrice(501 gwei);
         vm.expectRevert(
             abi.encodeWithSelector(AtomicExecutor.GasPriceAboveMaximum.selector, 501 gwei, 500 gwei)
         );
-        executor.execute(header, _noBounds(), hex"01");
+        executor.execute(header, _noBounds(), "", hex"01");
 
         vm.txGasPrice(500 gwei);
         header.accountingToken = address(usd);
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.AccountingTokenUnpriced.selector, address(usd)));
-        executor.execute(header, _noBounds(), hex"01");
+        executor.execute(header, _noBounds(), "", hex"01");
 
         header.accountingToken = address(weth);
-        executor.execute(header, _noBounds(), hex"01");
+        executor.execute(header, _noBounds(), "", hex"01");
     }
 
     // ---------------------------------------------------------------- the stream
@@ -135,7 +135,7 @@ contract ExecutorTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
         vm.expectPartialRevert(StreamLib.Truncated.selector);
-        executor.execute(header, _noBounds(), part);
+        executor.execute(header, _noBounds(), "", part);
     }
 
     /// @dev Whatever the bytes, what is left behind is nothing.
@@ -143,7 +143,7 @@ contract ExecutorTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
         (bool ok,) = address(executor)
-            .call(abi.encodeCall(executor.execute, (header, _noBounds(), bytes.concat(hex"01", noise))));
+            .call(abi.encodeCall(executor.execute, (header, _noBounds(), "", bytes.concat(hex"01", noise))));
         assertEq(ok, executor.isExecuted(header.intentId));
         assertEq(usd.allowance(address(executor), address(target)), 0);
         assertEq(weth.balanceOf(address(executor)), 0);
@@ -232,7 +232,7 @@ contract ExecutorTest is World {
         vm.expectEmit(address(target));
         emit Seen(4 ether, 1 ether, 0, 4 ether);
         vm.prank(operator);
-        executor.execute(header, _bound(1, address(usd), 3 ether), operations);
+        executor.execute(header, _bound(1, address(usd), 3 ether), "", operations);
         assertEq(usd.allowance(address(executor), address(target)), 0);
         assertEq(usd.balanceOf(beneficiary), 7 ether);
     }
@@ -271,7 +271,9 @@ contract ExecutorTest is World {
         vm.expectEmit(address(executor));
         emit NativeMoved(beneficiary, -0.75 ether);
         vm.prank(operator);
-        executor.execute(header, _bound(1, address(weth), 1 ether), Ops.stream(bytes.concat(unwrap, spend)));
+        executor.execute(
+            header, _bound(1, address(weth), 1 ether), "", Ops.stream(bytes.concat(unwrap, spend))
+        );
         assertEq(beneficiary.balance, 0.75 ether);
     }
 
@@ -286,7 +288,7 @@ contract ExecutorTest is World {
         bytes memory wrap = Ops.call(address(weth), Ops.reg(0), abi.encodeWithSignature("deposit()"));
         AtomicExecutor.Header memory header = _header(1.9 ether);
         vm.prank(operator);
-        executor.execute(header, _noBounds(), Ops.stream(bytes.concat(unwrap, wrap)));
+        executor.execute(header, _noBounds(), "", Ops.stream(bytes.concat(unwrap, wrap)));
         assertEq(weth.balanceOf(beneficiary), 2 ether);
     }
 
@@ -296,7 +298,7 @@ contract ExecutorTest is World {
         bytes memory operations =
             Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.giveNative, (2 ether))));
         vm.startPrank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertEq(beneficiary.balance, 2 ether);
 
         header.intentId += 1;
@@ -306,7 +308,7 @@ contract ExecutorTest is World {
                 AtomicExecutor.ProfitBelowMinimum.selector, Tokens.NATIVE, 2 ether, 2 ether + 1
             )
         );
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     function test_native_value_above_the_entry_is_refused() public {
@@ -344,8 +346,8 @@ contract ExecutorTest is World {
                 AtomicExecutor.OutflowAboveBound.selector, address(usd), 3 ether, 3 ether - 1
             )
         );
-        executor.execute(header, _bound(1, address(usd), 3 ether - 1), operations);
-        executor.execute(header, _bound(1, address(usd), 3 ether), operations);
+        executor.execute(header, _bound(1, address(usd), 3 ether - 1), "", operations);
+        executor.execute(header, _bound(1, address(usd), 3 ether), "", operations);
     }
 
     function test_inflow_below_its_bound_is_refused() public {
@@ -354,8 +356,8 @@ contract ExecutorTest is World {
             Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.give, (address(usd), 7))));
         vm.startPrank(operator);
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.InflowBelowBound.selector, address(usd), 7, 8));
-        executor.execute(header, _bound(2, address(usd), 8), operations);
-        executor.execute(header, _bound(2, address(usd), 7), operations);
+        executor.execute(header, _bound(2, address(usd), 8), "", operations);
+        executor.execute(header, _bound(2, address(usd), 7), "", operations);
     }
 
     function test_debt_may_grow_only_as_listed() public {
@@ -372,8 +374,8 @@ contract ExecutorTest is World {
         vm.expectRevert(
             abi.encodeWithSelector(AtomicExecutor.DebtIncreaseAboveBound.selector, address(debt), 7, 6)
         );
-        executor.execute(header, _bound(3, address(debt), 6), operations);
-        executor.execute(header, _bound(3, address(debt), 7), operations);
+        executor.execute(header, _bound(3, address(debt), 6), "", operations);
+        executor.execute(header, _bound(3, address(debt), 7), "", operations);
         assertEq(debt.balanceOf(address(executor)), 7);
     }
 
@@ -381,15 +383,15 @@ contract ExecutorTest is World {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.startPrank(operator);
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.UnknownBound.selector, 4));
-        executor.execute(header, _bound(4, address(usd), 1), hex"01");
+        executor.execute(header, _bound(4, address(usd), 1), "", hex"01");
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.BoundUnfit.selector, 1, stranger));
-        executor.execute(header, _bound(1, stranger, 1), hex"01");
+        executor.execute(header, _bound(1, stranger, 1), "", hex"01");
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.BoundUnfit.selector, 3, address(usd)));
-        executor.execute(header, _bound(3, address(usd), 1), hex"01");
+        executor.execute(header, _bound(3, address(usd), 1), "", hex"01");
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.BoundUnfit.selector, 1, address(debt)));
-        executor.execute(header, _bound(1, address(debt), 1), hex"01");
+        executor.execute(header, _bound(1, address(debt), 1), "", hex"01");
         vm.expectRevert(abi.encodeWithSelector(AtomicExecutor.TooManyBounds.selector, 33));
-        executor.execute(header, new AtomicExecutor.Bound[](33), hex"01");
+        executor.execute(header, new AtomicExecutor.Bound[](33), "", hex"01");
     }
 
     // ------------------------------------------------------------------- payout
@@ -420,9 +422,9 @@ contract ExecutorTest is World {
         bytes memory operations = _arbitrage(1 ether);
         vm.startPrank(operator);
         vm.expectPartialRevert(AtomicExecutor.ProfitBelowMinimum.selector);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         header.minProfit = 0.01 ether;
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertGt(weth.balanceOf(beneficiary), 10 ether);
         assertEq(weth.balanceOf(address(executor)), 0);
     }

@@ -18,7 +18,7 @@ contract FlashArbitrageTest is World {
 
         vm.prank(operator);
         uint256 gasBefore = gasleft();
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         emit log_named_uint("gas of execute, first time", gasBefore - gasleft());
 
         uint256 profit = weth.balanceOf(beneficiary);
@@ -34,14 +34,14 @@ contract FlashArbitrageTest is World {
         AtomicExecutor.Header memory header = _header(0);
         uint256 state = vm.snapshotState();
         vm.prank(operator);
-        executor.execute(header, _noBounds(), _arbitrage(1 ether));
+        executor.execute(header, _noBounds(), "", _arbitrage(1 ether));
         uint256 profit = weth.balanceOf(beneficiary);
         vm.revertToState(state);
 
         vm.expectEmit(address(executor));
         emit Executed(header.intentId, header.planDigest, address(weth), profit);
         vm.prank(operator);
-        executor.execute(header, _noBounds(), _arbitrage(1 ether));
+        executor.execute(header, _noBounds(), "", _arbitrage(1 ether));
     }
 
     function test_flash_swap_of_the_pair_needs_no_lender() public {
@@ -54,7 +54,7 @@ contract FlashArbitrageTest is World {
             )
         );
         vm.prank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertGt(weth.balanceOf(beneficiary) + usd.balanceOf(beneficiary) / 2_200, 0.01 ether);
         assertTrue(_transientIsEmpty());
     }
@@ -70,7 +70,7 @@ contract FlashArbitrageTest is World {
         );
         AtomicExecutor.Header memory header = _header(0.01 ether);
         vm.prank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
         assertGt(weth.balanceOf(beneficiary), 0.01 ether);
     }
 
@@ -93,6 +93,7 @@ contract FlashArbitrageTest is World {
         executor.execute(
             header,
             _bound(1, address(weth), 1 ether),
+            "",
             Ops.stream(
                 Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), tooMuch, "")
             )
@@ -101,6 +102,7 @@ contract FlashArbitrageTest is World {
         executor.execute(
             header,
             _bound(1, address(weth), 1 ether),
+            "",
             Ops.stream(
                 Ops.swapV3(Ops.none(), v3Factory, address(weth), address(usd), Ops.lit(1 ether), tooMuch, "")
             )
@@ -113,7 +115,7 @@ contract FlashArbitrageTest is World {
         weth.transfer(address(executor), 1 ether);
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
-        executor.execute(header, _bound(1, address(weth), 1 ether), Ops.stream(leg));
+        executor.execute(header, _bound(1, address(weth), 1 ether), "", Ops.stream(leg));
         uint256 taxed = uint256(1 ether) * 997;
         assertEq(usd.balanceOf(beneficiary), taxed * 2_100_000 ether / (1_000 ether * 1000 + taxed));
     }
@@ -138,7 +140,9 @@ contract FlashArbitrageTest is World {
             Ops.swapV3(Ops.none(), v3Factory, address(usd), address(weth), Ops.lit(2_000 ether), 0, onPair);
         AtomicExecutor.Header memory header = _header(0.01 ether);
         vm.prank(operator);
-        executor.execute(header, _noBounds(), Ops.stream(Ops.flash(vault, address(weth), 3 ether, 0, onPool)));
+        executor.execute(
+            header, _noBounds(), "", Ops.stream(Ops.flash(vault, address(weth), 3 ether, 0, onPool))
+        );
         assertGt(weth.balanceOf(beneficiary), 0.01 ether);
         assertTrue(_transientIsEmpty());
     }
@@ -149,7 +153,7 @@ contract FlashArbitrageTest is World {
         AtomicExecutor.Header memory header = _header(1);
         bytes memory operations = _arbitrage(amountIn);
         vm.prank(operator);
-        try executor.execute(header, _noBounds(), operations) {
+        try executor.execute(header, _noBounds(), "", operations) {
             assertGt(weth.balanceOf(beneficiary), header.maxFeeWei);
         } catch {
             assertEq(weth.balanceOf(beneficiary), 0);

@@ -53,7 +53,7 @@ contract Crowd is World {
     function replay(uint256 which) external {
         if (past.length == 0) return;
         vm.prank(operator);
-        try executor.execute(past[which % past.length], _noBounds(), hex"01") {
+        try executor.execute(past[which % past.length], _noBounds(), "", hex"01") {
             ++landedTwice;
         } catch {}
     }
@@ -112,7 +112,7 @@ contract Crowd is World {
     function _land(AtomicExecutor.Header memory header, bytes memory operations) private {
         Authority.Level before = executor.level();
         vm.prank(operator);
-        try executor.execute(header, _noBounds(), operations) {
+        try executor.execute(header, _noBounds(), "", operations) {
             ++landed;
             past.push(header);
             if (before == Authority.Level.HALT) ++landedWhileHalted;

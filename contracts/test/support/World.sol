@@ -12,8 +12,10 @@ import {
     FACTORY_UNISWAP_V2,
     FACTORY_UNISWAP_V3
 } from "../../src/IPolicyRegistry.sol";
+import {PlanChecks} from "../../src/PlanChecks.sol";
 import {PolicyRegistry} from "../../src/PolicyRegistry.sol";
 import {Tokens} from "../../src/Tokens.sol";
+import {OpenRiskBook} from "./OpenRiskBook.sol";
 import {Ops} from "./Ops.sol";
 import {TestToken} from "./TestToken.sol";
 
@@ -76,6 +78,8 @@ abstract contract World is Test {
     address internal pool;
     address internal vault;
     PolicyRegistry internal registry;
+    OpenRiskBook internal book;
+    PlanChecks internal planChecks;
     AtomicExecutor internal executor;
 
     uint256 internal nextIntentId = uint256(7) << 128;
@@ -136,7 +140,9 @@ abstract contract World is Test {
 
     function _deployExecutor() private {
         registry = new PolicyRegistry(owner);
-        executor = new AtomicExecutor(owner, registry, address(weth), beneficiary);
+        book = new OpenRiskBook();
+        planChecks = new PlanChecks();
+        executor = new AtomicExecutor(owner, registry, book, planChecks, address(weth), beneficiary);
         vm.startPrank(owner);
         executor.setRole(operator, executor.ROLE_OPERATOR(), true);
         executor.setRole(pauser, executor.ROLE_PAUSER(), true);
@@ -216,14 +222,14 @@ abstract contract World is Test {
     function _execute(bytes memory operations) internal {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.prank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     function _executeRefused(bytes memory operations, bytes memory reason) internal {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.expectRevert(reason);
         vm.prank(operator);
-        executor.execute(header, _noBounds(), operations);
+        executor.execute(header, _noBounds(), "", operations);
     }
 
     // ---------------------------------------------------------- what must always hold

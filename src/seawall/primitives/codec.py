@@ -48,6 +48,7 @@ _SCALARS: Final = frozenset((int, bool, bytes, str, type(None)))
 _MAKERS: Final[dict[type, _Maker]] = {}
 _READERS: Final[dict[object, _Reader]] = {}
 _SIZES: Final[dict[object, int]] = {Address: 20, Hash: 32}
+_UNSAID: Final = (None, False, b"")  # what a field of a tail says while it says nothing
 # Its constructor checks what is known here, at several times the cost of making it.
 _extension_of: Final[Callable[[tuple[int, bytes]], object]] = partial(tuple.__new__, msgpack.ExtType)
 
@@ -172,24 +173,31 @@ def _dataclass_maker(kind: type) -> _Maker:
     """One function over all fields, as one would write it by hand. What a field holds that its annotation
     does not lead to expect goes through `_plain`."""
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
+    fields = dataclasses.fields(kind)
+    names = [field.name for field in fields]
     known: dict[str, object] = {"plain": _plain}
     forms = [_form_of(f"v{place}", hints[name], known) for place, name in enumerate(names)]
     lines = [f"    v{place} = m.{name}" for place, name in enumerate(names)]
     least = _fields_always_there(kind)
     for place in range(least, len(names)):
-        unsaid = " and ".join(f"v{later} is None" for later in range(place, len(names)))
+        unsaid = " and ".join(
+            _unsaid(f"v{later}", fields[later].default) for later in range(place, len(names))
+        )
         lines.append(f"    if {unsaid}: return [{', '.join(forms[:place])}]")
     source = "\n".join(("def make(m):", *lines, f"    return [{', '.join(forms)}]"))
     exec(source, known)  # noqa: S102  (made of the field names of our own classes)
     return cast(_Maker, known["make"])
 
 
+def _unsaid(value: str, default: object) -> str:
+    return f"{value} is None" if default is None else f"{value} == {default!r}"
+
+
 def _fields_always_there(kind: type) -> int:
     """How many fields every message of this type has; those after them may be left off."""
     fields = dataclasses.fields(kind)
     tail = [field for field in fields if field.metadata.get("tail")]
-    assert all(field.default is None for field in tail), f"a tail of {kind.__name__} defaults to None"
+    assert all(field.default in _UNSAID for field in tail), f"a tail of {kind.__name__} defaults to nothing"
     assert list(fields[len(fields) - len(tail) :]) == tail, f"a tail of {kind.__name__} is not at its end"
     return len(fields) - len(tail)
 

@@ -17,6 +17,7 @@ from seawall.primitives.units import NATIVE, Address, address_text
 __all__ = ["DirectBody", "ExecutorBody", "GuardSpec", "Plan", "TokenBound", "TokenDelta"]
 
 _CALLDATA_BYTES_MAX = 128 * 1024
+_CHECKS_BYTES_MAX = 4 * 1024
 _GUARDS_MAX = 32
 _TOKENS_MAX = 16
 
@@ -60,13 +61,19 @@ class DirectBody:
 @dataclass(frozen=True, slots=True)
 class ExecutorBody:
     """One execution of our executor contract, without what only the candidate knows (intent id, maximum
-    fee)."""
+    fee).
+
+    A *position plan* leaves its result in the account instead of paying a profit out: its bounds, its checks
+    and the account's risk book judge it. Only an account that holds positions admits one."""
 
     executor: Address
     beneficiary: Address
     operations: bytes  # packed, see protocols.executor
     bounds: tuple[TokenBound, ...]
     min_profit_wei: int  # inflow to beneficiary over the maximum fee [smallest unit of the accounting token]
+    # Added later: left off in bytes and digests where they are not said, so that these stay what they were.
+    checks: bytes = field(default=b"", metadata={"tail": True})  # packed, see protocols.executor.checks
+    position: bool = field(default=False, metadata={"tail": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +158,12 @@ def _body_problem_of(body: DirectBody | ExecutorBody) -> str | None:
         return None
     if len(body.operations) > _CALLDATA_BYTES_MAX:
         return f"operations of {len(body.operations)} bytes exceed {_CALLDATA_BYTES_MAX}"
+    if len(body.checks) > _CHECKS_BYTES_MAX:
+        return f"checks of {len(body.checks)} bytes exceed {_CHECKS_BYTES_MAX}"
     if not 0 <= body.min_profit_wei < 2**128:
         return f"minimum profit {body.min_profit_wei} is outside 0..2^128-1"
+    if body.position and body.min_profit_wei:
+        return "a position plan pays no profit out: its minimum profit must be 0"
     if len(body.bounds) > _TOKENS_MAX:
         return f"more than {_TOKENS_MAX} bounds"
     for bound in body.bounds:

@@ -68,7 +68,9 @@ def defined(value: object) -> object:
         return defined(value.value)
     assert dataclasses.is_dataclass(value)
     fields = list(dataclasses.fields(value))
-    while fields and fields[-1].metadata.get("tail") and getattr(value, fields[-1].name) is None:
+    while (
+        fields and fields[-1].metadata.get("tail") and getattr(value, fields[-1].name) == fields[-1].default
+    ):
         fields.pop()
     return [defined(getattr(value, field.name)) for field in fields]
 

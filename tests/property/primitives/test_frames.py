@@ -77,8 +77,21 @@ observations = st.builds(
 )
 amounts = st.integers(0, 2**128 - 1)
 bounds = st.builds(TokenBound, addresses, st.sampled_from(("outflow", "inflow", "debt_increase")), amounts)
-bodies = st.builds(DirectBody, addresses, blobs, words) | st.builds(
-    ExecutorBody, addresses, addresses, blobs, rows(bounds), amounts
+bodies = (
+    st.builds(DirectBody, addresses, blobs, words)
+    | st.builds(
+        ExecutorBody,
+        addresses,
+        addresses,
+        blobs,
+        rows(bounds),
+        amounts,
+        checks=st.just(b"") | blobs,
+        position=st.just(False),
+    )
+    | st.builds(
+        ExecutorBody, addresses, addresses, blobs, rows(bounds), st.just(0), blobs, position=st.booleans()
+    )
 )
 guards = st.builds(GuardSpec, names, rows(st.tuples(names, words | blobs | names)))
 deltas = st.builds(TokenDelta, addresses, addresses, st.integers(-(2**128), 2**128), st.integers(0, 10_000))

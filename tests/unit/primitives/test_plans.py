@@ -45,6 +45,8 @@ def test_malformed_direct_plan_is_refused(change: dict[str, object]) -> None:
         ExecutorBody(WETH, WETH, b"", (TokenBound(WETH, "inflow", -1),), 0),
         ExecutorBody(WETH, WETH, b"", (TokenBound(WETH, "outflow", 2**128),), 0),
         ExecutorBody(WETH, WETH, b"", (), -1),
+        ExecutorBody(WETH, WETH, b"", (), 0, checks=bytes(4097)),
+        ExecutorBody(WETH, WETH, b"", (), 1, position=True),
         ExecutorBody(WETH, WETH, b"", (TokenBound(WETH, "inflow", 1),) * 17, 0),
         ExecutorBody(WETH, WETH, b"\0" * (128 * 1024 + 1), (), 0),
     ],

@@ -8,13 +8,14 @@ from eth_abi.abi import decode
 from seawall.native import keccak256
 from seawall.primitives.errors import PlanError
 from seawall.primitives.plans import ExecutorBody, Plan, TokenBound
-from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
 from seawall.protocols.executor.encoding import (
     EXECUTE_SELECTOR,
     EXECUTE_SIGNATURE,
     Execution,
     encode_operations,
     execution_calldata,
+    execution_of,
 )
 from seawall.protocols.executor.operations import (
     Call,
@@ -82,7 +83,14 @@ def test_calldata_decodes_as_the_contract_declares_it() -> None:
         TokenBound(USD, "outflow", 8),
         TokenBound(TARGET, "debt_increase", 7),
     )
-    execution = Execution(b"\x01\x02\x03", bounds, deadline_s=1234, min_profit=55, accounting_token=WETH)
+    execution = Execution(
+        b"\x01\x02\x03",
+        bounds,
+        deadline_s=1234,
+        min_profit=55,
+        accounting_token=WETH,
+        checks=bytes(range(1, 34)),
+    )
     calldata = execution.calldata(intent_id=2**255, plan_digest=DIGEST, max_fee_wei=77, max_gas_price_wei=88)
 
     assert calldata[:4] == EXECUTE_SELECTOR == keccak256(EXECUTE_SIGNATURE.encode())[:4]
@@ -90,15 +98,25 @@ def test_calldata_decodes_as_the_contract_declares_it() -> None:
         "(uint256,bytes32,uint256,uint256,uint256,address,uint256)",
         "(uint8,address,uint256)[]",
         "bytes",
+        "bytes",
     ]
-    header, decoded_bounds, operations = decode(types, calldata[4:])
+    header, decoded_bounds, checks, operations = decode(types, calldata[4:])
     assert header == (2**255, DIGEST, 1234, 77, 55, "0x" + WETH.hex(), 88)
     assert [(kind, bytes.fromhex(token[2:]), amount) for kind, token, amount in decoded_bounds] == [
         (2, WETH, 9),
         (1, USD, 8),
         (3, TARGET, 7),
     ]
+    assert checks == bytes(range(1, 34))
     assert operations == b"\x01\x02\x03"
+    assert len(calldata) % 32 == 4
+
+
+def test_a_position_plan_names_no_accounting_token_and_carries_its_checks() -> None:
+    body = ExecutorBody(EXECUTOR, TARGET, encode_operations(()), (), 0, checks=b"\x09", position=True)
+    plan = Plan("loop", 31337, TARGET, body, WETH, "key", deadline_s=99)
+    execution = execution_of(plan, body)
+    assert (execution.accounting_token, execution.checks) == (ZERO_ADDRESS, b"\x09")
 
 
 def test_candidate_of_a_plan_differs_only_in_id_digest_and_fee() -> None:

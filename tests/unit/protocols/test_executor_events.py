@@ -12,10 +12,14 @@ from seawall.primitives.units import Address, Hash, address_text
 from seawall.protocols.executor import events
 from seawall.protocols.executor.artifacts import (
     EXECUTOR,
+    PLAN_CHECKS,
     REGISTRY,
+    RISK_BOOK,
     executor_creation,
     load_artifact,
+    plan_checks_creation,
     registry_creation,
+    risk_book_creation,
 )
 from seawall.protocols.executor.events import Executed, NativeMoved, decode_event, decode_revert
 
@@ -94,20 +98,22 @@ def test_unknown_or_cut_bytes_are_no_error_of_ours(data: bytes) -> None:
     assert decode_revert(data) is None
 
 
-def test_every_error_of_both_contracts_has_a_text() -> None:
+def test_every_error_of_our_contracts_has_a_text() -> None:
     samples: dict[str, object] = {
         "address": address_text(OTHER),
         "string": "f()",
         "bytes": b"",
         "bytes4": b"abcd",
+        "bytes32": DIGEST,
     }
-    for item in (*load_artifact(EXECUTOR).abi, *load_artifact(REGISTRY).abi):
+    ours = [load_artifact(name) for name in (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS)]
+    for item in (item for artifact in ours for item in artifact.abi):
         if item["type"] != "error":
             continue
         inputs = item["inputs"]
         assert isinstance(inputs, list)
         kinds = [str(entry["type"]) for entry in inputs]
-        values = [DIGEST if kind == "bytes32" else samples.get(kind, 1) for kind in kinds]
+        values = [samples.get(kind, 1) for kind in kinds]
         decoded = decode_revert(error(f"{item['name']}({','.join(kinds)})", *values))
         assert decoded is not None
         assert decoded.name == item["name"]
@@ -125,8 +131,11 @@ def test_a_deep_chain_of_reasons_ends() -> None:
 
 def test_creation_code_ends_with_the_constructor_arguments() -> None:
     assert registry_creation(OTHER) == load_artifact(REGISTRY).creation_code + word(OTHER)
-    tail = word(OURS) + word(OTHER) + word(OURS) + word(OTHER)
-    assert executor_creation(OURS, OTHER, OURS, OTHER) == load_artifact(EXECUTOR).creation_code + tail
+    assert risk_book_creation(OTHER) == load_artifact(RISK_BOOK).creation_code + word(OTHER)
+    assert plan_checks_creation() == load_artifact(PLAN_CHECKS).creation_code
+    named = (OURS, OTHER, OURS, OTHER, OTHER, OURS)
+    tail = b"".join(map(word, named))
+    assert executor_creation(*named) == load_artifact(EXECUTOR).creation_code + tail
 
 
 def test_immutables_do_not_hide_other_differences() -> None:

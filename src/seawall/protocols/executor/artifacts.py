@@ -17,16 +17,24 @@ from seawall.primitives.units import Address
 
 __all__ = [
     "EXECUTOR",
+    "PLAN_CHECKS",
     "REGISTRY",
+    "RISK_BOOK",
     "AbiItem",
     "Artifact",
     "executor_creation",
     "load_artifact",
+    "plan_checks_creation",
     "registry_creation",
+    "risk_book_creation",
 ]
 
 EXECUTOR: Final = "AtomicExecutor"
 REGISTRY: Final = "PolicyRegistry"
+RISK_BOOK: Final = "RiskBook"
+PLAN_CHECKS: Final = "PlanChecks"
+
+_OURS: Final = (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS)
 
 AbiItem = dict[str, object]
 
@@ -51,12 +59,12 @@ class Artifact:
         return bytes(masked) == self.runtime_code
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=len(_OURS))
 def load_artifact(name: str) -> Artifact:
-    """The artifact of `EXECUTOR` or `REGISTRY`."""
-    if name not in (EXECUTOR, REGISTRY):
+    """The artifact of one of our contracts."""
+    if name not in _OURS:
         raise InputError(
-            f"no contract of ours is called {name[:80]!r}", "artifacts", f"use {EXECUTOR} or {REGISTRY}"
+            f"no contract of ours is called {name[:80]!r}", "artifacts", f"use one of {', '.join(_OURS)}"
         )
     text = resources.files(__package__).joinpath("artifacts", f"{name}.json").read_text()
     tree = cast(dict[str, object], json.loads(text))
@@ -74,9 +82,27 @@ def registry_creation(owner: Address) -> bytes:
     return load_artifact(REGISTRY).creation_code + _words(owner)
 
 
-def executor_creation(owner: Address, registry: Address, weth: Address, beneficiary: Address) -> bytes:
+def risk_book_creation(owner: Address) -> bytes:
+    """What deploys a `RiskBook`."""
+    return load_artifact(RISK_BOOK).creation_code + _words(owner)
+
+
+def plan_checks_creation() -> bytes:
+    """What deploys `PlanChecks`: it has neither owner nor state, so one serves every executor of a chain."""
+    return load_artifact(PLAN_CHECKS).creation_code
+
+
+def executor_creation(
+    owner: Address,
+    registry: Address,
+    risk_book: Address,
+    plan_checks: Address,
+    weth: Address,
+    beneficiary: Address,
+) -> bytes:
     """What deploys an `AtomicExecutor`."""
-    return load_artifact(EXECUTOR).creation_code + _words(owner, registry, weth, beneficiary)
+    arguments = _words(owner, registry, risk_book, plan_checks, weth, beneficiary)
+    return load_artifact(EXECUTOR).creation_code + arguments
 
 
 def _words(*addresses: Address) -> bytes:

@@ -2,10 +2,11 @@
 
     execute((uint256 intentId, bytes32 planDigest, uint256 deadline, uint256 maxFeeWei, uint256 minProfit,
              address accountingToken, uint256 maxGasPriceWei),
-            (uint8 kind, address token, uint256 amount)[] bounds, bytes operations)
+            (uint8 kind, address token, uint256 amount)[] bounds, bytes checks, bytes operations)
 
 The header is typed ABI with every field at a fixed place, so that a candidate patches intent id, digest and
-fee into a plan that was encoded long before. `operations` is packed, big-endian, without padding:
+fee into a plan that was encoded long before. `checks` is packed by `checks`. `operations` is packed,
+big-endian, without padding:
 
     stream     := version(1) = 1, operation*
     operation  := kind(1), measures(1) = n, n * token(20), body
@@ -65,9 +66,9 @@ __all__ = [
 ]
 
 EXECUTE_SIGNATURE: Final = (
-    "execute((uint256,bytes32,uint256,uint256,uint256,address,uint256),(uint8,address,uint256)[],bytes)"
+    "execute((uint256,bytes32,uint256,uint256,uint256,address,uint256),(uint8,address,uint256)[],bytes,bytes)"
 )
-EXECUTE_SELECTOR: Final = bytes.fromhex("c08f0144")
+EXECUTE_SELECTOR: Final = bytes.fromhex("72bb4891")
 STREAM_VERSION: Final = 1
 BOUND_KINDS: Final = {"outflow": 1, "inflow": 2, "debt_increase": 3}
 
@@ -87,8 +88,8 @@ _MEASURED_TAG: Final = 0x80
 _SELECTOR_BYTES: Final = 4
 _WORD_BYTES: Final = 32
 _HEADER_WORDS: Final = 7
-# Header, then the two offsets of `bounds` and `operations`.
-_HEAD_BYTES: Final = (_HEADER_WORDS + 2) * _WORD_BYTES
+# Header, then the offsets of `bounds`, `checks` and `operations`.
+_HEAD_BYTES: Final = (_HEADER_WORDS + 3) * _WORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ class Execution:
     bounds: tuple[TokenBound, ...]
     deadline_s: int  # UTC
     min_profit: int  # over the maximum fee [smallest unit of accounting_token]
-    accounting_token: Address  # WETH or NATIVE
+    accounting_token: Address  # WETH or NATIVE; the zero address for a position plan
+    checks: bytes = b""  # what must hold at the end besides, packed
 
     def __post_init__(self) -> None:
         if len(self.bounds) > BOUNDS_MAX:
@@ -132,26 +134,25 @@ class Execution:
             + _word(b.amount, "bound")
             for b in self.bounds
         )
-        operations_at = _HEAD_BYTES + _WORD_BYTES + len(bounds)
-        padding = bytes(-len(self.operations) % _WORD_BYTES)
+        checks = _padded(self.checks)
+        checks_at = _HEAD_BYTES + _WORD_BYTES + len(bounds)
         return b"".join(
             (
                 _word(_HEAD_BYTES, "offset"),
-                _word(operations_at, "offset"),
+                _word(checks_at, "offset"),
+                _word(checks_at + len(checks), "offset"),
                 _word(len(self.bounds), "length"),
                 bounds,
-                _word(len(self.operations), "length"),
-                self.operations,
-                padding,
+                checks,
+                _padded(self.operations),
             )
         )
 
 
 def execution_of(plan: Plan, body: ExecutorBody) -> Execution:
     """The execution that an executor plan asks for."""
-    return Execution(
-        body.operations, body.bounds, plan.deadline_s, body.min_profit_wei, plan.accounting_token
-    )
+    token = ZERO_ADDRESS if body.position else plan.accounting_token
+    return Execution(body.operations, body.bounds, plan.deadline_s, body.min_profit_wei, token, body.checks)
 
 
 def execution_calldata(
@@ -269,6 +270,11 @@ class _Encoder:
         if measured.name not in self._numbers:
             raise _refused(f"measurement {measured.name!r} is used before it is taken", "operations")
         return self._numbers[measured.name]
+
+
+def _padded(data: bytes) -> bytes:
+    """ABI `bytes`: length, then content up to whole words."""
+    return _word(len(data), "length") + data + bytes(-len(data) % _WORD_BYTES)
 
 
 def _bytes(value: int, length: int, what: str) -> bytes:

@@ -16,7 +16,13 @@ from seawall.native import abi_decode, keccak256
 from seawall.primitives.blocks import Log
 from seawall.primitives.errors import NativeError, ProtocolError
 from seawall.primitives.units import Address, Hash, address_text, hex_text
-from seawall.protocols.executor.artifacts import EXECUTOR, REGISTRY, load_artifact
+from seawall.protocols.executor.artifacts import (
+    EXECUTOR,
+    PLAN_CHECKS,
+    REGISTRY,
+    RISK_BOOK,
+    load_artifact,
+)
 
 __all__ = [
     "EXECUTED_TOPIC",
@@ -115,12 +121,13 @@ def _decode(data: bytes, depth: int) -> Revert | None:
 
 @lru_cache(maxsize=1)
 def _errors() -> dict[bytes, tuple[str, tuple[tuple[str, str], ...]]]:
-    """Selector to name and (argument, type), for both contracts and Solidity itself."""
+    """Selector to name and (argument, type), for our contracts and Solidity itself."""
     known: dict[bytes, tuple[str, tuple[tuple[str, str], ...]]] = {
         keccak256(b"Error(string)")[:4]: ("Error", (("message", "string"),)),
         keccak256(b"Panic(uint256)")[:4]: ("Panic", (("code", "uint256"),)),
     }
-    for item in (*load_artifact(EXECUTOR).abi, *load_artifact(REGISTRY).abi):
+    ours = (load_artifact(name) for name in (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS))
+    for item in (item for artifact in ours for item in artifact.abi):
         if item["type"] != "error":
             continue
         inputs = tuple(

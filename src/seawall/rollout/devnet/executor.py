@@ -11,7 +11,13 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook, AddressKind
 from seawall.primitives.units import Address
-from seawall.protocols.executor.artifacts import EXECUTOR, REGISTRY, load_artifact
+from seawall.protocols.executor.artifacts import (
+    EXECUTOR,
+    PLAN_CHECKS,
+    REGISTRY,
+    RISK_BOOK,
+    load_artifact,
+)
 from seawall.protocols.executor.policy import (
     FactoryKind,
     FactoryPolicy,
@@ -40,7 +46,8 @@ WRAP_MAX_WEI: Final = 10_000 * ETHER
 def contract_files() -> dict[str, bytes]:
     """What decides our contracts and their policy, by file name, for the digest of the built state."""
     folder = resources.files("seawall.protocols.executor")
-    names = (f"artifacts/{EXECUTOR}.json", f"artifacts/{REGISTRY}.json", "policy.py")
+    artifacts = (f"artifacts/{name}.json" for name in (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS))
+    names = (*artifacts, "policy.py")
     return {name: folder.joinpath(name).read_bytes() for name in names}
 
 
@@ -49,13 +56,17 @@ def deploy_executor(deployer: Deployer) -> None:
     registry = deployer.deploy(
         "policy_registry", AddressKind.REGISTRY, _artifact(REGISTRY), ["address"], OWNER
     )
+    risk_book = deployer.deploy("risk_book", AddressKind.REGISTRY, _artifact(RISK_BOOK), ["address"], OWNER)
+    plan_checks = deployer.deploy("plan_checks", AddressKind.REGISTRY, _artifact(PLAN_CHECKS), [])
     executor = deployer.deploy(
         "atomic_executor",
         AddressKind.EXECUTOR,
         _artifact(EXECUTOR),
-        ["address", "address", "address", "address"],
+        ["address"] * 6,
         OWNER,
         registry,
+        risk_book,
+        plan_checks,
         deployer.book.address("weth"),
         OWNER,
     )
