@@ -25,7 +25,7 @@ from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action
 from seawall.protocols.answers import Answers
 from seawall.protocols.executor.operations import Operation
-from seawall.protocols.executor.policy import FactoryPolicy, LenderPolicy, Listing, TokenPolicy
+from seawall.protocols.executor.policy import FactoryPolicy, LenderPolicy, Listing, MemberSet, TokenPolicy
 
 __all__ = [
     "RAY",
@@ -62,6 +62,7 @@ class Quote:
 
     takes: tuple[Exact, ...]  # leaves us, rounded up
     gives: tuple[Exact, ...]  # reaches us, rounded down
+    owes: tuple[Exact, ...] = ()  # what we owe more, rounded up; negative where we owe less
     impact_bps: int = 0  # how much worse than an infinitely small one, rounded up
 
 
@@ -121,6 +122,7 @@ class PolicyPart:
     tokens: tuple[TokenPolicy, ...] = ()
     lenders: tuple[LenderPolicy, ...] = ()
     factories: tuple[FactoryPolicy, ...] = ()
+    sets: tuple[MemberSet, ...] = ()
 
 
 State = TypeVar("State")
