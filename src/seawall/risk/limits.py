@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from seawall.primitives.units import ZERO_ADDRESS, Address
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
 from seawall.protocols.safe.known import FALLBACK_HANDLER
+from seawall.protocols.sequencer import UptimeTerms
+from seawall.risk.lending import LendingPlace
+from seawall.risk.volatility import VolatilityRule
 
 __all__ = [
+    "ChainFacts",
+    "ExposureLimit",
     "MultisigRule",
     "OurAddresses",
     "PriceFeed",
@@ -82,13 +87,43 @@ class SafePolicy:
 class MultisigRule:
     """Above this value a key does not send alone (SPEC TX-10)."""
 
-    above: int  # [units of the feeds times risk.reduce.VALUE_SCALE]
+    above: int  # [units of the feeds times risk.prices.VALUE_SCALE]
     feeds: tuple[PriceFeed, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class ExposureLimit:
+    """The most that tokens and lending places together may be of all that we have."""
+
+    name: str
+    members: frozenset[Address]  # tokens, receipts, and places whose positions are no tokens
+    share_bps_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFacts:
+    """What guards know of a chain, whatever is allowed there."""
+
+    prices: tuple[PriceFeed, ...] = ()
+    receipts: tuple[Address, ...] = ()  # tokens that stand for what is lent; they may grow by themselves
+    debts: tuple[Address, ...] = ()  # tokens that stand for what is owed
+    lending: tuple[LendingPlace, ...] = ()
+    sequencer: UptimeTerms | None = None
+    multicall: Address | None = None  # answers native balances to probes
+    private_keys: frozenset[Address] = frozenset()  # whose lanes never carry public traffic
+    wrapped_native: Address | None = None
+
+    def feed_of(self, token: Address) -> PriceFeed | None:
+        """Native and wrapped native have one price, whichever of them has a feed."""
+        wanted = (NATIVE, self.wrapped_native) if token in (NATIVE, self.wrapped_native) else (token,)
+        return next((feed for feed in self.prices if feed.token in wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
 class RiskLimits:
-    """What the operator allows, for every plan of a chain."""
+    """What the operator allows, for every plan of a chain.
+
+    *Value* is in units of the chain's feeds, times `risk.prices.VALUE_SCALE`."""
 
     slippage_bps_max: int = 50
     max_fee_per_gas_wei: int = 500 * 10**9
@@ -102,6 +137,20 @@ class RiskLimits:
     validity_s: int = 30
     policies: Mapping[Address, SignerPolicy] = field(default_factory=dict)  # by key
     multisig: MultisigRule | None = None  # of plans of keys; a Safe's own transactions are not under it
+    oracle_deviation_bps_max: int = 200  # of a feed from a market, where a plan asks
+    twap_deviation_bps_max: int = 300  # of a pool's price from its average, where a plan asks
+    price_impact_bps_max: int = 100  # of a plan on a pool, where it asks
+    ltv_bps_max: int = 8_000
+    health_factor_min_wad: int = 105 * 10**16
+    exposures: tuple[ExposureLimit, ...] = ()
+    tokens_allowed: frozenset[Address] | None = None  # None: all that are not denied
+    tokens_denied: frozenset[Address] = frozenset()
+    mev_value_max: int | None = (
+        None  # that a sandwich could take from a public plan [value]; None: not judged
+    )
+    position_loss_max: int | None = None  # of a position plan, fees included [value]; None: refused
+    volatility: VolatilityRule | None = None  # by which limits tighten; None: they stay
+    facts: ChainFacts = ChainFacts()
 
 
 @dataclass(frozen=True, slots=True)

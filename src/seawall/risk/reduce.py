@@ -9,21 +9,19 @@ is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from seawall.native import abi_decode, encode_call
-from seawall.primitives.errors import EncodingError
+from seawall.native import encode_call
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.limits import PriceFeed
+from seawall.risk.prices import price_probe, value_of
 
-__all__ = ["VALUE_SCALE", "HealthReader", "ReduceRule", "TokenClass", "value_of"]
+__all__ = ["HealthReader", "ReduceRule", "TokenClass"]
 
-VALUE_SCALE = 10**18
 _GUARD = "reduce_only"
 
 
@@ -61,7 +59,7 @@ class ReduceRule:
         """Asked for both before and after: health factors, prices, and what debt each of our addresses
         has."""
         probes = [Probe(h.label, h.target, h.calldata) for h in self.health]
-        probes += [Probe(f.label, f.feed, encode_call("latestRoundData()", ())) for f in self.feeds]
+        probes += [price_probe(feed) for feed in self.feeds]
         for token in self.debt_tokens:
             for holder in sorted(holders):
                 probes.append(
@@ -189,29 +187,6 @@ class ReduceRule:
             gained, lost = (gained + value, lost) if improves else (gained, lost + value)
         bps = ceil_div(max(0, lost - gained) * BPS, max(1, lost))
         return below(name, evidence, bps, limit, "bps", "value lost of")
-
-
-def value_of(evidence: Evidence, feed: PriceFeed | None, amount: int) -> int | None:
-    """In units of the feed times `VALUE_SCALE`; None where there is no fresh positive price."""
-    if feed is None:
-        return None
-    raw = evidence.simulation.probes.get(feed.label)
-    try:
-        values: Sequence[object] = (
-            abi_decode(("uint80", "int256", "uint256", "uint256", "uint80"), raw) if raw else ()
-        )
-    except EncodingError:
-        return None
-    if len(values) != 5:
-        return None
-    answer, updated_at = values[1], values[3]
-    assert isinstance(answer, int)
-    assert isinstance(updated_at, int)
-    age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at
-    if answer <= 0 or age_s > evidence.limits.oracle_age_s_max:
-        return None
-    scale: int = 10 ** (feed.token_decimals + feed.feed_decimals)
-    return amount * answer * VALUE_SCALE // scale
 
 
 def _debt_label(token: Address, holder: Address) -> str:

@@ -12,7 +12,7 @@ from seawall.risk.evidence import Evidence
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.guards.multisig import Multisig
 from seawall.risk.limits import MultisigRule, OurAddresses, PriceFeed, RiskLimits
-from seawall.risk.reduce import VALUE_SCALE
+from seawall.risk.prices import VALUE_SCALE
 from tests.builders.messages import (
     ETHER,
     FEED,

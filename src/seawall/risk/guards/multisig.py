@@ -11,13 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.native import encode_call
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import NATIVE, address_text
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, below, cannot_measure
 from seawall.risk.limits import MultisigRule
-from seawall.risk.reduce import value_of
+from seawall.risk.prices import price_probe, value_of
 
 __all__ = ["MULTISIG_GUARD_NAME", "Multisig"]
 
@@ -32,8 +31,7 @@ class Multisig:
     name: str = MULTISIG_GUARD_NAME
 
     def probes(self) -> tuple[Probe, ...]:
-        call = encode_call("latestRoundData()", ())
-        found = {feed.label: Probe(feed.label, feed.feed, call) for feed in self.rule.feeds}
+        found = {feed.label: price_probe(feed) for feed in self.rule.feeds}
         return tuple(found.values())
 
     def measure(self, evidence: Evidence) -> Measurement:
