@@ -51,7 +51,6 @@ _ONE_OF: Final[Mapping[AddressKind, tuple[tuple[str, tuple[AbiValue, ...]], ...]
         ("healthFactor(address)", (ZERO_ADDRESS,)),
     ),
     AddressKind.EXECUTOR: (("rolesOf(address)", (ZERO_ADDRESS,)),),
-    AddressKind.REGISTRY: (("owner()", ()),),
 }
 _TOKEN_CALLS: Final = ("totalSupply()", "decimals()", "symbol()")
 _FEED_CALLS: Final = ("decimals()", "latestRoundData()")

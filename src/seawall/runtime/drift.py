@@ -32,9 +32,21 @@ from seawall.protocols.safe.known import PROXY_CODE_HASH
 from seawall.protocols.snapshots import snapshot
 from seawall.runtime.http import Check
 from seawall.telemetry.logs import get_logger
+from seawall.telemetry.metrics import Metrics
 
-__all__ = ["WATCH_INTERVAL_S", "Drift", "DriftKind", "DriftWatch", "Survey", "recorded", "survey"]
+__all__ = [
+    "WATCH_FIRST_S",
+    "WATCH_INTERVAL_S",
+    "Drift",
+    "DriftKind",
+    "DriftWatch",
+    "Survey",
+    "recorded",
+    "survey",
+]
 
+# A kernel that has just started has better things to read.
+WATCH_FIRST_S: Final = 30.0
 WATCH_INTERVAL_S: Final = 900.0
 WATCH_PAUSE_S: Final = 30.0
 _SHOWN_MAX: Final = 5
@@ -124,25 +136,27 @@ class DriftWatch:
     book: AddressBook
     ledger: Ledger
     clock: Clock
-    interval_s: float = WATCH_INTERVAL_S
+    metrics: Metrics
     drifts: tuple[Drift, ...] = ()
-    trouble: str = "the address book was not compared with the chain yet"
+    trouble: str = "not compared with the chain yet"
     _told: frozenset[Drift] = field(default=frozenset())
 
     async def run(self) -> None:
+        await self.clock.sleep_s(WATCH_FIRST_S)
         while True:
             try:
                 await self.look()
             except ChainError as error:
-                self.trouble = f"the address book cannot be compared with the chain: {error.what}"
-                await self.clock.sleep_s(min(WATCH_PAUSE_S, self.interval_s))
+                self.trouble = f"not compared with the chain: {error.what}"
+                await self.clock.sleep_s(WATCH_PAUSE_S)
             else:
-                await self.clock.sleep_s(self.interval_s)
+                await self.clock.sleep_s(WATCH_INTERVAL_S)
 
     async def look(self) -> None:
         """Once: what is new is logged, and an event for whoever is alerted."""
         block = await self.client.head()
         self.drifts, self.trouble = (await survey(self.client, self.book, block)).drifts, ""
+        self.metrics.drifted(self.client.network.name, len(self.drifts))
         fresh = [drift for drift in self.drifts if drift not in self._told]
         for drift in fresh:
             _log.error("address_drift", name=drift.name, kind=drift.kind.value, finding=drift.text)

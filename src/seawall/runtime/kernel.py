@@ -50,6 +50,7 @@ from seawall.runtime.configuration.settings import (
     StrategySettings,
     SubmitterSettings,
 )
+from seawall.runtime.drift import DriftWatch
 from seawall.runtime.feeds import Feed
 from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing
@@ -204,6 +205,7 @@ class Kernel:
     _books: list[Book] = field(default_factory=list)
     _pending: list[PendingSource] = field(default_factory=list)
     _keepers: list[LogKeeper] = field(default_factory=list)
+    _watches: list[DriftWatch] = field(default_factory=list)
     _executors: dict[int, str] = field(default_factory=dict)  # by chain, what is wrong with it, or nothing
     _safes: SafeCommands | None = None  # where Safes are configured
     _hosts: HostSupervisor | None = None
@@ -403,6 +405,8 @@ class Kernel:
                     tasks.create_task(source.run())
                 for keeper in self._open_keepers(settings):
                     tasks.create_task(keeper.run())
+                if settings.book:
+                    tasks.create_task(self._open_watch(settings).run())
                 if settings.websocket is not None:
                     wake = self._books[0].chains[settings.network.chain_id].loop.head_wake
                     tasks.create_task(HeadSocket(settings.websocket.url, wake, self.clock).run())
@@ -434,6 +438,13 @@ class Kernel:
         chain.loop.listeners.extend(opened)
         self._keepers += opened
         return opened
+
+    def _open_watch(self, settings: ChainSettings) -> DriftWatch:
+        live = self._books[0]
+        parts = live.chains[settings.network.chain_id].desk.parts
+        watch = DriftWatch(parts.client, settings.book, live.ledger, self.clock, parts.metrics)
+        self._watches.append(watch)
+        return watch
 
     async def _look_for_executor(self, chain: Chain, executor: Address, pause_s: float) -> None:
         """A configured executor without code means the wrong chain, or a devnet that was made anew."""
@@ -498,6 +509,7 @@ class Kernel:
             checks += [check for chain in book.chains.values() for check in _endpoint_checks(chain)]
             checks += pending.checks_of(self._pending)
             checks += log_keeping.checks_of(self._keepers)
+            checks += [watch.check() for watch in self._watches]
             checks += [
                 Check(f"executor:{chain_id}", not finding, finding or "it has code")
                 for chain_id, finding in self._executors.items()

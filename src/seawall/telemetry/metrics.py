@@ -162,6 +162,9 @@ class Metrics:
         self._troubles = self._counters(
             "chain_troubles", "Operations that no endpoint served.", "chain", names
         )
+        self._drifts = self._gauges(
+            "address_drifts", "Findings where the address book and the chain differ.", "chain", names
+        )
         ages = self._gauges(
             "head_age_seconds", "Age of the newest block by this machine's clock.", "chain", names
         )
@@ -231,6 +234,9 @@ class Metrics:
         chain = self._chains.get(block.chain_id, OTHER)
         self._heads[chain].set(block.number)
         self._head_timestamps_s[chain] = block.timestamp_s
+
+    def drifted(self, network: str, findings: int) -> None:
+        self._drifts[network].set(findings)
 
     def chain_trouble(self, network: str) -> None:
         self._troubles[network].inc()
