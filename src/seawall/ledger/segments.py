@@ -31,7 +31,8 @@ class SegmentEnd(NamedTuple):
 
 
 _COLUMNS: Final = tuple(segment_ends.c)
-_INSERT_MANY: Final = insert_batch(segment_ends)
+# The same block may come back after a reorg, and says the same.
+_INSERT_MANY: Final = insert_batch(segment_ends, unless_exists=("inclusion", "segment"))
 _OF_INCLUSIONS: Final = InList(
     lambda numbers: (
         sa.select(*_COLUMNS)

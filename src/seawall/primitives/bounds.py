@@ -10,6 +10,8 @@ from typing import Final
 
 __all__ = [
     "AGEING_S",
+    "BATCH_BYTES_MAX",
+    "BATCH_SEGMENTS_MAX",
     "DECISION_FRAME_BYTES_MAX",
     "DISPATCH_BATCH_MAX",
     "EVENT_BATCH_MAX",
@@ -59,6 +61,9 @@ LANE_UNLANDED_CEILING: Final = 4_096
 QUEUED_PER_LANE_MAX: Final = 10_000
 # Candidates prepared, judged, signed and committed together.
 DISPATCH_BATCH_MAX: Final = 128
+# Of several plans in one call of the executor.
+BATCH_SEGMENTS_MAX: Final = 64
+BATCH_BYTES_MAX: Final = 96 * 1024
 # An intent that waited this long counts as one class more urgent, so that a stream of urgent work starves
 # nobody.
 AGEING_S: Final = 30

@@ -138,6 +138,7 @@ class BookOpener:
             emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
             poll_interval_s=settings.poll_interval_s,
             lane_unlanded_max=settings.lane_unlanded_max,
+            segments_max=settings.batch_plans_max,
             agreement=settings.agreement,
             verify_state=settings.verify_state,
             stuck=settings.stuck,

@@ -73,6 +73,7 @@ class ChainSpec:
     agreement: int = 1  # how many of `transports` must say the same
     verify_state: StateCheck = StateCheck.AGREEMENT
     lane_unlanded_max: int = LANE_UNLANDED_MAX
+    segments_max: int = 1
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
     endpoints: Sequence[EndpointSettings] = ()  # of `transports`, in their order, or none
     routes: Routes = field(default_factory=Routes)
@@ -116,6 +117,7 @@ async def build_chain(
         metrics=services.metrics,
         emergency_max_fee_per_gas_wei=spec.emergency_max_fee_per_gas_wei,
         lane_unlanded_max=spec.lane_unlanded_max,
+        segments_max=spec.segments_max,
         stuck=spec.stuck,
         routes=spec.routes,
         relays=spec.relays,

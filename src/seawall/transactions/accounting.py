@@ -24,13 +24,15 @@ from seawall.ledger.rows import Account, AttemptRow, Leg
 from seawall.native import encode_call, event_topic
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.errors import EndpointError, ProtocolError, UnavailableError, UnknownBlockError
+from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.primitives.verdicts import Payload
 from seawall.protocols.executor.events import NativeMoved, decode_event
 from seawall.protocols.safe.multisend import coins_moved
 from seawall.risk.limits import OurAddresses
+from seawall.transactions.segments import pieces_of
 
-__all__ = ["Accountant", "BlockAccount", "Entry", "Included", "realised_of"]
+__all__ = ["REVERTED", "Accountant", "BlockAccount", "Entry", "Included", "Part", "realised_of"]
 
 _TRANSFER: Final = event_topic("Transfer(address,address,uint256)")
 _DEPOSIT: Final = event_topic("Deposit(address,uint256)")
@@ -38,6 +40,7 @@ _WITHDRAWAL: Final = event_topic("Withdrawal(address,uint256)")
 _WORLD: Final = "world"
 _FEES: Final = "fees"
 _UNEXPLAINED: Final = "unexplained"
+REVERTED: Final = "it reverted on chain"
 # No token moves this much; what claims to would not fit its column.
 _DELTA_MAX: Final = 2**255 - 1
 # Every node keeps the state of this many blocks; common ones of 128.
@@ -53,13 +56,27 @@ class Included:
     receipt: Receipt
     holders: frozenset[Address]  # the plan's addresses of ours beside the configured ones
     correlation_id: str = ""  # of its plan, for logs
+    intent_ids: tuple[int, ...] = ()  # of its plans in order, where it carries several
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one inclusion moved; legs sum to zero per token."""
+    """What one inclusion moved; legs sum to zero per token.
+
+    Of one that carries several plans also what each of them moved, in order, with its part of the fee."""
 
     included: Included
+    legs: tuple[Leg, ...]
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One plan among several of an inclusion."""
+
+    intent: IntentNumber
+    landed: bool
+    reason: str  # of a failure
     legs: tuple[Leg, ...]
 
 
@@ -122,6 +139,8 @@ class Accountant:
         return BlockAccount(tuple(entries), unexplained)
 
     def _entry(self, included: Included, holders: frozenset[Address]) -> Entry:
+        if included.intent_ids:
+            return self._parted(included, holders)
         receipt, payload = included.receipt, included.attempt.payload
         fee_wei, value_wei = receipt.fee_wei, payload.value_wei if receipt.status else 0
         if fee_wei + value_wei > _DELTA_MAX or (receipt.status and receipt.logs):
@@ -137,6 +156,24 @@ class Accountant:
         if moved:
             legs.append(Leg(to if to in holders else _WORLD, NATIVE, moved))
         return Entry(included, tuple(legs))
+
+    def _parted(self, included: Included, holders: frozenset[Address]) -> Entry:
+        """By plan: its logs come before the executor said how it ended, and its part of the fee is as its
+        gas to that of all."""
+        attempt, receipt = included.attempt, included.receipt
+        pieces = pieces_of(receipt.logs if receipt.status else (), attempt.payload.to)
+        gas = [pieces[i].gas_used if i in pieces else 1 for i in included.intent_ids]
+        fees = [receipt.fee_wei * one // sum(gas) for one in gas]
+        fees[0] += receipt.fee_wei - sum(fees)
+        parts = []
+        for (number, _), intent_id, fee_wei in zip(attempt.intents, included.intent_ids, fees, strict=True):
+            piece = pieces.get(intent_id)
+            legs = [Leg(attempt.payload.sender, NATIVE, -fee_wei), Leg(_FEES, NATIVE, fee_wei)]
+            for log in piece.logs if piece is not None else ():
+                legs += self._log_legs(log, holders, attempt.payload.to)
+            landed, reason = (piece.landed, piece.reason) if piece is not None else (False, REVERTED)
+            parts.append(Part(number, landed, reason, _merged(legs)))
+        return Entry(included, _merged([leg for part in parts for leg in part.legs]), tuple(parts))
 
     def _logged(self, receipt: Receipt, payload: Payload, holders: frozenset[Address]) -> tuple[Leg, ...]:
         fee_wei = receipt.fee_wei

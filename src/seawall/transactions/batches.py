@@ -37,6 +37,7 @@ from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import before_now, evidence_from, measure_gas_now
 from seawall.transactions.routes import PUBLIC
+from seawall.transactions.segments import Together, group_at, judge_together
 
 __all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
 
@@ -102,13 +103,21 @@ def is_fitting(gas_limit: int, gas_used: int | None, base: Block) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An intent of the batch with its verdict. A refused one has no nonce that counts."""
+    """An intent of the batch with its verdict. A refused one has no nonce that counts.
+
+    Of plans that go in one transaction the first holds the others `beside` it: same payload and nonce, and
+    what all together may take stands with the first."""
 
     row: IntentRow
     candidate: Candidate
     verdict: Verdict
     spends: Mapping[Address, int]  # the most that it may take, by token
     route: str = PUBLIC
+    beside: tuple[Judged, ...] = ()
+
+    @property
+    def segments(self) -> tuple[Judged, ...]:
+        return (self, *self.beside)
 
     @property
     def is_gas_fitting(self) -> bool:
@@ -131,11 +140,13 @@ class BatchJudging:
     now_s: int
     reads: set[StateKey] | None = None  # what the judged ones read; kept in a fleet
     signed: Mapping[IntentNumber, Candidate] = field(default_factory=dict)  # these very bytes, or none
+    segments_max: int = 1  # plans that may go in one transaction
     progress: int = 0
     judged: list[Judged] = field(default_factory=list)
     _stale: set[Lane] = field(default_factory=set)
     _capped: dict[Priority, FeeQuote] = field(default_factory=dict)  # `fees` under `fee_cap_wei`
     _measured: dict[IntentNumber, int] = field(default_factory=dict)  # gas limits that are no guess
+    _apart: set[IntentNumber] = field(default_factory=set)  # what does not go together with those beside it
     _length: int = SERIES_MAX  # of the next series: shorter where assumptions fail
     unjudgeable: list[tuple[IntentRow, str]] = field(default_factory=list)
     put_off: list[tuple[IntentRow, Passing]] = field(default_factory=list)  # they cannot be judged now
@@ -203,6 +214,9 @@ class BatchJudging:
 
     def _some(self, machine: Machine, gate: Gate) -> Missing | None:
         """Judge as many of the next rows as stand upon each other. What is raised is about the next one."""
+        group = self._group(self.progress)
+        if len(group) > 1:
+            return self._together(group, machine, gate)
         series = self._series(machine, gate)
         if not series:
             row = self.rows[self.progress]
@@ -211,7 +225,7 @@ class BatchJudging:
                 return measured
             self._measured[row.number] = measured
             return None
-        before = before_now(machine, series[0][1], self.authority)
+        before = before_now(machine, gate.probes_before(series[0][0], self.authority))
         if isinstance(before, Missing):
             return before
         answers = machine.series([(_entry_of(candidate), probes) for candidate, probes in series])
@@ -235,9 +249,10 @@ class BatchJudging:
         series: list[tuple[Candidate, tuple[Probe, ...]]] = []
         nonces, is_alone = dict(self.nonces), self.authority is not Authority.RUN
         base = self.desk.base()
-        for row in self.rows[self.progress : self.progress + self._length]:
+        for place in range(self.progress, min(self.progress + self._length, len(self.rows))):
+            row = self.rows[place]
             gas_limit = self._gas_limit_of(row)
-            if row.lane in self._stale or not gas_limit:
+            if row.lane in self._stale or not gas_limit or (series and len(self._group(place)) > 1):
                 break
             try:
                 candidate = self._candidate(row, nonces[row.lane], gas_limit, base)
@@ -246,7 +261,9 @@ class BatchJudging:
                 if not series:
                     raise
                 break  # that is told when it is the next one
-            single = is_alone or row.lane in self.dry or not machine.is_paid(_entry_of(candidate))
+            # What is compared with the state before it has that state for itself.
+            compares = bool(gate.probes_before(candidate, self.authority))
+            single = is_alone or compares or row.lane in self.dry or not machine.is_paid(_entry_of(candidate))
             if single and series:
                 break
             series.append((candidate, probes))
@@ -254,6 +271,80 @@ class BatchJudging:
                 break
             nonces[row.lane] += 1
         return series
+
+    def _group(self, start: int) -> Sequence[IntentRow]:
+        """The rows from `start` on that are to go in one transaction; one where nothing goes with it."""
+        if self.segments_max < 2 or self.authority is not Authority.RUN or self.rows[start].lane in self.dry:
+            return self.rows[start : start + 1]
+        group = group_at(self.rows, start, self.segments_max)
+        if any(row.number in self._apart or row.number in self.signed for row in group):
+            return group[:1]
+        return group
+
+    def _together(self, group: Sequence[IntentRow], machine: Machine, gate: Gate) -> Missing | None:
+        """Judge these as one transaction; if they cannot go together, they are left to go one by one."""
+        row = group[0]
+        base, nonce = self.desk.base(), self.nonces[row.lane]
+        candidates = []
+        for place, one in enumerate(group):
+            if not self._gas_limit_of(one):
+                measured = self._measure(one, machine)
+                if isinstance(measured, Missing):
+                    return measured
+                self._measured[one.number] = measured
+            candidates.append(self._candidate(one, nonce + place, self._gas_limit_of(one) or 0, base))
+        together = judge_together(machine, gate, candidates, self.now_s)
+        if isinstance(together, Missing):
+            return together
+        if together is not None and self._is_guessed_wrong(group, candidates, together):
+            return None
+        judged = None if together is None else self._as_judged(group, candidates, together)
+        if judged is None:
+            self._apart.update(one.number for one in group)
+            return None
+        missing = machine.keep([_entry_of(judged.candidate)])
+        if missing is not None:
+            return missing
+        if not gate.book.reserve(row.lane, nonce, judged.spends, self.now_s):
+            raise StaleError("another lane spent what was left", str(row.lane), "none needed")
+        for segment in judged.segments:
+            self._learn(segment)
+        self.nonces[row.lane] += 1
+        self.judged.append(judged)
+        self.progress += len(group)
+        return None
+
+    def _is_guessed_wrong(
+        self, group: Sequence[IntentRow], candidates: Sequence[Candidate], together: Together
+    ) -> bool:
+        """Whether the gas of any was a guess that did not fit: it is measured then."""
+        wrong = [
+            row.number
+            for row, one, verdict in zip(group, candidates, together.verdicts, strict=True)
+            if row.plan.gas_limit is None
+            and row.number not in self._measured
+            and not is_fitting(one.payload.gas_limit, verdict.gas_used, one.base)
+        ]
+        self._measured.update(dict.fromkeys(wrong, _TO_BE_MEASURED))
+        return bool(wrong)
+
+    def _as_judged(
+        self, group: Sequence[IntentRow], candidates: Sequence[Candidate], together: Together
+    ) -> Judged | None:
+        """None where one was refused, was given the wrong gas, or is to be sent another way."""
+        routes = self.desk.parts.routes
+        ways = [
+            routes.route_of(one, simulation.flows)
+            for one, simulation in zip(candidates, together.simulations, strict=True)
+        ]
+        if not together.admitted or any(way != PUBLIC for way in ways):
+            return None
+        nonce = candidates[0].nonce
+        several = [
+            Judged(row, replace(one, payload=together.payload, nonce=nonce), verdict, {})
+            for row, one, verdict in zip(group, candidates, together.verdicts, strict=True)
+        ]
+        return replace(several[0], spends=together.spends, beside=tuple(several[1:]))
 
     def _found(
         self,
@@ -301,10 +392,13 @@ class BatchJudging:
             raise StaleError("another lane spent what was left", str(row.lane), "none needed")
         return one
 
-    def _record(self, one: Judged) -> None:
+    def _learn(self, one: Judged) -> None:
         measured = self._measured.get(one.row.number)
         if measured is not None:
             self.gas.learn(call_of(one.row.plan), measured, one.verdict.gas_used, one.candidate.base)
+
+    def _record(self, one: Judged) -> None:
+        self._learn(one)
         if one.verdict.admitted and not self._is_dry(one):
             self.nonces[one.row.lane] += 1
         self.judged.append(one)

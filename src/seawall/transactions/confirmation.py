@@ -28,6 +28,7 @@ from seawall.ledger.rows import (
     PostingEntry,
     SlotRow,
 )
+from seawall.ledger.segments import SegmentEnd
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT
@@ -38,7 +39,7 @@ from seawall.risk.spending import Past
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
-from seawall.transactions.accounting import Accountant, BlockAccount, Included
+from seawall.transactions.accounting import Accountant, BlockAccount, Entry, Included
 from seawall.transactions.desk import Desk
 from seawall.transactions.foreign import ForeignUse, NonceWatch
 from seawall.transactions.settling import Consumed, Ended, Memory, holders_of, settle
@@ -201,7 +202,8 @@ class Confirmer:
     def _included(self, attempt: AttemptRow, receipt: Receipt) -> Included:
         own = [self.desk.intents[number] for number, _ in attempt.intents]
         holders = frozenset().union(*map(holders_of, own)) if len(own) != 1 else holders_of(own[0])
-        return Included(attempt, receipt, holders, own[0].correlation_id if own else "")
+        several = tuple([one.intent_id for one in own]) if len(own) > 1 else ()
+        return Included(attempt, receipt, holders, own[0].correlation_id if own else "", several)
 
     async def _account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
         """What ours moved in the block. Before anything is called unexplained, the ledger is asked for others
@@ -329,18 +331,25 @@ class Confirmer:
         )  # fmt: skip
         tx.postings.book_many(
             [
-                PostingEntry(
-                    "inclusion", block.chain_id, block.number, block.hash, entry.legs, row.number,
-                    entry.included.attempt.intents[0][0] if entry.included.attempt.intents else None,
-                )
+                PostingEntry(kind, block.chain_id, block.number, block.hash, legs, row.number, intent)
                 for (block, entry), row in zip(own, rows, strict=True)
+                for kind, intent, legs in _bookings(entry)
             ]
-        )  # fmt: skip
+        )
+        tx.segments.insert_many(
+            [
+                SegmentEnd(row.number, place, part.intent, part.landed, part.reason)
+                for (_, entry), row in zip(own, rows, strict=True)
+                for place, part in enumerate(entry.parts)
+            ]
+        )
         self._events(tx, "inclusion.added", rows, now_s)
         for one in found:
             if one.included:
                 self._say_doubts(tx, one, now_s)
-        return rows, {row.number: entry.legs for (_, entry), row in zip(own, rows, strict=True)}
+        # What several plans moved together is read by plan when they end.
+        single = [(entry, row) for (_, entry), row in zip(own, rows, strict=True) if not entry.parts]
+        return rows, {row.number: entry.legs for entry, row in single}
 
     def _say_doubts(self, tx: Transaction, found: _Found, now_s: int) -> None:
         """What the block did to our balances beyond the postings, once, whichever kernel is first."""
@@ -382,20 +391,24 @@ class Confirmer:
     def _events(self, tx: Transaction, kind: str, rows: Sequence[InclusionRow], now_s: int) -> None:
         known = self.desk.intents
         intents_of = [self._attempt_of(tx, row).intents for row in rows]
+        shared = [row.number for row, intents in zip(rows, intents_of, strict=True) if len(intents) > 1]
+        ends = tx.segments.of_inclusions(shared) if shared else []
+        failed = {(end.inclusion, end.intent) for end in ends if not end.landed}
         missing = [n for n in _numbers_in(intents_of) if n not in known]
         if missing:
             known.update((row.number, row) for row in tx.intents.get_many(missing))
         blocks = {row.block_hash: hex_text(row.block_hash) for row in rows}
         events = []
         for row, intents in zip(rows, intents_of, strict=True):
-            data: EventData = {
+            data: dict[str, str | int | bool | None] = {
                 "hash": hex_text(row.attempt_hash),
                 "block": row.block_number,
                 "block_hash": blocks[row.block_hash],
                 "status": row.status,
             }
             for number, _ in intents:
-                events.append(NewEvent(kind, row.lane.chain_id, known[number].strategy, number, data))
+                own = data | {"status": False} if (row.number, number) in failed else data
+                events.append(NewEvent(kind, row.lane.chain_id, known[number].strategy, number, own))
             if not intents:
                 events.append(NewEvent(kind, row.lane.chain_id, str(row.lane), None, data))
         tx.events.append_many(events, now_s)
@@ -478,6 +491,15 @@ class Confirmer:
                 _log.info("intent_ended", intent=ended.intent.number, state=ended.state, reason=ended.reason)
         if len(done.ended) > LINES_MAX:
             _log.info("more_ended", beside=LINES_MAX, in_all=len(done.ended))
+
+
+def _bookings(entry: Entry) -> list[tuple[str, IntentNumber | None, tuple[Leg, ...]]]:
+    """Kind, intent and legs of each posting entry: one a plan."""
+    if not entry.parts:
+        intents = entry.included.attempt.intents
+        return [("inclusion", intents[0][0] if intents else None, entry.legs)]
+    kinds = ["inclusion", *(f"inclusion.{place}" for place in range(1, len(entry.parts)))]
+    return [(kind, part.intent, part.legs) for kind, part in zip(kinds, entry.parts, strict=True)]
 
 
 def _numbers_in(links: Iterable[Sequence[tuple[IntentNumber, int]]]) -> list[IntentNumber]:

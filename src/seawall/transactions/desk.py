@@ -63,6 +63,7 @@ class DeskParts:
     metrics: Metrics
     emergency_max_fee_per_gas_wei: int  # housekeeping's own ceiling: gap fill and cancel
     lane_unlanded_max: int = LANE_UNLANDED_MAX
+    segments_max: int = 1  # plans that may go in one transaction
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
     routes: Routes = field(default_factory=Routes)
     relays: Withdrawer | None = None

@@ -54,6 +54,7 @@ from seawall.transactions.remote import (
     SignedAhead,
     request_of,
 )
+from seawall.transactions.segments import adjacent
 from seawall.transactions.waiting import Ended, Waiting, store_endings
 from seawall.transactions.writing import Outbox
 
@@ -109,7 +110,8 @@ class _Batch:
 
     @property
     def rows(self) -> list[IntentRow]:
-        return [one.judged.row for one in self.signed] + [row for row, *_ in self.ended]
+        signed = [one.row for each in self.signed for one in each.judged.segments]
+        return signed + [row for row, *_ in self.ended]
 
 
 @dataclass(slots=True)
@@ -219,7 +221,10 @@ class Dispatcher:
         self, rows: list[IntentRow], stance: Stance, signed: Mapping[IntentNumber, SignedAhead]
     ) -> _Batch:
         desk = self.desk
-        work = await self._judged(rows, stance.authority, signed)
+        segments_max = desk.parts.segments_max
+        if segments_max > 1:
+            rows = adjacent(rows)
+        work = await self._judged(rows, stance.authority, signed, segments_max)
         self.queues.give_back(work.untouched)
         await self._put_off(work.put_off)
         await _AFTER_VERDICT.reach()
@@ -227,7 +232,7 @@ class Dispatcher:
         batch = _Batch(stance, fences, frozenset(work.reads or ()))
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
         admitted: list[Judged] = []
-        desk.parts.metrics.judged(*(one.verdict for one in work.judged))
+        desk.parts.metrics.judged(*(one.verdict for each in work.judged for one in each.segments))
         for one in work.judged:
             if not one.verdict.admitted:
                 batch.ended.append((one.row, IntentState.REFUSED, one.verdict.explanation, one))
@@ -260,6 +265,7 @@ class Dispatcher:
         rows: list[IntentRow],
         authority: Authority,
         signed: Mapping[IntentNumber, SignedAhead],
+        segments_max: int = 1,
     ) -> BatchJudging:
         desk = self.desk
         fees = await desk.fee_quotes()
@@ -279,6 +285,7 @@ class Dispatcher:
             now_s=desk.parts.clock.now_s(),
             reads=None if desk.known_attempts is None else set(),
             signed={number: one.candidate for number, one in signed.items()},
+            segments_max=segments_max,
         )
         with desk.parts.metrics.timing(Stage.JUDGE):
             try:
@@ -319,7 +326,7 @@ class Dispatcher:
             _log.info("candidates_dropped", cause=why, count=len(admitted))
             # What was refused on top of them was refused for what will not be.
             refused = [row for row, _, _, one in batch.ended if one is not None]
-            self.queues.give_back([*(one.row for one in admitted), *refused])
+            self.queues.give_back([*(one.row for each in admitted for one in each.segments), *refused])
             batch.ended = [ended for ended in batch.ended if ended[3] is None]
             batch.is_dropped = True
             return
@@ -496,6 +503,9 @@ class Dispatcher:
             desk.take(attempt, one.judged.verdict, row.correlation_id, row)
             desk.parts.gate.book.keep(attempt.lane, attempt.nonce)
             self.queues.done(row)
+            for other in one.judged.beside:
+                desk.intents[other.row.number] = other.row
+                self.queues.done(other.row)
             self.outbox.put(attempt)
         for row, state, _, _ in batch.ended:
             self.queues.done(row)
@@ -503,14 +513,15 @@ class Dispatcher:
         if len(batch.signed) + len(batch.ended) > LOGGED_SINGLY_MAX:
             _log.info("batch_committed", committed=len(batch.signed), ended=len(batch.ended))
             return
-        for one, attempt in zip(batch.signed, attempts, strict=True):
-            with correlated(one.judged.row.correlation_id):
-                _log.info(
-                    "intent_committed",
-                    intent=one.judged.row.number,
-                    nonce=attempt.nonce,
-                    hash=hex_text(attempt.hash),
-                )
+        for each, attempt in zip(batch.signed, attempts, strict=True):
+            for judged in each.judged.segments:
+                with correlated(judged.row.correlation_id):
+                    _log.info(
+                        "intent_committed",
+                        intent=judged.row.number,
+                        nonce=attempt.nonce,
+                        hash=hex_text(attempt.hash),
+                    )
         for row, state, why, _ in batch.ended:
             with correlated(row.correlation_id):
                 _log.info("intent_ended", intent=row.number, state=state, reason=why)
@@ -558,7 +569,9 @@ def _require_not_cancelled(tx: Transaction, commitments: Sequence[Commitment]) -
     """A cancellation that was stored before this commit prevents it."""
     if not commitments:
         return
-    cancelled = tx.intents.cancelled_among([one.intent for one in commitments])
+    cancelled = tx.intents.cancelled_among(
+        [verdict.number for one in commitments for _, verdict in one.segments]
+    )
     if cancelled:
         raise StaleError(f"intents {cancelled} were cancelled meanwhile", "dispatch", "none needed")
 
@@ -579,4 +592,5 @@ def _commitment(one: _Signed) -> Commitment:
         max_priority_fee_per_gas_wei=candidate.max_priority_fee_per_gas_wei,
         route=one.judged.route,
         reserved=tuple(one.judged.spends.items()),
+        beside=tuple([(other.row.strategy, other.verdict) for other in one.judged.beside]),
     )

@@ -61,7 +61,7 @@ def judge_now(
 ) -> Verdict | Missing:
     """The verdict, or what has to be fetched for it. Raises as `judge` does."""
     probes = gate.probes(candidate, authority)
-    before = before_now(machine, probes, authority)
+    before = before_now(machine, gate.probes_before(candidate, authority))
     if isinstance(before, Missing):
         return before
     execution = machine.run(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, probes)
@@ -70,11 +70,9 @@ def judge_now(
     return gate.judge(evidence_from(execution, gate, candidate, probes, before, now_s), authority)
 
 
-def before_now(
-    machine: Machine, probes: tuple[Probe, ...], authority: Authority
-) -> dict[str, bytes | None] | Missing:
-    """The probes on the state before the candidate, where the rule of REDUCE_ONLY compares."""
-    return machine.view(probes) if probes and authority is Authority.REDUCE_ONLY else {}
+def before_now(machine: Machine, probes: tuple[Probe, ...]) -> dict[str, bytes | None] | Missing:
+    """The probes on the state before the candidate, where something compares."""
+    return machine.view(probes) if probes else {}
 
 
 def evidence_from(

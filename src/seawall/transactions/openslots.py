@@ -65,7 +65,12 @@ def read_slots(tx: Transaction, rows: list[AttemptRow]) -> list[OpenSlot]:
         slot = tx.slots.get(row.lane, row.nonce)
         assert slot is not None, "an attempt stands on its slot"
         intent = None if slot.intent is None else tx.intents.get(slot.intent)
-        suspect = intent is not None and bool(intent.plan.depends_on) and not dependencies_met(tx, intent)
+        several = [intent] if intent is not None else []
+        if len(row.intents) > 1:
+            # Its bytes end for all of them when they end for the first that wants to.
+            several = [tx.intents.get(number) for number, _ in row.intents]
+            intent = min(several, key=lambda one: (one.cancel_reason is None, one.plan.deadline_s))
+        suspect = any(one.plan.depends_on and not dependencies_met(tx, one) for one in several)
         found.append(OpenSlot(slot, tuple(tried[(row.lane, row.nonce)]), intent, suspect))
     return found
 

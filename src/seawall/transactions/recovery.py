@@ -152,7 +152,7 @@ async def _write_anew(runner: LaneRunner, slot: OpenSlot, cause: str, *, cancels
     if judgement is None:
         return
     if judgement.admitted and judgement.verdict is not None:
-        await renew(runner, slot, judgement.verdict)
+        await renew(runner, slot, judgement.verdict, judgement.beside)
     elif cancels:
         await _fill(runner, slot, f"{cause} was not renewed: {judgement.why}")
 

@@ -6,29 +6,36 @@ of its own; every earlier hash stays watched."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from typing import Final
 
 from seawall.chain.replacement import Fees, replacement_fees, rule_of
+from seawall.chain.simulation import Machine
 from seawall.ledger.rows import AttemptRow, EventData, IntentRow
 from seawall.ledger.transaction import Transaction
+from seawall.native.evm import Missing
 from seawall.primitives.errors import (
     AuthorityChangedError,
     NativeError,
     PlanError,
+    ProtocolError,
     StaleError,
     UnavailableError,
 )
 from seawall.primitives.levels import Authority
 from seawall.primitives.units import Hash, hex_text
 from seawall.primitives.verdicts import Candidate, Verdict
+from seawall.risk.gate import Gate
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import get_logger
-from seawall.transactions.candidates import unsigned
+from seawall.transactions.candidates import build_candidate, unsigned
 from seawall.transactions.housekeeping import fees_of
 from seawall.transactions.judging import judge
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot
+from seawall.transactions.segments import Together, judge_together, payload_of, shares_of
 
 __all__ = ["Judgement", "judge_anew", "renew", "replace", "replacement_bid"]
 
@@ -44,6 +51,7 @@ class Judgement:
 
     verdict: Verdict | None
     why: str = ""  # it is not admitted
+    beside: tuple[Verdict, ...] = ()  # of the further plans that it carries
 
     @property
     def admitted(self) -> bool:
@@ -57,25 +65,28 @@ async def judge_anew(runner: LaneRunner, slot: OpenSlot, fees: Fees | None = Non
     assert intent is not None, "a payload was judged for its intent"
     if desk.authority is Authority.HALT:
         return None
+    fees = fees or fees_of([attempt])[0]
     try:
         await desk.rebuild_overlay(before=attempt)
-        candidate = await _candidate(runner, attempt, intent, fees or fees_of([attempt])[0])
+        if len(attempt.intents) > 1:
+            return await _judge_batch_anew(runner, attempt, fees)
+        candidate = await _candidate(runner, attempt, intent, fees)
         verdict = await judge(desk, candidate, desk.authority)
     except (UnavailableError, StaleError) as cause:
         _log.warning("renewal_put_off", intent=intent.number, cause=str(cause))
         return None
-    except (PlanError, NativeError) as cause:
+    except (PlanError, NativeError, ProtocolError) as cause:
         return Judgement(None, f"it cannot be judged anew: {cause}")
     if not verdict.admitted:
-        await _record(runner, attempt, intent, verdict)
+        await _record(runner, attempt, [verdict])
     return Judgement(verdict, verdict.explanation)
 
 
-async def renew(runner: LaneRunner, slot: OpenSlot, verdict: Verdict) -> None:
-    """Record that the same bytes may be written again under `verdict`, then write them."""
+async def renew(runner: LaneRunner, slot: OpenSlot, verdict: Verdict, beside: Sequence[Verdict] = ()) -> None:
+    """Record that the same bytes may be written again under these verdicts, then write them."""
     desk, attempt, intent = runner.desk, slot.newest, slot.intent
     assert intent is not None
-    await _record(runner, attempt, intent, verdict)
+    await _record(runner, attempt, [verdict, *beside])
     await _AFTER_RENEWAL.reach()
     desk.verdicts[attempt.number] = verdict
     desk.correlations[attempt.number] = intent.correlation_id
@@ -184,21 +195,73 @@ async def _candidate(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow,
     )
 
 
-async def _record(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, verdict: Verdict) -> None:
+async def _record(runner: LaneRunner, attempt: AttemptRow, verdicts: Sequence[Verdict]) -> None:
+    """Store them, one for each plan that the bytes carry; they stand on the first."""
     now_s = runner.desk.parts.clock.now_s()
 
     def commit(tx: Transaction) -> None:
         tx.lanes.require(runner.lane, runner.fence)
-        tx.intents.count_candidate(intent.number)
-        number = tx.verdicts.insert(verdict, now_s)
-        if verdict.admitted:
-            tx.attempts.renew(attempt, number)
-        data: EventData = {
-            "hash": hex_text(attempt.hash),
-            "admitted": verdict.admitted,
-            "why": verdict.explanation,
-        }
-        tx.events.append("verdict.renewed", runner.lane.chain_id, intent.strategy, intent.number, data, now_s)
+        numbers = []
+        for verdict in verdicts:
+            tx.intents.count_candidate(verdict.number)
+            numbers.append(tx.verdicts.insert(verdict, now_s))
+        if all(verdict.admitted for verdict in verdicts):
+            tx.attempts.renew(attempt, numbers[0])
+        for verdict in verdicts:
+            data: EventData = {
+                "hash": hex_text(attempt.hash),
+                "admitted": verdict.admitted,
+                "why": verdict.explanation,
+            }
+            strategy = tx.intents.get(verdict.number).strategy
+            tx.events.append("verdict.renewed", runner.lane.chain_id, strategy, verdict.number, data, now_s)
 
     await runner.desk.parts.ledger.write(commit)
-    runner.desk.parts.metrics.judged(verdict)
+    runner.desk.parts.metrics.judged(*verdicts)
+
+
+async def _judge_batch_anew(runner: LaneRunner, attempt: AttemptRow, fees: Fees) -> Judgement | None:
+    """As `judge_anew`, of bytes that carry several plans: all of them must still go together."""
+    desk, numbers = runner.desk, [number for number, _ in attempt.intents]
+    if desk.authority is not Authority.RUN:
+        return Judgement(None, "several plans in one transaction are judged under RUN only")
+    rows = await desk.parts.ledger.read(lambda tx: [tx.intents.get(number) for number in numbers])
+    gas_limits, ceiling_wei = shares_of(attempt)
+    if len(gas_limits) != len(rows):
+        return Judgement(None, f"its bytes carry {len(gas_limits)} plans instead of {len(rows)}")
+    quote = await desk.fee_quote(rows[0].plan.priority)
+    quote = replaced(
+        quote,
+        max_fee_per_gas_wei=fees.max_fee_per_gas_wei,
+        max_priority_fee_per_gas_wei=fees.max_priority_fee_per_gas_wei,
+        expected_fee_per_gas_wei=min(quote.expected_fee_per_gas_wei, fees.max_fee_per_gas_wei),
+        ceiling_fee_per_gas_wei=ceiling_wei,
+    )
+    base = desk.base()
+    candidates = [
+        build_candidate(row, runner.lane, attempt.nonce + place, row.candidates + 1, quote, base, gas_limit)
+        for place, (row, gas_limit) in enumerate(zip(rows, gas_limits, strict=True))
+    ]
+    if payload_of(candidates) != attempt.payload:
+        return Judgement(None, "its bytes carry other plans than the ledger says")
+    work = _Anew(desk.parts.simulator.machine, desk.parts.gate, candidates, desk.parts.clock.now_s())
+    together = await desk.parts.simulator.drive(work, [one.payload for one in candidates])
+    if together is None:
+        return Judgement(None, "its plans do not all land together any more")
+    if not together.admitted:
+        await _record(runner, attempt, together.verdicts)
+        return Judgement(None, together.explanation)
+    first, *beside = together.verdicts
+    return Judgement(first, beside=tuple(beside))
+
+
+@dataclass(frozen=True, slots=True)
+class _Anew:
+    machine: Machine
+    gate: Gate
+    candidates: Sequence[Candidate]
+    now_s: int
+    progress: int = 0
+
+    def go(self) -> Together | Missing | None:
+        return judge_together(self.machine, self.gate, self.candidates, self.now_s)

@@ -22,14 +22,13 @@ from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import ExecutorBody
 from seawall.primitives.units import NATIVE, Address
-from seawall.transactions.accounting import realised_of
+from seawall.transactions.accounting import REVERTED, realised_of
 
 __all__ = ["FOREIGN", "Consumed", "Ended", "holders_of", "settle"]
 
 FOREIGN: Final = "its nonce was used, beyond finality, by a transaction that is not ours"
 _FILLED: Final = "its nonce was filled"
 _BEATEN: Final = "an alternative to it used the nonce"
-_REVERTED: Final = "it reverted on chain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +77,30 @@ def settle(
     tx.slots.settle_many(
         [(one.lane, one.nonce, one.winner.attempt_hash if one.winner else None) for one in consumed]
     )
-    ended = _landed(tx, consumed, memory)
+    failed = _failed_segments(tx, consumed)
+    ended = _landed(tx, consumed, memory, failed)
     done = {one.intent.number for one in ended}
     left = [n for one in consumed for row in one.attempts for n, _ in row.intents if n not in done]
     if left:
-        ended += _not_landed(tx, consumed, list(dict.fromkeys(left)), memory)
+        ended += _not_landed(tx, consumed, list(dict.fromkeys(left)), memory, failed)
     _write(tx, ended, now_s)
     return ended, _release(tx, consumed, memory)
 
 
-def _landed(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> list[Ended]:
+def _failed_segments(tx: Transaction, consumed: Sequence[Consumed]) -> dict[IntentNumber, str]:
+    """Plans that did not land though their transaction did, with the reason."""
+    shared = [one.winner.number for one in consumed if one.winner and len(one.own) > 1]
+    ends = tx.segments.of_inclusions(shared) if shared else []
+    return {end.intent: end.reason or REVERTED for end in ends if not end.landed}
+
+
+def _landed(
+    tx: Transaction, consumed: Sequence[Consumed], memory: Memory, failed: Mapping[IntentNumber, str]
+) -> list[Ended]:
     """Intents of which a success is final now: nearly all of them, so that they come first and cheap."""
     won = {number: one.winner for one in consumed if one.winner and one.winner.status for number in one.own}
+    for number in failed:
+        won.pop(number, None)
     unread = [number for number, row in won.items() if row.number not in memory.legs]
     read = tx.postings.of_intents(unread) if unread else {}
     unknown = [number for number in won if number not in memory.intents]
@@ -106,9 +117,15 @@ def _landed(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> li
 
 
 def _not_landed(
-    tx: Transaction, consumed: Sequence[Consumed], numbers: Sequence[IntentNumber], memory: Memory
+    tx: Transaction,
+    consumed: Sequence[Consumed],
+    numbers: Sequence[IntentNumber],
+    memory: Memory,
+    failed: Mapping[IntentNumber, str],
 ) -> list[Ended]:
-    reverted = {n for one in consumed if one.winner and not one.winner.status for n in one.own}
+    reverted = {
+        n for one in consumed if one.winner and not one.winner.status for n in one.own
+    } | failed.keys()
     foreign = {n for one in consumed if one.winner is None for row in one.attempts for n, _ in row.intents}
     beaten = {n for one in consumed if one.own for row in one.attempts for n, _ in row.intents} - reverted
     ended = []
@@ -116,7 +133,8 @@ def _not_landed(
         if row.number in reverted:
             legs = _legs_of(tx.postings.of_intent(row.number))
             realised_wei = realised(row, legs, memory.wrapped_native)
-            ended.append(Ended(row, IntentState.FAILED, _REVERTED, realised_wei))
+            reason = failed.get(row.number, REVERTED)
+            ended.append(Ended(row, IntentState.FAILED, reason, realised_wei))
         else:
             reason = FOREIGN if row.number in foreign else row.reason
             reason = reason or (_BEATEN if row.number in beaten else _FILLED)

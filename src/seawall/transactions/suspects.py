@@ -55,4 +55,6 @@ def _is_met(tx: Transaction, row: IntentRow, key: str) -> bool:
     if needed.state is IntentState.LANDED:
         return True
     inclusion = tx.inclusions.of_intent(needed.number)
-    return inclusion is not None and inclusion.status and inclusion.finality >= row.plan.depends_finality
+    if inclusion is None or not inclusion.status or inclusion.finality < row.plan.depends_finality:
+        return False
+    return not tx.segments.has_failed(inclusion.number, needed.number)

@@ -58,6 +58,7 @@ async def kernel(found: Pipeline, holder: str, lanes: list[int], cap_wei: int | 
         poll_interval_s=0.05,
         agreement=1,
         lane_unlanded_max=16,
+        segments_max=1,
     )
     services = Services(
         found.ledger, found.latch, found.clock, SystemEntropy(), InlineOffload(), found.metrics, holder, 60,

@@ -73,6 +73,7 @@ async def standing_desk(ledger: Ledger) -> Desk:
         fees=SimpleNamespace(quotes=quotes),
         network=SimpleNamespace(chain_id=CHAIN_ID),
         lane_unlanded_max=16,
+        segments_max=1,
     )
     made = Desk(cast(DeskParts, parts))
     made.move_to(block())

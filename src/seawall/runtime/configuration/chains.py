@@ -28,7 +28,7 @@ from seawall.chain.networks import (
 )
 from seawall.chain.replacement import rule_of
 from seawall.chain.rpc import ENDPOINTS_MAX
-from seawall.primitives.bounds import LANE_UNLANDED_CEILING, LANE_UNLANDED_MAX
+from seawall.primitives.bounds import BATCH_SEGMENTS_MAX, LANE_UNLANDED_CEILING, LANE_UNLANDED_MAX
 from seawall.primitives.errors import ConfigError, InputError
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS
@@ -115,6 +115,7 @@ CHAIN_KEYS: Final = (
     "websocket",
     "poll_interval_s",
     "lane_unlanded_max",
+    "batch_plans_max",
     "agreement",
     "verify_state",
     "address_book",
@@ -163,6 +164,7 @@ def read_chain(
         lane_unlanded_max=table.integer(
             "lane_unlanded_max", LANE_UNLANDED_MAX, minimum=1, maximum=LANE_UNLANDED_CEILING
         ),
+        batch_plans_max=table.integer("batch_plans_max", 1, minimum=1, maximum=BATCH_SEGMENTS_MAX),
         agreement=_agreement(table, sum(each.use.reads for each in endpoints)),
         verify_state=table.choice("verify_state", StateCheck, StateCheck.AGREEMENT),
         fees=_fees(fees, network),

@@ -89,6 +89,7 @@ class ChainSettings:
     websocket: Endpoint | None
     poll_interval_s: float
     lane_unlanded_max: int  # transactions of one lane that may wait in pools
+    batch_plans_max: int  # executor plans of one lane that may go in one transaction
     agreement: int  # how many of `readers` must say the same
     verify_state: StateCheck
     fees: FeeSettings

@@ -68,7 +68,7 @@ async def judge_safe(
     candidate = _candidate(transaction, block, now_s + gate.limits.validity_s)
     await rehearsal.stand_on(block, overlay)
     probes = gate.probes(candidate, authority)
-    before = probes if authority is Authority.REDUCE_ONLY else ()
+    before = gate.probes_before(candidate, authority)
     simulation = await rehearsal.run(transaction, facts.state, probes, before, waiting)
     assert simulation.base_hash == block.hash, "the rehearsal stands where it was told to"
     evidence = Evidence(candidate, simulation, gate.ours, gate.limits, now_s)
