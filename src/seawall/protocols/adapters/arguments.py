@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seawall.native import AbiValue, encode_call
+from seawall.primitives.plans import TokenBound
+from seawall.primitives.units import Address
+from seawall.protocols.adapters.refusals import refused
 from seawall.protocols.executor.operations import Amount, Measured, Splice
 
-__all__ = ["call_data", "word_splices"]
+__all__ = ["call_data", "inflow_bounds", "word_splices"]
 
 
 def call_data(signature: str, arguments: Sequence[AbiValue | Measured]) -> tuple[bytes, tuple[Splice, ...]]:
@@ -23,3 +26,14 @@ def call_data(signature: str, arguments: Sequence[AbiValue | Measured]) -> tuple
 def word_splices(words: dict[int, AbiValue | Amount]) -> tuple[Splice, ...]:
     """A splice for every head word that is measured."""
     return tuple(Splice(word, value) for word, value in words.items() if isinstance(value, Measured))
+
+
+def inflow_bounds(token: Address, minimum: Amount, where: str) -> tuple[TokenBound, ...]:
+    """The plan's bound that holds a minimum which the protocol's own call cannot be told."""
+    if isinstance(minimum, Measured):
+        raise refused(
+            f"minimum {minimum.name!r} is only measured on chain, and this call takes none",
+            where,
+            "give a number: it becomes a bound of the plan",
+        )
+    return (TokenBound(token, "inflow", minimum),) if minimum else ()

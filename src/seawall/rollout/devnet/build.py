@@ -22,7 +22,7 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import RolloutError
-from seawall.rollout.devnet import aave, balancer, executor, safe, tokens, uniswap
+from seawall.rollout.devnet import aave, balancer, dexes, executor, safe, standins, tokens, uniswap
 from seawall.rollout.devnet.deployer import Deployer
 from seawall.rollout.devnet.node import NodeSettings, start_node
 from seawall.rollout.devnet.rpc import DevnetRpc, as_bytes
@@ -45,9 +45,11 @@ _DEPLOYING: Final = (
     "balancer.py",
     "build.py",
     "deployer.py",
+    "dexes.py",
     "executor.py",
     "node.py",
     "safe.py",
+    "standins.py",
     "tokens.py",
     "uniswap.py",
 )
@@ -133,6 +135,9 @@ def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
                 tokens.approve_as_traders(deployer)
                 executor.deploy_executor(deployer)
                 safe.deploy_safe(deployer)
+                standins.deploy_stand_ins(deployer)
+                dexes.deploy_dexes(deployer)
+                dexes.deploy_odd_tokens(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())
                 (target / _STATE_FILE).write_bytes(dump_state(rpc))
         finally:
