@@ -46,6 +46,7 @@ _DEPLOYING: Final = (
     "build.py",
     "deployer.py",
     "dexes.py",
+    "dexes.py",
     "executor.py",
     "node.py",
     "safe.py",
@@ -136,6 +137,8 @@ def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
                 executor.deploy_executor(deployer)
                 safe.deploy_safe(deployer)
                 standins.deploy_stand_ins(deployer)
+                dexes.deploy_dexes(deployer)
+                dexes.deploy_odd_tokens(deployer)
                 dexes.deploy_dexes(deployer)
                 dexes.deploy_odd_tokens(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())

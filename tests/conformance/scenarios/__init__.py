@@ -1,0 +1,3 @@
+"""One module a protocol, each with `SCENARIOS`."""
+
+from __future__ import annotations
