@@ -7,6 +7,7 @@ rule of CT-4 is judged as well, and an admitted verdict is of the reducing kind,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import attrgetter
@@ -19,7 +20,7 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence, holders_of
-from seawall.risk.guards.base import Guard
+from seawall.risk.guards.base import Comparing, Guard
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
@@ -31,7 +32,13 @@ _passed: Final = attrgetter("passed")
 # Sets of guards kept: plans of a strategy mostly ask for the same ones.
 _GUARD_SETS_MAX: Final = 256
 _BASES_MAX: Final = 16
-_GuardSet = tuple[tuple[Guard, ...], tuple[Probe, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _GuardSet:
+    guards: tuple[Guard, ...]
+    probes: tuple[Probe, ...]
+    before: tuple[Probe, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +52,25 @@ class Gate:
     _sets: dict[object, _GuardSet] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
-        """View calls that the verdict will need on the state after (and, under REDUCE_ONLY, before)."""
-        _, probes = self._guards(candidate.plan)
+        """View calls that the verdict will need on the state after."""
+        probes = self._guards(candidate.plan).probes
         if authority is Authority.RUN:
             return probes
-        reducing = self.reduce.probes(holders_of(candidate, self.ours))
-        return tuple({p.label: p for p in (*probes, *reducing)}.values())
+        return _unique((*probes, *self.reduce.probes(holders_of(candidate, self.ours))))
+
+    def probes_before(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
+        """View calls that it will need on the state before as well: most plans need none."""
+        before = self._guards(candidate.plan).before
+        if authority is not Authority.REDUCE_ONLY:
+            return before
+        return _unique((*before, *self.reduce.probes(holders_of(candidate, self.ours))))
 
     def judge(self, evidence: Evidence, authority: Authority) -> Verdict:
         """The verdict on exactly `evidence.candidate.payload`."""
         candidate, simulation, limits = evidence.candidate, evidence.simulation, evidence.limits
         findings = [_simulation_finding(evidence)]
         if simulation.success:
-            guards, _ = self._guards(candidate.plan)
-            findings += [guard.measure(evidence) for guard in guards]
+            findings += [guard.measure(evidence) for guard in self._guards(candidate.plan).guards]
         kind = WriteKind.PLAN
         if authority is Authority.HALT:
             findings.append(_halted(evidence))
@@ -90,17 +102,26 @@ class Gate:
 
     def _guards(self, plan: Plan) -> _GuardSet:
         body = plan.body
-        own = None if isinstance(body, DirectBody) else (body.executor, body.beneficiary, body.min_profit_wei)
+        own = None
+        if not isinstance(body, DirectBody):
+            own = (body.executor, body.beneficiary, body.min_profit_wei, body.position)
         kind = (plan.key, plan.guards, own)
         found = self._sets.get(kind)
         if found is None:
-            guards = guards_of(plan, self.limits)
-            probes = {probe.label: probe for guard in guards for probe in guard.probes()}
-            found = guards, tuple(probes.values())
+            guards = guards_of(plan, self.limits, self.ours.holders)
+            found = _GuardSet(
+                guards,
+                _unique([probe for guard in guards for probe in guard.probes()]),
+                _unique([p for guard in guards if isinstance(guard, Comparing) for p in guard.before()]),
+            )
             if len(self._sets) >= _GUARD_SETS_MAX:
                 self._sets.clear()
             self._sets[kind] = found
         return found
+
+
+def _unique(probes: Iterable[Probe]) -> tuple[Probe, ...]:
+    return tuple({probe.label: probe for probe in probes}.values())
 
 
 def _simulation_finding(evidence: Evidence) -> Measurement:

@@ -26,6 +26,7 @@ from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.protocols.answers import Answers, address_answer, integer_answer, integer_answers
 
 __all__ = [
+    "WAD",
     "AavePool",
     "Collateral",
     "Comet",

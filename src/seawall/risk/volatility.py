@@ -32,7 +32,7 @@ from seawall.primitives.errors import InputError, ProtocolError
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.protocols.answers import Answers, integer_answers
 
-__all__ = ["SAMPLES_MAX", "VolatilityRule", "moves_of", "reads", "share_of", "volatility_of"]
+__all__ = ["SAMPLES_MAX", "VolatilityRule", "moves_of", "reads", "scaled_down", "share_of", "volatility_of"]
 
 SAMPLES_MAX: Final = 64
 INTERVAL_S_MAX: Final = 24 * 3_600
@@ -59,7 +59,7 @@ class VolatilityRule:
             ("interval_s", self.interval_s, 1, INTERVAL_S_MAX),
             ("samples", self.samples, 2, SAMPLES_MAX),
             ("weight", self.weight, 1, WEIGHT_MAX),
-            ("floor_bps", self.floor_bps, 0, BPS),
+            ("floor_bps", self.floor_bps, 1, BPS),
             ("band_bps", self.band_bps, 0, BPS),
         )
         for name, value, least, most in bounds:
@@ -114,3 +114,8 @@ def share_of(rule: VolatilityRule, moves: Sequence[int]) -> int:
         if wanted < share or wanted >= share + rule.band_bps or wanted == BPS:
             share = wanted
     return share
+
+
+def scaled_down(limit: int, share_bps: int) -> int:
+    """What a share leaves of a limit that is a maximum, rounded down."""
+    return limit * share_bps // BPS

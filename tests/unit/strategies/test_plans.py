@@ -56,6 +56,6 @@ def test_every_guard_that_can_be_asked_for_is_known_to_the_gate() -> None:
     terms = Terms(WETH, 60, guards=asked)
     plan = PlanDesk(KEY, EXECUTOR, TREASURY).through_executor(SEEN, 0, (), terms, min_profit_wei=0)
     found = {guard.name: guard for guard in catalogue.guards_of(plan, RiskLimits(position_caps={USD: 8}))}
-    assert {spec.name for spec in asked} | {"executor"} == set(catalogue.GUARD_NAMES) == set(found)
+    assert {spec.name for spec in asked} | {"executor"} == set(found) <= set(catalogue.GUARD_NAMES)
     assert found["gas_price"] == GasPrice(5)
     assert found["position_size"] == PositionSize(((USD, 3),))

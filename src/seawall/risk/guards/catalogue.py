@@ -1,112 +1,204 @@
-"""The guards of this release and the names by which plans ask for them.
+"""The guards of this release, the names by which plans ask for them, and which of them are always on.
 
 Always on, asked for or not: gas price, gas use, slippage against the plan's expected changes, position size,
-the key's native balance; of a key with a policy what `signer_policy` lists; `multisig` where configured;
-of executor plans the executor itself and minimum profit. Asked for: oracle staleness, and tighter values of
-the others."""
+the key's native balance; of a key with a policy what `signer_policy` lists; of executor plans the executor
+itself, and minimum profit or, for a position plan, the loss of value and how its account stands at every
+lending place. Where configured: `multisig`, token lists, exposures, the sequencer, what a sandwich could
+take. Everything else a plan asks for, and tighter values of these.
+
+A verdict lists guards in the order of this file, several of one name in the order in which they are asked
+for; that order is part of what operators rely on. What a plan asks may tighten a limit, never loosen it."""
 
 from __future__ import annotations
 
-from seawall.primitives.errors import PlanError
-from seawall.primitives.plans import ExecutorBody, GuardSpec, Plan
-from seawall.primitives.units import Address
-from seawall.risk.guards.base import Guard, argument
+from typing import Final
+
+from seawall.primitives.plans import ExecutorBody, Plan
+from seawall.primitives.units import Address, address_text
+from seawall.protocols.sequencer import GRACE_S, UptimeTerms
+from seawall.risk.guards.asking import GUARDS, Asked, Wishes
+from seawall.risk.guards.base import Guard
 from seawall.risk.guards.executors import Executor
 from seawall.risk.guards.fees import Balance, GasPrice, GasUse
 from seawall.risk.guards.flows import PositionSize, Slippage
+from seawall.risk.guards.lending import HealthFactor, LoanToValue
+from seawall.risk.guards.mev import MevExposure
 from seawall.risk.guards.multisig import Multisig
-from seawall.risk.guards.oracles import OracleStaleness
-from seawall.risk.guards.profit import MinProfit
+from seawall.risk.guards.oracles import OracleDeviation, OracleStaleness, OracleTerms, SequencerUp
+from seawall.risk.guards.pools import Pool, PoolKind, PriceImpact, TwapDeviation
+from seawall.risk.guards.profit import MinProfit, PositionLoss
 from seawall.risk.guards.signer_policy import policy_guards
-from seawall.risk.limits import RiskLimits
+from seawall.risk.guards.tokens import Exposure, TokenList
+from seawall.risk.guards.volatile import Scalable, Volatile
+from seawall.risk.lending import LendingPlace
+from seawall.risk.limits import ExposureLimit, RiskLimits
 
 __all__ = ["GUARD_NAMES", "guards_of"]
 
-GUARD_NAMES = (
-    "gas_price",
-    "gas_use",
-    "slippage",
-    "min_profit",
-    "oracle_staleness",
-    "position_size",
-    "balance",
-    "executor",
-)
+GUARD_NAMES: Final = tuple(GUARDS)
 
 
-# Asked for once per feed or token.
-_MANY = ("oracle_staleness", "position_size")
+def guards_of(plan: Plan, limits: RiskLimits, holders: frozenset[Address] = frozenset()) -> tuple[Guard, ...]:
+    """Every guard that judges this plan. `holders` are our addresses on its chain."""
+    wishes = Wishes(plan)
+    return (
+        *_standing(plan, wishes, limits),
+        *_of_executor_plans(plan, wishes, limits),
+        *_prices(wishes, limits),
+        *_positions(plan, wishes, limits),
+        *_holdings(wishes, limits, holders),
+        *_public(plan, wishes, limits),
+    )
 
 
-def guards_of(plan: Plan, limits: RiskLimits) -> tuple[Guard, ...]:
-    """Every guard that judges this plan: the standing ones at the tighter of limit and request, then those
-    asked for."""
-    asked = {spec.name: spec for spec in plan.guards if spec.name not in _MANY}
-    if len(asked) < sum(spec.name not in _MANY for spec in plan.guards):
-        where = f"plan {plan.idempotency_key!r}"
-        raise PlanError("a guard is asked for twice", where, "ask once, with the tightest value")
-    for name in asked:
-        if name not in GUARD_NAMES:
-            raise PlanError(
-                f"unknown guard {name!r}",
-                f"plan {plan.idempotency_key!r}",
-                f"use one of {', '.join(GUARD_NAMES)}",
-            )
-    guards: list[Guard] = [
-        GasPrice(_tighter(asked.get("gas_price"), "max_fee_per_gas_wei", limits.max_fee_per_gas_wei)),
-        GasUse(),
-        Slippage(_tighter(asked.get("slippage"), "limit_bps", limits.slippage_bps_max)),
-        PositionSize(_caps(plan, limits)),
-        Balance(max(_balance_min(plan, limits), _asked(asked.get("balance"), "min_wei"))),
-    ]
+def _standing(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
     policy = limits.policies.get(plan.key)
+    keep_wei = max(limits.key_balance_min_wei, 0 if policy is None else policy.balance_min_wei)
+    guards: list[Guard] = [
+        GasPrice(wishes.at_most("gas_price", "max_fee_per_gas_wei", limits.max_fee_per_gas_wei)),
+        GasUse(),
+        Slippage(wishes.at_most("slippage", "limit_bps", limits.slippage_bps_max)),
+        _moving(PositionSize(_caps(wishes, limits)), limits),
+        Balance(wishes.at_least("balance", "min_wei", keep_wei)),
+    ]
     if policy is not None:
         guards += policy_guards(policy)
     if limits.multisig is not None:
         guards.append(Multisig(limits.multisig))
-    floor = _asked(asked.get("min_profit"), "min_wei")
-    if isinstance(plan.body, ExecutorBody):
-        guards.append(Executor(plan.body.executor, plan.body.beneficiary))
-        guards.append(MinProfit(max(floor, plan.body.min_profit_wei)))
-    elif "min_profit" in asked:
-        guards.append(MinProfit(floor))
-    guards += [
-        OracleStaleness(_address(spec, "feed"), argument(spec, "max_age_s", int))
-        for spec in plan.guards
-        if spec.name == "oracle_staleness"
+    return guards
+
+
+def _of_executor_plans(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
+    body, profit, loss = plan.body, wishes.one("min_profit"), wishes.one("position_loss")
+    is_position = isinstance(body, ExecutorBody) and body.position
+    if profit is not None and is_position:
+        raise profit.wrong("is asked of a position plan, which pays no profit", "ask for position_loss")
+    if loss is not None and not is_position:
+        raise loss.wrong("is asked of a plan that moves no position of an account", "ask for min_profit")
+    floor = wishes.at_least("min_profit", "min_wei", 0)
+    if not isinstance(body, ExecutorBody):
+        return [MinProfit(floor)] if profit is not None else []
+    guards: list[Guard] = [Executor(body.executor, body.beneficiary)]
+    if not is_position:
+        return [*guards, MinProfit(max(floor, body.min_profit_wei))]
+    limit = limits.position_loss_max
+    if limit is not None:
+        limit = wishes.at_most("position_loss", "max_loss", limit)
+    accounts = tuple(dict.fromkeys((body.executor, plan.key, body.beneficiary)))
+    return [*guards, _moving(PositionLoss(accounts, limit, limits.facts), limits)]
+
+
+def _prices(wishes: Wishes, limits: RiskLimits) -> list[Guard]:
+    guards: list[Guard] = [
+        OracleStaleness(one.address("feed"), min(one.integer("max_age_s"), limits.oracle_age_s_max))
+        for one in wishes.all("oracle_staleness")
     ]
-    return tuple(guards)
-
-
-def _balance_min(plan: Plan, limits: RiskLimits) -> int:
-    policy = limits.policies.get(plan.key)
-    return max(limits.key_balance_min_wei, 0 if policy is None else policy.balance_min_wei)
-
-
-def _asked(spec: GuardSpec | None, name: str) -> int:
-    return 0 if spec is None else argument(spec, name, int)
-
-
-def _tighter(spec: GuardSpec | None, name: str, limit: int) -> int:
-    return limit if spec is None else min(limit, argument(spec, name, int))
-
-
-def _caps(plan: Plan, limits: RiskLimits) -> tuple[tuple[Address, int], ...]:
-    caps = dict(limits.position_caps)
-    for spec in plan.guards:
-        if spec.name == "position_size":
-            token, cap = _address(spec, "token"), argument(spec, "cap", int)
-            if token in caps:
-                caps[token] = min(caps[token], cap)
-    return tuple(sorted(caps.items()))
-
-
-def _address(spec: GuardSpec, name: str) -> Address:
-    value = argument(spec, name, bytes)
-    if len(value) != 20:
-        raise PlanError(
-            f"guard {spec.name!r} has {len(value)} bytes for {name!r} instead of 20",
-            "plan guards",
-            "give an address",
+    guards += [
+        OracleDeviation(_terms(one), min(one.integer("limit_bps"), limits.oracle_deviation_bps_max))
+        for one in wishes.all("oracle_deviation")
+    ]
+    guards += [
+        TwapDeviation(
+            Pool(one.address("pool"), PoolKind.V3),
+            one.integer("window_s"),
+            min(one.integer("limit_bps"), limits.twap_deviation_bps_max),
         )
-    return Address(value)
+        for one in wishes.all("twap_deviation")
+    ]
+    guards += [
+        PriceImpact(one.pool(), min(one.integer("limit_bps"), limits.price_impact_bps_max))
+        for one in wishes.all("price_impact")
+    ]
+    return guards
+
+
+def _positions(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
+    """Of a position plan every lending place of the chain is judged, asked for or not."""
+    floors: dict[tuple[LendingPlace, Address], int] = {}
+    caps: dict[tuple[LendingPlace, Address], int | None] = {}
+    if isinstance(plan.body, ExecutorBody) and plan.body.position:
+        for place in limits.facts.lending:
+            floors[(place, plan.target)], caps[(place, plan.target)] = 0, None
+    for one in wishes.all("health_factor"):
+        where = _place_of(plan, one)
+        floors[where] = max(floors.get(where, 0), one.integer("min_wad"))
+    for one in wishes.all("ltv"):
+        where = _place_of(plan, one)
+        asked, known = one.integer("limit_bps"), caps.get(where)
+        caps[where] = asked if known is None else min(known, asked)
+    least, most = limits.health_factor_min_wad, limits.ltv_bps_max
+    return [
+        *(_moving(HealthFactor(*where, least, asked), limits) for where, asked in floors.items()),
+        *(_moving(LoanToValue(*where, most, asked), limits) for where, asked in caps.items()),
+    ]
+
+
+def _holdings(wishes: Wishes, limits: RiskLimits, holders: frozenset[Address]) -> list[Guard]:
+    wanted = [*limits.exposures]
+    for one in wishes.all("exposure"):
+        token = one.address("token")
+        wanted.append(ExposureLimit(address_text(token), frozenset({token}), one.integer("share_bps")))
+    ours = tuple(sorted(holders))
+    guards: list[Guard] = [_moving(Exposure(one, limits.facts, ours), limits) for one in wanted]
+    asked = wishes.all("token_list")
+    allowed, denied = limits.tokens_allowed, limits.tokens_denied
+    named = frozenset(which for one in asked if (which := one.address_or_none("allow")) is not None)
+    if named:
+        allowed = named if allowed is None else allowed & named
+    denied |= {which for one in asked if (which := one.address_or_none("deny")) is not None}
+    if asked or allowed is not None or denied:
+        guards.append(TokenList(allowed, denied))
+    return guards
+
+
+def _public(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
+    guards: list[Guard] = []
+    known, asked = limits.facts.sequencer, wishes.one("sequencer_up")
+    if known is not None and (plan.is_executor_plan or asked is not None):
+        guards.append(SequencerUp(known))
+    if asked is not None:
+        terms = UptimeTerms(asked.address("feed"), asked.integer("grace_s", GRACE_S))
+        if known is None or terms.feed != known.feed or terms.grace_s > known.grace_s:
+            guards.append(SequencerUp(terms))
+    mev, limit = wishes.one("mev_exposure"), limits.mev_value_max
+    if mev is not None:
+        wanted = mev.integer("max_value")
+        limit = wanted if limit is None else min(limit, wanted)
+    if limit is not None:
+        guards.append(_moving(MevExposure(limit, limits.facts), limits))
+    return guards
+
+
+def _moving(guard: Scalable, limits: RiskLimits) -> Guard:
+    """With a limit that follows volatility, where the operator says so."""
+    return guard if limits.volatility is None else Volatile(guard, limits.volatility)
+
+
+def _place_of(plan: Plan, asked: Asked) -> tuple[LendingPlace, Address]:
+    """Where, and whose: the executor's or the key's, if nobody is named."""
+    own = plan.target if plan.is_executor_plan else plan.key
+    return asked.place(), asked.address_or_none("holder") or own
+
+
+def _terms(one: Asked) -> OracleTerms:
+    pool, window_s = one.pool(), one.integer("window_s", 0)
+    if window_s and pool.kind is not PoolKind.V3:
+        raise one.wrong("averages a pair, which remembers nothing", "leave out 'window_s', or name a pool")
+    return OracleTerms(
+        one.address("feed"),
+        pool,
+        one.integer("base_decimals"),
+        one.integer("quote_decimals"),
+        bool(one.integer("inverse", 0)),
+        one.address_or_none("quote_feed"),
+        window_s,
+    )
+
+
+def _caps(wishes: Wishes, limits: RiskLimits) -> tuple[tuple[Address, int], ...]:
+    caps = dict(limits.position_caps)
+    for one in wishes.all("position_size"):
+        token, cap = one.address("token"), one.integer("cap")
+        if token in caps:
+            caps[token] = min(caps[token], cap)
+    return tuple(sorted(caps.items()))

@@ -10,6 +10,7 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, below, cannot_measure
+from seawall.risk.volatility import scaled_down
 
 __all__ = [
     "PositionSize",
@@ -56,6 +57,9 @@ class PositionSize:
 
     def probes(self) -> tuple[Probe, ...]:
         return ()
+
+    def scaled(self, share_bps: int) -> PositionSize:
+        return PositionSize(tuple((token, scaled_down(cap, share_bps)) for token, cap in self.caps))
 
     def measure(self, evidence: Evidence) -> Measurement:
         caps = dict(self.caps)
