@@ -4,7 +4,7 @@ Flow: reads of every reserve (books, totals, price, rate curve) and of each hold
 efficiency modes that holders are in and for a sequencer's sentinel; `decode` accrues all of it to the block's
 second. What the pool does with an action is in `aave_v3_rules`; the arithmetic is in `markets.aave_v3`.
 
-A debt is no token of ours: quotes tell it in `owes`. Rates for a change of zero are those that the pool pays
+Debts are told in `owes`, in debt tokens. Rates for a change of zero are those that the pool pays
 now; the next action of anybody, of whatever size, also writes in what was accrued since.
 
 Exact for the pool's revision named below, whose rounding is modelled; quotes and rates of another revision

@@ -181,7 +181,7 @@ def _borrowed(state: AaveState, holder: Address, token: Address, amount: int) ->
         holder,
         reserve.changed(taken=amount, debt_scaled=minted),
         next_account,
-        Quote(takes=(), gives=(Exact(token, amount),), owes=(Exact(token, grown),)),
+        Quote(takes=(), gives=(Exact(token, amount),), owes=(Exact(reserve.debt_token, grown),)),
     )
 
 
@@ -204,7 +204,7 @@ def _repaid(state: AaveState, holder: Address, token: Address, maximum: int) -> 
         holder,
         reserve.changed(added=amount, debt_scaled=-burnt),
         account.with_debt(reserve, scaled - burnt),
-        Quote(takes=(Exact(token, amount),), gives=(), owes=(Exact(token, left - owed),)),
+        Quote(takes=(Exact(token, amount),), gives=(), owes=(Exact(reserve.debt_token, left - owed),)),
     )
 
 
