@@ -10,7 +10,19 @@ from typing import Annotated, Final
 import typer
 
 from seawall import __version__
-from seawall.cli import addresses, authority, devnet, keys, lanes, ledger, project, records, safe, submission
+from seawall.cli import (
+    addresses,
+    approvals,
+    authority,
+    devnet,
+    keys,
+    lanes,
+    ledger,
+    project,
+    records,
+    safe,
+    submission,
+)
 from seawall.cli.output import EXIT_FAILED, EXIT_INPUT, exit_code_of, print_error
 from seawall.native.errors import SeawallError
 from seawall.runtime.dumps import forbid_core_dumps
@@ -41,6 +53,7 @@ application.add_typer(lanes.application, name="lanes")
 application.add_typer(keys.application, name="keys")
 application.add_typer(safe.application, name="safe")
 application.add_typer(addresses.application, name="addresses")
+application.add_typer(approvals.application, name="approvals")
 
 
 def _print_version(wanted: bool) -> None:
