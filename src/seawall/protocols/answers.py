@@ -7,6 +7,7 @@ is a `ProtocolError` that says which.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from seawall.native import abi_decode
 from seawall.primitives.errors import EncodingError, ProtocolError
@@ -30,6 +31,10 @@ def integer_answers(answers: Answers, label: str, kinds: Sequence[str]) -> tuple
     integers = tuple(value for value in values if isinstance(value, int))
     if len(integers) != len(kinds):
         raise _malformed(label, "is not made of integers")
+    for value, kind in zip(integers, kinds, strict=True):
+        least, most = _range_of(kind)
+        if not least <= value <= most:
+            raise _malformed(label, f"has {value} where a {kind} should be")
     return integers
 
 
@@ -64,6 +69,13 @@ def _decoded(raw: bytes, label: str, kinds: Sequence[str]) -> Sequence[object]:
     except EncodingError as error:
         raise _malformed(label, f"does not decode as ({', '.join(kinds)}): {error.what}") from error
     return values
+
+
+@cache
+def _range_of(kind: str) -> tuple[int, int]:
+    """The least and the most of an integer type."""
+    bits = int(kind.removeprefix("u").removeprefix("int"))
+    return (0, 2**bits - 1) if kind.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def _malformed(label: str, what: str) -> ProtocolError:
