@@ -37,7 +37,7 @@ from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import before_now, evidence_from, measure_gas_now
 from seawall.transactions.routes import PUBLIC
-from seawall.transactions.segments import Together, group_at, judge_together
+from seawall.transactions.segments import SEGMENT_GAS, Apart, Together, group_at, judge_together
 
 __all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
 
@@ -277,9 +277,10 @@ class BatchJudging:
         if self.segments_max < 2 or self.authority is not Authority.RUN or self.rows[start].lane in self.dry:
             return self.rows[start : start + 1]
         group = group_at(self.rows, start, self.segments_max)
-        if any(row.number in self._apart or row.number in self.signed for row in group):
-            return group[:1]
-        return group
+        alone = (
+            place for place, row in enumerate(group) if row.number in self._apart or row.number in self.signed
+        )
+        return group[: max(1, next(alone, len(group)))]
 
     def _together(self, group: Sequence[IntentRow], machine: Machine, gate: Gate) -> Missing | None:
         """Judge these as one transaction; if they cannot go together, they are left to go one by one."""
@@ -292,13 +293,17 @@ class BatchJudging:
                 if isinstance(measured, Missing):
                     return measured
                 self._measured[one.number] = measured
-            candidates.append(self._candidate(one, nonce + place, self._gas_limit_of(one) or 0, base))
+            gas_limit = (self._gas_limit_of(one) or 0) + SEGMENT_GAS
+            candidates.append(self._candidate(one, nonce + place, gas_limit, base))
         together = judge_together(machine, gate, candidates, self.now_s)
         if isinstance(together, Missing):
             return together
-        if together is not None and self._is_guessed_wrong(group, candidates, together):
+        if isinstance(together, Apart) and together.place is not None:
+            self._apart.add(group[together.place].number)
             return None
-        judged = None if together is None else self._as_judged(group, candidates, together)
+        if isinstance(together, Together) and self._is_guessed_wrong(group, candidates, together):
+            return None
+        judged = self._as_judged(group, candidates, together) if isinstance(together, Together) else None
         if judged is None:
             self._apart.update(one.number for one in group)
             return None
@@ -323,7 +328,7 @@ class BatchJudging:
             for row, one, verdict in zip(group, candidates, together.verdicts, strict=True)
             if row.plan.gas_limit is None
             and row.number not in self._measured
-            and not is_fitting(one.payload.gas_limit, verdict.gas_used, one.base)
+            and not is_fitting(one.payload.gas_limit - SEGMENT_GAS, verdict.gas_used, one.base)
         ]
         self._measured.update(dict.fromkeys(wrong, _TO_BE_MEASURED))
         return bool(wrong)

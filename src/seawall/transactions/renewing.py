@@ -35,7 +35,7 @@ from seawall.transactions.housekeeping import fees_of
 from seawall.transactions.judging import judge
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot
-from seawall.transactions.segments import Together, judge_together, payload_of, shares_of
+from seawall.transactions.segments import Apart, Together, judge_together, payload_of, shares_of
 
 __all__ = ["Judgement", "judge_anew", "renew", "replace", "replacement_bid"]
 
@@ -245,8 +245,8 @@ async def _judge_batch_anew(runner: LaneRunner, attempt: AttemptRow, fees: Fees)
     if payload_of(candidates) != attempt.payload:
         return Judgement(None, "its bytes carry other plans than the ledger says")
     work = _Anew(desk.parts.simulator.machine, desk.parts.gate, candidates, desk.parts.clock.now_s())
-    together = await desk.parts.simulator.drive(work, [one.payload for one in candidates])
-    if together is None:
+    together: Together | Apart = await desk.parts.simulator.drive(work, [one.payload for one in candidates])
+    if isinstance(together, Apart):
         return Judgement(None, "its plans do not all land together any more")
     if not together.admitted:
         await _record(runner, attempt, together.verdicts)
@@ -263,5 +263,5 @@ class _Anew:
     now_s: int
     progress: int = 0
 
-    def go(self) -> Together | Missing | None:
+    def go(self) -> Together | Missing | Apart:
         return judge_together(self.machine, self.gate, self.candidates, self.now_s)

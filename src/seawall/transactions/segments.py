@@ -42,6 +42,8 @@ from seawall.risk.gate import Gate
 from seawall.transactions.judging import evidence_from
 
 __all__ = [
+    "SEGMENT_GAS",
+    "Apart",
     "Piece",
     "Together",
     "adjacent",
@@ -52,10 +54,14 @@ __all__ = [
     "shares_of",
 ]
 
-# Of the gas that a plan was given alone, what its segment must find left when it begins: the rest is what a
-# transaction costs by itself, which the batch pays once.
+# What a plan is given more in a batch than alone, for what the executor does around each.
+SEGMENT_GAS: Final = 45_000
+# The gas of a segment is what its plan has alone, less what a transaction costs by itself, which a batch pays
+# once, and less what the executor keeps back around it; a call passes on all but a 64th.
 _OWN_GAS: Final = 21_000
 _BYTE_GAS_MAX: Final = 16
+_AROUND_GAS: Final = 40_000
+_COPY_BYTE_GAS: Final = 2
 _NO_HASH: Final = Hash(bytes(32))
 
 
@@ -75,6 +81,16 @@ class Together:
     @property
     def explanation(self) -> str:
         return next((verdict.explanation for verdict in self.verdicts if not verdict.admitted), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """They cannot go together: for the sake of one, or for no single one's."""
+
+    place: int | None = None
+
+
+_ALL_APART: Final = Apart()
 
 
 def adjacent(rows: Sequence[IntentRow]) -> list[IntentRow]:
@@ -123,29 +139,29 @@ def payload_of(candidates: Sequence[Candidate]) -> Payload:
     for one in candidates:
         body = one.plan.body
         assert isinstance(body, ExecutorBody), "a group holds executor plans"
-        own_gas = one.payload.gas_limit - _OWN_GAS - _BYTE_GAS_MAX * len(one.payload.data)
+        around_gas = _OWN_GAS + _AROUND_GAS + (_BYTE_GAS_MAX + _COPY_BYTE_GAS) * len(one.payload.data)
+        min_gas = max(0, one.payload.gas_limit - around_gas) * 63 // 64
         calls.append(
             SegmentCall(
-                execution_of(one.plan, body), one.intent_id, one.plan_digest, one.max_total_fee_wei,
-                max(0, own_gas),
+                execution_of(one.plan, body), one.intent_id, one.plan_digest, one.max_total_fee_wei, min_gas
             )
-        )  # fmt: skip
+        )
     gas_limit = sum(one.payload.gas_limit for one in candidates)
     return Payload(first.chain_id, first.sender, first.to, batch_calldata(calls), 0, gas_limit)
 
 
 def judge_together(
     machine: Machine, gate: Gate, candidates: Sequence[Candidate], now_s: int
-) -> Together | Missing | None:
+) -> Together | Missing | Apart:
     """Verdicts about the one payload of these candidates, which stand at consecutive nonces, under RUN.
 
-    None: they are to go one by one. What was put before them stays as it is; the payload of all is the last
-    series of the machine, so that it can be kept."""
+    What was put before them stays as it is; the payload of all is the last series of the machine, so that it
+    can be kept."""
     payload = payload_of(candidates)
     if len(payload.data) > BATCH_BYTES_MAX:
-        return None
+        return _ALL_APART
     singles = _judged_alone(machine, gate, candidates, now_s)
-    if singles is None or isinstance(singles, Missing):
+    if isinstance(singles, Missing | Apart):
         return singles
     evidences, verdicts = singles
     whole = _whole_of(candidates, payload)
@@ -155,7 +171,7 @@ def judge_together(
         return answer
     evidence = evidence_from(answer, gate, whole, probes, {}, now_s)
     if not _all_land(answer, candidates) or not _moves_alike(evidence, evidences):
-        return None
+        return _ALL_APART
     verdict = gate.judge(evidence, Authority.RUN)
     until_s = min(verdict.valid_until_s, *(one.valid_until_s for one in verdicts))
     about = tuple(
@@ -216,20 +232,21 @@ def pieces_of(logs: Sequence[Log], executor: Address) -> dict[int, Piece]:
 
 def _judged_alone(
     machine: Machine, gate: Gate, candidates: Sequence[Candidate], now_s: int
-) -> tuple[list[Evidence], list[Verdict]] | Missing | None:
+) -> tuple[list[Evidence], list[Verdict]] | Missing | Apart:
     steps = [(_entry_of(one), gate.probes(one, Authority.RUN)) for one in candidates]
     answers = machine.series(steps)
-    evidences, verdicts = [], []
+    evidences: list[Evidence] = []
+    verdicts: list[Verdict] = []
     for one, (_, probes), answer in zip(candidates, steps, answers, strict=False):
         if isinstance(answer, Missing):
             return answer
         evidence = evidence_from(answer, gate, one, probes, {}, now_s)
         verdict = gate.judge(evidence, Authority.RUN)
         if not verdict.admitted:
-            return None
+            return Apart(len(verdicts))
         evidences.append(evidence)
         verdicts.append(verdict)
-    return (evidences, verdicts) if len(verdicts) == len(candidates) else None
+    return (evidences, verdicts) if len(verdicts) == len(candidates) else _ALL_APART
 
 
 def _whole_of(candidates: Sequence[Candidate], payload: Payload) -> Candidate:
