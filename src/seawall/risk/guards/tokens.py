@@ -93,8 +93,11 @@ class Exposure:
             what = f"the share of {self.limit.name!r} in all that we have, of"
             if share_bps <= cap_bps:
                 return below(self.name, evidence, share_bps, cap_bps, "bps", what)
-            before_bps = self._share_bps(evidence, simulation.probes_before)
-            return below(self.name, evidence, share_bps, max(cap_bps, before_bps), "bps", what)
+            try:
+                allowed_bps = max(cap_bps, self._share_bps(evidence, simulation.probes_before))
+            except ProtocolError:  # what it was cannot be told: then only the limit counts
+                allowed_bps = cap_bps
+            return below(self.name, evidence, share_bps, allowed_bps, "bps", what)
 
         return measured(self.name, evidence, cap_bps, "bps", judge)
 
