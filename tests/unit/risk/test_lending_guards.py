@@ -41,7 +41,7 @@ OURS = OurAddresses(frozenset({KEY, EXECUTOR}), WETH)
 BASE_FEED = Address(b"\x09" * 20)
 IRM = Address(b"\x0a" * 20)
 STRANGER = Address(b"\x0b" * 20)
-Answers = dict[tuple[Address, bytes], bytes | None]
+Answers = Mapping[tuple[Address, bytes], bytes | None]
 AAVE = AavePool(POOL)
 MORPHO = MorphoMarket(POOL, USD, WETH, FEED, IRM, 86 * 10**16)
 COMET = Comet(POOL, USD, BASE_FEED, (Collateral(WETH, FEED),))
@@ -149,7 +149,9 @@ def test_what_the_plan_itself_asks_for_is_judged_strictly() -> None:
 @pytest.mark.parametrize("place", [AAVE, MORPHO, COMET], ids=["aave", "morpho", "comet"])
 def test_a_place_that_does_not_answer_cannot_be_measured(place: LendingPlace) -> None:
     for guard in (HealthFactor(place, EXECUTOR, 0), LoanToValue(place, EXECUTOR, UINT256_MAX)):
-        for answers in ({}, dict.fromkeys(aave(1, 1, 1) | morpho(1, 1) | comet(1, 1), b"\x01")):
+        calls = (*aave(1, 1, 1), *morpho(1, 1), *comet(1, 1))
+        unfit: tuple[Answers, ...] = ({}, dict.fromkeys(calls, b"\x01"))
+        for answers in unfit:
             found = judged(guard, answers)
             assert (found.measured, found.margin, found.passed) == (None, None, False)
 
@@ -212,8 +214,8 @@ def test_a_comet_position_is_valued_by_the_feeds_that_it_uses_itself() -> None:
         comet(1, 1, base_feed=STRANGER),
         comet(1, 1, scale=0),
         comet(2**128, 1),
-        comet(1, 1) | {(POOL, selector("baseScale()")): words(0)},
-        comet(1, 1) | {(POOL, selector("getPrice(address)") + bytes(12) + FEED): words(0)},
+        {**comet(1, 1), (POOL, selector("baseScale()")): words(0)},
+        {**comet(1, 1), (POOL, selector("getPrice(address)") + bytes(12) + FEED): words(0)},
     ],
     ids=["other feed", "other base feed", "no scale", "overflow", "no base scale", "price zero"],
 )

@@ -143,7 +143,7 @@ def test_a_receipt_that_goes_to_another_address_of_ours_is_no_loss() -> None:
 def test_positions_that_no_token_stands_for_count_too() -> None:
     comet = Comet(POOL, USD, USD_FEED, (Collateral(WETH, FEED),))
     facts = replace(FACTS, lending=(comet,))
-    kept = {
+    kept: Answers = {
         (POOL, selector("balanceOf(address)")): words(0),
         (POOL, selector("borrowBalanceOf(address)")): words(0),
         (POOL, selector("userCollateral(address,address)")): words(0, 0),
