@@ -3,6 +3,8 @@ answer."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from seawall.native import abi_encode, keccak256, selector
