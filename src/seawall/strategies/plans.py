@@ -1,8 +1,8 @@
 """Building plans: what an observation told, what the strategy wants, and the guards that shall judge it.
 
 `PlanDesk` is what all plans of one strategy on one chain share: its key and, for plans through the executor,
-the contract and its beneficiary. A plan's deadline and its default idempotency key come from the observation
-that it answers, so that the same observation gives the same plan.
+the contract (or the account that holds positions) and its beneficiary. A plan's deadline and its default
+idempotency key come from the observation that it answers, so that the same observation gives the same plan.
 
 Guards are asked for by name; what they measure is written in `seawall.risk.guards`.
 """
@@ -72,19 +72,43 @@ class PlanDesk:
         *,
         min_profit_wei: int,
         bounds: tuple[TokenBound, ...] = (),
+        checks: bytes = b"",
         key: str | None = None,
     ) -> Plan:
         """One execution of the executor, all or nothing.
 
         `min_profit_wei` is what the beneficiary must gain over the maximum fee [accounting token]; `bounds`
-        are further one-sided checks on chain.
+        are further one-sided checks on chain, `checks` what else must hold at the end, packed.
         """
-        if ZERO_ADDRESS in (self.executor, self.beneficiary):
-            raise PlanError("there is no executor", f"strategy {observation.strategy!r}", "configure it")
         body = ExecutorBody(
-            self.executor, self.beneficiary, encode_operations(operations), bounds, min_profit_wei
+            *self._contract(observation), encode_operations(operations), bounds, min_profit_wei, checks
         )
         return self._plan(observation, index, body, terms, key)
+
+    def through_account(
+        self,
+        observation: Observation,
+        index: int,
+        operations: Sequence[Operation],
+        terms: Terms,
+        *,
+        bounds: tuple[TokenBound, ...],
+        checks: bytes = b"",
+        key: str | None = None,
+    ) -> Plan:
+        """One execution of an account that holds positions: its result stays there, and no profit is asked.
+
+        `bounds` name everything that may leave and every debt that may rise.
+        """
+        body = ExecutorBody(
+            *self._contract(observation), encode_operations(operations), bounds, 0, checks, position=True
+        )
+        return self._plan(observation, index, body, terms, key)
+
+    def _contract(self, observation: Observation) -> tuple[Address, Address]:
+        if ZERO_ADDRESS in (self.executor, self.beneficiary):
+            raise PlanError("there is no executor", f"strategy {observation.strategy!r}", "configure it")
+        return self.executor, self.beneficiary
 
     def _plan(
         self,

@@ -1,0 +1,169 @@
+"""What expressions see: one block, snapshots of the protocols at it, balances, prices, and own reads.
+
+Flow: while expressions are compiled, `Needs` gathers what they will ask; `Needs.reads` is what must be read
+of a block; the answers make a `World`, from which every value follows. All of it is of one block hash.
+
+Rounding: what a price makes of an amount rounds down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from seawall.native import abi_decode, encode_call
+from seawall.primitives.blocks import Block, Read
+from seawall.primitives.errors import EncodingError, ProtocolError
+from seawall.primitives.units import NATIVE, Address, address_text
+from seawall.protocols import chainlink, erc20
+from seawall.protocols.adapters.actions import Action
+from seawall.protocols.adapters.base import PositionKind, Quote, Rates
+from seawall.protocols.adapters.erased import AnyAdapter, Snapshot
+from seawall.protocols.answers import Answers, integer_answer
+
+__all__ = ["USD_DECIMALS", "Feed", "Needs", "OwnRead", "World"]
+
+USD_DECIMALS: Final = 8
+_NATIVE_LABEL: Final = "native:"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A Chainlink-style feed that prices one token in dollars."""
+
+    feed: Address
+    max_age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRead:
+    """A view call that the file itself names; `word` of what it returns is the value."""
+
+    read: Read
+    returns: tuple[str, ...]
+    word: int
+
+
+@dataclass(slots=True)
+class Needs:
+    """What must be read of each block, gathered while compiling."""
+
+    account: Address  # whose positions count
+    multicall: Address | None = None  # answers for native balances
+    adapters: dict[str, AnyAdapter] = field(default_factory=dict)
+    balances: set[tuple[Address, Address]] = field(default_factory=set)  # (token, holder)
+    feeds: set[Address] = field(default_factory=set)
+    own: dict[str, OwnRead] = field(default_factory=dict)
+
+    def reads(self, answers: Answers) -> tuple[Read, ...]:
+        """All reads, in a stable order; `answers` of the head before tell adapters what else to look at."""
+        wanted: dict[str, Read] = {}
+        for name in sorted(self.adapters):
+            adapter = self.adapters[name]
+            for read in (*adapter.reads((self.account,)), *_further(adapter, answers, self.account)):
+                wanted[read.label] = read
+        for token, holder in sorted(self.balances):
+            read = self._balance_read(token, holder)
+            wanted[read.label] = read
+        for feed in sorted(self.feeds):
+            for read in (chainlink.latest_round_read(feed), chainlink.decimals_read(feed)):
+                wanted[read.label] = read
+        wanted.update({one.read.label: one.read for one in self.own.values()})
+        return tuple(wanted.values())
+
+    def _balance_read(self, token: Address, holder: Address) -> Read:
+        if token != NATIVE:
+            return erc20.balance_read(token, holder)
+        if self.multicall is None:
+            raise ProtocolError(
+                "native balances are read through Multicall3, which the address book lacks",
+                f"balance of {address_text(holder)}",
+                "add `multicall3` to the address book",
+            )
+        return Read(
+            _NATIVE_LABEL + holder.hex(), self.multicall, encode_call("getEthBalance(address)", (holder,))
+        )
+
+
+@dataclass
+class World:
+    """One block."""
+
+    block: Block
+    now_s: int
+    answers: Answers
+    needs: Needs
+    feeds: Mapping[str, Feed]  # by the token's name
+
+    @cached_property
+    def _snapshots(self) -> dict[str, Snapshot]:
+        return {}
+
+    @property
+    def account(self) -> Address:
+        return self.needs.account
+
+    def snapshot(self, name: str) -> Snapshot:
+        if name not in self._snapshots:
+            self._snapshots[name] = self.needs.adapters[name].at(self.answers, self.block)
+        return self._snapshots[name]
+
+    def quote(self, name: str, action: Action) -> Quote:
+        return self.snapshot(name).quote(action, self.account)
+
+    def liquidity(self, name: str, token: Address) -> int:
+        return self.snapshot(name).liquidity(token)
+
+    def rates(self, name: str, token: Address, change: int) -> Rates:
+        return self.snapshot(name).rates(token, change)
+
+    def position(self, name: str, kind: PositionKind, token: Address) -> int:
+        found = self.snapshot(name).positions(self.account)
+        return sum(one.amount for one in found if one.kind is kind and one.token == token)
+
+    def balance(self, token: Address, holder: Address) -> int:
+        if token == NATIVE:
+            return integer_answer(self.answers, _NATIVE_LABEL + holder.hex(), "uint256")
+        return erc20.balance(token, holder, self.answers)
+
+    def price(self, token_name: str) -> int:
+        """Dollars with `USD_DECIMALS` for one whole token, rounded down; too old an answer is refused."""
+        feed = self.feeds[token_name]
+        latest = chainlink.latest_round(feed.feed, self.answers)
+        age_s = max(self.block.timestamp_s, self.now_s) - latest.updated_at_s
+        if age_s > feed.max_age_s or not latest.is_complete:
+            raise ProtocolError(
+                f"the price of {token_name} is {age_s} s old, and {feed.max_age_s} s are allowed",
+                f"feed {address_text(feed.feed)}",
+                "wait for its next round, or allow more",
+            )
+        decimals = chainlink.decimals(feed.feed, self.answers)
+        scale: int = 10**decimals
+        return latest.answer * 10**USD_DECIMALS // scale
+
+    def own(self, name: str) -> int:
+        read = self.needs.own[name]
+        raw = self.answers.get(read.read.label)
+        where = f"reads.{name}"
+        if raw is None:
+            raise ProtocolError("the call reverted", where, "check target, call and arguments")
+        try:
+            value: object = abi_decode(read.returns, raw)[read.word]
+        except EncodingError as error:
+            raise ProtocolError(
+                f"the answer does not decode as ({', '.join(read.returns)}): {error.what}",
+                where,
+                "correct `returns`",
+            ) from None
+        if not isinstance(value, int):
+            raise ProtocolError("the answer is not a number", where, "choose another `word`")
+        return value
+
+
+def _further(adapter: AnyAdapter, answers: Answers, account: Address) -> tuple[Read, ...]:
+    try:
+        return adapter.more_reads(answers, (account,))
+    except ProtocolError:
+        return ()  # what was answered is unfit: the first reads are asked again, and tell so
