@@ -22,7 +22,18 @@ from typing import Final
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import RolloutError
-from seawall.rollout.devnet import aave, balancer, dexes, executor, safe, standins, tokens, uniswap
+from seawall.rollout.devnet import (
+    aave,
+    balancer,
+    dexes,
+    executor,
+    morpho,
+    safe,
+    standins,
+    tokens,
+    uniswap,
+    vaults,
+)
 from seawall.rollout.devnet.deployer import Deployer
 from seawall.rollout.devnet.node import NodeSettings, start_node
 from seawall.rollout.devnet.rpc import DevnetRpc, as_bytes
@@ -46,13 +57,14 @@ _DEPLOYING: Final = (
     "build.py",
     "deployer.py",
     "dexes.py",
-    "dexes.py",
     "executor.py",
+    "morpho.py",
     "node.py",
     "safe.py",
     "standins.py",
     "tokens.py",
     "uniswap.py",
+    "vaults.py",
 )
 
 
@@ -133,12 +145,12 @@ def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
                 tokens.deploy_lending(deployer)
                 aave.fund_borrowers(deployer)
                 aave.deploy_aave(deployer)
+                morpho.deploy_morpho(deployer)
+                vaults.deploy_vaults(deployer)
                 tokens.approve_as_traders(deployer)
                 executor.deploy_executor(deployer)
                 safe.deploy_safe(deployer)
                 standins.deploy_stand_ins(deployer)
-                dexes.deploy_dexes(deployer)
-                dexes.deploy_odd_tokens(deployer)
                 dexes.deploy_dexes(deployer)
                 dexes.deploy_odd_tokens(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())

@@ -43,6 +43,7 @@ TRADER_SPENDERS: Final = (
     "debt_desk",
     "aave_pool",
     "spark_pool",
+    "morpho",
 )
 
 DESK_USDX: Final = 10_000_000 * USDX_UNIT
