@@ -11,9 +11,9 @@ from typing import Final
 
 from seawall.chain.addresses import AddressKind, TokenClass
 from seawall.primitives.units import Address
-from seawall.rollout.devnet.accounts import OWNER, TRADERS
+from seawall.rollout.devnet.accounts import BORROWERS, OWNER, TRADERS
 from seawall.rollout.devnet.deployer import ETHER, UNLIMITED, Deployer
-from seawall.rollout.devnet.tokens import USDX_UNIT
+from seawall.rollout.devnet.tokens import USDX_DECIMALS, USDX_UNIT
 
 __all__ = ["deploy_stand_ins"]
 
@@ -39,12 +39,28 @@ ROCKET_POOL_WEI: Final = 1_000 * ETHER
 ROCKET_QUEUE_WEI: Final = 400 * ETHER
 ROCKET_TRADER_WEI: Final = 50 * ETHER
 
+# Yearly rates of the curves, as wad. The kinks are apart, as on the true markets.
+YEAR_S: Final = 365 * 86_400
+COMET_SUPPLY_CURVE: Final = (85 * 10**16, 0, 39 * 10**15 // YEAR_S, 36 * 10**17 // YEAR_S)
+COMET_BORROW_CURVE: Final = (90 * 10**16, 15 * 10**15 // YEAR_S, 35 * 10**15 // YEAR_S, 34 * 10**17 // YEAR_S)
+COMET_BORROW_MIN: Final = 100 * USDX_UNIT
+COMET_TARGET_RESERVES: Final = 5_000_000 * USDX_UNIT
+COMET_LENT: Final = 10_000_000 * USDX_UNIT
+COMET_BORROWED: Final = 6_000_000 * USDX_UNIT
+COMET_PUT_UP_WEI: Final = 4_000 * ETHER
+# Borrow, liquidate and liquidation factors [wad], cap [wei].
+COMET_COLLATERALS: Final = {
+    "weth": (825 * 10**15, 895 * 10**15, 95 * 10**16, 50_000 * ETHER),
+    "ethx": (70 * 10**16, 75 * 10**16, 93 * 10**16, 1_000 * ETHER),
+}
+
 
 def deploy_stand_ins(deployer: Deployer) -> None:
     """All of them; tokens, feeds and the traders' money must be there."""
     _deploy_redeemable(deployer)
     _deploy_lido(deployer)
     _deploy_rocket_pool(deployer)
+    _deploy_comet(deployer)
 
 
 def _deploy_redeemable(deployer: Deployer) -> None:
@@ -123,6 +139,48 @@ def _deploy_rocket_pool(deployer: Deployer) -> None:
     deployer.send(pool, "deposit()", value_wei=ROCKET_POOL_WEI)
     for trader in TRADERS:
         deployer.send(pool, "deposit()", sender=trader, value_wei=ROCKET_TRADER_WEI)
+
+
+def _deploy_comet(deployer: Deployer) -> None:
+    """A market that lends USDX against WETH and ETHX; the owner lends, a borrower borrows."""
+    book = deployer.book
+    usdx, weth = book.address("usdx"), book.address("weth")
+    comet = deployer.deploy(
+        "comet_usdx",
+        AddressKind.LENDER,
+        deployer.compiled["Comet"],
+        (
+            "address",
+            "address",
+            "uint8",
+            "uint256",
+            "uint256",
+            "(uint64,uint64,uint64,uint64)",
+            "(uint64,uint64,uint64,uint64)",
+            "address",
+        ),
+        usdx,
+        book.address("feed_usdx_usd"),
+        USDX_DECIMALS,
+        COMET_BORROW_MIN,
+        COMET_TARGET_RESERVES,
+        COMET_SUPPLY_CURVE,
+        COMET_BORROW_CURVE,
+        OWNER,
+    )
+    feed = book.address("feed_eth_usd")
+    for name, (borrow, liquidate, liquidation, cap) in COMET_COLLATERALS.items():
+        deployer.send(
+            comet,
+            "addAsset((uint8,address,address,uint64,uint64,uint64,uint64,uint128))",
+            (0, book.address(name), feed, ETHER, borrow, liquidate, liquidation, cap),
+        )
+    deployer.send(usdx, "approve(address,uint256)", comet, COMET_LENT)
+    deployer.send(comet, "supply(address,uint256)", usdx, COMET_LENT)
+    deployer.send(weth, "transfer(address,uint256)", BORROWERS[1], COMET_PUT_UP_WEI)
+    deployer.send(weth, "approve(address,uint256)", comet, COMET_PUT_UP_WEI, sender=BORROWERS[1])
+    deployer.send(comet, "supply(address,uint256)", weth, COMET_PUT_UP_WEI, sender=BORROWERS[1])
+    deployer.send(comet, "withdraw(address,uint256)", usdx, COMET_BORROWED, sender=BORROWERS[1])
 
 
 def _deploy_token(
