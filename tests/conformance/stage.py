@@ -82,7 +82,12 @@ class Stage:
 
     def integer(self, target: Address, signature: str, *values: int | bytes) -> int:
         """The first word that a view call returns."""
-        return int.from_bytes(self.devnet.rpc.view(target, encode_call(signature, values))[:32])
+        return self.word(target, 0, signature, *values)
+
+    def word(self, target: Address, place: int, signature: str, *values: int | bytes) -> int:
+        """The word at `place` that a view call returns."""
+        returned = self.devnet.rpc.view(target, encode_call(signature, values))
+        return int.from_bytes(returned[32 * place : 32 * place + 32])
 
     def word_address(self, target: Address, signature: str, *values: int | bytes | bool) -> Address:
         return Address(self.devnet.rpc.view(target, encode_call(signature, values))[12:32])

@@ -127,12 +127,16 @@ class ClaimExit:
 
 @dataclass(frozen=True, slots=True)
 class AddLiquidity:
-    """Several tokens in, a share out, no less than `min_share` of it."""
+    """At most `amounts` in and a share out, no less than `min_share` of it.
+
+    Where not all of the amounts may be taken, `minimums` says how much of each must be: that holds the price.
+    """
 
     amounts: tuple[TokenAmount, ...]
     share: Address
     min_share: Amount = 0
     measure: tuple[Measure, ...] = ()
+    minimums: tuple[TokenAmount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ class RemoveLiquidity:
     amount: Amount
     minimums: tuple[TokenAmount, ...] = ()
     measure: tuple[Measure, ...] = ()
+    position: int = 0  # the number of one among several, where shares are numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ class ClaimRewards:
 
     tokens: tuple[Address, ...]
     measure: tuple[Measure, ...] = ()
+    position: int = 0  # the number of one among several, where shares are numbered
 
 
 Action = (

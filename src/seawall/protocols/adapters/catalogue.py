@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import InputError
-from seawall.protocols.adapters import uniswap_v2, weth
+from seawall.protocols.adapters import uniswap_v2, uniswap_v3, weth
 from seawall.protocols.adapters.base import Adapter
 from seawall.protocols.adapters.erased import AnyAdapter, erased
 
@@ -50,4 +50,5 @@ def _source(from_book: Callable[[AddressBook], tuple[Adapter[State], ...]]) -> _
 _SOURCES: Final[tuple[_Source, ...]] = (
     _source(weth.from_book),
     _source(uniswap_v2.from_book),
+    _source(uniswap_v3.from_book),
 )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seawall.chain.addresses import AddressBook, AddressKind
-from seawall.native import AbiValue
+from seawall.native import AbiValue, keccak256
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.arguments import call_data
 from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measure, Measured
@@ -57,8 +57,12 @@ def call_with(
     value_wei: Amount = 0,
     spender: Address | None = None,
 ) -> Call | CallWithAllowance:
-    """A call of static arguments, measured ones spliced in; `allowed` is (token, amount) that it may take."""
-    data, splices = call_data(signature, values)
+    """A call of static arguments, measured ones spliced in; `allowed` is (token, amount) that it may take.
+
+    A static tuple is nothing but its words, and is given as such.
+    """
+    data, splices = call_data(signature.replace("((", "(").replace("))", ")"), values)
+    data = keccak256(signature.encode())[:4] + data[4:]
     if allowed is None:
         return Call(target, data, value_wei, splices, measure)
     token, amount = allowed
