@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes a clone ready to run: virtual environment, Python packages, native core, devnet packages; and what
-only tests need: geth, clef, SoftHSM.
+only tests need: geth, clef, SoftHSM, Redis, slither and halmos.
 
     python3 scripts/setup.py [--without-geth]
 
@@ -52,6 +52,7 @@ SOFTHSM_INSTALLED = (
     "/usr/local/lib/softhsm",
     "/opt/homebrew/lib/softhsm",
 )
+ANALYSERS = VENV / "analysers"
 REDIS = CACHE / "redis"  # holds redis-server and the libraries that come with it
 REDIS_PACKAGES = ("redis-tools", "libjemalloc2", "liblzf1")
 # One program under several names: the package of the server holds a link to it.
@@ -72,6 +73,7 @@ def main() -> None:
         install_clef()
         install_softhsm()
         install_redis()
+        install_analysers()
 
 
 def missing_tools() -> list[str]:
@@ -280,6 +282,23 @@ def install_redis() -> None:
         for library in Path(folder).rglob("*.so.*"):
             replace(library, REDIS / library.name)
         replace(next(Path(folder).rglob(REDIS_PROGRAM)), REDIS / "redis-server")
+
+
+def install_analysers() -> None:
+    """slither and halmos, which look at the contracts: in an environment of their own, for they want other
+    versions of much. The link that the Makefile uses leads to it."""
+    inputs = digest(sys.version, ROOT / "contracts" / "analysers.txt")
+    place = CACHE / "analysers" / inputs
+    whole = place / "whole"  # its programs name their place, so that it cannot be made elsewhere and moved
+    if not whole.exists():
+        say("slither and halmos, for the tests: half a minute")
+        run(sys.executable, "-m", "venv", "--clear", str(place))
+        pip = (str(place / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check")
+        run(*pip, "install", "-r", str(ROOT / "contracts" / "analysers.txt"))
+        whole.touch()
+    if not ANALYSERS.is_symlink() or ANALYSERS.readlink() != place:
+        ANALYSERS.unlink(missing_ok=True)
+        ANALYSERS.symlink_to(place)
 
 
 def fetch_packages(folder: str, *packages: str) -> subprocess.CompletedProcess[str]:
