@@ -7,7 +7,8 @@ Optional beside these: `signer` (name or address; needed where the submitter has
 (default: native), `priority`, `depends_on`, `depends_finality`, `guards`, `expected`, `gas_limit`, `note`,
 `retry_of`, `routing` (an object of `private`, `unlanded`, `window_blocks`, `alternatives`). The body of a
 plan for the executor, which is then the target, is `{"kind": "executor", "beneficiary", "operations",
-"bounds", "min_profit_wei"}`; operations are packed by `protocols.executor`.
+"bounds", "min_profit_wei"}`; operations are packed by `protocols.executor`, and so are `checks`, which may be
+left out. With `"position": true` the plan leaves its result in an account, and asks for no profit.
 
 Amounts are whole numbers in the smallest unit, as numbers or as texts. An address may be `@name` of the
 chain's address book, or `@key` for the signer's own. The deadline is absolute, because the same plan said
@@ -47,7 +48,9 @@ _PLAN: Final = (
     "depends_finality", "guards", "expected", "gas_limit", "note", "retry_of", "routing",
 )  # fmt: skip
 _DIRECT: Final = ("kind", "data", "value_wei")
-_EXECUTOR: Final = ("kind", "beneficiary", "operations", "bounds", "min_profit_wei")
+_EXECUTOR: Final = (
+    "kind", "beneficiary", "operations", "bounds", "min_profit_wei", "checks", "position",
+)  # fmt: skip
 _BOUND: Final = ("token", "kind", "amount")
 _DELTA: Final = ("holder", "token", "change", "tolerance_bps")
 _GUARD: Final = ("name", "arguments")
@@ -228,17 +231,24 @@ def _body_of(form: Form, names: _Names) -> DirectBody | ExecutorBody:
         )
         for bound in body.forms("bounds", _BOUND)
     )
-    profit_wei = body.number("min_profit_wei", least=0, most=UINT256_MAX)
+    position = _flag(body, "position")
+    asked = "min_profit_wei" in body or not position
+    profit_wei = body.number("min_profit_wei", least=0, most=UINT256_MAX) if asked else 0
+    checks = body.hex("checks") if "checks" in body else b""
     return ExecutorBody(
-        target, names.address(body, "beneficiary"), body.hex("operations"), bounds, profit_wei
+        target,
+        names.address(body, "beneficiary"),
+        body.hex("operations"),
+        bounds,
+        profit_wei,
+        checks,
+        position,
     )
 
 
 def _routing_of(plan: Form) -> Routing:
     form = Form(plan.value("routing"), plan.place("routing"), _ROUTING)
-    private = form.value("private") if "private" in form else False
-    if not isinstance(private, bool):
-        raise InputError(f"{_shown(private)} is neither", form.place("private"), "write true or false")
+    private = _flag(form, "private")
     unlanded = form.text("unlanded", Unlanded.EXPIRE.value)
     if unlanded not in list(Unlanded):
         options = ", ".join(Unlanded)
@@ -251,6 +261,13 @@ def _routing_of(plan: Form) -> Routing:
         window_blocks=form.number("window_blocks", 0, least=0, most=WINDOW_BLOCKS_MAX),
         alternatives=form.text("alternatives", ""),
     )
+
+
+def _flag(form: Form, name: str) -> bool:
+    value = form.value(name) if name in form else False
+    if not isinstance(value, bool):
+        raise InputError(f"{_shown(value)} is neither", form.place(name), "write true or false")
+    return value
 
 
 def _delta_of(form: Form, names: _Names) -> TokenDelta:

@@ -92,6 +92,17 @@ def test_plan_for_the_executor_arrives() -> None:
     assert plan.body == ExecutorBody(EXECUTOR, MAIN, b"\x01\x02", bounds, 5)
 
 
+def test_position_plan_arrives_with_its_checks_and_asks_for_no_profit() -> None:
+    body = {"kind": "executor", "beneficiary": "@key", "operations": "0x01", "bounds": []}
+    with pytest.raises(InputError, match="required field is missing"):
+        plan_of(written(target=address_text(EXECUTOR), body=body), "plans[0]", origin())
+    body |= {"position": True, "checks": "0x0203"}
+    plan = plan_of(written(target=address_text(EXECUTOR), body=body), "plans[0]", origin())
+    assert plan.body == ExecutorBody(EXECUTOR, MAIN, b"\x01", (), 0, b"\x02\x03", position=True)
+    with pytest.raises(InputError, match="neither"):
+        plan_of(written(target=address_text(EXECUTOR), body=body | {"position": 1}), "plans[0]", origin())
+
+
 def test_digest_does_not_depend_on_who_wrote_the_json() -> None:
     one = [{"name": "oracle_staleness", "arguments": {"max_age_s": "60", "feed": "@weth"}}]
     other = [{"arguments": {"feed": address_text(WETH), "max_age_s": 60}, "name": "oracle_staleness"}]
