@@ -93,7 +93,12 @@ def test_plan_for_the_executor_arrives() -> None:
 
 
 def test_position_plan_arrives_with_its_checks_and_asks_for_no_profit() -> None:
-    body = {"kind": "executor", "beneficiary": "@key", "operations": "0x01", "bounds": []}
+    body: dict[str, object] = {
+        "kind": "executor",
+        "beneficiary": "@key",
+        "operations": "0x01",
+        "bounds": [],
+    }
     with pytest.raises(InputError, match="required field is missing"):
         plan_of(written(target=address_text(EXECUTOR), body=body), "plans[0]", origin())
     body |= {"position": True, "checks": "0x0203"}
