@@ -13,7 +13,7 @@ from seawall.primitives.units import address_text
 from seawall.rollout.devnet import Devnet, Trader
 from seawall.rollout.devnet.deployer import ETHER
 from seawall.rollout.devnet.steering import authorise
-from seawall.strategies.scripts.strategy import SCRIPT_CLASS, script_settings
+from seawall.strategies.scripts.settings import SCRIPT_CLASS, script_settings
 from tests.integration.test_strategies import OPERATOR, Kernel
 
 pytestmark = pytest.mark.anvil

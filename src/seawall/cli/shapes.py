@@ -16,8 +16,10 @@ from seawall.primitives.verdicts import Measurement
 
 __all__ = [
     "Sent",
+    "measurement_view",
     "plan_details",
     "plan_summary",
+    "plan_view",
     "transaction_details",
     "transaction_summary",
     "verdict_details",
@@ -64,7 +66,7 @@ def plan_details(
         "plan_digest": hex_text(row.plan_digest),
         "intent_id": hex(row.intent_id),
         "correlation_id": row.correlation_id,
-        "plan": _plan(row.plan),
+        "plan": plan_view(row.plan),
         "verdicts": [verdict_details(verdict) for verdict in verdicts],
         "transactions": [transaction_summary(one) for one in sent],
         "postings": [_posting(posting) for posting in postings],
@@ -86,7 +88,7 @@ def verdict_details(row: VerdictRow) -> dict[str, Json]:
         "gas_used": verdict.gas_used,
         "predicted_wei": _amount(verdict.predicted_wei),
         "predicted_floor_wei": _amount(verdict.predicted_floor_wei),
-        "measurements": [_measurement(measurement) for measurement in verdict.measurements],
+        "measurements": [measurement_view(measurement) for measurement in verdict.measurements],
     }
 
 
@@ -123,7 +125,7 @@ def transaction_details(sent: Sent) -> dict[str, Json]:
     }
 
 
-def _plan(plan: Plan) -> dict[str, Json]:
+def plan_view(plan: Plan) -> dict[str, Json]:
     body: dict[str, Json]
     if isinstance(plan.body, DirectBody):
         body = {"kind": "direct", "value_wei": str(plan.body.value_wei), "data": hex_text(plan.body.calldata)}
@@ -156,7 +158,7 @@ def _plan(plan: Plan) -> dict[str, Json]:
     }
 
 
-def _measurement(measurement: Measurement) -> dict[str, Json]:
+def measurement_view(measurement: Measurement) -> dict[str, Json]:
     return {
         "guard": measurement.guard,
         "passed": measurement.passed,

@@ -36,7 +36,7 @@ from seawall.signers.base import Signer
 from seawall.telemetry.logs import get_logger
 from seawall.telemetry.metrics import Metrics
 
-__all__ = ["Book", "BookOpener", "dry_run_ledger"]
+__all__ = ["Book", "BookOpener", "dry_run_ledger", "gate_of"]
 
 # An orderly stop tells the fleet so; a database that does not answer is not waited for.
 LEAVE_WAIT_S: Final = 2.0
@@ -133,7 +133,7 @@ class BookOpener:
             transports=[HttpTransport(endpoint.url) for endpoint in settings.rpc],
             port=port or _NoPort(),
             signers=keys,
-            gate=self._gate(settings, frozenset(signer.address for signer in self.signers.values())),
+            gate=gate_of(self.configuration, settings, named),
             fees=settings.fees,
             emergency_max_fee_per_gas_wei=settings.emergency_max_fee_per_gas_wei,
             poll_interval_s=settings.poll_interval_s,
@@ -164,17 +164,6 @@ class BookOpener:
             return f"{machine}:{self.configuration.kernel.data}"
         return f"{machine}:{os.getpid()}:{SystemEntropy().token(_PROCESS_TOKEN_BYTES).hex()}"
 
-    def _gate(self, settings: ChainSettings, keys: frozenset[Address]) -> Gate:
-        chain_id = settings.network.chain_id
-        holders = keys | ({settings.executor} if settings.executor is not None else set())
-        wrapped = settings.network.wrapped_native or _wrapped_in(settings)
-        limits = self.configuration.limits.get(chain_id, RiskLimits())
-        rule = reduce_rule_of(settings, wrapped, holders)
-        named = {name: signer.address for name, signer in self.signers.items()}
-        limits = replace(limits, policies=policies_of(self.configuration, chain_id, named))
-        book = book_of(self.configuration, chain_id, named)
-        return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule, book)
-
     async def _found_dry_run(self, live: Ledger, path: Path, strategy: str) -> None:
         """A dry run's own ledger begins with what the strategy knows in the live one; nothing ever flows
         back."""
@@ -204,6 +193,18 @@ class _NoPort:
 def dry_run_ledger(configuration: Configuration, strategy: str) -> Path:
     """Where the ledger of a dry run is: named by mode and strategy, beside everything else of the kernel."""
     return configuration.kernel.data / f"dry_run-{strategy}.db"
+
+
+def gate_of(configuration: Configuration, settings: ChainSettings, named: Mapping[str, Address]) -> Gate:
+    """The gate of one chain for keys of these names."""
+    chain_id = settings.network.chain_id
+    holders = set(named.values()) | ({settings.executor} if settings.executor is not None else set())
+    wrapped = settings.network.wrapped_native or _wrapped_in(settings)
+    limits = configuration.limits.get(chain_id, RiskLimits())
+    rule = reduce_rule_of(settings, wrapped, frozenset(holders))
+    limits = replace(limits, policies=policies_of(configuration, chain_id, named))
+    book = book_of(configuration, chain_id, named)
+    return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule, book)
 
 
 def _wrapped_in(settings: ChainSettings) -> Address | None:

@@ -83,7 +83,10 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     for place, chain in enumerate(chains):
         require_signers(chain.private, f"chains[{place}]", signer_names)
     strategy_tables = root.tables("strategies", STRATEGY_KEYS)
-    strategies = tuple(read_strategy(table, books, signer_names) for table in strategy_tables)
+    executors = {chain.network.chain_id: chain.executor for chain in chains}
+    strategies = tuple(
+        read_strategy(table, books, signer_names, folder, executors) for table in strategy_tables
+    )
     submitter_tables = root.tables("submitters", SUBMITTER_KEYS)
     submitters = tuple(read_submitter(table, books, signer_names) for table in submitter_tables)
     safes = tuple(read_safe(table, books, signer_names) for table in root.tables("safes", SAFE_KEYS))

@@ -42,6 +42,7 @@ from seawall.runtime.configuration.settings import (
 from seawall.runtime.configuration.tables import Table
 from seawall.runtime.hosts.settings import SHARED_HOST, HostSettings
 from seawall.runtime.places import DATA_NAME
+from seawall.strategies.scripts.settings import SCRIPT_BYTES_MAX, SCRIPT_CLASS, script_settings
 from seawall.telemetry.logs import LEVELS, LogSettings
 
 __all__ = [
@@ -144,13 +145,20 @@ def read_hosts(table: Table, folder: Path) -> HostSettings:
     return HostSettings(**times, memory_bytes_max=memory, python_path=paths)
 
 
-STRATEGY_KEYS: Final = ("name", "class", "chain_id", "signer", "mode", "host", "settings")
+STRATEGY_KEYS: Final = ("name", "class", "file", "chain_id", "signer", "mode", "host", "settings")
 
 
 def read_strategy(
-    table: Table, books: Mapping[int, AddressBook], signers: frozenset[str]
+    table: Table,
+    books: Mapping[int, AddressBook],
+    signers: frozenset[str],
+    folder: Path,
+    executors: Mapping[int, Address | None],
 ) -> StrategySettings:
-    path = table.text("class")
+    """A class, or a file (`strategies.scripts`), whose settings are its variables."""
+    if "file" in table and "class" in table:
+        raise ConfigError("a strategy is a class or a file", table.key("file"), "leave one of them out")
+    path = SCRIPT_CLASS if "file" in table else table.text("class")
     if not _CLASS_PATH.fullmatch(path):
         raise ConfigError(
             f"{path[:60]!r} is not package.module:Class",
@@ -171,6 +179,8 @@ def read_strategy(
         key: _resolved(value, table.key(f"settings.{key}"), books[chain_id])
         for key, value in settings.items()
     }
+    if "file" in table:
+        resolved = _of_file(table, folder, books[chain_id], executors[chain_id], resolved)
     return StrategySettings(
         name=table.name("name"),
         path=path,
@@ -180,6 +190,28 @@ def read_strategy(
         host=table.text("host", SHARED_HOST),
         settings=resolved,
     )
+
+
+def _of_file(
+    table: Table, folder: Path, book: AddressBook, executor: Address | None, variables: Mapping[str, object]
+) -> dict[str, object]:
+    """What a strategy file's class is given: a host reads no files, so text and address book go along."""
+    file = table.text("file")
+    try:
+        with (folder / file).open("rb") as stream:
+            content = stream.read(SCRIPT_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"the strategy file cannot be read: {error.strerror}", table.key("file"), "correct the path"
+        ) from None
+    if len(content) > SCRIPT_BYTES_MAX:
+        raise ConfigError(f"larger than {SCRIPT_BYTES_MAX} bytes", table.key("file"), "split the strategy")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ConfigError("the file is not UTF-8 text", table.key("file"), "save it as UTF-8") from None
+    address = None if executor is None else address_text(executor)
+    return script_settings(file, text, book.to_json(), address, variables)
 
 
 def _known_chain(table: Table, books: Mapping[int, AddressBook]) -> int:

@@ -15,10 +15,10 @@ from typing import Final
 import yaml
 
 from seawall.strategies.scripts.problems import Place, Problem, ScriptError, shown
+from seawall.strategies.scripts.settings import SCRIPT_BYTES_MAX
 
-__all__ = ["DOCUMENT_BYTES_MAX", "Entry", "Listed", "Scalar", "Table", "Tree", "read_document"]
+__all__ = ["Entry", "Listed", "Scalar", "Table", "Tree", "read_document"]
 
-DOCUMENT_BYTES_MAX: Final = 256 * 1024
 DEPTH_MAX: Final = 16
 NODES_MAX: Final = 5_000
 _KEY_CHARS_MAX: Final = 120
@@ -68,8 +68,8 @@ Tree = Scalar | Listed | Table
 def read_document(content: bytes, file: str) -> Table:
     """The file's table; `ScriptError` says where it is not one."""
     start = Place(file, 1, 1)
-    if len(content) > DOCUMENT_BYTES_MAX:
-        raise _refused(f"the file is larger than {DOCUMENT_BYTES_MAX} bytes", start, "split the strategy")
+    if len(content) > SCRIPT_BYTES_MAX:
+        raise _refused(f"the file is larger than {SCRIPT_BYTES_MAX} bytes", start, "split the strategy")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -24,6 +24,7 @@ from seawall.strategies.scripts.loading import Standing, load_script
 from seawall.strategies.scripts.memory import Memory
 from seawall.strategies.scripts.running import Attempt, attempt
 from seawall.strategies.scripts.script import Script
+from seawall.strategies.scripts.settings import SETTINGS
 from seawall.strategies.scripts.triggers import (
     MISSED_RUNS_MAX,
     BlockTrigger,
@@ -37,24 +38,9 @@ from seawall.strategies.scripts.triggers import (
 )
 from seawall.strategies.scripts.world import World
 
-__all__ = ["SCRIPT_CLASS", "ScriptStrategy", "script_settings"]
+__all__ = ["ScriptStrategy"]
 
-SCRIPT_CLASS: Final = "seawall.strategies.scripts.strategy:ScriptStrategy"
-_KEYS: Final = ("file", "text", "book", "executor", "variables", "chain_id", "key")
 DROPS_KEPT_MAX: Final = 100
-
-
-def script_settings(
-    file: str, text: str, book_json: str, executor: str | None, variables: Mapping[str, object]
-) -> dict[str, object]:
-    """What the class is given for a file, besides chain and key."""
-    return {
-        "file": file,
-        "text": text,
-        "book": book_json,
-        "executor": executor or "",
-        "variables": {name: _as_expression(value, name) for name, value in variables.items()},
-    }
 
 
 class ScriptStrategy:
@@ -74,9 +60,9 @@ class ScriptStrategy:
     @classmethod
     def configured(cls, name: str, settings: Mapping[str, object]) -> Self:
         where = f"strategies.{name}"
-        unknown = sorted(set(settings) - set(_KEYS))
+        unknown = sorted(set(settings) - set(SETTINGS))
         if unknown:
-            raise ConfigError(f"unknown setting {unknown[0]!r}", where, f"known are: {', '.join(_KEYS)}")
+            raise ConfigError(f"unknown setting {unknown[0]!r}", where, f"known are: {', '.join(SETTINGS)}")
         texts = {key: settings.get(key, "") for key in ("file", "text", "book", "executor", "key")}
         chain_id, variables = settings.get("chain_id"), settings.get("variables", {})
         if (
@@ -202,11 +188,3 @@ class ScriptStrategy:
 
 def _one_run_less(memory: Memory) -> Memory:
     return replace(memory, due=tuple((name, runs - 1) for name, runs in memory.due if runs > 1))
-
-
-def _as_expression(value: object, name: str) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | str):
-        return str(value)
-    raise ConfigError("a variable is set by a text", f"settings.{name}", 'write for example "10 weth"')
