@@ -8,7 +8,7 @@ rule of CT-4 is judged as well, and an admitted verdict is of the reducing kind,
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -22,6 +22,7 @@ from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence, holders_of
 from seawall.risk.guards.base import Comparing, Guard
 from seawall.risk.guards.catalogue import guards_of
+from seawall.risk.layers import Layer, effective
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
 from seawall.risk.spending import SpendBook
@@ -36,6 +37,7 @@ _BASES_MAX: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class _GuardSet:
+    limits: RiskLimits
     guards: tuple[Guard, ...]
     probes: tuple[Probe, ...]
     before: tuple[Probe, ...]
@@ -49,6 +51,7 @@ class Gate:
     ours: OurAddresses
     reduce: ReduceRule
     book: SpendBook = field(default_factory=SpendBook, compare=False, repr=False)
+    layers: tuple[Layer, ...] = ()  # the wider first
     _sets: dict[object, _GuardSet] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
@@ -67,10 +70,14 @@ class Gate:
 
     def judge(self, evidence: Evidence, authority: Authority) -> Verdict:
         """The verdict on exactly `evidence.candidate.payload`."""
-        candidate, simulation, limits = evidence.candidate, evidence.simulation, evidence.limits
+        candidate, simulation = evidence.candidate, evidence.simulation
+        guards = self._guards(candidate.plan)
+        if self.layers:
+            evidence = replace(evidence, limits=guards.limits)
+        limits = evidence.limits
         findings = [_simulation_finding(evidence)]
         if simulation.success:
-            findings += [guard.measure(evidence) for guard in self._guards(candidate.plan).guards]
+            findings += [guard.measure(evidence) for guard in guards.guards]
         kind = WriteKind.PLAN
         if authority is Authority.HALT:
             findings.append(_halted(evidence))
@@ -105,11 +112,14 @@ class Gate:
         own = None
         if not isinstance(body, DirectBody):
             own = (body.executor, body.beneficiary, body.min_profit_wei, body.position)
-        kind = (plan.key, plan.guards, own)
+        layers = tuple([layer for layer in self.layers if layer.holds(plan)]) if self.layers else ()
+        kind = (plan.key, plan.guards, own, tuple([layer.label for layer in layers]) if layers else ())
         found = self._sets.get(kind)
         if found is None:
-            guards = guards_of(plan, self.limits, self.ours.holders)
+            limits = effective(self.limits, layers).limits if layers else self.limits
+            guards = guards_of(plan, limits, self.ours.holders)
             found = _GuardSet(
+                limits,
                 guards,
                 _unique([probe for guard in guards for probe in guard.probes()]),
                 _unique([p for guard in guards if isinstance(guard, Comparing) for p in guard.before()]),
