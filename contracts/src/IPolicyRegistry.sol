@@ -19,6 +19,7 @@ interface IPolicyRegistry {
 
     function checkLender(address lender, uint8 kind, address[] calldata tokens) external view;
 
+    /// @param fee UNISWAP_V3: the pool's; SOLIDLY: 1 for the stable pair, else zero; other kinds: zero
     /// @return pool the factory's pool for the pair, known to have code
     /// @return feePpm the factory's own fee (V2 kinds) [parts per million]
     function poolOf(uint8 kind, address factory, address tokenIn, address tokenOut, uint24 fee, bool reducing)
@@ -36,6 +37,15 @@ uint8 constant TOKEN_KEPT = 2; // a position (receipt) that stays
 uint8 constant TOKEN_DEBT = 3; // may not grow unless the plan lists it
 
 uint8 constant LENDER_BALANCER_V2 = 1;
+uint8 constant LENDER_AAVE_V3 = 2; // flashLoanSimple
+uint8 constant LENDER_AAVE_V3_MULTI = 3; // flashLoan
+uint8 constant LENDER_MORPHO_BLUE = 4;
+uint8 constant LENDER_UNISWAP_V3 = 5; // a pool's flash
+uint8 constant LENDER_ERC3156 = 6;
 
-uint8 constant FACTORY_UNISWAP_V2 = 1;
-uint8 constant FACTORY_UNISWAP_V3 = 2;
+/// @dev A factory's kind tells the salt under which it creates pools; its callback's name is the executor's affair.
+uint8 constant FACTORY_UNISWAP_V2 = 1; // packed tokens; one fixed fee
+uint8 constant FACTORY_UNISWAP_V3 = 2; // tokens and fee (or tick spacing)
+uint8 constant FACTORY_SOLIDLY = 3; // packed tokens and the stable flag; the pair quotes itself
+uint8 constant FACTORY_CAMELOT = 4; // packed tokens; fees per pair and direction, the pair quotes itself
+uint8 constant FACTORY_ALGEBRA = 5; // tokens; the pool sets its fee

@@ -24,11 +24,16 @@ from seawall.protocols.executor.policy import (
     TokenPolicy,
     anything,
     at_most,
+    content,
     equal_to,
     in_set,
     ourselves,
+    parsed_by,
+    proposal_call,
     registry_calls,
     role_call,
+    seal_call,
+    up_to,
 )
 
 EXECUTOR = Address(b"\x11" * 20)
@@ -63,6 +68,29 @@ def test_listing_carries_its_rules_in_order() -> None:
     assert entry == (1, True, 7, text(TOKEN), rules)
 
 
+def test_listing_with_dynamic_arguments_is_of_the_second_version() -> None:
+    path = parsed_by(TOKEN, 66, in_set(1), in_set(2), in_set(1))
+    listing = Listing(
+        TARGET,
+        "f((bytes,address),(uint256,bool)[],string)",
+        (*path, ourselves(), up_to(3), at_most(9), anything(), content(b"note")),
+    )
+    (call,) = registry_calls(Policy(EXECUTOR, listings=(listing,)))
+    version, _, _, _, rules = decode(LIST_TYPES, call[4:])[3]
+    assert version == 2
+    parser = 66 << 160 | int.from_bytes(TOKEN, "big")
+    note = int.from_bytes(keccak256(b"note"), "big")
+    assert rules == ((7, parser), (3, 1), (3, 2), (3, 1), (2, 0), (6, 3), (4, 9), (5, 0), (1, note))
+
+
+def test_proposals_carry_calls_word_for_word() -> None:
+    calls = registry_calls(Policy(EXECUTOR, listings=(Listing(TARGET, "deposit()"),)))
+    proposal = proposal_call(calls)
+    assert proposal[:4] == selector("propose(bytes[])")
+    assert decode(["bytes[]"], proposal[4:]) == (calls,)
+    assert decode(["address"], seal_call(EXECUTOR)[4:]) == (text(EXECUTOR),)
+
+
 def test_sets_come_first_and_listings_last() -> None:
     policy = Policy(
         EXECUTOR,
@@ -73,8 +101,13 @@ def test_sets_come_first_and_listings_last() -> None:
         sets=(MemberSet(5, (6, 7)),),
     )
     members, token, lender, factory, listing = registry_calls(policy)
-    assert members[:4] == selector("setMembers(uint256,uint256[],bool)")
-    assert decode(["uint256", "uint256[]", "bool"], members[4:]) == (5, (6, 7), True)
+    assert members[:4] == selector("setMembers(address,uint256,uint256[],bool)")
+    assert decode(["address", "uint256", "uint256[]", "bool"], members[4:]) == (
+        text(EXECUTOR),
+        5,
+        (6, 7),
+        True,
+    )
     assert decode(["address", "address", "uint8", "bool"], token[4:]) == (
         text(EXECUTOR),
         text(TOKEN),
@@ -104,10 +137,13 @@ def test_every_call_is_a_function_of_the_registry() -> None:
 @pytest.mark.parametrize(
     ("policy", "complaint"),
     [
-        (Policy(EXECUTOR, listings=(Listing(TARGET, "multicall(bytes[])", (anything(),)),)), "dynamic"),
-        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(uint256,string)", (anything(),) * 2),)), "dynamic"),
-        (Policy(EXECUTOR, listings=(Listing(TARGET, "f((uint256,bytes))", (anything(),) * 2),)), "dynamic"),
-        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(uint256)"),)), "1 words and 0 rules"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "multicall(bytes[])", (anything(),)),)), "vary in size"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(string)", (anything(),)),)), "need `content"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(uint8[])", (anything(),) * 2),)), "up_to"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(uint8[])", (up_to(257), anything())),)), "up_to"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(bool)", (up_to(3),)),)), "LENGTH is no rule"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(bytes)", parsed_by(TOKEN, 0)),)), "1..4096"),
+        (Policy(EXECUTOR, listings=(Listing(TARGET, "f(uint256)"),)), "needs 1 rules and has 0"),
         (Policy(EXECUTOR, listings=(Listing(TARGET, "f()", max_native_wei=2**128),)), "2\\^128"),
         (Policy(EXECUTOR, listings=(Listing(TARGET, "f(uint256)", (Rule(RuleKind.LE, -1),)),)), "operand"),
         (Policy(EXECUTOR, tokens=(TokenPolicy(NATIVE),)), "always tracked"),

@@ -2,24 +2,30 @@
 
     Policy(executor, listings, tokens, lenders, factories, sets) -> registry_calls -> calldata in a safe order
 
-Every argument of a listed function has one rule. Only functions whose types are all static can be listed;
-approving, transferring from others and delegating cannot. The registry itself checks all of that again: what
-is refused here is refused early, with a reason that a person can read. Calls that set roles are for the
-executor; see `role_call`.
+Rules stand in the order of the signature: one for each static word; for an array its greatest length, then
+one for each word of an element; for `bytes` the content that it must have, or a parser and one rule for each
+word of what it parses. Approving, transferring from others and delegating cannot be listed. The registry
+itself checks all of that again: what is refused here is refused early, with a reason that a person can read.
+Calls that set roles are for the executor; see `role_call`. Once a policy is sealed on chain, calls that loosen
+it must be proposed first (`proposal_call`); revocations act at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import Final
 
-from seawall.native import encode_call
+from seawall.native import encode_call, keccak256
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import InputError
 from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address, address_text
+from seawall.protocols.executor.signatures import Part, shape_of
 
 __all__ = [
+    "CONTENT_BYTES_MAX",
+    "ELEMENTS_MAX",
     "TRACKED_TOKENS_MAX",
     "FactoryKind",
     "FactoryPolicy",
@@ -35,16 +41,27 @@ __all__ = [
     "TokenPolicy",
     "anything",
     "at_most",
+    "content",
     "equal_to",
     "in_set",
+    "listing_call",
     "ourselves",
+    "parsed_by",
+    "proposal_call",
     "registry_calls",
     "role_call",
+    "seal_call",
+    "up_to",
 ]
 
-# The registry counts the native token, which is always tracked, as one of its 16.
-TRACKED_TOKENS_MAX: Final = 15
+# The registry counts the native token, which is always tracked, as one of its 32.
+TRACKED_TOKENS_MAX: Final = 31
+ELEMENTS_MAX: Final = 256
+CONTENT_BYTES_MAX: Final = 4096
+_PARSER_BITS: Final = 160
 _LISTING_STATIC_HEADS: Final = 1
+_LISTING_DYNAMIC_ARGUMENTS: Final = 2
+_SET_MEMBERS: Final = "setMembers(address,uint256,uint256[],bool)"
 _LIST: Final = "list(address,address,string,(uint8,bool,uint128,address,(uint8,uint256)[]))"
 
 
@@ -54,6 +71,8 @@ class RuleKind(IntEnum):
     IN_SET = 3
     LE = 4
     ANY = 5
+    LENGTH = 6  # most elements of an array
+    PARSED = 7  # most bytes << 160 | parser
 
 
 class TokenClass(IntEnum):
@@ -66,11 +85,21 @@ class TokenClass(IntEnum):
 
 class LenderKind(IntEnum):
     BALANCER_V2 = 1
+    AAVE_V3 = 2  # flashLoanSimple
+    AAVE_V3_MULTI = 3  # flashLoan
+    MORPHO_BLUE = 4
+    UNISWAP_V3 = 5  # a pool's flash
+    ERC3156 = 6
 
 
 class FactoryKind(IntEnum):
-    UNISWAP_V2 = 1
-    UNISWAP_V3 = 2
+    """Under which salt a factory creates its pools."""
+
+    UNISWAP_V2 = 1  # packed tokens; one fixed fee
+    UNISWAP_V3 = 2  # tokens and fee, or tick spacing
+    SOLIDLY = 3  # packed tokens and the stable flag
+    CAMELOT = 4  # packed tokens; fees per pair and direction
+    ALGEBRA = 5  # tokens; the pool sets its fee
 
 
 class Role(IntFlag):
@@ -85,6 +114,7 @@ class Rule:
 
     kind: RuleKind
     operand: int = 0
+    words: int = field(default=0, compare=False)  # PARSED: of an element; as many rules follow
 
 
 def equal_to(value: int | Address) -> Rule:
@@ -108,9 +138,25 @@ def anything() -> Rule:
     return Rule(RuleKind.ANY)
 
 
+def up_to(elements: int) -> Rule:
+    """Of an array; the rules of one element's words follow."""
+    return Rule(RuleKind.LENGTH, elements)
+
+
+def content(data: bytes) -> Rule:
+    """Of a `bytes` or `string` argument: exactly this."""
+    return Rule(RuleKind.EQ, int.from_bytes(keccak256(data), "big"))
+
+
+def parsed_by(parser: Address, bytes_max: int, *elements: Rule) -> tuple[Rule, ...]:
+    """Of a `bytes` argument: at most so long, and every element that the parser finds by these rules."""
+    operand = bytes_max << _PARSER_BITS | int.from_bytes(parser, "big")
+    return (Rule(RuleKind.PARSED, operand, len(elements)), *elements)
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One callable function: `signature` as in `withdraw(uint256)`, a rule for each of its words."""
+    """One callable function: `signature` as in `withdraw(uint256)`, and the rules of its arguments."""
 
     target: Address
     signature: str
@@ -148,7 +194,7 @@ class FactoryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class MemberSet:
-    """Values that `in_set` admits. Sets are the registry's: executors may share one."""
+    """Values that `in_set` admits, in one policy."""
 
     set_id: int
     members: tuple[int, ...]
@@ -156,7 +202,7 @@ class MemberSet:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything one executor may do."""
+    """Everything one executor may do, or all that are bound to the policy of that address."""
 
     executor: Address
     listings: tuple[Listing, ...] = ()
@@ -172,8 +218,8 @@ def registry_calls(policy: Policy) -> tuple[bytes, ...]:
         raise _refused(f"{len(policy.tokens)} tracked tokens are more than {TRACKED_TOKENS_MAX}", "tokens")
     return (
         *(
-            encode_call("setMembers(uint256,uint256[],bool)", (s.set_id, s.members, True))
-            for s in policy.sets
+            encode_call(_SET_MEMBERS, (policy.executor, entry.set_id, entry.members, True))
+            for entry in policy.sets
         ),
         *(_token_call(policy.executor, token) for token in policy.tokens),
         *(
@@ -181,8 +227,32 @@ def registry_calls(policy: Policy) -> tuple[bytes, ...]:
             for entry in policy.lenders
         ),
         *(_factory_call(policy.executor, entry) for entry in policy.factories),
-        *(_listing_call(policy.executor, listing) for listing in policy.listings),
+        *(listing_call(policy.executor, listing) for listing in policy.listings),
     )
+
+
+def proposal_call(calls: Sequence[bytes]) -> bytes:
+    """Calldata that announces `calls` of the same contract: after the delay each may be made as it is."""
+    return encode_call("propose(bytes[])", (tuple(calls),))
+
+
+def seal_call(policy: Address) -> bytes:
+    """Calldata that ends the setting-up of a policy; there is no way back."""
+    return encode_call("seal(address)", (policy,))
+
+
+def listing_call(policy: Address, listing: Listing) -> bytes:
+    """Calldata for the registry's owner that lists one function, or lists it again more narrowly."""
+    where = f"listing of {listing.signature!r}"
+    shape = shape_of(listing.signature)
+    _check_rules(shape, listing.rules, where)
+    if not 0 <= listing.max_native_wei < 2**128:
+        raise _refused(f"maximum native value {listing.max_native_wei} is outside 0..2^128-1", where)
+    dynamic = any(part is not Part.WORD for part in shape)
+    version = _LISTING_DYNAMIC_ARGUMENTS if dynamic else _LISTING_STATIC_HEADS
+    rules = tuple((int(rule.kind), rule.operand) for rule in listing.rules)
+    entry = (version, listing.reduce, listing.max_native_wei, listing.spender, rules)
+    return encode_call(_LIST, (policy, listing.target, listing.signature, entry))
 
 
 def role_call(account: Address, role: Role, granted: bool = True) -> bytes:
@@ -210,21 +280,39 @@ def _factory_call(executor: Address, entry: FactoryPolicy) -> bytes:
     return encode_call("setFactory(address,address,uint8,bytes32,uint24,bool)", values)
 
 
-def _listing_call(executor: Address, listing: Listing) -> bytes:
-    where = f"listing of {listing.signature!r}"
-    _, _, arguments = listing.signature.partition("(")
-    types = [t.strip("()") for t in arguments.split(",")] if arguments not in ("", ")") else []
-    if any(t in ("bytes", "string") or "[" in t for t in types):
-        raise _refused("it has a dynamic argument", where)
-    if len(types) != len(listing.rules):
-        raise _refused(f"it has {len(types)} words and {len(listing.rules)} rules", where)
-    if not 0 <= listing.max_native_wei < 2**128:
-        raise _refused(f"maximum native value {listing.max_native_wei} is outside 0..2^128-1", where)
-    if any(not 0 <= rule.operand <= UINT256_MAX for rule in listing.rules):
+def _check_rules(shape: Sequence[Part], rules: Sequence[Rule], where: str) -> None:
+    expected = sum(part in (Part.WORD, Part.ARRAY, Part.BYTES) for part in shape)
+    expected += sum(rule.words for rule in rules if rule.kind is RuleKind.PARSED)
+    if len(rules) != expected:
+        raise _refused(f"it needs {expected} rules and has {len(rules)}", where)
+    left = iter(rules)
+    for part in shape:
+        if part is Part.WORD:
+            _check_word(next(left), where)
+        elif part is Part.ARRAY:
+            rule = next(left)
+            if rule.kind is not RuleKind.LENGTH or not 0 < rule.operand <= ELEMENTS_MAX:
+                raise _refused(f"an array needs `up_to(1..{ELEMENTS_MAX})` before its elements", where)
+        elif part is Part.BYTES:
+            _check_bytes(left, where)
+
+
+def _check_word(rule: Rule, where: str) -> None:
+    if rule.kind in (RuleKind.LENGTH, RuleKind.PARSED):
+        raise _refused(f"{rule.kind.name} is no rule for a single word", where)
+    if not 0 <= rule.operand <= UINT256_MAX:
         raise _refused("a rule's operand is outside 0..2^256-1", where)
-    rules = tuple((int(rule.kind), rule.operand) for rule in listing.rules)
-    entry = (_LISTING_STATIC_HEADS, listing.reduce, listing.max_native_wei, listing.spender, rules)
-    return encode_call(_LIST, (executor, listing.target, listing.signature, entry))
+
+
+def _check_bytes(left: Iterator[Rule], where: str) -> None:
+    rule = next(left)
+    if rule.kind is RuleKind.PARSED:
+        if not 0 < rule.operand >> _PARSER_BITS <= CONTENT_BYTES_MAX:
+            raise _refused(f"parsed bytes need a maximum of 1..{CONTENT_BYTES_MAX}", where)
+        for _ in range(rule.words):
+            _check_word(next(left), where)
+    elif rule.kind is not RuleKind.EQ:
+        raise _refused("`bytes` need `content(...)` or `parsed_by(...)`", where)
 
 
 def _refused(what: str, where: str) -> InputError:
