@@ -6,8 +6,8 @@ Rules stand in the order of the signature: one for each static word; for an arra
 one for each word of an element; for `bytes` the content that it must have, or a parser and one rule for each
 word of what it parses. Approving, transferring from others and delegating cannot be listed. The registry
 itself checks all of that again: what is refused here is refused early, with a reason that a person can read.
-Calls that set roles are for the executor; see `role_call`. Once a policy is sealed on chain, calls that loosen
-it must be proposed first (`proposal_call`); revocations act at once.
+Calls that set roles are for the executor; see `role_call`. Once a policy is sealed on chain, calls that
+loosen it must be proposed first (`proposal_call`); revocations act at once.
 """
 
 from __future__ import annotations
