@@ -14,6 +14,7 @@ from seawall.cli import (
     addresses,
     approvals,
     authority,
+    deploy,
     devnet,
     keys,
     lanes,
@@ -54,6 +55,7 @@ application.add_typer(keys.application, name="keys")
 application.add_typer(safe.application, name="safe")
 application.add_typer(addresses.application, name="addresses")
 application.add_typer(approvals.application, name="approvals")
+application.add_typer(deploy.application, name="deploy")
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,8 +4,8 @@
 
 A code hash says that a contract is the one that was looked at; a known call says that it is of the right kind
 at all, which matters most where no hash was recorded yet. Where several families share a kind (pools of
-different venues) one of their calls must answer. Kinds without calls that all of them have (authorities,
-routers, quoters, batch contracts of Safes) are not asked: their code is what counts.
+different venues) one of their calls must answer. Kinds without calls that all of them have (lenders,
+authorities, routers, quoters, batch contracts of Safes) are not asked: their code is what counts.
 
 Sans-I/O. Deliberately no judgement of prices, balances or owners: those change by right.
 """
@@ -42,13 +42,6 @@ _ONE_OF: Final[Mapping[AddressKind, tuple[tuple[str, tuple[AbiValue, ...]], ...]
         ("token0()", ()),  # Uniswap V2 and V3, Algebra, Solidly
         ("getPoolId()", ()),  # Balancer V2
         ("coins(uint256)", (0,)),  # Curve
-    ),
-    AddressKind.LENDER: (
-        ("ADDRESSES_PROVIDER()", ()),  # Aave V3
-        ("getProtocolFeesCollector()", ()),  # Balancer V2
-        ("idToMarketParams(bytes32)", (bytes(32),)),  # Morpho Blue
-        ("baseToken()", ()),  # Compound V3
-        ("healthFactor(address)", (ZERO_ADDRESS,)),
     ),
     AddressKind.EXECUTOR: (("rolesOf(address)", (ZERO_ADDRESS,)),),
 }
