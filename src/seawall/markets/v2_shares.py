@@ -2,7 +2,8 @@
 
 Formulas are those of the pair itself (`mint`, `burn`, `_mintFee`), which looks at its *balances*, not only at
 its reserves: coins that somebody left there count for whoever comes next. Before either, the pair mints to
-its protocol the part of the grown square root of k that the protocol claims.
+its protocol the part of the grown square root of k that the protocol claims. The first liquidity of a pair,
+which sets its price, is not quoted.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from dataclasses import dataclass
 from math import isqrt
 
 from seawall.markets.errors import AmountError, InsufficientLiquidityError, PoolStateError
-from seawall.markets.uniswap_v2 import RESERVE_MAX, V2Pool
+from seawall.markets.uniswap_v2 import RESERVE_MAX
 from seawall.primitives.bounds import UINT256_MAX
+from seawall.primitives.units import Address, address_text
 
-__all__ = ["LOCKED_SHARES", "SIXTH", "ProtocolCut", "V2Shares"]
-
-LOCKED_SHARES = 1_000
-"""Minted to nobody with the first liquidity."""
+__all__ = ["SIXTH", "ProtocolCut", "V2Shares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,11 @@ SIXTH = ProtocolCut(1, 5)
 class V2Shares:
     """A pair's shares at one block."""
 
-    pool: V2Pool
+    pair: Address
+    reserve0: int
+    """[token0 units]"""
+    reserve1: int
+    """[token1 units]"""
     balance0: int
     """What the pair holds, reserves included [token0 units]."""
     balance1: int
@@ -47,37 +50,34 @@ class V2Shares:
     """Shares that the pair itself holds: the next burn takes them along."""
     k_last: int = 0
     """Product of the reserves when the protocol was last paid; 0 where it claims nothing."""
-    claims: bool = False
-    """Whether somebody is named to receive the protocol's part."""
-    cut: ProtocolCut = SIXTH
+    cut: ProtocolCut | None = None
+    """None where nobody is named to receive the protocol's part."""
+    reserve_max: int = RESERVE_MAX
 
     def __post_init__(self) -> None:
-        if self.balance0 < self.pool.reserve0 or self.balance1 < self.pool.reserve1:
+        if self.balance0 < self.reserve0 or self.balance1 < self.reserve1:
             raise PoolStateError(
                 what="the pair holds less than its reserves",
-                where=f"V2 pair {self.pool.address.hex()}",
+                where=self._where(),
                 fix="read the pair at one block; a token that shrinks balances cannot be quoted",
             )
 
     def minted_down(self, amount0: int, amount1: int) -> int:
         """Shares for bringing both amounts; what is out of proportion is given away."""
         balance0, balance1 = self.balance0 + amount0, self.balance1 + amount1
-        if amount0 <= 0 or amount1 <= 0 or max(balance0, balance1) > RESERVE_MAX:
+        if amount0 <= 0 or amount1 <= 0 or max(balance0, balance1) > self.reserve_max:
             raise self._refused(
                 f"amounts {amount0}, {amount1} are not positive, or too large", "bring other amounts"
             )
-        brought0, brought1 = balance0 - self.pool.reserve0, balance1 - self.pool.reserve1
+        brought0, brought1 = balance0 - self.reserve0, balance1 - self.reserve1
         supply = self._supply_after_protocol()
-        if supply == 0:
-            minted = isqrt(brought0 * brought1) - LOCKED_SHARES
-        elif self.pool.reserve0 == 0 or self.pool.reserve1 == 0:
+        if supply == 0 or self.reserve0 == 0 or self.reserve1 == 0:
             raise InsufficientLiquidityError(
                 what="the pair has no liquidity", where=self._where(), fix="use another pool"
             )
-        else:
-            if max(brought0, brought1) * supply > UINT256_MAX:
-                raise self._refused(f"amounts {amount0}, {amount1} overflow", "bring less")
-            minted = min(brought0 * supply // self.pool.reserve0, brought1 * supply // self.pool.reserve1)
+        if max(brought0, brought1) * supply > UINT256_MAX:
+            raise self._refused(f"amounts {amount0}, {amount1} overflow", "bring less")
+        minted = min(brought0 * supply // self.reserve0, brought1 * supply // self.reserve1)
         if minted <= 0:
             raise self._refused(f"amounts {amount0}, {amount1} buy no share", "bring more")
         return minted
@@ -94,9 +94,9 @@ class V2Shares:
         return amounts
 
     def _supply_after_protocol(self) -> int:
-        if not self.claims or self.k_last == 0:
+        if self.cut is None or self.k_last == 0:
             return self.supply
-        root = isqrt(self.pool.reserve0 * self.pool.reserve1)
+        root = isqrt(self.reserve0 * self.reserve1)
         root_last = isqrt(self.k_last)
         if root <= root_last:
             return self.supply
@@ -107,4 +107,4 @@ class V2Shares:
         return AmountError(what=what, where=self._where(), fix=fix)
 
     def _where(self) -> str:
-        return f"V2 pair {self.pool.address.hex()}"
+        return f"pair {address_text(self.pair)}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap, TokenAmount
 from seawall.protocols.adapters.erased import AnyAdapter, erased
+from seawall.protocols.adapters.pair_shares import Pair
 from seawall.protocols.adapters.uniswap_v2 import UniswapV2Adapter, from_book
 from seawall.protocols.uniswap_v2 import sorted_tokens
 from seawall.rollout.devnet.accounts import OWNER
@@ -51,7 +52,7 @@ def drain(account: Account) -> Action:
 
 
 def pair_of(account: Account) -> Address:
-    return adapter_named(account.stage, account.adapter.name).pair
+    return adapter_named(account.stage, account.adapter.name).pair.address
 
 
 def unopened(name: str, stage: Stage) -> tuple[AnyAdapter, Action]:
@@ -65,15 +66,15 @@ def open_pair(name: str, stage: Stage, token: Address, other: Address) -> Uniswa
     stage.send(OWNER, model.factory, "createPair(address,address)", token, other)
     token0, token1 = sorted_tokens(token, other)
     pair = stage.word_address(model.factory, "getPair(address,address)", token0, token1)
-    return replace(model, name=f"{name}-new", pair=pair, token0=token0, token1=token1)
+    return replace(model, pair=Pair(f"{name}-new", pair, token0, token1))
 
 
 def odd_pair(name: str, stage: Stage, odd: Address) -> tuple[AnyAdapter, Action]:
     weth = stage.address("weth")
     adapter = open_pair(name, stage, odd, weth)
     for token in (odd, weth):
-        stage.give(token, adapter.pair, 1_000 * ETHER)
-    stage.send(OWNER, adapter.pair, "mint(address)", OWNER)
+        stage.give(token, adapter.pair.address, 1_000 * ETHER)
+    stage.send(OWNER, adapter.pair.address, "mint(address)", OWNER)
     return erased(adapter), Swap(odd, weth, ETHER)
 
 

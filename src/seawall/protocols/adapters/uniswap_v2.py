@@ -1,9 +1,7 @@
 """Uniswap V2 and its forks with a fixed fee (Sushi, Pancake V2): one adapter a pair.
 
-`Swap` is an operation of the executor itself, which derives the pair from its factory. `AddLiquidity` pays
-both tokens to the pair and has it mint the shares: the router would need allowances of two tokens in one
-call. The pair's `mint` knows no minimum, so `bounds` says what the plan must hold. `RemoveLiquidity` goes
-through the router, which does know minimums.
+`Swap` is an operation of the executor itself, which derives the pair from its factory. Shares are brought and
+taken back as `pair_shares` says.
 
 A book names pairs `<factory>_<token>_<token>`, as in `uniswap_v2_weth_usdx` beside `uniswap_v2_factory` and
 `uniswap_v2_router`. Which fork it is follows from the address: the pair must be where one of the known
@@ -19,7 +17,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
-from seawall.markets.errors import AmountError
 from seawall.markets.uniswap_v2 import V2Pool
 from seawall.markets.v2_shares import SIXTH, ProtocolCut, V2Shares
 from seawall.native import encode_call
@@ -27,37 +24,19 @@ from seawall.primitives.blocks import Block, Read
 from seawall.primitives.errors import ProtocolError
 from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import BPS, ZERO_ADDRESS, Address, address_text, mul_div_up
-from seawall.protocols import erc20
 from seawall.protocols import uniswap_v2 as protocol
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
-from seawall.protocols.adapters.base import (
-    Dependency,
-    DependencyKind,
-    Exact,
-    PolicyPart,
-    Position,
-    PositionKind,
-    Quote,
-    Rates,
-)
-from seawall.protocols.adapters.holdings import Holdings, holding_of, holding_reads, holdings
+from seawall.protocols.adapters.base import Dependency, Exact, PolicyPart, Position, Quote, Rates
+from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
+from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair
 from seawall.protocols.adapters.pools import NamedPool, call_with, pools_named
-from seawall.protocols.adapters.refusals import (
-    foreign_token,
-    known_amount,
-    known_minimum,
-    market_refusals,
-    refused,
-    unsupported,
-)
+from seawall.protocols.adapters.refusals import known_amount, known_minimum, market_refusals, unsupported
 from seawall.protocols.answers import Answers, address_answer, integer_answer
-from seawall.protocols.executor.operations import Amount, Call, Measured, Operation, SwapV2
+from seawall.protocols.executor.operations import Operation, SwapV2
 from seawall.protocols.executor.policy import (
     FactoryKind,
     FactoryPolicy,
     Listing,
-    TokenClass,
-    TokenPolicy,
     anything,
     equal_to,
     ourselves,
@@ -65,8 +44,6 @@ from seawall.protocols.executor.policy import (
 
 __all__ = ["FORKS", "Fork", "UniswapV2Adapter", "UniswapV2State", "from_book"]
 
-# The header of an execution has the deadline that counts; the router's own never ends.
-_FOREVER_S: Final = 2**40
 _REMOVE: Final = "removeLiquidity(address,address,uint256,uint256,uint256,address,uint256)"
 _PPM: Final = 1_000_000
 _PREFIXES: Final = ("uniswap_v2", "sushi_v2", "pancake_v2")
@@ -111,45 +88,48 @@ class UniswapV2State:
 @dataclass(frozen=True, slots=True)
 class UniswapV2Adapter:
     chain_id: int
-    name: str
     family: str
     """`uniswap-v2`, `sushi-v2`: whose code and keys it stands on."""
     factory: Address
     router: Address
-    pair: Address
-    token0: Address
-    token1: Address
+    pair: Pair
     fork: Fork
+
+    @property
+    def name(self) -> str:
+        return self.pair.name
 
     @property
     def actions(self) -> frozenset[type[Action]]:
         return frozenset({Swap, AddLiquidity, RemoveLiquidity})
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        pair = self.pair
         return (
             *protocol.reads(self._market()),
-            Read(self._label("supply"), self.pair, encode_call("totalSupply()", ())),
-            Read(self._label("k-last"), self.pair, encode_call("kLast()", ())),
-            Read(self._label("fee-to"), self.factory, encode_call("feeTo()", ())),
-            *(erc20.balance_read(token, self.pair) for token in (self.token0, self.token1, self.pair)),
-            *holding_reads(self.name, self.pair, holders),
+            *pair.reads(),
+            Read(pair.label("k-last"), pair.address, encode_call("kLast()", ())),
+            Read(pair.label("fee-to"), self.factory, encode_call("feeTo()", ())),
+            *holding_reads(self.name, pair.address, holders),
         )
 
     def decode(self, answers: Answers, block: Block) -> UniswapV2State:
         del block
+        pair = self.pair
+        claimed = address_answer(answers, pair.label("fee-to")) != ZERO_ADDRESS
         with market_refusals(self.name):
             pool = protocol.decode_pool(self._market(), answers)
             shares = V2Shares(
-                pool,
-                erc20.balance(self.token0, self.pair, answers),
-                erc20.balance(self.token1, self.pair, answers),
-                integer_answer(answers, self._label("supply"), "uint256"),
-                erc20.balance(self.pair, self.pair, answers),
-                integer_answer(answers, self._label("k-last"), "uint256"),
-                address_answer(answers, self._label("fee-to")) != ZERO_ADDRESS,
-                self.fork.cut,
+                pair.address,
+                pool.reserve0,
+                pool.reserve1,
+                *pair.balances(answers),
+                pair.supply(answers),
+                pair.stray(answers),
+                integer_answer(answers, pair.label("k-last"), "uint256"),
+                self.fork.cut if claimed else None,
             )
-        return UniswapV2State(pool, shares, holdings(self.name, self.pair, answers))
+        return UniswapV2State(pool, shares, holdings(self.name, pair.address, answers))
 
     def quote(self, state: UniswapV2State, action: Action, account: Address) -> Quote:
         del account
@@ -158,16 +138,16 @@ class UniswapV2Adapter:
                 case Swap():
                     return self._quote_swap(state.pool, action)
                 case AddLiquidity():
-                    return self._quote_add(state.shares, action)
+                    return self.pair.quote_add(state.shares, action)
                 case RemoveLiquidity():
-                    return self._quote_remove(state.shares, action)
+                    return self.pair.quote_remove(state.shares, action)
                 case _:
                     raise unsupported(self.name, action)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         match action:
             case Swap():
-                self._require_tokens(action.token_in, action.token_out)
+                self.pair.require(action.token_in, action.token_out)
                 return (
                     SwapV2(
                         self.factory,
@@ -179,101 +159,56 @@ class UniswapV2Adapter:
                     ),
                 )
             case AddLiquidity():
-                amounts = self._in_order(action)
-                pay = tuple(
-                    call_with(token, "transfer(address,uint256)", (self.pair, amount))
-                    for token, amount in zip((self.token0, self.token1), amounts, strict=True)
-                )
-                mint = Call(self.pair, encode_call("mint(address)", (account,)), measure=action.measure)
-                return (*pay, mint)
+                return self.pair.build_add(action, account)
             case RemoveLiquidity():
-                minimum0, minimum1 = self._minimums(action)
-                values = (
-                    self.token0, self.token1, action.amount, minimum0, minimum1, account, _FOREVER_S,
-                )  # fmt: skip
-                allowed = (self.pair, action.amount)
+                pair, minimums = self.pair, self.pair.minimums(action)
+                values = (*pair.tokens, action.amount, *minimums, account, FOREVER_S)
+                allowed = (pair.address, action.amount)
                 return (call_with(self.router, _REMOVE, values, allowed, action.measure),)
             case _:
                 raise unsupported(self.name, action)
 
     def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
         del account
-        if not isinstance(action, AddLiquidity) or action.min_share == 0:
-            return ()
-        if isinstance(action.min_share, Measured):
-            raise refused(
-                "a measured minimum of shares cannot be held", self.name, "give the minimum as a number"
-            )
-        return (TokenBound(self.pair, "inflow", action.min_share),)
+        return self.pair.bounds(action)
 
     def policy(self, account: Address) -> PolicyPart:
         del account
-        pay = (equal_to(self.pair), anything())
         remove = (
-            equal_to(self.token0),
-            equal_to(self.token1),
+            equal_to(self.pair.token0),
+            equal_to(self.pair.token1),
             *(anything() for _ in range(3)),
             ourselves(),
             anything(),
         )
+        factory = FactoryPolicy(
+            self.factory,
+            FactoryKind.UNISWAP_V2,
+            self.fork.init_code_hash,
+            self.fork.fee_ppm,
+            reduce=True,
+        )
         return PolicyPart(
-            listings=(
-                Listing(self.token0, "transfer(address,uint256)", pay),
-                Listing(self.token1, "transfer(address,uint256)", pay),
-                Listing(self.pair, "mint(address)", (ourselves(),)),
-                Listing(self.router, _REMOVE, remove, reduce=True),
-            ),
-            tokens=(
-                TokenPolicy(self.token0),
-                TokenPolicy(self.token1),
-                TokenPolicy(self.pair, TokenClass.KEPT, allowance=True),
-            ),
-            factories=(
-                FactoryPolicy(
-                    self.factory,
-                    FactoryKind.UNISWAP_V2,
-                    self.fork.init_code_hash,
-                    self.fork.fee_ppm,
-                    reduce=True,
-                ),
-            ),
+            listings=(*self.pair.listings(), Listing(self.router, _REMOVE, remove, reduce=True)),
+            tokens=self.pair.token_policies(allowance=False),
+            factories=(factory,),
         )
 
     def positions(self, state: UniswapV2State, holder: Address) -> tuple[Position, ...]:
-        """One position a token, both with the same receipt: the shares stand for the two together."""
-        shares = holding_of(holder, state.held, self.name)
-        if shares == 0:
-            return ()
-        try:
-            amounts = state.shares.burned_down(shares)
-        except AmountError:  # so few that the pair would refuse them: there, and worth nothing
-            amounts = (0, 0)
-        return tuple(
-            Position(holder, PositionKind.SHARE, token, amount, self.pair, shares)
-            for token, amount in zip((self.token0, self.token1), amounts, strict=True)
-        )
+        return self.pair.positions(state.shares, state.held, holder)
 
     def liquidity(self, state: UniswapV2State, token: Address) -> int:
-        if token not in (self.token0, self.token1):
-            raise foreign_token(self.name, token)
-        reserve = state.pool.reserve0 if token == self.token0 else state.pool.reserve1
-        return max(reserve - 1, 0)
+        return self.pair.available(state.shares, token)
 
     def rates(self, state: UniswapV2State, token: Address, change: int = 0) -> Rates:
         del state, token, change
         return Rates(supply_ray=None, borrow_ray=None)
 
     def dependencies(self) -> tuple[Dependency, ...]:
-        return (
-            Dependency(DependencyKind.PROTOCOL, self.family),
-            *(
-                Dependency(DependencyKind.ASSET, address_text(token).lower())
-                for token in (self.token0, self.token1)
-            ),
-        )
+        return self.pair.dependencies(self.family)
 
     def _quote_swap(self, pool: V2Pool, action: Swap) -> Quote:
-        self._require_tokens(action.token_in, action.token_out)
+        self.pair.require(action.token_in, action.token_out)
         amount_in = known_amount(action.amount_in, self.name)
         zero_for_one = pool.zero_for_one(action.token_in)
         pool.after_exact_in(zero_for_one, amount_in)
@@ -289,58 +224,9 @@ class UniswapV2Adapter:
             impact_bps=mul_div_up(lost, BPS, unmoved),
         )
 
-    def _quote_add(self, shares: V2Shares, action: AddLiquidity) -> Quote:
-        amount0, amount1 = (known_amount(amount, self.name) for amount in self._in_order(action))
-        minted = shares.minted_down(amount0, amount1)
-        known_minimum(action.min_share, minted, self.name)
-        return Quote(
-            takes=(Exact(self.token0, amount0), Exact(self.token1, amount1)),
-            gives=(Exact(self.pair, minted),),
-        )
-
-    def _quote_remove(self, shares: V2Shares, action: RemoveLiquidity) -> Quote:
-        minimums = self._minimums(action)
-        given = known_amount(action.amount, self.name)
-        amounts = shares.burned_down(given)
-        for minimum, amount in zip(minimums, amounts, strict=True):
-            known_minimum(minimum, amount, self.name)
-        return Quote(
-            takes=(Exact(self.pair, given),),
-            gives=(Exact(self.token0, amounts[0]), Exact(self.token1, amounts[1])),
-        )
-
-    def _in_order(self, action: AddLiquidity) -> tuple[Amount, Amount]:
-        if action.share != self.pair:
-            raise foreign_token(self.name, action.share)
-        offered = {entry.token: entry.amount for entry in action.amounts}
-        if len(action.amounts) != 2 or set(offered) != {self.token0, self.token1}:
-            raise refused(
-                "liquidity is brought in both tokens", self.name, "give one amount of each of the two"
-            )
-        return offered[self.token0], offered[self.token1]
-
-    def _minimums(self, action: RemoveLiquidity) -> tuple[Amount, Amount]:
-        if action.share != self.pair:
-            raise foreign_token(self.name, action.share)
-        wanted = {entry.token: entry.amount for entry in action.minimums}
-        if len(wanted) != len(action.minimums) or not set(wanted) <= {self.token0, self.token1}:
-            raise refused(
-                "a minimum names another token, or one twice", self.name, "give at most one for each token"
-            )
-        return wanted.get(self.token0, 0), wanted.get(self.token1, 0)
-
-    def _require_tokens(self, token_in: Address, token_out: Address) -> None:
-        for token in (token_in, token_out):
-            if token not in (self.token0, self.token1):
-                raise foreign_token(self.name, token)
-        if token_in == token_out:
-            raise refused("a swap of a token for itself", self.name, "name the other token")
-
     def _market(self) -> protocol.V2Market:
-        return protocol.V2Market(self.pair, self.token0, self.token1, _PPM - self.fork.fee_ppm, _PPM)
-
-    def _label(self, what: str) -> str:
-        return f"{self.name}:{self.pair.hex()}:{what}"
+        pair = self.pair
+        return protocol.V2Market(pair.address, *pair.tokens, _PPM - self.fork.fee_ppm, _PPM)
 
 
 def from_book(book: AddressBook) -> tuple[UniswapV2Adapter, ...]:
@@ -372,12 +258,9 @@ def _adapter(book: AddressBook, prefix: str, pool: NamedPool) -> UniswapV2Adapte
         )
     return UniswapV2Adapter(
         book.chain_id,
-        f"{prefix}:{pool.pair_name}",
         prefix.replace("_", "-"),
         factory,
         book.address(f"{prefix}_router"),
-        pool.address,
-        token0,
-        token1,
+        Pair(f"{prefix}:{pool.pair_name}", pool.address, token0, token1),
         fork,
     )
