@@ -32,7 +32,18 @@ from seawall.primitives.errors import InputError, ProtocolError
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.protocols.answers import Answers, integer_answers
 
-__all__ = ["SAMPLES_MAX", "VolatilityRule", "moves_of", "reads", "scaled_down", "share_of", "volatility_of"]
+__all__ = [
+    "INTERVAL_S_MAX",
+    "SAMPLES_MAX",
+    "WEIGHT_MAX",
+    "VolatilityRule",
+    "moves_of",
+    "reads",
+    "scaled_down",
+    "share_of",
+    "volatility_of",
+]
+
 
 SAMPLES_MAX: Final = 64
 INTERVAL_S_MAX: Final = 24 * 3_600

@@ -24,11 +24,12 @@ from seawall.primitives.errors import LedgerError, SeawallError
 from seawall.primitives.ports import Clock, SystemEntropy, ThreadOffload
 from seawall.primitives.units import Address
 from seawall.risk.gate import Gate
-from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.limits import OurAddresses
 from seawall.runtime.authority import AuthorityKeeper, Membership
 from seawall.runtime.configuration.policies import book_of, policies_of
 from seawall.runtime.configuration.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.feeds import Feed
+from seawall.runtime.limiting import limited_by
 from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.relays import open_routed, routes_of
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
@@ -200,11 +201,11 @@ def gate_of(configuration: Configuration, settings: ChainSettings, named: Mappin
     chain_id = settings.network.chain_id
     holders = set(named.values()) | ({settings.executor} if settings.executor is not None else set())
     wrapped = settings.network.wrapped_native or _wrapped_in(settings)
-    limits = configuration.limits.get(chain_id, RiskLimits())
+    limited = limited_by(configuration, settings, named)
     rule = reduce_rule_of(settings, wrapped, frozenset(holders))
-    limits = replace(limits, policies=policies_of(configuration, chain_id, named))
+    limits = replace(limited.base, policies=policies_of(configuration, chain_id, named))
     book = book_of(configuration, chain_id, named)
-    return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule, book)
+    return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule, book, limited.layers)
 
 
 def _wrapped_in(settings: ChainSettings) -> Address | None:

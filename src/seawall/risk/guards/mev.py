@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.primitives.plans import ExecutorBody
-from seawall.primitives.routes import Unlanded
+from seawall.primitives.routes import Routing, Unlanded
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.primitives.verdicts import Measurement
@@ -45,10 +45,9 @@ class MevExposure:
 
     def measure(self, evidence: Evidence) -> Measurement:
         plan = evidence.candidate.plan
-        is_private = plan.routing is not None and plan.routing.private
-        if is_private and plan.routing is not None and plan.routing.unlanded is Unlanded.PUBLIC:
-            is_private = False
-        if is_private or plan.key in self.facts.private_keys:
+        routing = plan.routing or Routing()
+        is_private = routing.private or plan.key in self.facts.private_keys
+        if is_private and routing.unlanded is not Unlanded.PUBLIC:
             return below(self.name, evidence, 0, self.limit, "value", "it goes privately, and exposes")
         total = 0
         for token, room in sorted(self._rooms(evidence).items()):

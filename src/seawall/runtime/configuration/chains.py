@@ -34,6 +34,12 @@ from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS
 from seawall.risk.limits import PriceFeed
 from seawall.runtime.configuration.endpoints import read_endpoints
+from seawall.runtime.configuration.limits import (
+    LENDING_KEYS,
+    SEQUENCER_KEYS,
+    read_lending,
+    read_sequencer,
+)
 from seawall.runtime.configuration.logs import read_logs_kept
 from seawall.runtime.configuration.names import (
     CHAIN_ID_MAX,
@@ -124,6 +130,8 @@ CHAIN_KEYS: Final = (
     "stuck",
     "prices",
     "health",
+    "lending",
+    "sequencer",
     "relays",
     "private",
     "pending",
@@ -179,6 +187,10 @@ def read_chain(
             address_of(health.text("target"), health.key("target"), book)
             for health in table.tables("health", _HEALTH_KEYS)
         ),
+        lending=tuple(read_lending(place, book) for place in table.tables("lending", LENDING_KEYS)),
+        sequencer=read_sequencer(table.table("sequencer", SEQUENCER_KEYS), book)
+        if "sequencer" in table
+        else None,
         relays=relays,
         private=read_private(table, relays, book),
         pending=read_pending(table, parse),

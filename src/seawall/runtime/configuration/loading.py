@@ -18,6 +18,7 @@ from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
 from seawall.runtime.caching import CACHE_KEYS, read_cache
 from seawall.runtime.configuration.chains import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
+from seawall.runtime.configuration.limits import LIMIT_KEYS, read_layers, read_limits
 from seawall.runtime.configuration.names import RETIREMENT
 from seawall.runtime.configuration.policies import BUDGET_KEYS, read_budget, require_limits
 from seawall.runtime.configuration.relays import require_signers
@@ -26,13 +27,11 @@ from seawall.runtime.configuration.secrets import SECRETS_KEYS, read_secrets
 from seawall.runtime.configuration.sections import (
     HOST_KEYS,
     KERNEL_KEYS,
-    LIMIT_KEYS,
     LOG_KEYS,
     STRATEGY_KEYS,
     SUBMITTER_KEYS,
     read_hosts,
     read_kernel,
-    read_limits,
     read_logs,
     read_strategy,
     read_submitter,
@@ -102,6 +101,12 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
     own_budgets = [(f"signer {signer.name}", "signers") for signer in signers]
     _require_unique(own_budgets, [(budget.name, "budgets") for budget in budgets])
     require_limits(path.name, signers, strategies, submitters, safes)
+    limit_table = root.table("limits", LIMIT_KEYS)
+    prices = {chain.network.chain_id: chain.prices for chain in chains}
+    limits = read_limits(limit_table, books, prices)
+    planners = {one.name: one.chain_id for one in strategies}
+    planners |= {one.name: one.chain_id for one in submitters}
+    planners |= {one.policy.name: one.policy.chain_id for one in safes}
     return Configuration(
         file=path.resolve(),
         kernel=read_kernel(root.table("kernel", KERNEL_KEYS), folder, secrets),
@@ -110,15 +115,12 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         chains=chains,
         signers=signers,
         strategies=strategies,
-        limits=read_limits(
-            root.table("limits", LIMIT_KEYS),
-            books,
-            {chain.network.chain_id: chain.prices for chain in chains},
-        ),
+        limits=limits,
         submitters=submitters,
         budgets=budgets,
         safes=safes,
         cache=read_cache(root.table("cache", CACHE_KEYS), secrets),
+        layers=read_layers(limit_table, books, limits, planners, signer_names),
     )
 
 

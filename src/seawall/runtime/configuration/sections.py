@@ -17,19 +17,14 @@ from typing import Final
 from seawall.chain.addresses import AddressBook
 from seawall.control.permit import PERMIT_S
 from seawall.primitives.errors import ConfigError
-from seawall.primitives.units import BPS, Address, address_text
-from seawall.risk.limits import MultisigRule, PriceFeed, RiskLimits
+from seawall.primitives.units import Address, address_text
 from seawall.runtime.configuration.names import (
     CHAIN_ID_MAX,
     DAY_S,
-    GWEI_DECIMALS,
-    NATIVE_DECIMALS,
     address_of,
-    decimals_of,
     is_loopback,
     listed,
     refuse_variable,
-    token_of,
 )
 from seawall.runtime.configuration.secrets import SecretReader
 from seawall.runtime.configuration.settings import (
@@ -48,13 +43,11 @@ from seawall.telemetry.logs import LEVELS, LogSettings
 __all__ = [
     "HOST_KEYS",
     "KERNEL_KEYS",
-    "LIMIT_KEYS",
     "LOG_KEYS",
     "STRATEGY_KEYS",
     "SUBMITTER_KEYS",
     "read_hosts",
     "read_kernel",
-    "read_limits",
     "read_logs",
     "read_strategy",
     "read_submitter",
@@ -264,50 +257,3 @@ def _resolved(value: object, where: str, book: AddressBook) -> object:
         where,
         "use texts, whole numbers, true, false, lists, tables",
     )
-
-
-LIMIT_KEYS: Final = (
-    "slippage_bps",
-    "max_fee_per_gas_gwei",
-    "oracle_age_s",
-    "key_balance_min",
-    "reduce_loss_bps",
-    "validity_blocks",
-    "validity_s",
-    "multisig_above",
-    "positions",
-)
-_POSITION_KEYS: Final = ("chain_id", "token", "cap", "decimals")
-_VALUE_DECIMALS: Final = 18
-
-
-def read_limits(
-    table: Table, books: Mapping[int, AddressBook], prices: Mapping[int, tuple[PriceFeed, ...]]
-) -> Mapping[int, RiskLimits]:
-    """`prices` are the chains' own, by which what leaves is valued."""
-    above = table.amount("multisig_above", _VALUE_DECIMALS) if "multisig_above" in table else None
-    caps: dict[int, dict[Address, int]] = {chain_id: {} for chain_id in books}
-    for position in table.tables("positions", _POSITION_KEYS):
-        chain_id = position.integer("chain_id", minimum=1, maximum=CHAIN_ID_MAX)
-        if chain_id not in books:
-            raise ConfigError(
-                f"chain {chain_id} is not configured", position.key("chain_id"), f"one of: {listed(books)}"
-            )
-        token = token_of(position.text("token"), position.key("token"), books[chain_id])
-        if token in caps[chain_id]:
-            raise ConfigError("this token has a cap already", position.key("token"), "give one cap a token")
-        caps[chain_id][token] = position.amount("cap", decimals_of(position, token, books[chain_id]))
-    return {
-        chain_id: RiskLimits(
-            slippage_bps_max=table.integer("slippage_bps", 50, minimum=0, maximum=BPS),
-            max_fee_per_gas_wei=table.amount("max_fee_per_gas_gwei", GWEI_DECIMALS, "500"),
-            oracle_age_s_max=table.integer("oracle_age_s", 3_600, minimum=1, maximum=30 * DAY_S),
-            position_caps=caps[chain_id],
-            key_balance_min_wei=table.amount("key_balance_min", NATIVE_DECIMALS, "0"),
-            reduce_loss_bps=table.integer("reduce_loss_bps", 100, minimum=0, maximum=BPS),
-            validity_blocks=table.integer("validity_blocks", 3, minimum=1, maximum=64),
-            validity_s=table.integer("validity_s", 30, minimum=1, maximum=3_600),
-            multisig=None if above is None else MultisigRule(above, prices[chain_id]),
-        )
-        for chain_id in books
-    }

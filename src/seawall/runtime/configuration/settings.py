@@ -19,6 +19,9 @@ from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import Network
 from seawall.chain.pool.settings import EndpointSettings
 from seawall.primitives.units import Address, address_text
+from seawall.protocols.sequencer import UptimeTerms
+from seawall.risk.layers import Layer
+from seawall.risk.lending import LendingPlace
 from seawall.risk.limits import PriceFeed, RiskLimits, SafePolicy, SignerPolicy
 from seawall.risk.spending import SpendCap
 from seawall.runtime.caching import CacheSettings
@@ -99,6 +102,8 @@ class ChainSettings:
     executor: Address | None
     prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves
     health: tuple[Address, ...] = ()  # protocols that answer healthFactor(address)
+    lending: tuple[LendingPlace, ...] = ()  # where positions may lie
+    sequencer: UptimeTerms | None = None  # the uptime feed of a roll-up
     relays: tuple[RelayAccess, ...] = ()  # the first is preferred
     private: PrivateSettings = PrivateSettings()  # noqa: RUF009  (frozen)
     pending: tuple[PendingSettings, ...] = ()  # feeds of what comes before a block
@@ -204,11 +209,12 @@ class Configuration:
     chains: tuple[ChainSettings, ...]
     signers: tuple[SignerSettings, ...]
     strategies: tuple[StrategySettings, ...]
-    limits: Mapping[int, RiskLimits]  # by chain id
+    limits: Mapping[int, RiskLimits]  # by chain id, before any layer
     submitters: tuple[SubmitterSettings, ...] = ()
     budgets: tuple[BudgetSettings, ...] = ()
     safes: tuple[SafeSettings, ...] = ()
     cache: CacheSettings = CacheSettings()  # noqa: RUF009  (frozen)
+    layers: Mapping[int, tuple[Layer, ...]] = field(default_factory=dict)  # by chain id; signers without keys
 
 
 def _with_key(value: object, address: str) -> object:

@@ -1,0 +1,62 @@
+"""What a chain's gate judges by: limits, layers and facts, put together from the configuration.
+
+Facts come from the chain's settings and its address book: prices, receipts and debts by their class, places
+where positions lie, the uptime feed, the multicall that answers native balances, and the keys whose lanes
+carry private traffic only. Layers of signers get their keys here, where keys are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from seawall.chain.addresses import TokenClass
+from seawall.primitives.units import Address
+from seawall.risk.layers import Layer, LayerKind, Limited
+from seawall.risk.limits import ChainFacts, RiskLimits
+from seawall.runtime.configuration.settings import ChainSettings, Configuration
+
+__all__ = ["limited_by"]
+
+_MULTICALL: Final = "multicall3"
+
+
+def limited_by(configuration: Configuration, settings: ChainSettings, keys: Mapping[str, Address]) -> Limited:
+    """Of one chain. `keys` are the addresses behind the signers' names."""
+    chain_id = settings.network.chain_id
+    base = configuration.limits.get(chain_id, RiskLimits())
+    return Limited(
+        replace(base, facts=_facts_of(settings, keys)),
+        tuple(_with_key(layer, keys) for layer in configuration.layers.get(chain_id, ())),
+    )
+
+
+def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFacts:
+    book = settings.book
+    wrapped = settings.network.wrapped_native
+    if wrapped is None and "weth" in book:
+        wrapped = book.address("weth")
+    multicall = settings.network.multicall
+    if multicall is None and _MULTICALL in book:
+        multicall = book.address(_MULTICALL)
+    return ChainFacts(
+        prices=settings.prices,
+        receipts=_of_class(settings, TokenClass.RECEIPT),
+        debts=_of_class(settings, TokenClass.DEBT),
+        lending=settings.lending,
+        sequencer=settings.sequencer,
+        multicall=multicall,
+        private_keys=frozenset(keys[name] for name in settings.private.signers if name in keys),
+        wrapped_native=wrapped,
+    )
+
+
+def _of_class(settings: ChainSettings, kind: TokenClass) -> tuple[Address, ...]:
+    return tuple(sorted(entry.address for entry in settings.book if entry.token_class is kind))
+
+
+def _with_key(layer: Layer, keys: Mapping[str, Address]) -> Layer:
+    if layer.kind is not LayerKind.SIGNER or layer.name not in keys:
+        return layer
+    return replace(layer, addresses=frozenset({keys[layer.name]}))
