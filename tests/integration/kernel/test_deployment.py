@@ -214,5 +214,5 @@ def assert_in_the_owners_hands(desk: Desk, contracts: dict[str, str]) -> None:
     for role in ("executor", "executor_backup"):
         assert not any(desk.view(contracts[role], "rolesOf(address)", desk.folder.key))
         assert int.from_bytes(desk.view(contracts[role], "rolesOf(address)", OPERATOR)) == 1
-        for book in ("risk_book",):
+        for book in ("registry", "risk_book"):
             assert any(desk.view(contracts[book], "isSealed(address)", address_from_text(contracts[role])))

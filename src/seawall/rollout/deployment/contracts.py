@@ -101,12 +101,9 @@ class Fleet:
         return tuple(one for one in (self.executor, self.backup) if one is not None)
 
     @property
-    def books(self) -> tuple[Contract, ...]:
+    def books(self) -> tuple[Contract, Contract]:
         """Those that keep policies: sealed in the end, and loosened late."""
-        both = (self.registry, self.risk_book)
-        return tuple(
-            one for one in both if any(i.get("name") == "seal" for i in load_artifact(one.artifact).abi)
-        )
+        return self.registry, self.risk_book
 
     @property
     def owned(self) -> tuple[Contract, ...]:

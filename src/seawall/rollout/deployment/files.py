@@ -7,6 +7,7 @@ of `RiskBook`, in tokens and in US dollars.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -28,9 +29,12 @@ from seawall.protocols.executor.policy import (
     TokenPolicy,
     anything,
     at_most,
+    content,
     equal_to,
     in_set,
     ourselves,
+    parsed_by,
+    up_to,
 )
 from seawall.runtime.configuration.names import address_of, decimals_of, token_of
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
@@ -45,6 +49,8 @@ DAY_S: Final = 86_400
 _NATIVE_DECIMALS: Final = 18
 _OWNERS_MAX: Final = 256
 _CHAIN_ID_MAX: Final = 2**63 - 1
+_PARSED: Final = re.compile(r"parsed by (?P<parser>\S{1,80}) within (?P<bytes>\d{1,5}): (?P<rules>.+)")
+_CONTENT: Final = re.compile(r"content 0x(?:[0-9a-fA-F]{2})*")
 _WHO: Final = ("name", "chain_id", "deployer", "owner", "threshold_min", "owners_min")
 _KEYS: Final = (
     *_WHO, "wrapped_native", "beneficiary", "backup", "seal", "operators", "pausers", "guardians", "tokens",
@@ -265,14 +271,24 @@ class _Reader:
         return Listing(
             target=self.address(table.text("target"), table.key("target")),
             signature=table.text("function"),
-            rules=tuple(self.rule(text, where) for text, where in table.texts("rules")),
+            rules=tuple(rule for text, where in table.texts("rules") for rule in self.rules(text, where)),
             reduce=table.flag("reduce", default=False),
             max_native_wei=table.amount("max_native", _NATIVE_DECIMALS, "0"),
             spender=spender,
         )
 
+    def rules(self, text: str, where: str) -> tuple[Rule, ...]:
+        """One rule; or of `bytes` what they must be, or who parses them and what of that is allowed."""
+        found = _PARSED.fullmatch(text)
+        if found is not None:
+            elements = (self.rule(one.strip(), where) for one in found["rules"].split(","))
+            return parsed_by(self.address(found["parser"], where), int(found["bytes"]), *elements)
+        if _CONTENT.fullmatch(text):
+            return (content(bytes.fromhex(text.partition("0x")[2])),)
+        return (self.rule(text, where),)
+
     def rule(self, text: str, where: str) -> Rule:
-        """`any`, `self`, `= VALUE`, `<= NUMBER`, `in SET`."""
+        """`any`, `self`, `= VALUE`, `<= NUMBER`, `in SET`, `up to NUMBER` elements."""
         word, _, operand = text.partition(" ")
         if text == "any":
             return anything()
@@ -284,8 +300,13 @@ class _Reader:
             return at_most(int(operand))
         if word == "in" and operand.isascii() and operand.isdigit():
             return in_set(int(operand))
+        if text.startswith("up to ") and text[6:].isascii() and text[6:].isdigit():
+            return up_to(int(text[6:]))
         raise ConfigError(
-            f"{text[:60]!r} is no rule", where, 'write "any", "self", "= VALUE", "<= NUMBER" or "in SET"'
+            f"{text[:60]!r} is no rule",
+            where,
+            'write "any", "self", "= VALUE", "<= NUMBER", "in SET", "up to NUMBER", "content 0x..." or '
+            '"parsed by ADDRESS within BYTES: RULE, RULE"',
         )
 
     def word(self, text: str, where: str) -> int:

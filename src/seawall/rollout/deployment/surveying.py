@@ -24,7 +24,7 @@ from seawall.protocols.safe.state import SafeState, code_problem_of
 from seawall.protocols.snapshots import snapshot
 from seawall.rollout.deployment.contracts import DEPLOYERS, Contract, Fleet, deployer_of, fleet_of
 from seawall.rollout.deployment.files import DeploymentWish
-from seawall.rollout.deployment.wanted import Write, closing, offers, settings
+from seawall.rollout.deployment.wanted import Write, closing, offers, settings, surplus, surplus_reads
 from seawall.transactions.safes.looking import state_at
 
 __all__ = ["Stage", "Survey", "survey"]
@@ -88,7 +88,7 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
         ("closing", closing(wish, fleet)),
         ("offers of ownership", offers(wish, fleet)),
     )
-    own = _own_reads(wish, fleet)
+    own = (*_own_reads(wish, fleet), *surplus_reads(fleet))
     reads = {read.label: read for read in (*own, *(w.read for _, writes in stages for w in writes))}
     answers = (await snapshot(client, tuple(reads.values()), block, multicall)).values
     owners = {one.address: _address(answers[_label(one, "owner")]) for one in fleet.owned}
@@ -102,6 +102,8 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
     )
     for name, writes in stages:
         open_ = [w for w in writes if not w.is_done(answers[w.read.label])]
+        if name == stages[0][0]:
+            open_ += surplus(wish, fleet, answers)
         if name == stages[-1][0]:
             open_ = [w for w in open_ if owners.get(w.target) != wish.owner]
         missing.append(Stage(name, writes=tuple(open_)))

@@ -13,12 +13,13 @@ from typing import Final
 
 from seawall.native import AbiValue, abi_decode, abi_encode, encode_call, selector
 from seawall.primitives.blocks import Read
-from seawall.primitives.units import Address, address_text
+from seawall.primitives.units import NATIVE, Address, address_text
+from seawall.protocols.answers import Answers
 from seawall.protocols.executor.policy import Policy, Role, registry_calls, role_call
 from seawall.rollout.deployment.contracts import Contract, Fleet
 from seawall.rollout.deployment.files import DeploymentWish
 
-__all__ = ["Write", "closing", "offers", "settings"]
+__all__ = ["Write", "closing", "offers", "settings", "surplus", "surplus_reads"]
 
 _WORD: Final = 32
 _ENTRY: Final = "(uint8,bool,uint128,address,(uint8,uint256)[])"
@@ -164,8 +165,7 @@ def _listing_holds(call: bytes) -> Holds:
     """What the registry answers of a listing is what its call wrote."""
     _, _, signature, entry = abi_decode(_LIST, call[4:])
     expected = abi_encode(("string", _ENTRY), (signature, entry))
-    old = abi_encode((_ENTRY,), (entry,))
-    return lambda answer: answer in (expected, old)
+    return lambda answer: answer == expected
 
 
 def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
@@ -200,6 +200,44 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
             ("healthSources(address)", (policy,)),
             _contains(words),
         )
+
+
+def surplus_reads(fleet: Fleet) -> tuple[Read, ...]:
+    """What the policy on chain holds, to be compared with the file."""
+    registry, policy = fleet.registry.address, fleet.executor.address
+    lists = ("listingsOf", "lendersOf", "factoriesOf", "trackedTokens")
+    return tuple(_read(registry, f"{name}(address)", (policy,)) for name in lists)
+
+
+def surplus(wish: DeploymentWish, fleet: Fleet, answers: Answers) -> tuple[Write, ...]:
+    """Calls that take back what the policy on chain has and the file has not. Members of sets and caps of
+    tokens that the file no longer names are not found: neither can be listed.
+    """
+    registry, policy = fleet.registry.address, fleet.executor.address
+    items = [_items(answers.get(read.label)) for read in surplus_reads(fleet)]
+    listed, lenders, factories, tracked = items
+    writes: list[tuple[str, str, tuple[AbiValue, ...]]] = []
+    wanted = {(one.target, selector(one.signature)) for one in wish.listings}
+    for packed in listed:
+        one, function = _low_address(packed), (packed >> 160).to_bytes(4)
+        if (one, function) not in wanted:
+            text = f"0x{function.hex()} of {address_text(one)} is listed no more"
+            writes.append((text, "unlist(address,address,bytes4)", (policy, one, function)))
+    for one in set(map(_low_address, lenders)) - {entry.lender for entry in wish.lenders}:
+        text = f"{address_text(one)} lends no more"
+        writes.append((text, "setLender(address,address,uint8)", (policy, one, 0)))
+    for one in set(map(_low_address, factories)) - {entry.factory for entry in wish.factories}:
+        text = f"factory {address_text(one)} is trusted no more"
+        signature = "setFactory(address,address,uint8,bytes32,uint24,bool)"
+        writes.append((text, signature, (policy, one, 0, bytes(32), 0, False)))
+    for one in set(map(_low_address, tracked)) - {entry.token for entry in wish.tokens} - {NATIVE}:
+        text = f"token {address_text(one)} is tracked no more"
+        writes.append((text, "setToken(address,address,uint8,bool)", (policy, one, 0, False)))
+    never = _read(registry, "owner()", ())
+    return tuple(
+        Write(f"registry: {text}", registry, encode_call(signature, values), never, lambda _: False)
+        for text, signature, values in writes
+    )
 
 
 _Call = tuple[str, tuple[AbiValue, ...]]
@@ -243,3 +281,12 @@ def _contains(expected: Sequence[int]) -> Holds:
 
 def _holds_all(members: Sequence[int]) -> Holds:
     return lambda answer: set(members) <= set(_words(answer)[2:])
+
+
+def _items(answer: bytes | None) -> list[int]:
+    """A list of words."""
+    return [] if answer is None else _words(answer)[2:]
+
+
+def _low_address(packed: int) -> Address:
+    return Address((packed & (2**160 - 1)).to_bytes(20))
