@@ -16,12 +16,14 @@ from seawall.cli import (
     authority,
     deploy,
     devnet,
+    devnet_trade,
     keys,
     lanes,
     ledger,
     project,
     records,
     safe,
+    strategies,
     submission,
 )
 from seawall.cli.output import EXIT_FAILED, EXIT_INPUT, exit_code_of, print_error
@@ -45,6 +47,8 @@ project.register(application)
 authority.register(application)
 application.add_typer(project.config, name="config")
 submission.register(records.plans)
+strategies.register(records.strategies)
+devnet_trade.register(devnet.application)
 application.add_typer(records.plans, name="plans")
 application.add_typer(records.transactions, name="tx")
 application.add_typer(records.strategies, name="strategies")

@@ -97,7 +97,7 @@ def load_script(content: bytes, file: str, surroundings: Surroundings, standing:
     keeper = keeper_of(root, notes, scope)
     conditions = _conditions(root, notes, scope)
     steps = StepReader(scope, notes, surroundings.contracts).steps(root.require("steps", "[...]"))
-    if not steps:
+    if "steps" in root and not root.items("steps"):
         notes.add(root.place_of("steps"), "there is nothing to do", "write at least one step")
     accounting, min_profit = _profit(root, notes, scope, account)
     tolerance = _constant(root, notes, scope, "tolerance", BPS_KIND, _TOLERANCE_BPS, BPS - 1)

@@ -108,14 +108,13 @@ def _variable(name: str, entry: Entry, notes: Notes, scope: Scope, override: str
             notes.add(entry.place, "a variable without a default needs a kind", "write kind: amount of weth")
         notes.add(entry.place, f"the variable {name!r} has no value", "give it a default, or a setting")
         return ""
-    default = (
-        None if section is None or override is None else section.optional_term("default", scope, kind or BOOL)
-    )
+    standard = None if section is None or override is None else section.get("default")
+    default = None if standard is None else notes.term(standard, scope, kind)
     if kind is None and default is not None:
         kind = default.kind
     if kind is None and override is not None and section is None:
-        standard = notes.term(entry.value, scope)
-        kind = None if standard is None else standard.kind
+        default = notes.term(entry.value, scope)
+        kind = None if default is None else default.kind
     term = notes.term(given, scope, kind)
     if term is None:
         return ""

@@ -78,7 +78,7 @@ class ExpressionError(InputError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to write in place of a name that nobody knows."""
-    names = sorted(set(known))
+    names = sorted({str(one) for one in known})
     close = difflib.get_close_matches(name, names, 1)
     if close:
         return f"did you mean {close[0]!r}?"

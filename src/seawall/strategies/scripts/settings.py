@@ -1,4 +1,4 @@
-"""What the class behind strategy files is given, made where a file is read: by the configuration or a command.
+"""What the class behind strategy files is given: made by whoever reads a file, configuration or command.
 
 Imports nothing of the rest: reading a configuration needs no parser.
 """
