@@ -11,6 +11,7 @@ metadata hash nor a path into the bytecode: the same sources give the same bytes
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -21,7 +22,15 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 ARTIFACTS = ROOT / "src" / "seawall" / "protocols" / "executor" / "artifacts"
 OUT = CONTRACTS / "out" / "artifacts"
-NAMES = ("AtomicExecutor", "PlanChecks", "PolicyRegistry", "RiskBook")
+NAMES = (
+    "AccountFactory",
+    "AtomicExecutor",
+    "PlanChecks",
+    "PolicyRegistry",
+    "PositionAccount",
+    "RiskBook",
+    "UniswapV3Path",
+)
 MAX_RUNTIME_BYTES = 24_576  # EIP-170
 
 
@@ -37,16 +46,25 @@ def forge_binary() -> Path:
 def compile_contracts() -> None:
     # A folder of their own: compiled together with the tests, the same sources may be laid out differently.
     command = [str(forge_binary()), "build", "src", "--quiet"]
-    command += ["--out", "out/artifacts", "--cache-path", "cache/artifacts"]
-    done = subprocess.run(command, cwd=CONTRACTS, capture_output=True, text=True, check=False)
+    profile = {**os.environ, "FOUNDRY_PROFILE": "artifacts"}
+    done = subprocess.run(command, cwd=CONTRACTS, capture_output=True, text=True, check=False, env=profile)
     if done.returncode != 0:
         sys.exit(f"the contracts do not compile:\n{done.stdout}{done.stderr}")
 
 
-def artifact_text(name: str) -> str:
+def built_contract(name: str) -> dict[str, Any]:
     built: dict[str, Any] = json.loads((OUT / f"{name}.sol" / f"{name}.json").read_text())
+    return built
+
+
+def runtime_bytes(name: str) -> int:
+    return (len(built_contract(name)["deployedBytecode"]["object"]) - 2) // 2
+
+
+def artifact_text(name: str) -> str:
+    built = built_contract(name)
     runtime = built["deployedBytecode"]["object"]
-    size_bytes = (len(runtime) - 2) // 2
+    size_bytes = runtime_bytes(name)
     if size_bytes > MAX_RUNTIME_BYTES:
         sys.exit(f"{name} has {size_bytes} bytes of runtime code; the limit is {MAX_RUNTIME_BYTES}")
     immutables = built["deployedBytecode"].get("immutableReferences", {}).values()
@@ -76,6 +94,8 @@ def main(arguments: list[str]) -> int:
         return 2
     compile_contracts()
     if arguments == ["--check"]:
+        for name in NAMES:
+            print(f"{name}: {runtime_bytes(name)} of {MAX_RUNTIME_BYTES} bytes of runtime code")
         drifted = differences()
         for name in drifted:
             print(f"{name}.json is not what the sources compile to: run `python contracts/build.py`")

@@ -2,19 +2,12 @@
 pragma solidity 0.8.28;
 
 import {Authority} from "./Authority.sol";
-import {IBalancerVault, IUniswapV2Pair, IUniswapV3Pool} from "./Lenders.sol";
-import {
-    IPolicyRegistry,
-    TOKEN_DEBT,
-    TOKEN_PAID_OUT,
-    LENDER_BALANCER_V2,
-    FACTORY_UNISWAP_V2,
-    FACTORY_UNISWAP_V3
-} from "./IPolicyRegistry.sol";
 import {IPlanChecks} from "./IPlanChecks.sol";
+import {IPolicyRegistry, TOKEN_DEBT, TOKEN_PAID_OUT} from "./IPolicyRegistry.sol";
 import {IRiskBook} from "./IRiskBook.sol";
+import {Operations} from "./Operations.sol";
+import {Running} from "./Running.sol";
 import {Scratch} from "./Scratch.sol";
-import {StreamLib} from "./Stream.sol";
 import {Tokens} from "./Tokens.sol";
 import {TwoStepOwner} from "./TwoStepOwner.sol";
 
@@ -27,9 +20,8 @@ import {TwoStepOwner} from "./TwoStepOwner.sol";
 /// @dev Layout of `operations`: see README.md beside this folder, and `encoding.py`. No delegatecall anywhere.
 ///      Callbacks: a transient frame {callee, selector, data hash} is armed before the call, consumed at entry and
 ///      must be consumed when the callee returns. What may be repaid is inside the hashed data.
-contract AtomicExecutor is Authority {
-    using StreamLib for StreamLib.Stream;
-
+///      Operations.sol runs the plan, Loans.sol borrows for it, Swaps.sol trades; this file is what stands around.
+contract AtomicExecutor is Authority, Operations {
     // ---------------------------------------------------------------- types
 
     /// @param intentId bit that this plan sets; a plan lands once
@@ -57,6 +49,14 @@ contract AtomicExecutor is Authority {
         uint256 amount;
     }
 
+    /// @notice One plan of a batch.
+    /// @param minGas what it is given at least [gas]
+    /// @param execution the whole calldata of `execute`
+    struct Segment {
+        uint256 minGas;
+        bytes execution;
+    }
+
     /// @param tracked class << 160 | token
     /// @param named listed by a bound of the plan
     /// @param paidBefore the beneficiary's balance of the accounting token
@@ -68,41 +68,20 @@ contract AtomicExecutor is Authority {
         uint256 paidBefore;
     }
 
-    struct CallFrame {
-        address target;
-        uint256 value;
-        address token;
-        address spender;
-        uint256 allowance;
-    }
-
-    struct Swap {
-        address factory;
-        address tokenIn;
-        address tokenOut;
-        uint256 amountIn;
-        uint256 minOut;
-    }
-
     // ------------------------------------------------------------ constants
 
-    uint8 public constant STREAM_VERSION = 1;
+    uint8 internal constant BOUND_OUTFLOW_LE = 1;
+    uint8 internal constant BOUND_INFLOW_GE = 2;
+    uint8 internal constant BOUND_DEBT_INCREASE_LE = 3;
 
-    uint8 public constant OP_CALL = 0x01;
-    uint8 public constant OP_CALL_WITH_ALLOWANCE = 0x02;
-    uint8 public constant OP_FLASH = 0x03;
-    uint8 public constant OP_SWAP_V2 = 0x04;
-    uint8 public constant OP_SWAP_V3 = 0x05;
-
-    uint8 public constant BOUND_OUTFLOW_LE = 1;
-    uint8 public constant BOUND_INFLOW_GE = 2;
-    uint8 public constant BOUND_DEBT_INCREASE_LE = 3;
-
-    uint256 public constant MAX_BOUNDS = 32;
-
-    uint256 private constant PPM = 1_000_000;
-    uint160 private constant MIN_SQRT_PRICE = 4295128739 + 1;
-    uint160 private constant MAX_SQRT_PRICE = 1461446703485210103287273052203988822378723970342 - 1;
+    uint256 internal constant MAX_BOUNDS = 32;
+    uint256 internal constant MAX_SEGMENTS = 64;
+    /// @notice What a segment costs around its plan: its copy, the call and the event [gas].
+    uint256 internal constant SEGMENT_OVERHEAD_GAS = 40_000;
+    /// @dev And for each byte of its calldata, which is copied.
+    uint256 private constant SEGMENT_BYTE_GAS = 2;
+    /// @dev More of a reason is not kept: who fails must not spend what others were given.
+    uint256 private constant MAX_REASON_BYTES = 512;
 
     // --------------------------------------------------------------- errors
 
@@ -113,17 +92,12 @@ contract AtomicExecutor is Authority {
     error PositionsNotHeld();
     error PositionPlanWithProfit(uint256 minProfit);
     error HealthFactorFell(uint256 source, uint256 before, uint256 afterwards);
-    error UnsupportedStream(uint256 version);
-    error UnknownOperation(uint256 kind);
-    error UnknownLenderKind(uint256 kind);
-    error OperationFailed(address target, bytes4 selector, bytes reason);
-    error SpliceOutOfRange(uint256 word, uint256 length);
-    error MeasuredDecrease(address token, uint256 before, uint256 afterwards);
-    error OutputBelowMinimum(address pool, uint256 output, uint256 minimum);
-    error RepaymentAboveMaximum(address token, uint256 wanted, uint256 maximum);
-    error LoanDiffers(address token);
-    error SwapOutOfRange(uint256 amountIn, uint256 limit);
     error NativeNotExpected(address sender);
+
+    error TooManySegments(uint256 count);
+    error GasBelowMinimum(uint256 left, uint256 minimum);
+    error SegmentFailed(uint256 index, bytes reason);
+    error NotAnExecution(uint256 index);
 
     error TooManyBounds(uint256 count);
     error UnknownBound(uint8 kind);
@@ -139,13 +113,13 @@ contract AtomicExecutor is Authority {
     event Executed(
         uint256 indexed intentId, bytes32 indexed planDigest, address indexed accountingToken, uint256 inflow
     );
-    /// @notice Native coin leaves no log of its own. Positive: came from `counterparty`; negative: went to it.
-    event NativeMoved(address indexed counterparty, int256 amount);
+    /// @param landed false: nothing of it happened
+    /// @param reason the revert's first bytes
+    event SegmentEnded(uint256 indexed intentId, bytes32 indexed planDigest, bool landed, bytes reason);
     event BeneficiaryChanged(address indexed beneficiary);
 
     // -------------------------------------------------------------- storage
 
-    IPolicyRegistry public immutable registry;
     IRiskBook public immutable riskBook;
     IPlanChecks public immutable planChecks;
     address public immutable weth;
@@ -160,12 +134,11 @@ contract AtomicExecutor is Authority {
         IPlanChecks planChecks_,
         address weth_,
         address beneficiary_
-    ) TwoStepOwner(owner_) {
+    ) TwoStepOwner(owner_) Running(registry_) {
         if (address(registry_) == address(0) || address(riskBook_) == address(0)) {
             revert ZeroAddress();
         }
         if (address(planChecks_) == address(0) || weth_ == address(0)) revert ZeroAddress();
-        registry = registry_;
         riskBook = riskBook_;
         planChecks = planChecks_;
         weth = weth_;
@@ -174,7 +147,8 @@ contract AtomicExecutor is Authority {
 
     // ---------------------------------------------------- what an operator does
 
-    /// @notice Runs one plan; the only way to move anything here, but for `rescue`.
+    /// @notice Runs one plan; the only way to move anything here, but for `rescue`. A batch comes through here too,
+    ///         segment by segment.
     /// @param bounds one-sided checks on what this contract held before and holds once all loans are repaid
     /// @param checks what must hold at the end besides, packed, see PlanChecks.sol
     /// @param operations packed, see README.md
@@ -183,7 +157,8 @@ contract AtomicExecutor is Authority {
         Bound[] calldata bounds,
         bytes calldata checks,
         bytes calldata operations
-    ) external onlyRole(ROLE_OPERATOR) {
+    ) external {
+        if (msg.sender != address(this)) _mustHave(ROLE_OPERATOR);
         bool reducing = _admit(header);
         Scratch.begin(reducing);
         _claim(header.intentId);
@@ -204,6 +179,34 @@ contract AtomicExecutor is Authority {
         emit Executed(header.intentId, header.planDigest, header.accountingToken, inflow);
     }
 
+    /// @notice Several plans in one call. Each is whole in itself: its own intent bit, snapshots, bounds, checks,
+    ///         profit and event, and at least its own `minGas` whatever those before it do.
+    /// @param atomic one failure undoes all; otherwise the failed one alone is undone, and its reason told
+    function executeBatch(bool atomic, Segment[] calldata segments)
+        external
+        onlyRole(ROLE_OPERATOR)
+        whenIdle
+    {
+        uint256 count = segments.length;
+        if (count > MAX_SEGMENTS) revert TooManySegments(count);
+        uint256 reserved = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            reserved += _gasOf(segments[i]);
+        }
+        if (gasleft() < reserved) revert GasBelowMinimum(gasleft(), reserved);
+        for (uint256 i = 0; i < count; ++i) {
+            reserved -= _gasOf(segments[i]);
+            bytes calldata execution = segments[i].execution;
+            if (bytes4(execution) != this.execute.selector || execution.length < 68) {
+                revert NotAnExecution(i);
+            }
+            (bool landed, bytes memory reason) = _try(execution, reserved);
+            if (atomic && !landed) revert SegmentFailed(i, reason);
+            // The header stands at a fixed place, see README.md.
+            emit SegmentEnded(uint256(bytes32(execution[4:])), bytes32(execution[36:]), landed, reason);
+        }
+    }
+
     // ------------------------------------------------------- what the owner sets
 
     function setBeneficiary(address beneficiary_) external onlyOwner whenIdle {
@@ -216,7 +219,7 @@ contract AtomicExecutor is Authority {
         return executedBits[intentId >> 8] & (1 << (intentId & 255)) != 0;
     }
 
-    // ----------------------------------------------------------------- callbacks
+    // ------------------------------------------------------------ native coin
 
     /// @dev WETH's `withdraw` leaves 2,300 gas: two transient reads and no log.
     receive() external payable {
@@ -225,49 +228,39 @@ contract AtomicExecutor is Authority {
         }
     }
 
-    /// @notice Balancer V2. It names no initiator, and anyone may name us as recipient: the frame is the proof.
-    function receiveFlashLoan(
-        address[] calldata tokens,
-        uint256[] calldata amounts,
-        uint256[] calldata fees,
-        bytes calldata userData
-    ) external {
-        Scratch.enter(keccak256(userData));
-        StreamLib.Stream memory stream = StreamLib.open(userData);
-        uint256 count = stream.number(1);
-        if (tokens.length != count || amounts.length != count || fees.length != count) {
-            revert LoanDiffers(address(0));
-        }
-        StreamLib.Stream memory loans = StreamLib.open(stream.slice(count * 84));
-        _run(stream);
-        for (uint256 i = 0; i < count; ++i) {
-            _repay(loans, tokens[i], amounts[i], fees[i]);
-        }
-    }
-
-    function uniswapV2Call(address, uint256, uint256, bytes calldata data) external {
-        Scratch.enter(keccak256(data));
-        StreamLib.Stream memory stream = StreamLib.open(data);
-        address token = stream.account();
-        uint256 owed = stream.number(32);
-        _run(stream);
-        Tokens.pay(token, msg.sender, owed);
-    }
-
-    function uniswapV3SwapCallback(int256 amount0Delta, int256 amount1Delta, bytes calldata data) external {
-        Scratch.enter(keccak256(data));
-        StreamLib.Stream memory stream = StreamLib.open(data);
-        address token = stream.account();
-        uint256 maximum = stream.number(32);
-        bool zeroForOne = stream.number(1) == 1;
-        int256 delta = zeroForOne ? amount0Delta : amount1Delta;
-        uint256 owed = delta > 0 ? uint256(delta) : 0;
-        if (owed > maximum) revert RepaymentAboveMaximum(token, owed, maximum);
-        _run(stream);
-        Tokens.pay(token, msg.sender, owed);
-    }
-
     // ---------------------------------------------------------- before and after
+
+    /// @return what must be left when it begins: its minimum, past the 64th that a call holds back, and what it costs
+    ///         around it
+    function _gasOf(Segment calldata segment) private pure returns (uint256) {
+        return segment.minGas + segment.minGas / 63 + SEGMENT_OVERHEAD_GAS + SEGMENT_BYTE_GAS
+            * segment.execution.length;
+    }
+
+    /// @dev By a call to ourselves, so that a segment can fail alone.
+    /// @param reserved left untouched for those that come later [gas]
+    function _try(bytes calldata execution, uint256 reserved)
+        private
+        returns (bool landed, bytes memory reason)
+    {
+        uint256 given =
+            gasleft() - reserved - SEGMENT_OVERHEAD_GAS / 2 - SEGMENT_BYTE_GAS * execution.length;
+        assembly ("memory-safe") {
+            // Memory past the free pointer is scratch: it is used again by the next, so that a long batch does
+            // not pay for all of them.
+            reason := mload(0x40)
+            calldatacopy(reason, execution.offset, execution.length)
+            landed := call(given, address(), 0, reason, execution.length, 0, 0)
+            let size := 0
+            if iszero(landed) {
+                size := returndatasize()
+                if gt(size, MAX_REASON_BYTES) { size := MAX_REASON_BYTES }
+            }
+            mstore(reason, size)
+            returndatacopy(add(reason, 32), 0, size)
+            mstore(0x40, and(add(add(reason, 63), size), not(31)))
+        }
+    }
 
     function _admit(Header calldata header) private view returns (bool reducing) {
         Level current = level;
@@ -406,201 +399,6 @@ contract AtomicExecutor is Authority {
         uint256 minimum = header.minProfit + header.maxFeeWei;
         uint256 profit = gain < inflow ? gain : inflow;
         if (profit < minimum) revert ProfitBelowMinimum(header.accountingToken, profit, minimum);
-    }
-
-    // ---------------------------------------------------------------- operations
-
-    function _runAll(bytes calldata operations) private {
-        StreamLib.Stream memory stream = StreamLib.open(operations);
-        uint256 version = stream.number(1);
-        if (version != STREAM_VERSION) revert UnsupportedStream(version);
-        _run(stream);
-    }
-
-    function _run(StreamLib.Stream memory stream) private {
-        while (stream.more()) {
-            uint256 kind = stream.number(1);
-            (bytes calldata measured, uint256[] memory before) = _startMeasuring(stream);
-            if (kind == OP_CALL || kind == OP_CALL_WITH_ALLOWANCE) {
-                _call(stream, kind == OP_CALL_WITH_ALLOWANCE);
-            } else if (kind == OP_FLASH) {
-                _flash(stream);
-            } else if (kind == OP_SWAP_V2) {
-                _swapV2(stream);
-            } else if (kind == OP_SWAP_V3) {
-                _swapV3(stream);
-            } else {
-                revert UnknownOperation(kind);
-            }
-            _endMeasuring(measured, before);
-        }
-    }
-
-    function _repay(StreamLib.Stream memory loans, address token, uint256 amount, uint256 fee) private {
-        if (loans.account() != token || loans.number(32) != amount) revert LoanDiffers(token);
-        uint256 owed = amount + fee;
-        uint256 maximum = loans.number(32);
-        if (owed > maximum) revert RepaymentAboveMaximum(token, owed, maximum);
-        Tokens.pay(token, msg.sender, owed);
-    }
-
-    function _startMeasuring(StreamLib.Stream memory stream)
-        private
-        view
-        returns (bytes calldata measured, uint256[] memory before)
-    {
-        uint256 count = stream.number(1);
-        measured = stream.slice(20 * count);
-        before = new uint256[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            before[i] = Tokens.balanceOf(address(bytes20(measured[20 * i:])), address(this));
-        }
-    }
-
-    function _endMeasuring(bytes calldata measured, uint256[] memory before) private {
-        for (uint256 i = 0; i < before.length; ++i) {
-            address token = address(bytes20(measured[20 * i:]));
-            uint256 afterwards = Tokens.balanceOf(token, address(this));
-            if (afterwards < before[i]) revert MeasuredDecrease(token, before[i], afterwards);
-            Scratch.record(afterwards - before[i]);
-        }
-    }
-
-    function _call(StreamLib.Stream memory stream, bool withAllowance) private {
-        CallFrame memory frame;
-        frame.target = stream.account();
-        frame.value = stream.amount();
-        if (withAllowance) {
-            frame.token = stream.account();
-            frame.spender = stream.account();
-            frame.allowance = stream.amount();
-        }
-        bytes memory data = stream.slice(stream.number(2));
-        uint256 spliced = _splice(stream, data);
-
-        registry.checkCall(frame.target, frame.value, data, spliced, Scratch.reducing());
-        if (withAllowance) {
-            registry.checkAllowance(frame.target, bytes4(data), frame.token, frame.spender);
-            Tokens.allowExactly(frame.token, frame.spender, frame.allowance);
-        }
-        _invoke(frame.target, frame.value, data);
-        if (withAllowance) Tokens.clearAllowance(frame.token, frame.spender);
-    }
-
-    /// @return words bit i is set if head word i was written
-    function _splice(StreamLib.Stream memory stream, bytes memory data) private view returns (uint256 words) {
-        uint256 count = stream.number(1);
-        for (uint256 i = 0; i < count; ++i) {
-            uint256 word = stream.number(1);
-            uint256 value = Scratch.register(stream.number(1));
-            if (4 + 32 * (word + 1) > data.length) revert SpliceOutOfRange(word, data.length);
-            words |= 1 << word;
-            assembly ("memory-safe") {
-                mstore(add(add(data, 36), mul(32, word)), value)
-            }
-        }
-    }
-
-    function _invoke(address target, uint256 value, bytes memory data) private {
-        address outer = Scratch.runningCallee();
-        Scratch.setRunningCallee(target);
-        uint256 before = address(this).balance;
-        (bool ok, bytes memory answer) = target.call{value: value}(data);
-        if (!ok) revert OperationFailed(target, bytes4(data), answer);
-        int256 moved = int256(address(this).balance) - int256(before);
-        if (moved != 0) emit NativeMoved(target, moved);
-        Scratch.setRunningCallee(outer);
-    }
-
-    function _flash(StreamLib.Stream memory stream) private {
-        uint8 kind = uint8(stream.number(1));
-        if (kind != LENDER_BALANCER_V2) revert UnknownLenderKind(kind);
-        address lender = stream.account();
-        uint256 count = stream.number(1);
-        address[] memory tokens = new address[](count);
-        uint256[] memory amounts = new uint256[](count);
-        bytes memory userData = abi.encodePacked(uint8(count));
-        for (uint256 i = 0; i < count; ++i) {
-            tokens[i] = stream.account();
-            amounts[i] = stream.amount();
-            userData =
-                bytes.concat(userData, abi.encodePacked(tokens[i], amounts[i], amounts[i] + stream.amount()));
-        }
-        userData = bytes.concat(userData, stream.slice(stream.number(3)));
-
-        registry.checkLender(lender, kind, tokens);
-        Scratch.arm(lender, this.receiveFlashLoan.selector, keccak256(userData));
-        IBalancerVault(lender).flashLoan(address(this), tokens, amounts, userData);
-        Scratch.disarm(lender, this.receiveFlashLoan.selector);
-    }
-
-    function _swapV2(StreamLib.Stream memory stream) private {
-        Swap memory swap = _readSwap(stream);
-        bytes calldata nested = stream.slice(stream.number(3));
-        (address pool, uint256 feePpm) = registry.poolOf(
-            FACTORY_UNISWAP_V2, swap.factory, swap.tokenIn, swap.tokenOut, 0, Scratch.reducing()
-        );
-        bool zeroForOne = swap.tokenIn < swap.tokenOut;
-        uint256 output = _outputV2(pool, swap.amountIn, feePpm, zeroForOne);
-        if (output < swap.minOut) revert OutputBelowMinimum(pool, output, swap.minOut);
-        (uint256 out0, uint256 out1) = zeroForOne ? (uint256(0), output) : (output, uint256(0));
-
-        if (nested.length == 0) {
-            // Paid first: without data the pair calls nobody back.
-            Tokens.pay(swap.tokenIn, pool, swap.amountIn);
-            IUniswapV2Pair(pool).swap(out0, out1, address(this), "");
-            return;
-        }
-        bytes memory data = abi.encodePacked(swap.tokenIn, swap.amountIn, nested);
-        Scratch.arm(pool, this.uniswapV2Call.selector, keccak256(data));
-        IUniswapV2Pair(pool).swap(out0, out1, address(this), data);
-        Scratch.disarm(pool, this.uniswapV2Call.selector);
-    }
-
-    function _swapV3(StreamLib.Stream memory stream) private {
-        uint24 fee = uint24(stream.number(3));
-        Swap memory swap = _readSwap(stream);
-        uint256 limit = stream.amount();
-        bytes calldata nested = stream.slice(stream.number(3));
-        (address pool,) = registry.poolOf(
-            FACTORY_UNISWAP_V3, swap.factory, swap.tokenIn, swap.tokenOut, fee, Scratch.reducing()
-        );
-        // A negative amount would mean exact output to the pool.
-        if (swap.amountIn > uint256(type(int256).max) || limit > type(uint160).max) {
-            revert SwapOutOfRange(swap.amountIn, limit);
-        }
-        bool zeroForOne = swap.tokenIn < swap.tokenOut;
-        if (limit == 0) limit = zeroForOne ? MIN_SQRT_PRICE : MAX_SQRT_PRICE;
-        bytes memory data = abi.encodePacked(swap.tokenIn, swap.amountIn, zeroForOne, nested);
-
-        Scratch.arm(pool, this.uniswapV3SwapCallback.selector, keccak256(data));
-        (int256 delta0, int256 delta1) =
-            IUniswapV3Pool(pool).swap(address(this), zeroForOne, int256(swap.amountIn), uint160(limit), data);
-        Scratch.disarm(pool, this.uniswapV3SwapCallback.selector);
-
-        int256 received = -(zeroForOne ? delta1 : delta0);
-        uint256 output = received > 0 ? uint256(received) : 0;
-        if (output < swap.minOut) revert OutputBelowMinimum(pool, output, swap.minOut);
-    }
-
-    function _readSwap(StreamLib.Stream memory stream) private view returns (Swap memory swap) {
-        swap.factory = stream.account();
-        swap.tokenIn = stream.account();
-        swap.tokenOut = stream.account();
-        swap.amountIn = stream.amount();
-        swap.minOut = stream.amount();
-    }
-
-    /// @dev Rounds down, as the pair's own check demands.
-    function _outputV2(address pool, uint256 amountIn, uint256 feePpm, bool zeroForOne)
-        private
-        view
-        returns (uint256)
-    {
-        (uint256 reserve0, uint256 reserve1,) = IUniswapV2Pair(pool).getReserves();
-        (uint256 reserveIn, uint256 reserveOut) = zeroForOne ? (reserve0, reserve1) : (reserve1, reserve0);
-        uint256 taxed = amountIn * (PPM - feePpm);
-        return taxed * reserveOut / (reserveIn * PPM + taxed);
     }
 
     function _setBeneficiary(address beneficiary_) private {

@@ -50,7 +50,7 @@ abstract contract Authority is TwoStepOwner {
     mapping(bytes32 id => uint256 time) public rescueReadyAt;
 
     modifier onlyRole(uint8 role) {
-        if (rolesOf[msg.sender] & role == 0) revert MissingRole(msg.sender, role);
+        _mustHave(role);
         _;
     }
 
@@ -133,6 +133,10 @@ abstract contract Authority is TwoStepOwner {
     }
 
     // -------------------------------------------------------------- internal
+
+    function _mustHave(uint8 role) internal view {
+        if (rolesOf[msg.sender] & role == 0) revert MissingRole(msg.sender, role);
+    }
 
     /// @dev A stop is idempotent, and a weaker stop never undoes a stronger one.
     function _lower(Level to) private {

@@ -70,14 +70,15 @@ library Scratch {
     }
 
     /// @notice Consumes the armed callback: caller, selector and data must all be the expected ones.
-    function enter(bytes32 dataHash) internal {
+    /// @param selector what the callback was armed as; forks may call it by a name of their own
+    function enter(bytes4 selector, bytes32 dataHash) internal {
         uint256 count = _load(FRAME_COUNT);
+        if (count == 0) revert CallbackNotArmed(msg.sender, msg.sig);
         uint256 top = FRAMES + 2 * count - 2;
-        if (
-            count == 0 || _load(top) != _frame(msg.sender, msg.sig, ARMED)
-                || _load(top + 1) != uint256(dataHash)
-        ) revert CallbackNotArmed(msg.sender, msg.sig);
-        _store(top, _frame(msg.sender, msg.sig, ENTERED));
+        if (_load(top) != _frame(msg.sender, selector, ARMED) || _load(top + 1) != uint256(dataHash)) {
+            revert CallbackNotArmed(msg.sender, msg.sig);
+        }
+        _store(top, _frame(msg.sender, selector, ENTERED));
     }
 
     /// @notice The callee has returned: its callback must have been consumed, and nothing left above it.

@@ -8,6 +8,9 @@ import {IUniswapV3Pool} from "../src/Lenders.sol";
 import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {Scratch} from "../src/Scratch.sol";
 import {Tokens} from "../src/Tokens.sol";
+import {Loans} from "../src/Loans.sol";
+import {Running} from "../src/Running.sol";
+import {Swaps} from "../src/Swaps.sol";
 import {Ops} from "./support/Ops.sol";
 import {Caller, Target} from "./support/Targets.sol";
 import {ITransferHook, TestToken} from "./support/TestToken.sol";
@@ -193,7 +196,7 @@ contract AttacksTest is World {
                 Ops.swapV3(Ops.none(), address(this), address(weth), address(usd), Ops.lit(1 ether), 0, "")
             ),
             abi.encodeWithSelector(
-                AtomicExecutor.RepaymentAboveMaximum.selector, address(weth), 1 ether + 1, 1 ether
+                Running.RepaymentAboveMaximum.selector, address(weth), 1 ether + 1, 1 ether
             )
         );
     }
@@ -243,9 +246,7 @@ contract AttacksTest is World {
     function test_lender_that_names_a_huge_fee() public {
         lender.set(HostileLender.Mood.HUGE_FEE, address(0));
         _loanRefused(
-            abi.encodeWithSelector(
-                AtomicExecutor.RepaymentAboveMaximum.selector, address(usd), 1_001 ether, 1 ether
-            )
+            abi.encodeWithSelector(Running.RepaymentAboveMaximum.selector, address(usd), 1_001 ether, 1 ether)
         );
     }
 
@@ -267,9 +268,9 @@ contract AttacksTest is World {
 
     function test_lender_that_lent_something_else() public {
         lender.set(HostileLender.Mood.OTHER_TOKEN, address(weth));
-        _loanRefused(abi.encodeWithSelector(AtomicExecutor.LoanDiffers.selector, address(weth)));
+        _loanRefused(abi.encodeWithSelector(Loans.LoanDiffers.selector, address(weth)));
         lender.set(HostileLender.Mood.OTHER_AMOUNT, address(0));
-        _loanRefused(abi.encodeWithSelector(AtomicExecutor.LoanDiffers.selector, address(usd)));
+        _loanRefused(abi.encodeWithSelector(Loans.LoanDiffers.selector, address(usd)));
     }
 
     function test_an_honest_lender_is_repaid_and_a_lender_nobody_listed_is_refused() public {
@@ -370,8 +371,10 @@ contract AttacksTest is World {
     function test_ordinary_calls_cannot_approve_or_reach_our_own_contracts() public {
         _callRefused(address(usd), abi.encodeCall(TestToken.approve, (stranger, 1)));
         _callRefused(address(weth), abi.encodeCall(TestToken.transfer, (stranger, 1)));
-        _callRefused(address(executor), abi.encodeCall(executor.setBeneficiary, (stranger)));
-        _callRefused(address(registry), abi.encodeCall(registry.offerOwnership, (stranger)));
+        bytes memory data = abi.encodeCall(executor.setBeneficiary, (stranger));
+        _executeRefused(Ops.stream(Ops.call(address(executor), Ops.lit(0), data)));
+        data = abi.encodeCall(registry.offerOwnership, (stranger));
+        _executeRefused(Ops.stream(Ops.call(address(registry), Ops.lit(0), data)));
     }
 
     function test_allowances_go_to_listed_tokens_and_spenders_only() public {
@@ -448,7 +451,7 @@ contract AttacksTest is World {
             Ops.stream(
                 Ops.swapV3(Ops.none(), v3Factory, address(weth), address(usd), Ops.lit(negative), 0, "")
             ),
-            abi.encodeWithSelector(AtomicExecutor.SwapOutOfRange.selector, negative, 0)
+            abi.encodeWithSelector(Swaps.SwapOutOfRange.selector, negative, 0)
         );
     }
 

@@ -9,6 +9,8 @@ import {Scratch} from "../src/Scratch.sol";
 import {StreamLib} from "../src/Stream.sol";
 import {Tokens} from "../src/Tokens.sol";
 import {TwoStepOwner} from "../src/TwoStepOwner.sol";
+import {Loans} from "../src/Loans.sol";
+import {Operations} from "../src/Operations.sol";
 import {Ops} from "./support/Ops.sol";
 import {Target} from "./support/Targets.sol";
 import {TestToken} from "./support/TestToken.sol";
@@ -106,22 +108,20 @@ contract ExecutorTest is World {
 
     function test_reserved_and_unknown_operations_are_refused() public {
         for (uint256 kind = 0; kind < 256; ++kind) {
-            if (kind >= 1 && kind <= 5) continue;
+            if ((kind >= 1 && kind <= 6) || kind == 0x10) continue;
             bytes memory operations = abi.encodePacked(uint8(1), uint8(kind), uint8(0));
-            _executeRefused(
-                operations, abi.encodeWithSelector(AtomicExecutor.UnknownOperation.selector, kind)
-            );
+            _executeRefused(operations, abi.encodeWithSelector(Operations.UnknownOperation.selector, kind));
         }
     }
 
     function test_other_stream_versions_are_refused() public {
-        _executeRefused(hex"02", abi.encodeWithSelector(AtomicExecutor.UnsupportedStream.selector, 2));
+        _executeRefused(hex"02", abi.encodeWithSelector(Operations.UnsupportedStream.selector, 2));
         _executeRefused("", abi.encodeWithSelector(StreamLib.Truncated.selector, 1, 0));
     }
 
     function test_other_lender_kinds_are_refused() public {
-        bytes memory operations = bytes.concat(hex"010300", hex"02", abi.encodePacked(vault), hex"00000000");
-        _executeRefused(operations, abi.encodeWithSelector(AtomicExecutor.UnknownLenderKind.selector, 2));
+        bytes memory operations = bytes.concat(hex"010300", hex"07", abi.encodePacked(vault), hex"00000000");
+        _executeRefused(operations, abi.encodeWithSelector(Loans.UnknownLenderKind.selector, 7));
     }
 
     /// @dev Cut anywhere, a stream is refused: nothing is read past its end.
@@ -162,7 +162,7 @@ contract ExecutorTest is World {
         _executeRefused(
             Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.refuse, (9)))),
             abi.encodeWithSelector(
-                AtomicExecutor.OperationFailed.selector, target, Target.refuse.selector, reason
+                Operations.OperationFailed.selector, target, Target.refuse.selector, reason
             )
         );
     }
@@ -200,7 +200,7 @@ contract ExecutorTest is World {
         );
         _executeRefused(
             Ops.stream(lossy),
-            abi.encodeWithSelector(AtomicExecutor.MeasuredDecrease.selector, address(usd), 10 ether, 6 ether)
+            abi.encodeWithSelector(Operations.MeasuredDecrease.selector, address(usd), 10 ether, 6 ether)
         );
     }
 
@@ -216,7 +216,7 @@ contract ExecutorTest is World {
         bytes memory outside = Ops.call(Ops.none(), address(target), Ops.lit(0), data, Ops.splice(2, 0));
         _executeRefused(
             Ops.stream(bytes.concat(earn, outside)),
-            abi.encodeWithSelector(AtomicExecutor.SpliceOutOfRange.selector, 2, data.length)
+            abi.encodeWithSelector(Operations.SpliceOutOfRange.selector, 2, data.length)
         );
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.28;
 
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
+import {Swaps} from "../src/Swaps.sol";
 import {Ops} from "./support/Ops.sol";
 import {World} from "./support/World.sol";
 
@@ -89,7 +90,7 @@ contract FlashArbitrageTest is World {
         uint256 tooMuch = 2_100 ether;
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.startPrank(operator);
-        vm.expectPartialRevert(AtomicExecutor.OutputBelowMinimum.selector);
+        vm.expectPartialRevert(Swaps.OutputBelowMinimum.selector);
         executor.execute(
             header,
             _bound(1, address(weth), 1 ether),
@@ -98,7 +99,7 @@ contract FlashArbitrageTest is World {
                 Ops.swapV2(Ops.none(), v2Factory, address(weth), address(usd), Ops.lit(1 ether), tooMuch, "")
             )
         );
-        vm.expectPartialRevert(AtomicExecutor.OutputBelowMinimum.selector);
+        vm.expectPartialRevert(Swaps.OutputBelowMinimum.selector);
         executor.execute(
             header,
             _bound(1, address(weth), 1 ether),

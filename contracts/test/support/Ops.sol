@@ -72,12 +72,24 @@ library Ops {
         return bytes.concat(head, abi.encodePacked(uint16(data.length)), data, none());
     }
 
+    /// @dev From Balancer's vault.
     function flash(address lender, address token, uint256 amount, uint256 maxFee, bytes memory nested)
         internal
         pure
         returns (bytes memory)
     {
-        bytes memory head = abi.encodePacked(uint8(3), uint8(0), uint8(1), lender, uint8(1), token);
+        return loan(1, lender, token, amount, maxFee, nested);
+    }
+
+    function loan(
+        uint8 kind,
+        address lender,
+        address token,
+        uint256 amount,
+        uint256 maxFee,
+        bytes memory nested
+    ) internal pure returns (bytes memory) {
+        bytes memory head = abi.encodePacked(uint8(3), uint8(0), kind, lender, uint8(1), token);
         return bytes.concat(head, lit(amount), lit(maxFee), abi.encodePacked(uint24(nested.length)), nested);
     }
 

@@ -225,9 +225,23 @@ abstract contract World is Test {
         executor.execute(header, _noBounds(), "", operations);
     }
 
+    function _land(bytes memory operations, AtomicExecutor.Bound[] memory bounds) internal {
+        AtomicExecutor.Header memory header = _nothingHeader();
+        vm.prank(operator);
+        executor.execute(header, bounds, "", operations);
+    }
+
     function _executeRefused(bytes memory operations, bytes memory reason) internal {
         AtomicExecutor.Header memory header = _nothingHeader();
         vm.expectRevert(reason);
+        vm.prank(operator);
+        executor.execute(header, _noBounds(), "", operations);
+    }
+
+    /// @dev For refusals whose reason is another contract's to name.
+    function _executeRefused(bytes memory operations) internal {
+        AtomicExecutor.Header memory header = _nothingHeader();
+        vm.expectRevert();
         vm.prank(operator);
         executor.execute(header, _noBounds(), "", operations);
     }
