@@ -20,6 +20,7 @@ from seawall.cli import (
     keys,
     lanes,
     ledger,
+    limits,
     project,
     records,
     safe,
@@ -56,6 +57,7 @@ application.add_typer(devnet.application, name="devnet")
 application.add_typer(ledger.application, name="ledger")
 application.add_typer(lanes.application, name="lanes")
 application.add_typer(keys.application, name="keys")
+application.add_typer(limits.application, name="limits")
 application.add_typer(safe.application, name="safe")
 application.add_typer(addresses.application, name="addresses")
 application.add_typer(approvals.application, name="approvals")

@@ -71,6 +71,11 @@ class Scalar(StrEnum):
     VALIDITY_S = "validity_s"
 
     @property
+    def decimals(self) -> int:
+        """Of the amount that the configuration writes; 0 for whole numbers."""
+        return _DECIMALS.get(self, 0)
+
+    @property
     def is_minimum(self) -> bool:
         return self in (Scalar.HEALTH_FACTOR_MIN, Scalar.KEY_BALANCE_MIN)
 
@@ -84,6 +89,16 @@ class Scalar(StrEnum):
         if one is None or other is None:
             return one != other and (one is None) is self.is_closed
         return one > other if self.is_minimum else one < other
+
+
+_DECIMALS: Final = {
+    Scalar.MAX_FEE_PER_GAS: 9,
+    Scalar.KEY_BALANCE_MIN: 18,
+    Scalar.HEALTH_FACTOR_MIN: 18,
+    Scalar.MEV_VALUE: 18,
+    Scalar.POSITION_LOSS: 18,
+    Scalar.MULTISIG_ABOVE: 18,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,6 @@ from seawall.risk.volatility import INTERVAL_S_MAX, SAMPLES_MAX, WEIGHT_MAX, Vol
 from seawall.runtime.configuration.names import (
     CHAIN_ID_MAX,
     DAY_S,
-    GWEI_DECIMALS,
-    NATIVE_DECIMALS,
     address_of,
     decimals_of,
     listed,
@@ -41,7 +39,6 @@ __all__ = [
     "read_sequencer",
 ]
 
-_VALUE_DECIMALS: Final = 18
 _WAD_DECIMALS: Final = 18
 _LISTS: Final = ("tokens_allowed", "tokens_denied", "positions", "exposures")
 _SCALARS: Final = tuple(name.value for name in Scalar)
@@ -57,15 +54,7 @@ LENDING_KEYS: Final = (
     "collaterals",
 )  # fmt: skip
 SEQUENCER_KEYS: Final = ("feed", "grace_s")
-# Amounts by their decimals; whole numbers by their least and most.
-_AMOUNTS: Final = {
-    Scalar.MAX_FEE_PER_GAS: GWEI_DECIMALS,
-    Scalar.KEY_BALANCE_MIN: NATIVE_DECIMALS,
-    Scalar.HEALTH_FACTOR_MIN: _WAD_DECIMALS,
-    Scalar.MEV_VALUE: _VALUE_DECIMALS,
-    Scalar.POSITION_LOSS: _VALUE_DECIMALS,
-    Scalar.MULTISIG_ABOVE: _VALUE_DECIMALS,
-}
+# Of whole numbers that are no basis points.
 _RANGES: Final = {
     Scalar.ORACLE_AGE_S: (1, 30 * DAY_S),
     Scalar.VALIDITY_BLOCKS: (1, 64),
@@ -215,8 +204,8 @@ def _scalars(table: Table) -> dict[Scalar, int]:
     for name in Scalar:
         if name.value not in table:
             continue
-        if name in _AMOUNTS:
-            found[name] = table.amount(name.value, _AMOUNTS[name])
+        if name.decimals:
+            found[name] = table.amount(name.value, name.decimals)
         else:
             least, most = _RANGES.get(name, (0, BPS))
             found[name] = table.integer(name.value, minimum=least, maximum=most)
