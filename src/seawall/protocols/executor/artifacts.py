@@ -16,25 +16,33 @@ from seawall.primitives.errors import InputError
 from seawall.primitives.units import Address
 
 __all__ = [
+    "ACCOUNT",
+    "ACCOUNT_FACTORY",
     "EXECUTOR",
     "PLAN_CHECKS",
     "REGISTRY",
     "RISK_BOOK",
+    "V3_PATH",
     "AbiItem",
     "Artifact",
+    "account_factory_creation",
     "executor_creation",
     "load_artifact",
     "plan_checks_creation",
     "registry_creation",
     "risk_book_creation",
+    "v3_path_creation",
 ]
 
 EXECUTOR: Final = "AtomicExecutor"
 REGISTRY: Final = "PolicyRegistry"
 RISK_BOOK: Final = "RiskBook"
 PLAN_CHECKS: Final = "PlanChecks"
+ACCOUNT: Final = "PositionAccount"
+ACCOUNT_FACTORY: Final = "AccountFactory"
+V3_PATH: Final = "UniswapV3Path"
 
-_OURS: Final = (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS)
+_OURS: Final = (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS, ACCOUNT, ACCOUNT_FACTORY, V3_PATH)
 
 AbiItem = dict[str, object]
 
@@ -103,6 +111,19 @@ def executor_creation(
     """What deploys an `AtomicExecutor`."""
     arguments = _words(owner, registry, risk_book, plan_checks, weth, beneficiary)
     return load_artifact(EXECUTOR).creation_code + arguments
+
+
+def account_factory_creation(
+    owner: Address, registry: Address, risk_book: Address, plan_checks: Address, weth: Address
+) -> bytes:
+    """What deploys an `AccountFactory`; the accounts that it makes get the same surroundings."""
+    arguments = _words(owner, registry, risk_book, plan_checks, weth)
+    return load_artifact(ACCOUNT_FACTORY).creation_code + arguments
+
+
+def v3_path_creation() -> bytes:
+    """What deploys the parser of Uniswap V3's paths: it has neither owner nor state."""
+    return load_artifact(V3_PATH).creation_code
 
 
 def _words(*addresses: Address) -> bytes:
