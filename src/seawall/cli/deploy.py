@@ -161,8 +161,9 @@ def _tell(outcome: Outcome, names: tuple[str, ...], book: Path, *, as_json: bool
     for problem in found.problems:
         print_line(f"PROBLEM: {problem}")
     if found.is_done:
-        print_line(f"\nDone at block {found.block.number}: {len(found.done)} steps stand, and the deployer")
-        print_line(f"has no power left. Recorded in {book}: {', '.join(names)}")
+        print_line(f"\nDone at block {found.block.number}: {len(found.done)} steps stand.")
+        print_line(f"{found.wish.owner_name} owns everything, and the deployer has no power left.")
+        print_line(f"Recorded in {book}: {', '.join(names)}")
     elif outcome.proposal is None:
         print_line("\nNot done.")
 

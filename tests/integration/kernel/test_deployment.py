@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,22 @@ import pytest
 
 from seawall.chain.addresses import AddressBook
 from seawall.cli.main import main
+from seawall.ledger.safes import ProposalNumber, ProposalState
 from seawall.native import encode_call
 from seawall.native.wire import Password
+from seawall.primitives.levels import IntentState
 from seawall.primitives.units import Address, address_from_text, address_text, hex_text
 from seawall.protocols.executor.artifacts import load_artifact
+from seawall.rollout.deployment.contracts import DEPLOYERS, fleet_of
+from seawall.rollout.deployment.files import read_wish
+from seawall.rollout.deployment.wanted import settings
 from seawall.rollout.devnet import TRADERS, Devnet, DevnetSettings, running
 from seawall.rollout.devnet.accounts import GUARDIAN, PAUSER
 from seawall.rollout.devnet.build import BuiltState
 from seawall.rollout.devnet.steering import create_safe
 from seawall.rollout.devnet.uniswap import V2_INIT_CODE_HASH, V3_INIT_CODE_HASH
+from seawall.runtime.configuration.loading import load_configuration
+from seawall.runtime.handing_in import HandedCall, Hatch
 from seawall.signers.local import THROWAWAY_COST, create_keystore
 from tests.fixtures.kernel import ETHER, KernelFolder
 
@@ -125,8 +133,36 @@ class Desk:
         text = out.getvalue() or error.getvalue()
         return code, json.loads(text) if text else None
 
-    def deploy(self, *arguments: str) -> tuple[int, Any]:
-        return self.run("deploy", "executor", "--plan", str(self.plan), *arguments)
+    def deploy(self, *arguments: str | Path) -> tuple[int, Any]:
+        """Of the file given first, or the usual one."""
+        file = self.plan
+        if arguments and isinstance(arguments[0], Path):
+            file, arguments = arguments[0], arguments[1:]
+        return self.run("deploy", "executor", "--plan", str(file), *map(str, arguments))
+
+    def variant(self, name: str, old: str, new: str, text: str | None = None) -> Path:
+        """Another file, which differs in one place."""
+        text = self.plan.read_text() if text is None else text
+        assert text.count(old) == 1, old
+        path = self.folder.directory / f"{name}.toml"
+        path.write_text(text.replace(old, new))
+        return path
+
+    def sign_and_execute(self, proposal: int) -> None:
+        """Three owners sign it, and whatever other tests have left before it."""
+        for number in map(str, range(1, proposal + 1)):
+            if self.run("safe", "show", number)[1]["status"] != "open":
+                continue
+            for name in OWNERS[1:4]:
+                code, answer = self.run("safe", "sign", number, "--signer", name)
+                assert code == 0, answer
+            code, answer = self.run("safe", "execute", number)
+            assert code == 0, answer
+            executed = partial(self.is_executed, ProposalNumber(int(number)))
+            self.folder.pump(executed, f"proposal {number} is executed")
+
+    def is_executed(self, number: ProposalNumber) -> bool:
+        return self.folder.books.read(lambda tx: tx.safes.get(number).state) is ProposalState.EXECUTED
 
     def view(self, target: str, signature: str, *values: Address) -> bytes:
         data = encode_call(signature, values)
@@ -167,22 +203,97 @@ def _desk(devnet: Devnet, directory: Path) -> Iterator[Desk]:
         yield Desk(folder, safe, plan)
 
 
+def test_interrupted_deployment_goes_on_where_the_chain_shows_that_it_is(desk: Desk) -> None:
+    """Three of five contracts were created when whoever did it went away."""
+    file = desk.variant("halves", 'name = "desk"', 'name = "halves"')
+    configuration = load_configuration(desk.folder.configuration, {})
+    wish = read_wish(file, configuration)
+    hatch = Hatch(configuration.kernel.socket_file, "deployment", "test")
+    fleet = fleet_of(wish, DEPLOYERS[0])
+    first = [HandedCall(one.role, wish.deployer, DEPLOYERS[0], one.call, one.role) for one in fleet.all[:3]]
+    hatch.follow(hatch.hand_in(first))
+    shown = desk.deploy(file)[1]
+    assert [line.split(":")[0] for line in shown["missing"][0]["steps"]] == ["executor", "executor_backup"]
+    answer = desk.deploy(file, "--yes")[1]
+    assert [one["stage"] for one in answer["missing"]] == ["taking of ownership by council"]
+    landed = [one for one in desk.folder.books.intents() if one.state is IntentState.LANDED]
+    assert len(landed) == len({(one.plan.target, one.plan.body) for one in landed})  # nothing was made twice
+
+
+def test_what_the_file_no_longer_has_is_taken_back_until_it_is_handed_over(desk: Desk) -> None:
+    """A file is corrected between two runs: the policy on chain follows, the tightened as the dropped."""
+    before = desk.variant("open", 'name = "desk"', 'name = "open"')
+    configuration = load_configuration(desk.folder.configuration, {})
+    wish = read_wish(before, configuration)
+    fleet = fleet_of(wish, DEPLOYERS[0])
+    hatch = Hatch(configuration.kernel.socket_file, "deployment", "test")
+
+    def hand_in(calls: Sequence[tuple[Address, bytes]]) -> None:
+        named = [
+            HandedCall(f"open:{to.hex()}:{place}", wish.deployer, to, data, "as before")
+            for place, (to, data) in enumerate(calls)
+        ]
+        hatch.follow(hatch.hand_in(named))
+
+    hand_in([(DEPLOYERS[0], one.call) for one in fleet.all])
+    hand_in([(write.target, write.call) for write in settings(wish, fleet)])
+    text = before.read_text()
+    lender = text[text.index("[[lenders]]") : text.index("[[factories]]")]
+    after = desk.variant("open-2", lender, "", text)
+    after.write_text(after.read_text().replace('max_native = "100"', 'max_native = "50"'))
+    steps = desk.deploy(after)[1]["missing"][0]["steps"]
+    assert sorted(steps) == [
+        "registry: @balancer_vault lends no more",
+        "registry: deposit() of @weth is listed",
+    ]
+    desk.deploy(after, "--yes")
+    registry = address_text(fleet.registry.address)
+    assert not any(desk.view(registry, "lendersOf(address)", fleet.executor.address)[32:])
+    # Sealed now, and offered: what loosens is no longer the deployer's to write.
+    code, refused = desk.deploy(before, "--yes")
+    assert (code, "NotProposed" in refused["error"]["what"]) == (1, True), refused
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('operators = ["{operator}"]', 'operators = ["main"]', "operators"),
+        ('owner = "council"', 'owner = "nobody"', "owner"),
+        ('rules = ["any", "self"]', 'rules = ["any", "selves"]', "calls[1].rules[1]"),
+        ('class = "debt"', 'class = "dept"', "tokens[2].class"),
+        ('kind = "balancer_v2"', 'kind = "balancer"', "lenders[0].kind"),
+        ('capacity = "10"', 'capacity = "ten"', "caps[0].capacity"),
+        ("backup = true", "backups = true", "backups"),
+        ('token = "@usdx"', 'token = "@usdy"', "tokens[1].token"),
+    ],
+)
+def test_file_with_a_mistake_is_refused_with_its_key(desk: Desk, old: str, new: str, where: str) -> None:
+    old = old.format(operator=address_text(OPERATOR))
+    code, answer = desk.deploy(desk.variant("wrong", old, new))
+    assert (code, answer["error"]["where"]) == (2, where), answer
+
+
+def test_owner_that_is_no_council_of_five_keeps_a_deployment_from_being_done(desk: Desk) -> None:
+    file = desk.variant("strict", "backup = true", "backup = true\nthreshold_min = 4\nowners_min = 7")
+    _, shown = desk.deploy(file)
+    assert shown["problems"] == ["council is 3 of 5, and should be 4 of 7 or more"]
+
+
 def test_deployment_goes_from_a_file_to_the_hands_of_three_of_five(desk: Desk) -> None:
+    sent = len(desk.folder.books.intents())
     code, shown = desk.deploy()
     assert (code, shown["done"]) == (1, False)
-    assert desk.folder.books.intents() == []  # shown, and nothing sent
+    assert len(desk.folder.books.intents()) == sent  # shown, and nothing sent
     assert shown["missing"][0]["stage"] == "contracts"
 
     code, answer = desk.deploy("--yes")
     assert (code, answer["done"]) == (1, False), answer
     assert answer["contracts"] == shown["contracts"]
     assert [one["stage"] for one in answer["missing"]] == ["taking of ownership by council"]
-    proposal = str(answer["proposal"])
-    assert desk.deploy("--yes")[1]["proposal"] == answer["proposal"]  # the same again, not another
+    proposal = answer["proposal"]
+    assert desk.deploy("--yes")[1]["proposal"] == proposal  # the same again, not another
 
-    for name in OWNERS[:3]:
-        assert "error" not in desk.run("safe", "sign", proposal, "--signer", name)[1]
-    assert desk.run("safe", "execute", proposal)[0] == 0
+    desk.sign_and_execute(proposal)
     desk.folder.pump(lambda: desk.deploy()[0] == 0, "the deployment is done")
     code, done = desk.deploy("--yes")
     assert (code, done["done"], done["missing"], done["problems"]) == (0, True, [], [])

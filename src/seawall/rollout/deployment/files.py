@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -40,7 +41,7 @@ from seawall.runtime.configuration.names import address_of, decimals_of, token_o
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
 from seawall.runtime.configuration.tables import Table
 
-__all__ = ["DeploymentWish", "HealthSource", "LossCap", "TokenCap", "read_wish"]
+__all__ = ["VALUE_DECIMALS", "DeploymentWish", "HealthSource", "LossCap", "TokenCap", "read_wish"]
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 VALUE_DECIMALS: Final = 8
@@ -129,6 +130,10 @@ class DeploymentWish:
     caps: tuple[TokenCap, ...]
     losses: LossCap
     health: tuple[HealthSource, ...]
+    names: Mapping[Address, str]  # what people call addresses here
+
+    def named(self, address: Address) -> str:
+        return self.names.get(address) or address_text(address)
 
 
 def read_wish(path: Path, configuration: Configuration) -> DeploymentWish:
@@ -189,9 +194,15 @@ class _Reader:
             caps=tuple(self.cap(one) for one in table.tables("caps", _CAP_KEYS)),
             losses=_losses(table.table("losses", _LOSS_KEYS)),
             health=tuple(self.health(one) for one in table.tables("health", _HEALTH_KEYS)),
+            names=self.names(),
         )
         self.require_no_role(wish)
         return wish
+
+    def names(self) -> dict[Address, str]:
+        found = {entry.address: f"@{entry.name}" for entry in self.book}
+        found |= {signer.address(): signer.name for signer in self.configuration.signers}
+        return found | {one.policy.safe: one.policy.name for one in self.configuration.safes}
 
     def require_no_role(self, wish: DeploymentWish) -> None:
         """Whoever deploys keeps nothing."""

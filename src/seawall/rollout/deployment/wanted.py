@@ -13,11 +13,11 @@ from typing import Final
 
 from seawall.native import AbiValue, abi_decode, abi_encode, encode_call, selector
 from seawall.primitives.blocks import Read
-from seawall.primitives.units import NATIVE, Address, address_text
+from seawall.primitives.units import NATIVE, Address
 from seawall.protocols.answers import Answers
-from seawall.protocols.executor.policy import Policy, Role, registry_calls, role_call
+from seawall.protocols.executor.policy import Policy, Role, TokenPolicy, registry_calls, role_call
 from seawall.rollout.deployment.contracts import Contract, Fleet
-from seawall.rollout.deployment.files import DeploymentWish
+from seawall.rollout.deployment.files import VALUE_DECIMALS, DeploymentWish
 
 __all__ = ["Write", "closing", "offers", "settings", "surplus", "surplus_reads"]
 
@@ -47,7 +47,7 @@ def settings(wish: DeploymentWish, fleet: Fleet) -> tuple[Write, ...]:
     for executor in fleet.executors:
         writes += _roles(wish, executor)
     for book in fleet.books:
-        writes += [_guardian(book, guardian) for guardian in wish.guardians]
+        writes += [_guardian(book, guardian, wish.named(guardian)) for guardian in wish.guardians]
     writes += _policy(wish, fleet)
     writes += _caps(wish, fleet)
     return tuple(writes)
@@ -104,7 +104,7 @@ def _roles(wish: DeploymentWish, executor: Contract) -> Iterator[Write]:
     for role, accounts in held:
         for account in accounts:
             yield Write(
-                f"{executor.role}: {address_text(account)} is {str(role.name).lower()}",
+                f"{executor.role}: {wish.named(account)} is {str(role.name).lower()}",
                 executor.address,
                 role_call(account, role),
                 _read(executor.address, "rolesOf(address)", (account,)),
@@ -112,9 +112,9 @@ def _roles(wish: DeploymentWish, executor: Contract) -> Iterator[Write]:
             )
 
 
-def _guardian(book: Contract, guardian: Address) -> Write:
+def _guardian(book: Contract, guardian: Address, name: str) -> Write:
     return _write(
-        f"{book.role}: {address_text(guardian)} may veto what loosens",
+        f"{book.role}: {name} may veto what loosens",
         book.address,
         ("setGuardian(address,bool)", (guardian, True)),
         ("isGuardian(address)", (guardian,)),
@@ -135,11 +135,11 @@ def _policy(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
     for token in wish.tokens:
         read = _read(registry, "tokens(address,address)", (name, token.token))
         words = (int(token.token_class), int(token.allowance))
-        text = f"token {address_text(token.token)} is {token.token_class.name.lower()}"
+        text = f"token {wish.named(token.token)} is {_of_class(token)}"
         looks.append((text, read, _begins_with(words)))
     for lender in wish.lenders:
         read = _read(registry, "lenders(address,address)", (name, lender.lender))
-        text = f"lender {address_text(lender.lender)} ({lender.kind.name.lower()})"
+        text = f"lender {wish.named(lender.lender)} ({lender.kind.name.lower()})"
         looks.append((text, read, _word_is(int(lender.kind))))
     for factory in wish.factories:
         read = _read(registry, "factories(address,address)", (name, factory.factory))
@@ -149,13 +149,13 @@ def _policy(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
             factory.fee_ppm,
             int.from_bytes(factory.init_code_hash),
         )
-        text = f"factory {address_text(factory.factory)} ({factory.kind.name.lower()})"
+        text = f"factory {wish.named(factory.factory)} ({factory.kind.name.lower()})"
         looks.append((text, read, _begins_with(expected)))
     calls = registry_calls(policy)
     for listing, call in zip(wish.listings, calls[len(looks) :], strict=True):
         named = (name, listing.target, selector(listing.signature))
         read = _read(registry, "listingOf(address,address,bytes4)", named)
-        text = f"{listing.signature} of {address_text(listing.target)} is listed"
+        text = f"{listing.signature} of {wish.named(listing.target)} is listed"
         looks.append((text, read, _listing_holds(call)))
     for (text, read, holds), call in zip(looks, calls, strict=True):
         yield Write(f"registry: {text}", registry, call, read, holds)
@@ -172,8 +172,9 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
     book, policy = fleet.risk_book.address, fleet.executor.address
     for cap in wish.caps:
         limit = (cap.feed, cap.heartbeat_s, cap.decimals, cap.capacity, cap.refill_per_s)
+        most = _shown(cap.capacity, cap.decimals)
         yield _write(
-            f"risk_book: at most {cap.capacity} of {address_text(cap.token)} leave at once",
+            f"risk_book: of {wish.named(cap.token)} at most {most} leave at once",
             book,
             (
                 "setTokenLimit(address,address,(address,uint32,uint8,uint128,uint128))",
@@ -184,7 +185,7 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
         )
     losses = (wish.losses.per_execution, wish.losses.capacity, wish.losses.refill_per_s)
     yield _write(
-        f"risk_book: an execution loses at most {wish.losses.per_execution} [1e-8 USD]",
+        f"risk_book: an execution loses at most {_shown(wish.losses.per_execution, VALUE_DECIMALS)} USD",
         book,
         ("setLossLimit(address,(uint128,uint128,uint128))", (policy, losses)),
         ("lossLimits(address)", (policy,)),
@@ -194,7 +195,7 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
         source = (one.kind, one.source, one.market)
         words = (one.kind, int.from_bytes(one.source), int.from_bytes(one.market))
         yield _write(
-            f"risk_book: health is read of {address_text(one.source)}",
+            f"risk_book: health is read of {wish.named(one.source)}",
             book,
             ("setHealthSource(address,(uint8,address,bytes32),bool)", (policy, source, True)),
             ("healthSources(address)", (policy,)),
@@ -221,23 +222,34 @@ def surplus(wish: DeploymentWish, fleet: Fleet, answers: Answers) -> tuple[Write
     for packed in listed:
         one, function = _low_address(packed), (packed >> 160).to_bytes(4)
         if (one, function) not in wanted:
-            text = f"0x{function.hex()} of {address_text(one)} is listed no more"
+            text = f"0x{function.hex()} of {wish.named(one)} is listed no more"
             writes.append((text, "unlist(address,address,bytes4)", (policy, one, function)))
     for one in set(map(_low_address, lenders)) - {entry.lender for entry in wish.lenders}:
-        text = f"{address_text(one)} lends no more"
+        text = f"{wish.named(one)} lends no more"
         writes.append((text, "setLender(address,address,uint8)", (policy, one, 0)))
     for one in set(map(_low_address, factories)) - {entry.factory for entry in wish.factories}:
-        text = f"factory {address_text(one)} is trusted no more"
+        text = f"factory {wish.named(one)} is trusted no more"
         signature = "setFactory(address,address,uint8,bytes32,uint24,bool)"
         writes.append((text, signature, (policy, one, 0, bytes(32), 0, False)))
     for one in set(map(_low_address, tracked)) - {entry.token for entry in wish.tokens} - {NATIVE}:
-        text = f"token {address_text(one)} is tracked no more"
+        text = f"token {wish.named(one)} is tracked no more"
         writes.append((text, "setToken(address,address,uint8,bool)", (policy, one, 0, False)))
     never = _read(registry, "owner()", ())
     return tuple(
         Write(f"registry: {text}", registry, encode_call(signature, values), never, lambda _: False)
         for text, signature, values in writes
     )
+
+
+def _of_class(token: TokenPolicy) -> str:
+    kind = token.token_class.name.lower().replace("_", " ")
+    return f"{kind}, and calls may be allowed to take it" if token.allowance else kind
+
+
+def _shown(amount: int, decimals: int) -> str:
+    whole, fraction = divmod(amount, 10**decimals)
+    tail = f"{fraction:0{decimals}d}".rstrip("0") if decimals else ""
+    return f"{whole}.{tail}" if tail else str(whole)
 
 
 _Call = tuple[str, tuple[AbiValue, ...]]
