@@ -26,6 +26,7 @@ _VIRTUAL_SHARES: Final = 10**6
 _VIRTUAL_ASSETS: Final = 1
 _YEAR_S: Final = 365 * 86_400
 _RAY_OF_WAD: Final = 10**9
+_FEE_MAX_WAD: Final = WAD // 4
 
 # Of the adaptive curve.
 _STEEPNESS: Final = 4 * WAD
@@ -58,6 +59,12 @@ class MorphoMarket:
     def __post_init__(self) -> None:
         if self.borrow_assets > self.supply_assets or self.updated_s == 0:
             raise PoolStateError("there is no such market", "Morpho market", "check its parameters")
+        if not 0 <= self.rate_at_target_wad <= _RATE_MAX or not 0 <= self.fee_wad <= _FEE_MAX_WAD:
+            raise PoolStateError(
+                f"a rate of {self.rate_at_target_wad} with a fee of {self.fee_wad} cannot be",
+                "Morpho market",
+                "check the address of the rate model",
+            )
 
     @property
     def liquidity(self) -> int:

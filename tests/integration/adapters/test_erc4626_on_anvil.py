@@ -136,7 +136,7 @@ def test_a_vault_that_denies_everything_is_served_all_the_same(shared_devnet: De
     lands_as_quoted(ground, deposit(adapter, ETHER))
     believer = replace(adapter, trusts_maxima=True)
     with pytest.raises(UnavailableActionError, match="that the vault allows"):
-        believer.quote(ground.state(), deposit(adapter, ETHER), ground.account)
+        believer.quote(Ground(shared_devnet, believer).state(), deposit(adapter, ETHER), ground.account)
 
 
 def test_more_than_is_held_is_refused(ground: Ground[VaultState]) -> None:

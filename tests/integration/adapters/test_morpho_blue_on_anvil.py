@@ -15,7 +15,6 @@ from seawall.primitives.units import Address, hex_text
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
 from seawall.protocols.adapters.base import DependencyKind, Position, PositionKind
 from seawall.protocols.adapters.morpho_blue import MorphoAdapter, MorphoState, from_book
-from seawall.protocols.executor.operations import Call
 from seawall.rollout.devnet import Devnet
 from seawall.rollout.devnet.accounts import BORROWERS, OWNER, TRADERS
 from seawall.rollout.devnet.steering import revert, snapshot
@@ -157,12 +156,9 @@ def test_a_debt_is_ended_by_its_shares(ground: Ground[MorphoState]) -> None:
     owed = adapter.positions(state, holder)[1].amount
     assert [leg.amount for leg in effect.quote.takes] == [owed]
     allow_all(ground.devnet, [adapter.loan], adapter.morpho, [holder])
-    shares = state.accounts[holder].borrow_shares
-    data = encode_call(
-        f"repay({PARAMS},uint256,uint256,address,bytes)", (adapter.params, 0, shares, holder, b"")
-    )
     before = ground.balance(adapter.loan)
-    assert lands(ground.devnet, (Call(adapter.morpho, data),), holder, ground.block.timestamp_s)
+    operations = adapter.build_release(state, holder, owed)
+    assert lands(ground.devnet, operations, holder, ground.block.timestamp_s)
     assert before - ground.balance(adapter.loan) == owed
     assert ground.state() == effect.state
     refused_by_both(ground, Repay(adapter.loan, 1), "nothing is owed")
@@ -238,6 +234,8 @@ def test_words_for_all_are_refused_where_morpho_has_none(shared_devnet: Devnet) 
     adapter = market(shared_devnet)
     with pytest.raises(UnavailableActionError, match="no word for all"):
         adapter.build(Withdraw(adapter.loan, UINT256_MAX), TRADERS[0])
+    with pytest.raises(UnavailableActionError, match="ended by its shares"):
+        adapter.build(Repay(adapter.loan, UINT256_MAX), TRADERS[0])
     stranger = Address(b"\x99" * 20)
     with pytest.raises(UnavailableActionError, match="not traded or held here"):
         adapter.build(Supply(stranger, 1), TRADERS[0])

@@ -105,3 +105,7 @@ def test_books_that_cannot_be_are_refused() -> None:
         replace(MARKET, updated_s=0)
     with pytest.raises(PoolStateError, match="no such market"):
         replace(MARKET, borrow_assets=1_000_001)
+    with pytest.raises(PoolStateError, match="cannot be"):
+        replace(MARKET, rate_at_target_wad=-1)
+    with pytest.raises(PoolStateError, match="cannot be"):
+        replace(MARKET, fee_wad=WAD // 4 + 1)

@@ -99,11 +99,11 @@ class VaultFormula:
 
 @dataclass(frozen=True, slots=True)
 class Maxima:
-    """What the vault says that a holder may do at most; None where it does not answer."""
+    """What the vault says that a holder may do at most."""
 
-    deposit: int | None  # [smallest unit of asset]
-    withdraw: int | None  # [smallest unit of asset]
-    redeem: int | None  # [shares]
+    deposit: int  # [smallest unit of asset]
+    withdraw: int  # [smallest unit of asset]
+    redeem: int  # [shares]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class VaultState:
     worth: Mapping[Address, int]
     """What the holder's shares redeem for, by the vault's own preview."""
     maxima: Mapping[Address, Maxima]
+    """Empty for a vault whose word about them counts for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class VaultAdapter:
             *holding_reads(self.name, self.vault, holders),
             *(
                 self._read(f"max{what}:{holder.hex()}", f"max{what}(address)", holder)
-                for holder in holders
+                for holder in (holders if self.trusts_maxima else ())
                 for what in ("Deposit", "Withdraw", "Redeem")
             ),
         )
@@ -158,6 +159,7 @@ class VaultAdapter:
         wanted = (
             self._read(f"worth:{holder.hex()}", "previewRedeem(uint256)", shares)
             for holder, shares in held.items()
+            if shares
         )
         return tuple(read for read in wanted if read.label not in answers)
 
@@ -174,7 +176,9 @@ class VaultAdapter:
             idle=integer_answer(answers, self._label("idle"), "uint256"),
             held=held,
             worth=MappingProxyType(worth),
-            maxima=MappingProxyType({holder: self._maxima(answers, holder) for holder in held}),
+            maxima=MappingProxyType(
+                {holder: self._maxima(answers, holder) for holder in (held if self.trusts_maxima else ())}
+            ),
         )
 
     def quote(self, state: VaultState, action: Action, account: Address) -> Quote:
@@ -182,7 +186,7 @@ class VaultAdapter:
             case Deposit():
                 self._require_pair(action.token_in, action.share)
                 assets = known_amount(action.amount_in, self.name)
-                self._require_within(assets, self._maxima_of(state, account).deposit)
+                self._require_within(state, account, action, assets)
                 shares = self._known_formula(state).shares_down(assets)
                 known_minimum(action.min_out, shares, self.name)
                 return Quote(takes=(Exact(self.asset, assets),), gives=(Exact(self.vault, shares),))
@@ -190,7 +194,7 @@ class VaultAdapter:
                 self._require_pair(action.token_out, action.share)
                 shares = known_amount(action.amount_in, self.name)
                 self._require_held(state, account, shares)
-                self._require_within(shares, self._maxima_of(state, account).redeem)
+                self._require_within(state, account, action, shares)
                 assets = self._known_formula(state).assets_down(shares)
                 known_minimum(action.min_out, assets, self.name)
                 return Quote(takes=(Exact(self.vault, shares),), gives=(Exact(self.asset, assets),))
@@ -199,7 +203,7 @@ class VaultAdapter:
                 assets = known_amount(action.amount, self.name)
                 shares = self._known_formula(state).shares_up(assets)
                 self._require_held(state, account, shares)
-                self._require_within(assets, self._maxima_of(state, account).withdraw)
+                self._require_within(state, account, action, assets)
                 return Quote(takes=(Exact(self.vault, shares),), gives=(Exact(self.asset, assets),))
             case _:
                 raise unsupported(self.name, action)
@@ -314,16 +318,10 @@ class VaultAdapter:
         )
 
     def _maxima(self, answers: Answers, holder: Address) -> Maxima:
-        def said(what: str) -> int | None:
-            label = self._label(f"max{what}:{holder.hex()}")
-            return None if answers.get(label) is None else integer_answer(answers, label, "uint256")
+        def said(what: str) -> int:
+            return integer_answer(answers, self._label(f"max{what}:{holder.hex()}"), "uint256")
 
         return Maxima(said("Deposit"), said("Withdraw"), said("Redeem"))
-
-    def _maxima_of(self, state: VaultState, holder: Address) -> Maxima:
-        if holder not in state.maxima:
-            raise unread_holder(self.name, holder)
-        return state.maxima[holder]
 
     def _known_formula(self, state: VaultState) -> VaultFormula:
         if state.formula is None:
@@ -334,8 +332,14 @@ class VaultAdapter:
             )
         return state.formula
 
-    def _require_within(self, amount: int, maximum: int | None) -> None:
-        if self.trusts_maxima and maximum is not None and amount > maximum:
+    def _require_within(self, state: VaultState, holder: Address, action: Action, amount: int) -> None:
+        if not self.trusts_maxima:
+            return
+        if holder not in state.maxima:
+            raise unread_holder(self.name, holder)
+        maxima = state.maxima[holder]
+        maximum = {Deposit: maxima.deposit, Withdraw: maxima.withdraw, Redeem: maxima.redeem}[type(action)]
+        if amount > maximum:
             raise refused(
                 f"{amount} is more than the {maximum} that the vault allows", self.name, "use less, or wait"
             )

@@ -5,9 +5,10 @@ second; `after` is what Morpho does with an action, or why it refuses. The arith
 `markets.morpho_blue`.
 
 `Supply` and `Withdraw` of the loan token lend it; of the collateral token they put it up and take it back.
-Amounts are assets. Debts are counted in shares that are worth more every second, so a debt is ended only by
-`Repay` of `UINT256_MAX`; any other maximum is paid in full, and more than is owed is refused. What was lent
-can be taken back to the last share by `build_exit`. There is no debt token: quotes of debts have no `owes`.
+Amounts are assets. Debts are counted in shares that are worth more every second: a maximum is paid in full,
+and more than is owed is refused. What was lent can be taken back, and a debt ended, to the last share by
+`build_exit` and `build_release`, which know the shares of a state. There is no debt token: quotes of debts
+have no `owes`.
 
 An oracle that does not answer stops what needs a price; paying back and lending go on, as on chain.
 
@@ -56,6 +57,7 @@ from seawall.protocols.executor.policy import (
     TokenClass,
     TokenPolicy,
     anything,
+    content,
     equal_to,
     ourselves,
 )
@@ -155,6 +157,8 @@ class MorphoAdapter:
         return MorphoState(market, self._price(answers), MappingProxyType(accounts))
 
     def quote(self, state: MorphoState, action: Action, account: Address) -> Quote:
+        if isinstance(action, Repay):
+            self._require_named(action.maximum)
         return self.after(state, action, account).quote
 
     def after(self, state: MorphoState, action: Action, holder: Address) -> MorphoEffect:
@@ -207,11 +211,17 @@ class MorphoAdapter:
         shares = self._account(state, account).supply_shares
         return (Call(self.morpho, encode_call(_WITHDRAW, (self.params, 0, shares, account, account))),)
 
+    def build_release(self, state: MorphoState, account: Address, maximum: int) -> tuple[Operation, ...]:
+        """End the debt, by shares, for at most `maximum` of the loan token."""
+        shares = self._account(state, account).borrow_shares
+        data = encode_call(_REPAY, (self.params, 0, shares, account, _NO_DATA))
+        return (CallWithAllowance(self.morpho, data, self.loan, maximum),)
+
     def policy(self, account: Address) -> PolicyPart:
         """This market alone, any amount, only for ourselves, without callbacks."""
         del account
         params = tuple(equal_to(value) for value in self.params)
-        no_data, us = equal_to(int.from_bytes(keccak256(_NO_DATA), "big")), ourselves()
+        no_data, us = content(_NO_DATA), ourselves()
 
         def listing(signature: str, *rules: Rule, reduce: bool) -> Listing:
             return Listing(self.morpho, signature, (*params, *rules), reduce=reduce)
@@ -347,6 +357,10 @@ class MorphoAdapter:
         left = replace(account, borrow_shares=account.borrow_shares - shares)
         return amount, state.market.borrowed(-amount, -shares), left
 
+    def _require_named(self, amount: Amount) -> None:
+        if amount == UINT256_MAX:
+            raise self._refused("a debt is ended by its shares, which no plan knows ahead", "name an amount")
+
     def _require_health(self, state: MorphoState, market: MorphoMarket, account: MorphoAccount) -> None:
         if account.borrow_shares and not account.is_healthy(market, self._known_price(state), self.lltv_wad):
             raise self._refused("the collateral would not cover the debt", "borrow less, or put up more")
@@ -368,8 +382,7 @@ class MorphoAdapter:
         rest: tuple[Address | int | bytes, ...],
         action: Supply | Repay,
     ) -> Operation:
-        if amount == UINT256_MAX:
-            raise self._refused("the amount is not named", "name it")
+        self._require_named(amount)
         return CallWithAllowance(
             self.morpho,
             self._data(signature, amount, rest),
