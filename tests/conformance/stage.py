@@ -171,10 +171,10 @@ class Account:
         return self.adapter.build(action, self.address)
 
     def bounds(self, action: Action, quote: Quote | None = None) -> tuple[TokenBound, ...]:
-        """What the adapter wants bounded; takes and debts as quoted, or anything without a quote."""
+        """What the adapter wants bounded; with a quote all that it says, without one anything may leave."""
         wanted = self.adapter.bounds(action, self.address)
         if quote is not None:
-            return (*wanted, *_outflows(quote.takes), *_debts(quote.owes))
+            return (*wanted, *_outflows(quote.takes), *_inflows(quote.gives), *_debts(quote.owes))
         return (
             *wanted,
             TokenBound(NATIVE, "outflow", ANYTHING),
@@ -228,6 +228,10 @@ def _policy(adapter: AnyAdapter, account: Address) -> Policy:
 
 def _outflows(takes: Sequence[Exact]) -> tuple[TokenBound, ...]:
     return tuple(TokenBound(entry.token, "outflow", entry.amount) for entry in takes)
+
+
+def _inflows(gives: Sequence[Exact]) -> tuple[TokenBound, ...]:
+    return tuple(TokenBound(entry.token, "inflow", entry.amount) for entry in gives)
 
 
 def _debts(owes: Sequence[Exact]) -> tuple[TokenBound, ...]:

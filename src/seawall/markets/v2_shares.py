@@ -93,6 +93,10 @@ class V2Shares:
             raise self._refused(f"{shares} shares are worth nothing of one token", "give back more")
         return amounts
 
+    def stray_coins(self, of_token0: bool) -> int:
+        """What lies in the pair beside its reserve [units of that token]."""
+        return self.balance0 - self.reserve0 if of_token0 else self.balance1 - self.reserve1
+
     def _supply_after_protocol(self) -> int:
         if self.cut is None or self.k_last == 0:
             return self.supply

@@ -15,7 +15,16 @@ from typing import Final, TypeVar
 
 from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import InputError
-from seawall.protocols.adapters import aave_v3, erc4626, morpho_blue, uniswap_v2, uniswap_v3, weth
+from seawall.protocols.adapters import (
+    aave_v3,
+    camelot,
+    erc4626,
+    morpho_blue,
+    solidly,
+    uniswap_v2,
+    uniswap_v3,
+    weth,
+)
 from seawall.protocols.adapters.base import Adapter
 from seawall.protocols.adapters.erased import AnyAdapter, erased
 
@@ -51,6 +60,8 @@ _SOURCES: Final[tuple[_Source, ...]] = (
     _source(weth.from_book),
     _source(uniswap_v2.from_book),
     _source(uniswap_v3.from_book),
+    _source(solidly.from_book),
+    _source(camelot.from_book),
     _source(aave_v3.from_book),
     _source(morpho_blue.from_book),
     _source(erc4626.from_book),
