@@ -6,6 +6,7 @@ import {AccountFactory} from "../src/AccountFactory.sol";
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {Authority} from "../src/Authority.sol";
 import {TOKEN_KEPT} from "../src/IPolicyRegistry.sol";
+import {Operations} from "../src/Operations.sol";
 import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {RiskBook} from "../src/RiskBook.sol";
 import {Scratch} from "../src/Scratch.sol";
@@ -298,9 +299,7 @@ contract AccountsTest is World {
         _runRefused(
             account,
             Ops.call(address(other), Ops.none(), halt),
-            abi.encodeWithSelector(
-                AtomicExecutor.OperationFailed.selector, address(other), bytes4(halt), reason
-            )
+            abi.encodeWithSelector(Operations.OperationFailed.selector, address(other), bytes4(halt), reason)
         );
     }
 
