@@ -58,10 +58,14 @@ class Frame:
     world: World
     definitions: Mapping[str, Term]
     known: dict[str, int] = field(default_factory=dict)
+    outer: Frame | None = None  # of a search: what does not depend on its variable is evaluated there, once
 
     def value(self, name: str) -> int:
-        if name not in self.known:
-            self.known[name] = self.definitions[name].run(self)
+        if name in self.known:
+            return self.known[name]
+        if self.outer is not None:
+            return self.outer.value(name)
+        self.known[name] = self.definitions[name].run(self)
         return self.known[name]
 
 
@@ -89,6 +93,7 @@ class Scope:
     definitions: dict[str, Term] = field(default_factory=dict)  # variables and values
     outputs: dict[str, Unit] = field(default_factory=dict)  # known on chain only
     own_reads: dict[str, Kind] = field(default_factory=dict)
+    is_searching: bool = False  # within an argmax
 
     def frame(self, world: World) -> Frame:
         return Frame(world, self.definitions)

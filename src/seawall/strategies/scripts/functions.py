@@ -256,19 +256,22 @@ def _argmax(node: Call, scope: Scope) -> Term:
     if not isinstance(named, Name) or "." in named.text or named.text in scope.definitions:
         raise ExpressionError("a new name is expected here", "write argmax(x, low, high, ...)", named.at)
     require(high, low.kind, "argmax")
+    if scope.is_searching:
+        raise ExpressionError("a search within a search", "compute the inner one under `values`", node.at)
     name = named.text
     scope.definitions[name] = Term(low.kind, _unbound, named.at)
+    scope.is_searching = True
     try:
         of = compiled(node.arguments[3], scope)
     finally:
         del scope.definitions[name]
+        scope.is_searching = False
     if of.kind.base not in (Base.AMOUNT, Base.NUMBER):
         raise ExpressionError(f"{of.kind} has no largest value", "give an amount", of.at)
 
     def run(frame: Frame) -> int:
         def value_at(x: int) -> int:
-            inner = Frame(frame.world, frame.definitions, {**frame.known, name: x})
-            return of.run(inner)
+            return of.run(Frame(frame.world, frame.definitions, {name: x}, frame))
 
         return argmax(low.run(frame), high.run(frame), value_at, node.at)
 

@@ -266,4 +266,7 @@ class _Parser:
     def _unexpected(self, wanted: str) -> ExpressionError:
         token = self._token
         found = "the expression ends" if token.kind is TokenKind.END else f"{shown(token.text)} stands"
-        return ExpressionError(f"{found} where {wanted} is expected", "correct the expression", token.at)
+        fix = "correct the expression"
+        if token.kind is TokenKind.END and wanted == "`,`":
+            fix = "within { } an expression with a comma needs quotes around it"
+        return ExpressionError(f"{found} where {wanted} is expected", fix, token.at)

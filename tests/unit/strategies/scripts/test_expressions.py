@@ -143,6 +143,7 @@ def test_expression_has_its_value(expression: str, value: int) -> None:
         ("5 bps of true", "are nothing"),
         ("argmax(some, 0, 1, some)", "a new name"),
         ("argmax(x, 0, 1 weth, x)", "needs a number"),
+        ("argmax(x, 0, 9, argmax(y, 0, 9, x * y))", "a search within a search"),
         ("1 +", "the expression ends"),
         ("(1", "`)`"),
         ("1 2", "the end, or an operator"),
