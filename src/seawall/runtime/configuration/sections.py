@@ -28,6 +28,7 @@ from seawall.runtime.configuration.names import (
 )
 from seawall.runtime.configuration.secrets import SecretReader
 from seawall.runtime.configuration.settings import (
+    OWN_BOOK,
     OWN_KEY,
     KernelSettings,
     Mode,
@@ -241,7 +242,9 @@ def read_submitter(
 
 
 def _resolved(value: object, where: str, book: AddressBook) -> object:
-    """Plain data for JSON, with `@name` replaced by the address of that name."""
+    """Plain data for JSON, with `@name` replaced by the address of that name, and `@book` by all of them."""
+    if value == OWN_BOOK:
+        return book.to_json()
     if isinstance(value, str):
         refuse_variable(value, where)
         named = value.startswith("@") and value != OWN_KEY

@@ -36,6 +36,7 @@ from seawall.telemetry.logs import LogSettings
 from seawall.transactions.policies import StuckPolicies
 
 __all__ = [
+    "OWN_BOOK",
     "OWN_KEY",
     "ROTATION_DAYS",
     "BudgetSettings",
@@ -43,6 +44,7 @@ __all__ = [
     "Configuration",
     "KernelSettings",
     "Mode",
+    "OwnGuardSettings",
     "PolicySettings",
     "SafeSettings",
     "SignerSettings",
@@ -52,6 +54,8 @@ __all__ = [
 
 # Stands for the address of the signer in the settings of a strategy.
 OWN_KEY: Final = "@key"
+# Stands for the chain's address book, as JSON.
+OWN_BOOK: Final = "@book"
 ROTATION_DAYS: Final = 90
 
 
@@ -199,6 +203,16 @@ class SafeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnGuardSettings:
+    """A guard that the operator wrote. `settings` holds what the file says, names resolved."""
+
+    name: str
+    path: str  # "package.module:Class"
+    chain_id: int
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that one kernel runs with."""
 
@@ -215,6 +229,7 @@ class Configuration:
     safes: tuple[SafeSettings, ...] = ()
     cache: CacheSettings = CacheSettings()  # noqa: RUF009  (frozen)
     layers: Mapping[int, tuple[Layer, ...]] = field(default_factory=dict)  # by chain id; signers without keys
+    own_guards: tuple[OwnGuardSettings, ...] = ()
 
 
 def _with_key(value: object, address: str) -> object:
