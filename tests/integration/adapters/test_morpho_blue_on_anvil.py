@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from seawall.native import encode_call
+from seawall.markets.morpho_blue import MorphoMarket, borrow_rate
+from seawall.native import abi_encode, encode_call, keccak256
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ProtocolError, UnavailableActionError
 from seawall.primitives.units import Address, hex_text
@@ -121,6 +122,25 @@ def test_rates_with_our_own_impact_are_those_that_the_model_answers_afterwards(
     assert expected.supply_ray == per_year_ray * books[2] // books[0] * 9 // 10
 
 
+def test_the_model_answers_the_same_for_any_market(shared_devnet: Devnet) -> None:
+    adapter = market(shared_devnet)
+    dice = random.Random("markets")
+    slot = keccak256(abi_encode(["bytes32", "uint256"], (adapter.market_id, 0)))
+    view = f"borrowRateView({PARAMS},(uint128,uint128,uint128,uint128,uint128,uint128))"
+    now_s = head_s(shared_devnet)
+    for _ in range(100):
+        start = dice.randrange(10**15 // YEAR_S, 2 * 10**18 // YEAR_S)
+        word = f"0x{start:064x}"
+        shared_devnet.rpc.call("anvil_setStorageAt", hex_text(adapter.rate_model), hex_text(slot), word)
+        supplied = dice.randrange(1, 10**24)
+        borrowed = dice.randrange(0, supplied + 1)
+        elapsed_s = dice.choice((0, 1, 12, dice.randrange(DAY_S), dice.randrange(YEAR_S)))
+        books = (supplied, 1, borrowed, 1, now_s - elapsed_s, 0)
+        answer = shared_devnet.rpc.view(adapter.rate_model, encode_call(view, (adapter.params, books)))
+        asked = MorphoMarket(*books, rate_at_target_wad=start)
+        assert int.from_bytes(answer) == borrow_rate(asked, elapsed_s)[0]
+
+
 def test_positions_tell_lent_put_up_and_owed(shared_devnet: Devnet) -> None:
     adapter = market(shared_devnet)
     state = state_of(shared_devnet, adapter, (OWNER, *BORROWERS), head_s(shared_devnet))
@@ -221,6 +241,22 @@ def test_a_market_that_does_not_exist_is_noticed(shared_devnet: Devnet) -> None:
     nowhere = replace(market(shared_devnet), lltv_wad=5 * 10**17)
     with pytest.raises(ProtocolError, match="no such market"):
         state_of(shared_devnet, nowhere, (), head_s(shared_devnet))
+
+
+@pytest.mark.parametrize("odd", ["odd_silent", "odd_fee"])
+def test_odd_tokens_move_as_quoted(shared_devnet: Devnet, odd: str) -> None:
+    """Of a token that takes fees Morpho credits what was sent: what it lacks is the last one's loss."""
+    model, token = market(shared_devnet), shared_devnet.book.address(odd)
+    adapter = replace(model, name="odd", loan=token)
+    ground = Ground(shared_devnet, adapter)
+    ground.send("morpho", f"createMarket({PARAMS})", adapter.params)
+    ground.send(token, "transfer(address,uint256)", ground.account, 10**21)
+    lands_as_quoted(ground, Supply(token, 10**18))
+    if odd == "odd_silent":
+        lands_as_quoted(ground, Withdraw(token, 10**18 - 1))
+    else:
+        operations = adapter.build(Withdraw(token, 10**18 - 1), ground.account)
+        assert not lands(shared_devnet, operations, ground.account, head_s(shared_devnet) + 1)
 
 
 def test_both_markets_depend_on_morpho_and_on_their_own_oracles(shared_devnet: Devnet) -> None:
