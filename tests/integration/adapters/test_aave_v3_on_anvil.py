@@ -11,7 +11,7 @@ import pytest
 from seawall.native import encode_call
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ProtocolError, UnavailableActionError
-from seawall.primitives.units import Address
+from seawall.primitives.units import Address, hex_text
 from seawall.protocols.adapters.aave_v3 import AaveAdapter, from_book
 from seawall.protocols.adapters.aave_v3_rules import AaveState, after
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
@@ -286,6 +286,30 @@ def test_a_siloed_debt_stands_alone(ground: Ground[AaveState]) -> None:
     refused_by_both(ground, Borrow(ethx, ETHER // 10), "only be owed alone")
 
 
+@pytest.mark.parametrize(("answer", "lends"), [(0, False), (1, True)])
+def test_a_sentinel_decides_whether_a_sequencer_was_down(
+    ground: Ground[AaveState], answer: int, lends: bool
+) -> None:
+    usdx, sentinel = token(ground.devnet, "usdx"), Address(b"\x5e" * 20)
+    ground.account = BORROWERS[0]
+    code = f"0x60{answer:02x}5f5260205ff3"
+    ground.devnet.rpc.call("anvil_setCode", hex_text(sentinel), code)
+    ground.send("aave_provider", "setPriceOracleSentinel(address)", sentinel)
+    if lends:
+        lands_as_foreseen(ground, Borrow(usdx, DOLLAR))
+    else:
+        refused_by_both(ground, Borrow(usdx, DOLLAR), "sequencer was down")
+    lands_as_foreseen(ground, Repay(usdx, DOLLAR))
+
+
+def test_a_reserve_that_does_not_lend_is_refused(ground: Ground[AaveState]) -> None:
+    usdx = token(ground.devnet, "usdx")
+    ground.account = BORROWERS[0]
+    admin(ground, "setReserveBorrowing(address,bool)", usdx, False)
+    refused_by_both(ground, Borrow(usdx, DOLLAR), "does not lend")
+    lands_as_foreseen(ground, Repay(usdx, DOLLAR))
+
+
 def test_collateral_without_loan_to_value_leaves_first(ground: Ground[AaveState]) -> None:
     ethx, weth, usdx = (token(ground.devnet, name) for name in ("ethx", "weth", "usdx"))
     for action in (Supply(weth, 10 * ETHER), Supply(ethx, 10 * ETHER), Borrow(usdx, 1_000 * DOLLAR)):
@@ -313,6 +337,14 @@ def test_what_a_flash_loan_costs_is_what_the_pool_takes(shared_devnet: Devnet) -
     assert adapter.flash_fee_up(state, Exact(weth, 10_000 * 7 + 1)) == 7 * premium + 1
     with pytest.raises(UnavailableActionError, match="at hand"):
         adapter.flash_fee_up(state, Exact(weth, adapter.liquidity(state, weth) + 1))
+    with pytest.raises(UnavailableActionError, match="at hand"):
+        adapter.rates(state, weth, -adapter.liquidity(state, weth) - 1)
+    with pytest.raises(UnavailableActionError, match="at hand"):
+        adapter.rates_with_debt(state, weth, adapter.liquidity(state, weth) + 1)
+    closed = replace(state.reserves[weth].settings, has_flash_loans=False)
+    reserves = {weth: replace(state.reserves[weth], settings=closed)}
+    with pytest.raises(UnavailableActionError, match="switched off"):
+        adapter.flash_fee_up(replace(state, reserves=reserves), Exact(weth, 1))
 
 
 def test_another_oracle_or_token_than_the_books_is_noticed(shared_devnet: Devnet) -> None:
