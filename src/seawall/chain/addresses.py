@@ -85,6 +85,8 @@ class AddressEntry:
     """Where a proxy sends its calls; None for what is no proxy, or was not recorded."""
     implementation_hash: bytes | None = None
     """Keccak-256 of the implementation's runtime code."""
+    reference: str | None = None
+    """What the protocol's own registry calls it, where that is not its address: the id of a Balancer pool."""
 
 
 class AddressBook:
@@ -219,6 +221,8 @@ def _to_record(entry: AddressEntry) -> dict[str, str | int | None]:
         record["implementation"] = address_text(entry.implementation)
     if entry.implementation_hash is not None:
         record["implementation_hash"] = hex_text(entry.implementation_hash)
+    if entry.reference is not None:
+        record["reference"] = entry.reference
     return record
 
 
@@ -226,6 +230,7 @@ def _from_record(chain_id: int, record: object) -> AddressEntry:
     if not isinstance(record, dict):
         raise ValueError("an entry is not an object")  # noqa: TRY004
     token_class, decimals, symbol = record["token_class"], record["decimals"], record["symbol"]
+    reference = record.get("reference")
     return AddressEntry(
         chain_id=chain_id,
         name=_text(record["name"]),
@@ -238,6 +243,7 @@ def _from_record(chain_id: int, record: object) -> AddressEntry:
         symbol=None if symbol is None else _text(symbol),
         implementation=_address(record.get("implementation")),
         implementation_hash=_hash(record.get("implementation_hash")),
+        reference=None if reference is None else _text(reference),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from seawall.chain.addresses import AddressKind, TokenClass
 from seawall.native import abi_encode, encode_call
-from seawall.primitives.units import Address
+from seawall.primitives.units import Address, hex_text
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.deployer import ETHER, UNLIMITED, Deployer
 from seawall.rollout.devnet.tokens import ETH_PRICE_USDX, USDX_UNIT
@@ -84,6 +84,7 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
     # The factory returns the address: asking first and sending then meets the same nonce.
     pool = deployer.view_address(factory, create, *parameters)
     deployer.send(factory, create, *parameters)
+    pool_id = deployer.rpc.view(pool, encode_call("getPoolId()", ()))
     deployer.record(
         "balancer_weth_usdx",
         AddressKind.POOL,
@@ -92,8 +93,8 @@ def _open_pool(deployer: Deployer, vault: Address, factory: Address) -> None:
         token_class=TokenClass.RECEIPT,
         decimals=18,
         symbol="50WETH-50USDX",
+        reference=hex_text(pool_id),
     )
-    pool_id = deployer.rpc.view(pool, encode_call("getPoolId()", ()))
     for token in tokens:
         deployer.send(token, "approve(address,uint256)", vault, UNLIMITED)
     maximum = tuple(amounts[token] for token in tokens)

@@ -75,6 +75,7 @@ class Deployer:
         token_class: TokenClass | None = None,
         decimals: int | None = None,
         symbol: str | None = None,
+        reference: str | None = None,
     ) -> None:
         """Enter a contract that is on the chain already."""
         code = self.rpc.codes([address])[0]
@@ -83,7 +84,16 @@ class Deployer:
                 f"{name} has no code at {address_text(address)}", source, "report this as a fault"
             )
         entry = AddressEntry(
-            CHAIN_ID, name, address, kind, source, keccak256(code), token_class, decimals, symbol
+            CHAIN_ID,
+            name,
+            address,
+            kind,
+            source,
+            keccak256(code),
+            token_class,
+            decimals,
+            symbol,
+            reference=reference,
         )
         self.book.add(entry)
 
