@@ -52,6 +52,7 @@ class Gate:
     reduce: ReduceRule
     book: SpendBook = field(default_factory=SpendBook, compare=False, repr=False)
     layers: tuple[Layer, ...] = ()  # the wider first
+    own: tuple[Guard, ...] = ()  # the operator's own guards, of every plan
     _sets: dict[object, _GuardSet] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
@@ -117,7 +118,7 @@ class Gate:
         found = self._sets.get(kind)
         if found is None:
             limits = effective(self.limits, layers).limits if layers else self.limits
-            guards = guards_of(plan, limits, self.ours.holders)
+            guards = (*guards_of(plan, limits, self.ours.holders), *self.own)
             found = _GuardSet(
                 limits,
                 guards,

@@ -7,17 +7,20 @@ carry private traffic only. Layers of signers get their keys here, where keys ar
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from seawall.chain.addresses import TokenClass
 from seawall.primitives.units import Address
+from seawall.risk.guards.base import Guard
+from seawall.risk.guards.own import load_own
 from seawall.risk.layers import Layer, LayerKind, Limited
 from seawall.risk.limits import ChainFacts, RiskLimits
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
-__all__ = ["limited_by"]
+__all__ = ["limited_by", "own_guards_of"]
 
 _MULTICALL: Final = "multicall3"
 
@@ -30,6 +33,18 @@ def limited_by(configuration: Configuration, settings: ChainSettings, keys: Mapp
         replace(base, facts=_facts_of(settings, keys)),
         tuple(_with_key(layer, keys) for layer in configuration.layers.get(chain_id, ())),
     )
+
+
+def own_guards_of(configuration: Configuration, chain_id: int) -> tuple[Guard, ...]:
+    """The guards that the operator wrote for this chain, imported: their modules may lie where strategies'
+    do."""
+    wanted = [one for one in configuration.own_guards if one.chain_id == chain_id]
+    if not wanted:
+        return ()
+    for place in reversed(configuration.hosts.python_path):
+        if place not in sys.path:
+            sys.path.insert(0, place)
+    return tuple(load_own(one.name, one.path, one.settings, f"guard {one.name!r}") for one in wanted)
 
 
 def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFacts:

@@ -22,6 +22,7 @@ from seawall.risk.evidence import Evidence, cannot_measure
 __all__ = ["Comparing", "Guard", "measured", "probes_of"]
 
 
+@runtime_checkable
 class Guard(Protocol):
     """Measures one thing. Pure: the same evidence gives the same finding."""
 

@@ -15,6 +15,9 @@ from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import BPS, NATIVE, Address, address_text
 from seawall.protocols.sequencer import GRACE_S, UptimeTerms
+from seawall.risk.guards.catalogue import GUARD_NAMES
+from seawall.risk.guards.multisig import MULTISIG_GUARD_NAME
+from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
 from seawall.risk.layers import Layer, LayerKind, LimitSet, Scalar
 from seawall.risk.lending import AavePool, Collateral, Comet, LendingPlace, MorphoMarket
 from seawall.risk.limits import ExposureLimit, MultisigRule, PriceFeed, RiskLimits
@@ -27,6 +30,7 @@ from seawall.runtime.configuration.names import (
     listed,
     token_of,
 )
+from seawall.runtime.configuration.settings import OwnGuardSettings
 from seawall.runtime.configuration.tables import Table
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "read_layers",
     "read_lending",
     "read_limits",
+    "read_own_guards",
     "read_sequencer",
 ]
 
@@ -43,7 +48,8 @@ _WAD_DECIMALS: Final = 18
 _LISTS: Final = ("tokens_allowed", "tokens_denied", "positions", "exposures")
 _SCALARS: Final = tuple(name.value for name in Scalar)
 _LAYER_LISTS: Final = ("chains", "protocols", "strategies", "signers", "deals")
-LIMIT_KEYS: Final = (*_SCALARS, "positions", "exposures", "volatility", *_LAYER_LISTS)
+LIMIT_KEYS: Final = (*_SCALARS, "positions", "exposures", "volatility", "guards", *_LAYER_LISTS)
+_GUARD_KEYS: Final = ("chain_id", "name", "class", "settings")
 _POSITION_KEYS: Final = ("chain_id", "token", "cap", "decimals")
 _EXPOSURE_KEYS: Final = ("name", "members", "share_bps")
 _VOLATILITY_KEYS: Final = (
@@ -54,6 +60,8 @@ LENDING_KEYS: Final = (
     "collaterals",
 )  # fmt: skip
 SEQUENCER_KEYS: Final = ("feed", "grace_s")
+# Names that a verdict has already.
+_TAKEN: Final = ("simulation", "authority", *GUARD_NAMES, *POLICY_GUARD_NAMES, MULTISIG_GUARD_NAME)
 # Of whole numbers that are no basis points.
 _RANGES: Final = {
     Scalar.ORACLE_AGE_S: (1, 30 * DAY_S),
@@ -160,6 +168,34 @@ def read_sequencer(table: Table, book: AddressBook) -> UptimeTerms:
     return UptimeTerms(
         address_of(table.text("feed"), table.key("feed"), book),
         table.integer("grace_s", GRACE_S, minimum=0, maximum=DAY_S),
+    )
+
+
+def read_own_guards(table: Table, books: Mapping[int, AddressBook]) -> tuple[OwnGuardSettings, ...]:
+    """Guards that the operator wrote; their classes are imported when a kernel starts."""
+    found: list[OwnGuardSettings] = []
+    for one in table.tables("guards", _GUARD_KEYS):
+        chain_id, name = _chain(one, books), one.name("name")
+        if name in _TAKEN or any((own.chain_id, own.name) == (chain_id, name) for own in found):
+            raise ConfigError(f"a guard is named {name!r} already", one.key("name"), "give it another name")
+        given = one.mapping("settings")
+        settings = {
+            key: _setting(value, one.key(f"settings.{key}"), books[chain_id]) for key, value in given.items()
+        }
+        found.append(OwnGuardSettings(name, one.text("class"), chain_id, settings))
+    return tuple(found)
+
+
+def _setting(value: object, where: str, book: AddressBook) -> object:
+    """A text, whole number, flag or a list of them; `@name` becomes the address of that name."""
+    if isinstance(value, list):
+        return [_setting(one, f"{where}[{place}]", book) for place, one in enumerate(value)]
+    if isinstance(value, str):
+        return address_text(address_of(value, where, book)) if value.startswith("@") else value
+    if isinstance(value, int):
+        return value
+    raise ConfigError(
+        f"a {type(value).__name__} cannot be a setting", where, "use texts, whole numbers, true, false, lists"
     )
 
 

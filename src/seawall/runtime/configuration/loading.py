@@ -18,7 +18,12 @@ from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address, address_text
 from seawall.runtime.caching import CACHE_KEYS, read_cache
 from seawall.runtime.configuration.chains import CHAIN_KEYS, NETWORK_KEYS, read_chain, read_network
-from seawall.runtime.configuration.limits import LIMIT_KEYS, read_layers, read_limits
+from seawall.runtime.configuration.limits import (
+    LIMIT_KEYS,
+    read_layers,
+    read_limits,
+    read_own_guards,
+)
 from seawall.runtime.configuration.names import RETIREMENT
 from seawall.runtime.configuration.policies import BUDGET_KEYS, read_budget, require_limits
 from seawall.runtime.configuration.relays import require_signers
@@ -121,6 +126,7 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
         safes=safes,
         cache=read_cache(root.table("cache", CACHE_KEYS), secrets),
         layers=read_layers(limit_table, books, limits, planners, signer_names),
+        own_guards=read_own_guards(limit_table, books),
     )
 
 

@@ -48,7 +48,7 @@ def safe_gate(gate: Gate, policy: SafePolicy) -> Gate:
         key_balance_min_wei=0,
         multisig=None,
     )
-    return Gate(limits, gate.ours, gate.reduce, SpendBook())
+    return Gate(limits, gate.ours, gate.reduce, SpendBook(), gate.layers, gate.own)
 
 
 async def judge_safe(
