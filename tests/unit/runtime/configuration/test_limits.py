@@ -3,21 +3,23 @@ names."""
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
 from seawall.primitives.errors import ConfigError
-from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.protocols.sequencer import UptimeTerms
 from seawall.risk.layers import Layer, LayerKind, LimitSet, Scalar
 from seawall.risk.lending import AavePool, Collateral, Comet, MorphoMarket
 from seawall.risk.limits import ExposureLimit, RiskLimits
 from seawall.risk.volatility import VolatilityRule
 from seawall.runtime.configuration.loading import load_configuration
-from seawall.runtime.configuration.settings import Configuration
-from seawall.runtime.limiting import limited_by
+from seawall.runtime.configuration.settings import Configuration, OwnGuardSettings
+from seawall.runtime.limiting import limited_by, own_guards_of
 
 NAMES = (
     "weth", "usdx", "a_weth", "debt_usdx", "pool", "aave_pool", "morpho", "irm", "oracle", "comet", "feed",
@@ -96,6 +98,15 @@ chain_id = 31337
 pool = "@pool"
 calm_bps = 50
 samples = 6
+[[limits.guards]]
+chain_id = 31337
+name = "mine"
+class = "my.guards:Mine"
+[limits.guards.settings]
+token = "@weth"
+most = 5
+names = ["a", "@usdx"]
+is_strict = true
 
 [[limits.chains]]
 chain_id = 31337
@@ -125,6 +136,21 @@ accounts = ["0x7777777777777777777777777777777777777777"]
 name = "ether"
 members = ["@weth"]
 share_bps = 100
+"""
+
+OWN_GUARD = """
+class Mine:
+    name = "mine"
+
+    @classmethod
+    def configured(cls, settings):
+        return cls()
+
+    def probes(self):
+        return ()
+
+    def measure(self, evidence):
+        raise NotImplementedError
 """
 
 
@@ -205,6 +231,34 @@ def test_facts_of_the_chain_reach_the_gate_and_a_signer_s_layer_its_key(tmp_path
     assert limited.base.slippage_bps_max == 80
 
 
+def test_own_guards_are_named_with_their_settings(tmp_path: Path) -> None:
+    settings = {
+        "token": address_text(ADDRESSES["weth"]),
+        "most": 5,
+        "names": ["a", address_text(ADDRESSES["usdx"])],
+        "is_strict": True,
+    }
+    configuration = load(tmp_path)
+    assert configuration.own_guards == (OwnGuardSettings("mine", "my.guards:Mine", 31_337, settings),)
+    assert own_guards_of(configuration, 1) == ()
+
+
+def test_own_guards_are_imported_from_where_strategies_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    text = TEXT.replace("my.guards:Mine", "own_guard_of_a_folder:Mine").replace(
+        "[[signers]]", '[hosts]\npython_path = ["code"]\n\n[[signers]]', 1
+    )
+    with pytest.raises(ConfigError, match="there is no module"):
+        own_guards_of(load(tmp_path, text), 31_337)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "own_guard_of_a_folder.py").write_text(OWN_GUARD)
+    importlib.invalidate_caches()
+    (own,) = own_guards_of(load(tmp_path, text), 31_337)
+    assert (own.name, own.probes()) == ("mine", ())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "where", "told"),
     [
@@ -217,6 +271,10 @@ def test_facts_of_the_chain_reach_the_gate_and_a_signer_s_layer_its_key(tmp_path
         ("calm_bps = 50", "calm_bps = 0", "limits.volatility[0].calm_bps", "out of range"),
         ("samples = 6", "samples = 65", "limits.volatility[0].samples", "out of range"),
         ('pool = "@pool"', 'pool = "@lake"', "limits.volatility[0].pool", "lake"),
+        ('name = "mine"', 'name = "ltv"', "limits.guards[0].name", "already"),
+        ("most = 5", "most = 5.5", "limits.guards[0].settings.most", "float"),
+        ('token = "@weth"\nmost', 'token = "@what"\nmost', "limits.guards[0].settings.token", "what"),
+        ('class = "my.guards:Mine"', "", "limits.guards[0].class", "missing"),
         ("price_impact_bps = 30", "impact = 30", "limits.chains[0].impact", "not known"),
         ('tokens_denied = ["@usdx"]', 'tokens_denied = ["usdx"]', "limits.chains[0].tokens_denied[0]", ""),
         ('addresses = ["@morpho"]', "", "limits.protocols[0].addresses", "missing"),
