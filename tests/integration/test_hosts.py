@@ -224,7 +224,7 @@ async def test_flooding_strategy_is_stopped_and_its_neighbour_keeps_its_process(
     assert (await pair.hosts.decide(observe("bad", 3))).seq == 3
 
 
-@pytest.mark.parametrize("command", ["garbage", "oversized frame"])
+@pytest.mark.parametrize("command", ["garbage", "oversized frame", "endless heartbeats"])
 async def test_garbage_on_the_socket_stops_its_writer_and_restarts_the_neighbour(
     pair: Rig, command: str
 ) -> None:

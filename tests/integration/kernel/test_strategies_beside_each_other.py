@@ -48,7 +48,7 @@ def test_dry_run_begins_with_the_state_of_the_live_strategy(manual_devnet: Devne
     assert row.plan.body.value_wei == 2 * ETHER, "step 0 is done already"
 
 
-@pytest.mark.parametrize("act", ["raise", "hang"])
+@pytest.mark.parametrize("act", ["raise", "hang", "eat"])
 def test_plans_land_beside_a_strategy_of_the_same_host_that(
     manual_devnet: Devnet, tmp_path: Path, act: str
 ) -> None:
@@ -65,6 +65,25 @@ def test_plans_land_beside_a_strategy_of_the_same_host_that(
     assert [row.state for row in rows] == [IntentState.LANDED] * 2
     assert '"strategy":"wild","standing":"waiting"' in folder.log.read_text()
     folder.assert_books_balance()
+
+
+def test_plans_land_in_the_lane_that_another_strategy_floods_at_every_head(
+    manual_devnet: Devnet, tmp_path: Path
+) -> None:
+    folder = KernelFolder(tmp_path / "k", manual_devnet)
+    folder.strategy("wild", "kernel_trials:Wild", 'act = "flood"')
+    folder.scripted(deposit(ETHER), deposit(2 * ETHER), name="good")
+
+    def landed() -> int:
+        good = [row for row in folder.books.intents() if row.strategy == "good"]
+        return sum(row.state is IntentState.LANDED for row in good)
+
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        folder.pump(lambda: landed() == 2, "both plans landed in front of the flood")
+        assert kernel.health()[0] == 200
+    rows = folder.books.intents()
+    assert sum(row.strategy == "wild" for row in rows) > 100, "there was a flood"
 
 
 def test_strategy_is_told_of_the_logs_that_it_subscribed_to(manual_devnet: Devnet, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ _RECEIVE_BYTES: Final = 256 * 1024
 _WATCH_INTERVAL_S: Final = 0.05
 # A watch that comes this late was held up itself: it hears what has gathered before it judges.
 _WATCH_LATE_S: Final = 0.5
+# Signs of life within one interval: more than gather while a kernel stands still are a flood.
+HEARTBEATS_MAX: Final = 10_000
 # One allocation arena: threads of a host allocate little, and arenas count against its address space.
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
@@ -99,7 +101,8 @@ class HostProcess:
         self._clock = clock
         self._listener = listener
         self._owed = deque(_Owed(spec.name, 0, None) for spec in specs)
-        self._head_since_s = self._heard_s = clock.monotonic_s()
+        self._head_since_s = self._heard_s = self._beats_since_s = clock.monotonic_s()
+        self._beats = 0
         # One turn of each strategy, `Start` and `Stop`.
         self._outgoing: asyncio.Queue[list[bytes]] = asyncio.Queue(len(specs) + 2)
         self._end: HostEnd | None = None
@@ -210,6 +213,7 @@ class HostProcess:
         self._heard_s = self._clock.monotonic_s()
         if isinstance(frame, Heartbeat):
             self.resident_bytes = frame.resident_bytes
+            self._count_beat()
             return
         if not self._owed:
             raise WireError(f"{type(frame).__name__} that nobody asked for", "host", "correct the strategy")
@@ -229,6 +233,14 @@ class HostProcess:
             _refuse(owed, StrategyError(frame.what, f"strategy {owed.strategy!r}", "it starts anew"))
         else:
             raise WireError(f"{type(frame).__name__} out of turn", "host", "correct the strategy")
+
+    def _count_beat(self) -> None:
+        if self._heard_s - self._beats_since_s > self._settings.heartbeat_interval_s:
+            self._beats, self._beats_since_s = 0, self._heard_s
+        self._beats += 1
+        if self._beats > HEARTBEATS_MAX:
+            what = f"more than {HEARTBEATS_MAX} signs of life in {self._settings.heartbeat_interval_s:g} s"
+            raise WireError(what, "host", "correct the strategy")
 
     def _pop(self) -> None:
         self._owed.popleft()
