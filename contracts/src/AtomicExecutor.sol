@@ -114,8 +114,11 @@ contract AtomicExecutor is Authority, Operations {
         uint256 indexed intentId, bytes32 indexed planDigest, address indexed accountingToken, uint256 inflow
     );
     /// @param landed false: nothing of it happened
+    /// @param gasUsed by this segment alone, refunds not taken off [gas]
     /// @param reason the revert's first bytes
-    event SegmentEnded(uint256 indexed intentId, bytes32 indexed planDigest, bool landed, bytes reason);
+    event SegmentEnded(
+        uint256 indexed intentId, bytes32 indexed planDigest, bool landed, uint256 gasUsed, bytes reason
+    );
     event BeneficiaryChanged(address indexed beneficiary);
 
     // -------------------------------------------------------------- storage
@@ -200,10 +203,14 @@ contract AtomicExecutor is Authority, Operations {
             if (bytes4(execution) != this.execute.selector || execution.length < 68) {
                 revert NotAnExecution(i);
             }
+            uint256 gasBefore = gasleft();
             (bool landed, bytes memory reason) = _try(execution, reserved);
+            uint256 gasUsed = gasBefore - gasleft();
             if (atomic && !landed) revert SegmentFailed(i, reason);
             // The header stands at a fixed place, see README.md.
-            emit SegmentEnded(uint256(bytes32(execution[4:])), bytes32(execution[36:]), landed, reason);
+            emit SegmentEnded(
+                uint256(bytes32(execution[4:])), bytes32(execution[36:]), landed, gasUsed, reason
+            );
         }
     }
 

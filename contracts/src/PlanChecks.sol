@@ -221,7 +221,9 @@ contract PlanChecks is IPlanChecks {
         uint256 floor = stream.literal();
         bytes memory answer = _ask(check, book, abi.encodeWithSignature("healthFactors(address)", account), 2);
         uint256 count = _word(answer, 1);
-        if (answer.length < 32 * (2 + count)) revert SourceSilent(check, book, 0);
+        if (answer.length < 32 * (2 + count)) {
+            revert SourceSilent(check, book, bytes4(keccak256("healthFactors(address)")));
+        }
         for (uint256 i = 0; i < count; ++i) {
             uint256 health = _word(answer, 2 + i);
             if (health < floor) revert HealthBelowFloor(check, book, health, floor);

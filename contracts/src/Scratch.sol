@@ -13,7 +13,6 @@ pragma solidity 0.8.28;
 ///      What a callback may pay at most is part of the data whose hash is stored here.
 library Scratch {
     error AlreadyExecuting();
-    error NotExecuting();
     error TooDeep(uint256 limit);
     error CallbackNotArmed(address caller, bytes4 selector);
     error CallbackMissing(address callee);

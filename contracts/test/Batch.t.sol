@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
+import {Vm} from "forge-std/Vm.sol";
+
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {Authority} from "../src/Authority.sol";
 import {Ops} from "./support/Ops.sol";
@@ -33,7 +35,12 @@ contract GasEater is ITransferHook {
 contract BatchTest is World {
     uint256 private constant MIN_GAS = 600_000;
 
-    event SegmentEnded(uint256 indexed intentId, bytes32 indexed planDigest, bool landed, bytes reason);
+    struct End {
+        uint256 intentId;
+        bool landed;
+        uint256 gasUsed;
+        bytes reason;
+    }
 
     // ---------------------------------------------------------------------- landing
 
@@ -42,14 +49,13 @@ contract BatchTest is World {
             uint256 state = vm.snapshotState();
             AtomicExecutor.Segment[] memory segments = _segments(3);
             uint256 firstId = nextIntentId - 3;
-            for (uint256 i = 0; i < 3; ++i) {
-                vm.expectEmit(address(executor));
-                emit SegmentEnded(firstId + i, keccak256("plan"), true, "");
-            }
-            vm.prank(operator);
-            executor.executeBatch(atomic == 1, segments);
+            End[] memory ends = _batch(atomic == 1, segments);
+            assertEq(ends.length, 3);
             for (uint256 i = 0; i < 3; ++i) {
                 assertTrue(executor.isExecuted(firstId + i));
+                _assertEnd(ends[i], firstId + i, true, "");
+                assertGt(ends[i].gasUsed, 100_000);
+                assertLt(ends[i].gasUsed, MIN_GAS);
             }
             assertTrue(_transientIsEmpty());
             vm.revertToState(state);
@@ -61,19 +67,11 @@ contract BatchTest is World {
         uint256 firstId = nextIntentId - 3;
         segments[1] = segments[0];
         uint256 before = weth.balanceOf(beneficiary);
-        vm.expectEmit(address(executor));
-        emit SegmentEnded(firstId, keccak256("plan"), true, "");
-        vm.expectEmit(address(executor));
-        emit SegmentEnded(
-            firstId,
-            keccak256("plan"),
-            false,
-            abi.encodeWithSelector(AtomicExecutor.AlreadyExecuted.selector, firstId)
-        );
-        vm.expectEmit(address(executor));
-        emit SegmentEnded(firstId + 2, keccak256("plan"), true, "");
-        vm.prank(operator);
-        executor.executeBatch(false, segments);
+        End[] memory ends = _batch(false, segments);
+        _assertEnd(ends[0], firstId, true, "");
+        bytes memory reason = abi.encodeWithSelector(AtomicExecutor.AlreadyExecuted.selector, firstId);
+        _assertEnd(ends[1], firstId, false, reason);
+        _assertEnd(ends[2], firstId + 2, true, "");
         assertGt(weth.balanceOf(beneficiary), before);
         assertFalse(executor.isExecuted(firstId + 1));
     }
@@ -107,10 +105,7 @@ contract BatchTest is World {
         vm.mockCallRevert(
             address(registry), abi.encodeWithSignature("trackedTokens(address)"), new bytes(2_000)
         );
-        vm.expectEmit(address(executor));
-        emit SegmentEnded(header.intentId, header.planDigest, false, new bytes(512));
-        vm.prank(operator);
-        executor.executeBatch(false, segments);
+        _assertEnd(_batch(false, segments)[0], header.intentId, false, new bytes(512));
     }
 
     // -------------------------------------------------------------------------- gas
@@ -189,15 +184,37 @@ contract BatchTest is World {
         vm.prank(guardian);
         executor.halt();
         AtomicExecutor.Segment[] memory segments = _segments(1);
-        vm.expectEmit(address(executor));
-        emit SegmentEnded(
-            nextIntentId - 1, keccak256("plan"), false, abi.encodeWithSelector(Authority.Halted.selector)
-        );
-        vm.prank(operator);
-        executor.executeBatch(false, segments);
+        bytes memory reason = abi.encodeWithSelector(Authority.Halted.selector);
+        _assertEnd(_batch(false, segments)[0], nextIntentId - 1, false, reason);
     }
 
     // --------------------------------------------------------------------- internal
+
+    function _batch(bool atomic, AtomicExecutor.Segment[] memory segments)
+        private
+        returns (End[] memory ends)
+    {
+        vm.recordLogs();
+        vm.prank(operator);
+        executor.executeBatch(atomic, segments);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        ends = new End[](segments.length);
+        uint256 count = 0;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != AtomicExecutor.SegmentEnded.selector) continue;
+            assertEq(logs[i].topics[2], keccak256("plan"));
+            (bool landed, uint256 gasUsed, bytes memory reason) =
+                abi.decode(logs[i].data, (bool, uint256, bytes));
+            ends[count++] = End(uint256(logs[i].topics[1]), landed, gasUsed, reason);
+        }
+        assertEq(count, segments.length);
+    }
+
+    function _assertEnd(End memory end, uint256 intentId, bool landed, bytes memory reason) private pure {
+        assertEq(end.intentId, intentId);
+        assertEq(end.landed, landed);
+        assertEq(end.reason, reason);
+    }
 
     function _segments(uint256 count) private returns (AtomicExecutor.Segment[] memory segments) {
         segments = new AtomicExecutor.Segment[](count);

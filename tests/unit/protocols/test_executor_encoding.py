@@ -20,14 +20,18 @@ from seawall.protocols.executor.encoding import (
 from seawall.protocols.executor.operations import (
     Call,
     CallWithAllowance,
+    DebtKind,
     Flash,
     Loan,
     Measure,
     Measured,
+    RepayDebt,
     Splice,
+    SwapQuoted,
     SwapV2,
     SwapV3,
 )
+from seawall.protocols.executor.policy import FactoryKind, LenderKind
 
 WETH = Address(b"\x11" * 20)
 USD = Address(b"\x22" * 20)
@@ -66,6 +70,48 @@ def test_calls_carry_value_allowance_and_splices() -> None:
             b"\x01",
             b"\x01\x02" + NATIVE + USD + TARGET + b"\x01\x07" + length + data + b"\x00",
             b"\x02\x00" + TARGET + b"\x00" + USD + TARGET + b"\x81" + length + data + b"\x01\x01\x00",
+        )
+    )
+
+
+def test_each_kind_of_lender_has_its_number() -> None:
+    for kind in LenderKind:
+        flash = Flash(VAULT, (Loan(WETH, 5, 1),), (), lender_kind=kind)
+        loan = WETH + b"\x01\x05" + b"\x01\x01"
+        assert encode_operations((flash,)) == b"\x01\x03\x00" + bytes(
+            [kind]
+        ) + VAULT + b"\x01" + loan + bytes(3)
+
+
+def test_pairs_that_quote_themselves_are_named_by_kind_and_variant() -> None:
+    stable = SwapQuoted(FACTORY, WETH, USD, 7, 6, stable=True)
+    camelot = SwapQuoted(FACTORY, WETH, USD, 7, 6, FactoryKind.CAMELOT)
+    rest = FACTORY + WETH + USD + b"\x01\x07\x01\x06" + bytes(3)
+    assert encode_operations((stable,)) == b"\x01\x06\x00\x03\x01" + rest
+    assert encode_operations((camelot,)) == b"\x01\x06\x00\x04\x00" + rest
+
+
+def test_repayments_say_who_tells_the_debt_and_where_the_amount_goes() -> None:
+    data = b"\xaa\xbb\xcc\xdd" + bytes(64)
+    token = RepayDebt(TARGET, data, 1, USD, VAULT, 9)
+    market = bytes(range(32))
+    shares = RepayDebt(TARGET, data, 0, USD, TARGET, 9, 8, DebtKind.MORPHO_SHARES, market, spender=VAULT)
+    tail = len(data).to_bytes(2, "big") + data
+    assert encode_operations((token, shares)) == b"".join(
+        (
+            b"\x01",
+            b"\x10\x00"
+            + TARGET
+            + USD
+            + TARGET
+            + b"\x01\x09"
+            + b"\x01"
+            + VAULT
+            + b"\x01\x09"
+            + b"\x01"
+            + tail,
+            b"\x10\x00" + TARGET + USD + VAULT + b"\x01\x08" + b"\x03" + TARGET + market,
+            b"\x01\x09" + b"\x00" + tail,
         )
     )
 
@@ -142,6 +188,22 @@ def test_candidate_of_a_plan_differs_only_in_id_digest_and_fee() -> None:
         ((Call(TARGET, bytes(70_000)),), "does not fit 2 byte"),
         ((SwapV2(FACTORY, WETH, USD, Measured("never")),), "'never' is used before"),
         ((Flash(VAULT, (), ()),), "order of address"),
+        (
+            (Flash(VAULT, (Loan(WETH, 1), Loan(USD, 1)), (), lender_kind=LenderKind.MORPHO_BLUE),),
+            "MORPHO_BLUE lends 1",
+        ),
+        ((SwapQuoted(FACTORY, WETH, USD, 1, kind=FactoryKind.UNISWAP_V2),), "do not quote"),
+        ((SwapQuoted(FACTORY, WETH, USD, 1, kind=FactoryKind.CAMELOT, stable=True),), "one pair"),
+        ((RepayDebt(TARGET, bytes(36), 1, USD, VAULT, 1),), "word 1 of 1"),
+        ((RepayDebt(TARGET, bytes(36), 0, USD, VAULT, 1, market=bytes(32)),), "market id of 32 bytes"),
+        (
+            (RepayDebt(TARGET, bytes(36), 0, USD, VAULT, 1, 1, DebtKind.MORPHO_SHARES),),
+            "market id of 0 bytes",
+        ),
+        (
+            (RepayDebt(TARGET, bytes(36), 0, USD, VAULT, 1, None, DebtKind.MORPHO_SHARES, bytes(32)),),
+            "allowance must be given",
+        ),
         ((Flash(VAULT, (Loan(USD, 1), Loan(WETH, 1)), ()),), "order of address"),
         ((SwapV2(FACTORY, USD, USD, 1),), "for itself"),
         ((SwapV2(FACTORY, NATIVE, USD, 1),), "wrap it"),

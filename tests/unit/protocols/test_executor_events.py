@@ -22,6 +22,7 @@ from seawall.protocols.executor.artifacts import (
     risk_book_creation,
 )
 from seawall.protocols.executor.events import Executed, NativeMoved, decode_event, decode_revert
+from seawall.protocols.executor.sentences import SENTENCES
 
 OURS = Address(b"\x11" * 20)
 OTHER = Address(b"\x22" * 20)
@@ -118,6 +119,38 @@ def test_every_error_of_our_contracts_has_a_text() -> None:
         assert decoded is not None
         assert decoded.name == item["name"]
         assert decoded.text
+
+
+def test_every_refusal_of_a_plan_has_a_sentence_of_its_own() -> None:
+    setup = {"NotOwner", "NotPendingOwner", "ZeroAddress", "UnknownRole", "RescueNotProposed"}
+    setup |= {"RescueAlreadyProposed", "RescueTooEarly", "RescueLapsed", "RescueCallFailed"}
+    for name in (EXECUTOR, PLAN_CHECKS):
+        errors = {str(item["name"]) for item in load_artifact(name).abi if item["type"] == "error"}
+        assert errors - setup <= SENTENCES.keys()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (error("HealthFactorFell(uint256,uint256,uint256)", 1, 13 * 10**17, 12 * 10**17), "1.3000 to 1.2000"),
+        (
+            error("HealthBelowFloor(uint256,address,uint256,uint256)", 0, address_text(OTHER), 1, 2**256 - 1),
+            "limit",
+        ),
+        (
+            error("LossAboveWindow(uint256,uint256)", 1_234_567_890, 5),
+            "12.34 USD, the window has room for 0.00",
+        ),
+        (
+            error("SegmentFailed(uint256,bytes)", 2, error("Halted()")),
+            "segment 2 of an atomic batch failed: the exec",
+        ),
+    ],
+)
+def test_numbers_are_told_in_the_units_people_use(data: bytes, words: str) -> None:
+    decoded = decode_revert(data)
+    assert decoded is not None
+    assert words in decoded.text
 
 
 def test_a_deep_chain_of_reasons_ends() -> None:

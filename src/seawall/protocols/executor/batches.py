@@ -1,7 +1,7 @@
 """Several executions in one call of the executor: its calldata, and what it says of each.
 
     executeBatch(bool atomic, Segment[] segments)
-    Segment := (Header header, Bound[] bounds, bytes checks, bytes operations, uint256 minGas)
+    Segment := (uint256 minGas, bytes execution), the latter being the whole calldata of `execute`
 
 Every segment is a whole plan with snapshots, bounds and an intent bit of its own. Where the batch is not
 atomic, one that fails leaves nothing behind but its `SegmentEnded`, and the others go on.
@@ -15,10 +15,9 @@ from typing import Final, cast
 
 from seawall.native import AbiValue, abi_decode, encode_call, event_topic, selector
 from seawall.primitives.blocks import Log
-from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import EncodingError, ProtocolError
 from seawall.primitives.units import Address, Hash, address_text
-from seawall.protocols.executor.encoding import BOUND_KINDS, Execution
+from seawall.protocols.executor.encoding import Execution
 from seawall.protocols.executor.events import decode_revert
 
 __all__ = [
@@ -31,12 +30,11 @@ __all__ = [
     "segment_ended",
 ]
 
-_HEADER: Final = "(uint256,bytes32,uint256,uint256,uint256,address,uint256)"
-_SEGMENTS: Final = f"({_HEADER},(uint8,address,uint256)[],bytes,bytes,uint256)[]"
+_SEGMENTS: Final = "(uint256,bytes)[]"
 _SIGNATURE: Final = f"executeBatch(bool,{_SEGMENTS})"
 EXECUTE_BATCH_SELECTOR: Final = selector(_SIGNATURE)
 SEGMENT_ENDED_TOPIC: Final = Hash(event_topic("SegmentEnded(uint256,bytes32,bool,uint256,bytes)"))
-_MAX_FEE_WORD: Final = 3
+_MAX_FEE_BYTES: Final = slice(4 + 3 * 32, 4 + 4 * 32)  # of a segment's calldata: word 3 of its header
 _REASON_BYTES_SHOWN_MAX: Final = 64
 
 
@@ -85,8 +83,8 @@ def batch_fees(calldata: bytes) -> list[int]:
         _, segments = abi_decode(("bool", _SEGMENTS), calldata[4:])
     except EncodingError as error:
         raise ProtocolError(f"a batch does not decode: {error.what}", "executor", "none needed") from error
-    rows = cast(Sequence[Sequence[Sequence[int]]], segments)
-    return [row[0][_MAX_FEE_WORD] for row in rows]
+    rows = cast(Sequence[tuple[int, bytes]], segments)
+    return [int.from_bytes(execution[_MAX_FEE_BYTES]) for _, execution in rows]
 
 
 def segment_ended(log: Log, executor: Address) -> SegmentEnded | None:
@@ -111,10 +109,7 @@ def segment_ended(log: Log, executor: Address) -> SegmentEnded | None:
 
 
 def _values(one: SegmentCall) -> Sequence[AbiValue]:
-    execution = one.execution
-    header = (
-        one.intent_id, one.plan_digest, execution.deadline_s, one.max_fee_wei, execution.min_profit,
-        execution.accounting_token, UINT256_MAX,
-    )  # fmt: skip
-    bounds = tuple((BOUND_KINDS[b.kind], b.token, b.amount) for b in execution.bounds)
-    return header, bounds, execution.checks, execution.operations, one.min_gas
+    execution = one.execution.calldata(
+        intent_id=one.intent_id, plan_digest=one.plan_digest, max_fee_wei=one.max_fee_wei
+    )
+    return one.min_gas, execution

@@ -14,12 +14,16 @@ big-endian, without padding:
     CALL                 0x01  target(20) value:amount length(2) data splices
     CALL_WITH_ALLOWANCE  0x02  target(20) value:amount token(20) spender(20) allowance:amount
                                length(2) data splices
-    FLASH                0x03  lender_kind(1) = 1 lender(20) n(1) n * (token(20) amount:amount max_fee:amount)
+    FLASH                0x03  lender_kind(1) lender(20) n(1) n * (token(20) amount:amount max_fee:amount)
                                length(3) operation*
     SWAP_V2              0x04  factory(20) token_in(20) token_out(20) in:amount min_out:amount
                                length(3) operation*
     SWAP_V3              0x05  fee(3) factory(20) token_in(20) token_out(20) in:amount min_out:amount
                                sqrt_price_limit:amount length(3) operation*
+    SWAP_QUOTED          0x06  factory_kind(1) stable(1) factory(20) token_in(20) token_out(20) in:amount
+                               min_out:amount length(3) operation*
+    REPAY_DEBT           0x10  target(20) token(20) spender(20) allowance:amount debt_kind(1) debt(20)
+                               [market(32), of Morpho] maximum:amount word(1) length(2) data
     splices    := n(1), n * (word(1), measurement(1))
 
 Measurements are numbered from zero in the order in which their operations *end*. Every other kind is refused
@@ -42,15 +46,19 @@ from seawall.protocols.executor.operations import (
     Amount,
     Call,
     CallWithAllowance,
+    DebtKind,
     Flash,
     Loan,
     Measure,
     Measured,
     Operation,
+    RepayDebt,
     Splice,
+    SwapQuoted,
     SwapV2,
     SwapV3,
 )
+from seawall.protocols.executor.policy import FactoryKind, LenderKind
 
 __all__ = [
     "BOUND_KINDS",
@@ -78,12 +86,17 @@ MEASUREMENTS_MAX: Final = 64
 BOUNDS_MAX: Final = 32
 HEAD_WORDS_MAX: Final = 32
 
-_LENDER_BALANCER_V2: Final = 1
+# Lenders that lend more than one token at once, and how many.
+_LOANS_MAX: Final = {LenderKind.BALANCER_V2: 127, LenderKind.AAVE_V3_MULTI: 127, LenderKind.UNISWAP_V3: 2}
 _KIND_CALL: Final = 0x01
 _KIND_CALL_WITH_ALLOWANCE: Final = 0x02
 _KIND_FLASH: Final = 0x03
 _KIND_SWAP_V2: Final = 0x04
 _KIND_SWAP_V3: Final = 0x05
+_KIND_SWAP_QUOTED: Final = 0x06
+_KIND_REPAY_DEBT: Final = 0x10
+_QUOTING_KINDS: Final = (FactoryKind.SOLIDLY, FactoryKind.CAMELOT)
+_MARKET_BYTES: Final = 32
 _MEASURED_TAG: Final = 0x80
 _SELECTOR_BYTES: Final = 4
 _WORD_BYTES: Final = 32
@@ -191,6 +204,10 @@ class _Encoder:
                 body = self._swap(operation) + self._nested(operation.operations, depth)
             case SwapV3():
                 kind, body = _KIND_SWAP_V3, self._swap_v3(operation, depth)
+            case SwapQuoted():
+                kind, body = _KIND_SWAP_QUOTED, self._swap_quoted(operation, depth)
+            case RepayDebt():
+                kind, body = _KIND_REPAY_DEBT, self._repay_debt(operation)
             case _:
                 assert_never(operation)
         tokens = b"".join(_address(measure.token, "measured token") for measure in operation.measure)
@@ -221,7 +238,13 @@ class _Encoder:
         tokens = [loan.token for loan in operation.loans]
         if not tokens or tokens != sorted(set(tokens)):
             raise _refused("loans must be of distinct tokens, in order of address", "flash loan")
-        packed = bytes([_LENDER_BALANCER_V2]) + _address(operation.lender, "lender")
+        lender_kind = operation.lender_kind
+        most = _LOANS_MAX.get(lender_kind, 1)
+        if len(tokens) > most:
+            raise _refused(
+                f"{lender_kind.name} lends {most} token(s) at once, not {len(tokens)}", "flash loan"
+            )
+        packed = bytes([lender_kind]) + _address(operation.lender, "lender")
         packed += _bytes(len(tokens), 1, "loans") + b"".join(map(self._loan, operation.loans))
         return packed + self._nested(operation.operations, depth)
 
@@ -235,7 +258,42 @@ class _Encoder:
         packed = _bytes(operation.fee_ppm, 3, "fee") + self._swap(operation) + self._amount(limit)
         return packed + self._nested(operation.operations, depth)
 
-    def _swap(self, operation: SwapV2 | SwapV3) -> bytes:
+    def _swap_quoted(self, operation: SwapQuoted, depth: int) -> bytes:
+        if operation.kind not in _QUOTING_KINDS:
+            raise _refused(f"pairs of kind {operation.kind.name} do not quote themselves", "swap")
+        if operation.stable and operation.kind is not FactoryKind.SOLIDLY:
+            raise _refused(f"{operation.kind.name} has one pair for two tokens, stable or not", "swap")
+        packed = bytes((operation.kind, operation.stable)) + self._swap(operation)
+        return packed + self._nested(operation.operations, depth)
+
+    def _repay_debt(self, operation: RepayDebt) -> bytes:
+        shares = operation.kind is DebtKind.MORPHO_SHARES
+        if len(operation.market) != (_MARKET_BYTES if shares else 0):
+            raise _refused(f"a market id of {len(operation.market)} bytes for {operation.kind.name}", "repay")
+        if shares and operation.allowance is None:
+            raise _refused("shares say nothing of tokens: the allowance must be given", "repay")
+        words = (len(operation.data) - _SELECTOR_BYTES) // _WORD_BYTES
+        if not 0 <= operation.word < min(words, HEAD_WORDS_MAX):
+            raise _refused(f"the amount goes into word {operation.word} of {words}", "repay")
+        spender = operation.target if operation.spender == ZERO_ADDRESS else operation.spender
+        allowance = operation.maximum if operation.allowance is None else operation.allowance
+        return b"".join(
+            (
+                _address(operation.target, "target"),
+                _address(operation.token, "token"),
+                _address(spender, "spender"),
+                self._amount(allowance),
+                bytes([operation.kind]),
+                _address(operation.debt, "debt"),
+                operation.market,
+                self._amount(operation.maximum),
+                bytes([operation.word]),
+                _bytes(len(operation.data), 2, "calldata length"),
+                operation.data,
+            )
+        )
+
+    def _swap(self, operation: SwapV2 | SwapV3 | SwapQuoted) -> bytes:
         if operation.token_in == operation.token_out:
             raise _refused("a swap of a token for itself", "swap")
         if NATIVE in (operation.token_in, operation.token_out):

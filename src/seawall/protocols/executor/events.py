@@ -7,7 +7,6 @@ leave no token log. Errors come from both of our contracts and nest: a refused t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, cast
@@ -23,6 +22,7 @@ from seawall.protocols.executor.artifacts import (
     RISK_BOOK,
     load_artifact,
 )
+from seawall.protocols.executor.sentences import SENTENCES
 
 __all__ = [
     "EXECUTED_TOPIC",
@@ -40,8 +40,6 @@ NATIVE_MOVED_TOPIC: Final = Hash(keccak256(b"NativeMoved(address,int256)"))
 _NESTED_MAX: Final = 8
 _REASON_TEXT_MAX: Final = 200
 _WORD_BYTES: Final = 32
-_LEVELS: Final = ("RUN", "REDUCE_ONLY", "HALT")
-_RULES: Final = {1: "EQ", 2: "SELF", 3: "IN_SET", 4: "LE", 5: "ANY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Revert:
 
     @property
     def text(self) -> str:
-        told = _SENTENCES.get(self.name)
+        told = SENTENCES.get(self.name)
         values = {name: _shown(value) for name, value in self.arguments}
         own = told(values) if told else f"{self.name}({', '.join(f'{k}={v}' for k, v in values.items())})"
         return f"{own}: {self.inner.text}" if self.inner else own
@@ -142,40 +140,3 @@ def _shown(value: int | bytes | str) -> str:
     if isinstance(value, bytes):
         return address_text(value) if len(value) == 20 else hex_text(value)[:_REASON_TEXT_MAX]
     return str(value)[:_REASON_TEXT_MAX]
-
-
-_SENTENCES: Final[dict[str, Callable[[dict[str, str]], str]]] = {
-    "Error": lambda v: f"reverted with {v['message']!r}",
-    "Panic": lambda v: f"Solidity panic {v['code']}",
-    "OperationFailed": lambda v: (
-        f"the call of {v['selector']} on {v['target']} failed"
-        + (f" with {v['reason']}" if v.get("reason", "0x") != "0x" else "")
-    ),
-    "AlreadyExecuted": lambda v: f"intent {v['intentId']} has landed before",
-    "Expired": lambda v: f"the plan's deadline {v['deadline']} is past (block time {v['timestamp']})",
-    "Halted": lambda _: "the executor is halted on chain; its owner must raise it",
-    "MissingRole": lambda v: f"{v['caller']} lacks role {v['role']} on the executor",
-    "GasPriceAboveMaximum": lambda v: f"gas price {v['price']} wei is above the plan's {v['maximum']}",
-    "ProfitBelowMinimum": lambda v: (
-        f"profit {v['profit']} is below minimum and fee together, {v['minimum']}, in {v['token']}"
-    ),
-    "OutflowAboveBound": lambda v: f"{v['outflow']} of {v['token']} left, the plan allows {v['bound']}",
-    "InflowBelowBound": lambda v: f"{v['inflow']} of {v['token']} came in, the plan demands {v['bound']}",
-    "DebtIncreaseAboveBound": lambda v: (
-        f"debt {v['token']} grew by {v['increase']}, the plan allows {v['bound']}"
-    ),
-    "OutputBelowMinimum": lambda v: f"pool {v['pool']} gave {v['output']}, the plan demands {v['minimum']}",
-    "RepaymentAboveMaximum": lambda v: (
-        f"{v['wanted']} of {v['token']} asked back, the plan allows {v['maximum']}"
-    ),
-    "CallbackNotArmed": lambda v: f"{v['caller']} called back unasked ({v['selector']})",
-    "CallbackMissing": lambda v: f"{v['callee']} never called back",
-    "NotListed": lambda v: f"function {v['selector']} of {v['target']} is not on the allow-list",
-    "NotReducing": lambda v: f"{v['selector']} of {v['target']} is not allowed in REDUCE_ONLY",
-    "WordRefused": lambda v: (
-        f"argument word {v['word']} is {v['value']}, its rule is"
-        f" {_RULES.get(int(v['rule']), v['rule'])} {v['operand']}"
-    ),
-    "SpliceRefused": lambda v: f"argument word {v['word']} may not be a measured amount",
-    "NotRaised": lambda v: f"{_LEVELS[int(v['wanted'])]} is not above {_LEVELS[int(v['current'])]}",
-}

@@ -1,7 +1,7 @@
 """What an executor plan is made of: operations, measured amounts, one-sided bounds.
 
-Operations run in order, all or nothing. `Flash`, `SwapV2` and `SwapV3` may nest operations: those run inside
-the lender's or pool's callback, before it is repaid. An operation may *measure* how much of a token the
+Operations run in order, all or nothing. `Flash` and the swaps may nest operations: those run inside the
+lender's or pool's callback, before it is repaid. An operation may *measure* how much of a token the
 executor gained while it ran; the measurement's name then stands for that amount in any later operation. A
 measurement exists once its operation is over: nested ones before the operation that holds them.
 
@@ -11,19 +11,24 @@ Native token: `NATIVE` of `primitives.units`, here as everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from seawall.primitives.units import ZERO_ADDRESS, Address
+from seawall.protocols.executor.policy import FactoryKind, LenderKind
 
 __all__ = [
     "Amount",
     "Call",
     "CallWithAllowance",
+    "DebtKind",
     "Flash",
     "Loan",
     "Measure",
     "Measured",
     "Operation",
+    "RepayDebt",
     "Splice",
+    "SwapQuoted",
     "SwapV2",
     "SwapV3",
 ]
@@ -95,12 +100,17 @@ class Loan:
 
 @dataclass(frozen=True, slots=True)
 class Flash:
-    """Borrow from a Balancer V2 vault, run `operations`, repay. `loans` go in order of address."""
+    """Borrow, run `operations`, repay. `loans` go in order of address.
+
+    Balancer's vault and Aave's `flashLoan` lend several tokens, a Uniswap V3 pool its own two, the others
+    one.
+    """
 
     lender: Address
     loans: tuple[Loan, ...]
     operations: tuple[Operation, ...]
     measure: tuple[Measure, ...] = ()
+    lender_kind: LenderKind = LenderKind.BALANCER_V2
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,7 @@ class SwapV2:
 class SwapV3:
     """Exact-input swap in the pool of a listed Uniswap V3 kind of factory, paid in its callback.
 
+    `fee_ppm` of zero stands for the only pool of the pair, which sets its own fee (Algebra).
     `sqrt_price_limit_x96` of zero means no limit; with one, the swap may take less than `amount_in`.
     """
 
@@ -138,4 +149,52 @@ class SwapV3:
     measure: tuple[Measure, ...] = ()
 
 
-Operation = Call | CallWithAllowance | Flash | SwapV2 | SwapV3
+@dataclass(frozen=True, slots=True)
+class SwapQuoted:
+    """Exact-input swap in a pair that is asked what it gives: Solidly (`stable` or not), Camelot.
+
+    Nested operations make it a flash swap, as in `SwapV2`.
+    """
+
+    factory: Address
+    token_in: Address
+    token_out: Address
+    amount_in: Amount
+    min_out: Amount = 0
+    kind: FactoryKind = FactoryKind.SOLIDLY
+    stable: bool = False
+    operations: tuple[Operation, ...] = ()
+    measure: tuple[Measure, ...] = ()
+
+
+class DebtKind(IntEnum):
+    """Who tells what the executor owes, and in which unit."""
+
+    TOKEN = 1  # a debt token's balance (Aave) [smallest unit of the borrowed token]
+    COMET = 2  # Compound III `borrowBalanceOf` [smallest unit of the base token]
+    MORPHO_SHARES = 3  # Morpho Blue `position` [borrow shares]
+
+
+@dataclass(frozen=True, slots=True)
+class RepayDebt:
+    """Repay the least of `maximum`, what is owed and what is here; the debt must shrink.
+
+    The amount is written over head word `word` of `data`. `spender` may take at most `allowance` of `token`
+    meanwhile; None stands for as much as `maximum`. Of shares (`MORPHO_SHARES`, with its `market`) nobody
+    knows the price before: there `allowance` alone bounds the tokens, and must be given.
+    """
+
+    target: Address
+    data: bytes
+    word: int
+    token: Address
+    debt: Address  # debt token, Comet or Morpho
+    maximum: Amount
+    allowance: Amount | None = None
+    kind: DebtKind = DebtKind.TOKEN
+    market: bytes = b""  # Morpho's id of it
+    spender: Address = ZERO_ADDRESS
+    measure: tuple[Measure, ...] = ()
+
+
+Operation = Call | CallWithAllowance | Flash | SwapV2 | SwapV3 | SwapQuoted | RepayDebt
