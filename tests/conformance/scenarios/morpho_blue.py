@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
 from seawall.protocols.adapters.erased import AnyAdapter, erased
@@ -43,7 +44,11 @@ def scenario(name: str) -> Scenario:
 
     def pay_back(account: Account) -> Action:
         loan, _ = tokens(account)
-        return Repay(loan, 2 * unit(account.stage, loan))
+        return Repay(loan, unit(account.stage, loan))
+
+    def end_the_debt(account: Account) -> Action:
+        loan, _ = tokens(account)
+        return Repay(loan, UINT256_MAX)
 
     def lend(account: Account) -> Action:
         loan, _ = tokens(account)
@@ -67,7 +72,7 @@ def scenario(name: str) -> Scenario:
     return Scenario(
         adapter=name,
         fund=fund,
-        steps=(borrow, pay_back, lend, take_back),
+        steps=(borrow, pay_back, end_the_debt, lend, take_back),
         base=loan,
         too_much=drain,
         pause=Absent("nobody can stop it"),

@@ -11,16 +11,21 @@ import pytest
 from seawall.native import encode_call
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ProtocolError, UnavailableActionError
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address, hex_text
 from seawall.protocols.adapters.aave_v3 import AaveAdapter, from_book
 from seawall.protocols.adapters.aave_v3_rules import AaveState, after
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
 from seawall.protocols.adapters.base import DependencyKind, Exact, Position, PositionKind, Rates
+from seawall.protocols.adapters.erased import erased
+from seawall.protocols.executor.operations import Flash, Loan
+from seawall.protocols.executor.policy import LenderKind, LenderPolicy, Policy, registry_calls
 from seawall.rollout.devnet import Devnet
 from seawall.rollout.devnet.accounts import BORROWERS, OWNER, TRADERS
 from seawall.rollout.devnet.steering import revert, snapshot
+from tests.conformance.stage import Stage
 from tests.fixtures.ground import ACTING_DELAY_S, Ground, refused_by_both
-from tests.fixtures.lending import allow_all, head_s, lands, state_of, view_words
+from tests.fixtures.lending import LendingGround, allow_all, head_s, lands, state_of, view_words
 
 pytestmark = pytest.mark.anvil
 
@@ -45,7 +50,7 @@ def restored(shared_devnet: Devnet) -> Iterator[None]:
 
 @pytest.fixture
 def ground(shared_devnet: Devnet) -> Ground[AaveState]:
-    return Ground(shared_devnet, deployment(shared_devnet, "aave_v3"))
+    return LendingGround(shared_devnet, deployment(shared_devnet, "aave_v3"))
 
 
 def token(devnet: Devnet, name: str) -> Address:
@@ -302,6 +307,34 @@ def test_a_sentinel_decides_whether_a_sequencer_was_down(
     lands_as_foreseen(ground, Repay(usdx, DOLLAR))
 
 
+def test_a_reserve_that_was_closed_does_nothing(ground: Ground[AaveState]) -> None:
+    weth = token(ground.devnet, "weth")
+    state = ground.state()
+    closed = replace(state.reserves[weth], settings=replace(state.reserves[weth].settings, is_active=False))
+    state = replace(state, reserves={**state.reserves, weth: closed})
+    with pytest.raises(UnavailableActionError, match="not active"):
+        ground.adapter.quote(state, Supply(weth, ETHER), ground.account)
+    assert ground.adapter.liquidity(state, weth) == 0
+
+
+def test_foreign_tokens_and_times_before_the_books_are_refused(shared_devnet: Devnet) -> None:
+    adapter, stranger = deployment(shared_devnet, "aave_v3"), Address(b"\x99" * 20)
+    with pytest.raises(UnavailableActionError, match="not traded or held"):
+        adapter.build(Supply(stranger, 1), OWNER)
+    with pytest.raises(UnavailableActionError, match="not traded or held"):
+        adapter.liquidity(state_of(shared_devnet, adapter, (), head_s(shared_devnet)), stranger)
+    with pytest.raises(ProtocolError, match="after the block of 1"):
+        state_of(shared_devnet, adapter, (), 1)
+
+
+def test_what_cannot_secure_a_debt_is_lent_without_counting(ground: Ground[AaveState]) -> None:
+    ethx = token(ground.devnet, "ethx")
+    admin(ground, "setReserveLtvzero(address,bool)", ethx, True)
+    lands_as_foreseen(ground, Supply(ethx, ETHER))
+    (position,) = ground.adapter.positions(ground.state(), ground.account)
+    assert position.kind is PositionKind.SUPPLIED
+
+
 def test_a_reserve_that_does_not_lend_is_refused(ground: Ground[AaveState]) -> None:
     usdx = token(ground.devnet, "usdx")
     ground.account = BORROWERS[0]
@@ -329,7 +362,28 @@ def test_debts_in_isolation_are_refused_rather_than_guessed(ground: Ground[AaveS
         ground.adapter.quote(state, Borrow(usdx, DOLLAR), ground.account)
 
 
-def test_what_a_flash_loan_costs_is_what_the_pool_takes(shared_devnet: Devnet) -> None:
+def test_a_flash_loan_costs_what_was_quoted_and_not_less(shared_devnet: Devnet) -> None:
+    adapter, weth = deployment(shared_devnet, "aave_v3"), token(shared_devnet, "weth")
+    stage = Stage(shared_devnet)
+    account = stage.open_account(erased(adapter))
+    lenders = Policy(account.address, lenders=(LenderPolicy(adapter.pool, LenderKind.AAVE_V3),))
+    for call in registry_calls(lenders):
+        stage.send_data(OWNER, shared_devnet.book.address("policy_registry"), call)
+    stage.give(weth, account.address, ETHER)
+    loan = Exact(weth, 1_234 * ETHER + 1)
+    fee = adapter.flash_fee_up(state_of(shared_devnet, adapter, (), head_s(shared_devnet)), loan)
+    bounds = (TokenBound(weth, "outflow", fee),)
+
+    def borrowed(max_fee: int) -> tuple[Flash]:
+        loans = (Loan(weth, loan.amount, max_fee),)
+        return (Flash(adapter.pool, loans, (), lender_kind=LenderKind.AAVE_V3),)
+
+    assert account.is_refused(borrowed(fee - 1), bounds)
+    account.execute(borrowed(fee), bounds)
+    assert account.holds(weth) == ETHER - fee
+
+
+def test_what_a_flash_loan_costs_rounds_up_and_ends_with_the_liquidity(shared_devnet: Devnet) -> None:
     adapter, weth = deployment(shared_devnet, "aave_v3"), token(shared_devnet, "weth")
     state = state_of(shared_devnet, adapter, (), head_s(shared_devnet))
     premium = view_words(shared_devnet, adapter.pool, "FLASHLOAN_PREMIUM_TOTAL()")[0]

@@ -14,13 +14,14 @@ from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ProtocolError, UnavailableActionError
 from seawall.primitives.units import Address, hex_text
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
-from seawall.protocols.adapters.base import DependencyKind, Position, PositionKind
+from seawall.protocols.adapters.base import DependencyKind, Position, PositionKind, Rates
 from seawall.protocols.adapters.morpho_blue import MorphoAdapter, MorphoState, from_book
+from seawall.protocols.executor.operations import DebtKind, RepayDebt
 from seawall.rollout.devnet import Devnet
 from seawall.rollout.devnet.accounts import BORROWERS, OWNER, TRADERS
 from seawall.rollout.devnet.steering import revert, snapshot
 from tests.fixtures.ground import Ground, lands_as_quoted, refused_by_both
-from tests.fixtures.lending import allow_all, head_s, lands, state_of, view_words
+from tests.fixtures.lending import allow_all, head_s, lands, plain, state_of, view_words
 
 pytestmark = pytest.mark.anvil
 
@@ -176,9 +177,12 @@ def test_a_debt_is_ended_by_its_shares(ground: Ground[MorphoState]) -> None:
     owed = adapter.positions(state, holder)[1].amount
     assert [leg.amount for leg in effect.quote.takes] == [owed]
     allow_all(ground.devnet, [adapter.loan], adapter.morpho, [holder])
+    (operation,) = adapter.build(Repay(adapter.loan, UINT256_MAX), holder)
+    assert isinstance(operation, RepayDebt)
+    assert (operation.kind, operation.market) == (DebtKind.MORPHO_SHARES, adapter.market_id)
+    by_shares = plain(replace(operation, maximum=state.accounts[holder].borrow_shares))
     before = ground.balance(adapter.loan)
-    operations = adapter.build_release(state, holder, owed)
-    assert lands(ground.devnet, operations, holder, ground.block.timestamp_s)
+    assert lands(ground.devnet, (by_shares,), holder, ground.block.timestamp_s)
     assert before - ground.balance(adapter.loan) == owed
     assert ground.state() == effect.state
     refused_by_both(ground, Repay(adapter.loan, 1), "nothing is owed")
@@ -266,12 +270,25 @@ def test_both_markets_depend_on_morpho_and_on_their_own_oracles(shared_devnet: D
     assert DependencyKind.ORACLE not in shared
 
 
+def test_rates_are_of_what_is_lent_and_end_with_the_liquidity(shared_devnet: Devnet) -> None:
+    adapter = market(shared_devnet)
+    state = state_of(shared_devnet, adapter, (), head_s(shared_devnet))
+    assert adapter.rates(state, adapter.collateral) == Rates(None, None)
+    there = adapter.liquidity(state, adapter.loan)
+    with pytest.raises(UnavailableActionError, match="at hand"):
+        adapter.rates(state, adapter.loan, -there - 1)
+    with pytest.raises(UnavailableActionError, match="at hand"):
+        adapter.rates_with_debt(state, there + 1)
+    with pytest.raises(ProtocolError, match="after the block of 1"):
+        state_of(shared_devnet, adapter, (), 1)
+
+
 def test_words_for_all_are_refused_where_morpho_has_none(shared_devnet: Devnet) -> None:
     adapter = market(shared_devnet)
     with pytest.raises(UnavailableActionError, match="no word for all"):
         adapter.build(Withdraw(adapter.loan, UINT256_MAX), TRADERS[0])
-    with pytest.raises(UnavailableActionError, match="ended by its shares"):
-        adapter.build(Repay(adapter.loan, UINT256_MAX), TRADERS[0])
+    with pytest.raises(UnavailableActionError, match="not named"):
+        adapter.build(Supply(adapter.loan, UINT256_MAX), TRADERS[0])
     stranger = Address(b"\x99" * 20)
     with pytest.raises(UnavailableActionError, match="not traded or held here"):
         adapter.build(Supply(stranger, 1), TRADERS[0])

@@ -49,7 +49,7 @@ from seawall.protocols.adapters.base import (
 )
 from seawall.protocols.adapters.refusals import foreign_token, refused, unsupported
 from seawall.protocols.answers import Answers, address_answer, integer_answer, integer_answers
-from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Operation
+from seawall.protocols.executor.operations import Call, CallWithAllowance, Operation, RepayDebt
 from seawall.protocols.executor.policy import (
     Listing,
     MemberSet,
@@ -72,6 +72,7 @@ _SUPPLY: Final = "supply(address,uint256,address,uint16)"
 _WITHDRAW: Final = "withdraw(address,uint256,address)"
 _BORROW: Final = "borrow(address,uint256,uint256,uint16,address)"
 _REPAY: Final = "repay(address,uint256,uint256,address)"
+_AMOUNT_WORD: Final = 1
 
 # Words of `getReserveData`.
 _DATA_WORDS: Final = ("uint256",) * 15
@@ -151,17 +152,38 @@ class AaveAdapter:
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         match action:
             case Supply():
-                supplied = (action.token, action.amount, account, _NO_REFERRAL)
-                return (self._paying(_SUPPLY, supplied, action.amount, action),)
+                self._reserve_of(action.token)
+                data, splices = call_data(_SUPPLY, (action.token, action.amount, account, _NO_REFERRAL))
+                return (
+                    CallWithAllowance(
+                        self.pool,
+                        data,
+                        action.token,
+                        action.amount,
+                        splices=splices,
+                        measure=action.measure,
+                    ),
+                )
             case Repay():
-                repaid = (action.token, action.maximum, _VARIABLE_RATE, account)
-                return (self._paying(_REPAY, repaid, action.maximum, action),)
+                debt_token = self._reserve_of(action.token).debt_token
+                data, _ = call_data(_REPAY, (action.token, 0, _VARIABLE_RATE, account))
+                return (
+                    RepayDebt(
+                        self.pool,
+                        data,
+                        _AMOUNT_WORD,
+                        action.token,
+                        debt_token,
+                        action.maximum,
+                        measure=action.measure,
+                    ),
+                )
             case Withdraw():
-                self._require_listed(action.token)
+                self._reserve_of(action.token)
                 data, splices = call_data(_WITHDRAW, (action.token, action.amount, account))
                 return (Call(self.pool, data, splices=splices, measure=action.measure),)
             case Borrow():
-                self._require_listed(action.token)
+                self._reserve_of(action.token)
                 data, splices = call_data(
                     _BORROW, (action.token, action.amount, _VARIABLE_RATE, _NO_REFERRAL, account)
                 )
@@ -371,22 +393,11 @@ class AaveAdapter:
         label = self._label("may-borrow")
         return label in answers and integer_answer(answers, label, "uint256") != 0
 
-    def _paying(
-        self,
-        signature: str,
-        arguments: tuple[Address | Amount, ...],
-        amount: Amount,
-        action: Supply | Repay,
-    ) -> Operation:
-        self._require_listed(action.token)
-        data, splices = call_data(signature, arguments)
-        return CallWithAllowance(
-            self.pool, data, action.token, amount, splices=splices, measure=action.measure
-        )
-
-    def _require_listed(self, token: Address) -> None:
-        if all(token != reserve.token for reserve in self.reserves):
+    def _reserve_of(self, token: Address) -> AaveReserve:
+        found = next((reserve for reserve in self.reserves if reserve.token == token), None)
+        if found is None:
             raise foreign_token(self.name, token)
+        return found
 
     def _require_known_revision(self, state: AaveState) -> None:
         if state.revision not in REVISIONS_KNOWN:

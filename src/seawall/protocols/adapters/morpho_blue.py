@@ -5,10 +5,10 @@ second; `after` is what Morpho does with an action, or why it refuses. The arith
 `markets.morpho_blue`.
 
 `Supply` and `Withdraw` of the loan token lend it; of the collateral token they put it up and take it back.
-Amounts are assets. Debts are counted in shares that are worth more every second: a maximum is paid in full,
-and more than is owed is refused. What was lent can be taken back, and a debt ended, to the last share by
-`build_exit` and `build_release`, which know the shares of a state. There is no debt token: quotes of debts
-have no `owes`.
+Amounts are assets. Debts are counted in shares that are worth more every second: `Repay` of `UINT256_MAX`
+ends a debt by its shares, whatever they cost, so bound the outflow; any other maximum is paid in full, and
+more than is owed is refused. What was lent can be taken back to the last share by `build_exit`, which knows
+the shares of a state. There is no debt token: quotes of debts have no `owes`.
 
 An oracle that does not answer stops what needs a price; paying back and lending go on, as on chain.
 
@@ -50,7 +50,15 @@ from seawall.protocols.adapters.refusals import (
     unsupported,
 )
 from seawall.protocols.answers import Answers, address_answer, integer_answer, integer_answers
-from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measured, Operation
+from seawall.protocols.executor.operations import (
+    Amount,
+    Call,
+    CallWithAllowance,
+    DebtKind,
+    Measured,
+    Operation,
+    RepayDebt,
+)
 from seawall.protocols.executor.policy import (
     Listing,
     Rule,
@@ -73,6 +81,7 @@ _PUT_UP: Final = f"supplyCollateral({_PARAMS},uint256,address,bytes)"
 _TAKE_BACK: Final = f"withdrawCollateral({_PARAMS},uint256,address,address)"
 # The parameters of the market are five words.
 _ASSETS_WORD: Final = 5
+_SHARES_WORD: Final = 6
 # What a callback of Morpho would be given: none is wanted.
 _NO_DATA: Final = b""
 _LIMIT_WAD_OF_BPS: Final = 10**14
@@ -157,8 +166,6 @@ class MorphoAdapter:
         return MorphoState(market, self._price(answers), MappingProxyType(accounts))
 
     def quote(self, state: MorphoState, action: Action, account: Address) -> Quote:
-        if isinstance(action, Repay):
-            self._require_named(action.maximum)
         return self.after(state, action, account).quote
 
     def after(self, state: MorphoState, action: Action, holder: Address) -> MorphoEffect:
@@ -200,6 +207,23 @@ class MorphoAdapter:
             case Borrow():
                 self._require_loan(action.token)
                 return (self._receiving(_BORROW, action.amount, (0, account, account), action),)
+            case Repay() if action.maximum == UINT256_MAX:
+                self._require_loan(action.token)
+                data = encode_call(_REPAY, (self.params, 0, 0, account, _NO_DATA))
+                return (
+                    RepayDebt(
+                        self.morpho,
+                        data,
+                        _SHARES_WORD,
+                        self.loan,
+                        self.morpho,
+                        UINT256_MAX,
+                        allowance=UINT256_MAX,
+                        kind=DebtKind.MORPHO_SHARES,
+                        market=self.market_id,
+                        measure=action.measure,
+                    ),
+                )
             case Repay():
                 self._require_loan(action.token)
                 return (self._paying(_REPAY, action.maximum, (0, account, _NO_DATA), action),)
@@ -210,12 +234,6 @@ class MorphoAdapter:
         """Take back all that was lent, by shares, so that nothing stays behind."""
         shares = self._account(state, account).supply_shares
         return (Call(self.morpho, encode_call(_WITHDRAW, (self.params, 0, shares, account, account))),)
-
-    def build_release(self, state: MorphoState, account: Address, maximum: int) -> tuple[Operation, ...]:
-        """End the debt, by shares, for at most `maximum` of the loan token."""
-        shares = self._account(state, account).borrow_shares
-        data = encode_call(_REPAY, (self.params, 0, shares, account, _NO_DATA))
-        return (CallWithAllowance(self.morpho, data, self.loan, maximum),)
 
     def policy(self, account: Address) -> PolicyPart:
         """This market alone, any amount, only for ourselves, without callbacks."""
@@ -357,10 +375,6 @@ class MorphoAdapter:
         left = replace(account, borrow_shares=account.borrow_shares - shares)
         return amount, state.market.borrowed(-amount, -shares), left
 
-    def _require_named(self, amount: Amount) -> None:
-        if amount == UINT256_MAX:
-            raise self._refused("a debt is ended by its shares, which no plan knows ahead", "name an amount")
-
     def _require_health(self, state: MorphoState, market: MorphoMarket, account: MorphoAccount) -> None:
         if account.borrow_shares and not account.is_healthy(market, self._known_price(state), self.lltv_wad):
             raise self._refused("the collateral would not cover the debt", "borrow less, or put up more")
@@ -382,7 +396,8 @@ class MorphoAdapter:
         rest: tuple[Address | int | bytes, ...],
         action: Supply | Repay,
     ) -> Operation:
-        self._require_named(amount)
+        if amount == UINT256_MAX:
+            raise self._refused("the amount is not named", "name it")
         return CallWithAllowance(
             self.morpho,
             self._data(signature, amount, rest),
