@@ -13,7 +13,7 @@ from seawall.native import abi_decode
 from seawall.primitives.errors import EncodingError, ProtocolError
 from seawall.primitives.units import Address
 
-__all__ = ["Answers", "address_answer", "integer_answer", "integer_answers"]
+__all__ = ["Answers", "address_answer", "bytes_answer", "integer_answer", "integer_answers"]
 
 Answers = Mapping[str, bytes | None]
 """What reads returned, by label; None where the call reverted."""
@@ -44,6 +44,11 @@ def address_answer(answers: Answers, label: str) -> Address:
     if not isinstance(value, bytes):
         raise _malformed(label, "is not an address")
     return Address(value)
+
+
+def bytes_answer(answers: Answers, label: str) -> bytes:
+    """All that the read `label` returned, as it is."""
+    return _returned(answers, label)
 
 
 def _returned(answers: Answers, label: str) -> bytes:

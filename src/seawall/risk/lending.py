@@ -7,8 +7,9 @@ Rounding is against us: collateral down, debt up, health factor down. Values are
 base currency of a pool, the loan token of a market, the dollar of a Comet): they are compared within a
 place, never across.
 
-Morpho accrues only when a market is touched, so that its stored debt lags. Until then the debt counts with
-the most interest that its rate model can charge (`MORPHO_RATE_MAX_WAD_S`): too much, never too little.
+Morpho accrues only when a market is touched, so that its stored debt lags. With a multicall, one call lets it
+accrue and then reads it: a probe's changes are undone. Without one the debt counts with the most interest
+that the rate model can charge since (`MORPHO_RATE_MAX_WAD_S`): too much, never too little.
 What does not have the promised shape is a `ProtocolError`; a guard that gets one refuses.
 """
 
@@ -23,7 +24,8 @@ from seawall.primitives.blocks import Read
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ProtocolError
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
-from seawall.protocols.answers import Answers, address_answer, integer_answer, integer_answers
+from seawall.protocols.answers import Answers, address_answer, bytes_answer, integer_answer, integer_answers
+from seawall.protocols.multicall import aggregate3_answers, aggregate3_call
 
 __all__ = [
     "WAD",
@@ -127,12 +129,12 @@ class MorphoMarket:
     oracle: Address
     irm: Address
     lltv_wad: int
-    id: bytes = field(init=False)
+    multicall: Address | None = None  # by which it is read accrued
+    id: bytes = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         kinds = ("address", "address", "address", "address", "uint256")
-        values = (self.loan, self.collateral, self.oracle, self.irm, self.lltv_wad)
-        object.__setattr__(self, "id", keccak256(abi_encode(kinds, values)))
+        object.__setattr__(self, "id", keccak256(abi_encode(kinds, self._parameters)))
 
     @property
     def address(self) -> Address:
@@ -144,8 +146,11 @@ class MorphoMarket:
 
     def reads(self, holder: Address) -> tuple[Read, ...]:
         position = encode_call("position(bytes32,address)", (self.id, holder))
+        market = self._accrued[-1]
+        if self.multicall is not None:
+            market = Read(self._label("accrued"), self.multicall, aggregate3_call(self._accrued))
         return (
-            Read(self._label("market"), self.morpho, encode_call("market(bytes32)", (self.id,))),
+            market,
             Read(self._label(f"position:{holder.hex()}"), self.morpho, position),
             Read(self._label("price"), self.oracle, encode_call("price()", ())),
         )
@@ -177,12 +182,29 @@ class MorphoMarket:
         found[self.collateral] = found.get(self.collateral, 0) + collateral
         return found
 
+    @property
+    def _parameters(self) -> tuple[Address, Address, Address, Address, int]:
+        return (self.loan, self.collateral, self.oracle, self.irm, self.lltv_wad)
+
+    @property
+    def _accrued(self) -> tuple[Read, ...]:
+        """Let it accrue, then read it."""
+        accrue = encode_call("accrueInterest((address,address,address,address,uint256))", (self._parameters,))
+        return (
+            Read(self._label("accrue"), self.morpho, accrue),
+            Read(self._label("market"), self.morpho, encode_call("market(bytes32)", (self.id,))),
+        )
+
     def _position(self, answers: Answers, holder: Address) -> tuple[int, ...]:
         label = self._label(f"position:{holder.hex()}")
         return integer_answers(answers, label, ("uint256", "uint128", "uint128"))
 
     def _market(self, answers: Answers) -> tuple[int, ...]:
         """Assets and shares supplied, assets and shares borrowed, when accrued [UTC s], fee [wad]."""
+        if self.multicall is not None:
+            answers = aggregate3_answers(self._accrued, bytes_answer(answers, self._label("accrued")))
+            if answers[self._accrued[0].label] is None:
+                raise ProtocolError("it does not accrue", self.label, "check the market's rate model")
         found = integer_answers(answers, self._label("market"), ("uint128",) * 6)
         if found[4] == 0:
             raise ProtocolError("there is no such market", self.label, "check the market's parameters")

@@ -17,6 +17,7 @@ from seawall.primitives.units import Address
 from seawall.risk.guards.base import Guard
 from seawall.risk.guards.own import load_own
 from seawall.risk.layers import Layer, LayerKind, Limited
+from seawall.risk.lending import LendingPlace, MorphoMarket
 from seawall.risk.limits import ChainFacts, RiskLimits
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
@@ -59,12 +60,17 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
         prices=settings.prices,
         receipts=_of_class(settings, TokenClass.RECEIPT),
         debts=_of_class(settings, TokenClass.DEBT),
-        lending=settings.lending,
+        lending=tuple(_accruing(place, multicall) for place in settings.lending),
         sequencer=settings.sequencer,
         multicall=multicall,
         private_keys=frozenset(keys[name] for name in settings.private.signers if name in keys),
         wrapped_native=wrapped,
     )
+
+
+def _accruing(place: LendingPlace, multicall: Address | None) -> LendingPlace:
+    """Morpho's markets are read accrued where that can be done."""
+    return replace(place, multicall=multicall) if isinstance(place, MorphoMarket) else place
 
 
 def _of_class(settings: ChainSettings, kind: TokenClass) -> tuple[Address, ...]:

@@ -46,6 +46,8 @@ STRANGER = Address(b"\x0b" * 20)
 Answers = Mapping[tuple[Address, bytes], bytes | None]
 AAVE = AavePool(POOL)
 MORPHO = MorphoMarket(POOL, USD, WETH, FEED, IRM, 86 * 10**16)
+MULTICALL = Address(b"\x0c" * 20)
+ACCRUING = MorphoMarket(POOL, USD, WETH, FEED, IRM, 86 * 10**16, MULTICALL)
 COMET = Comet(POOL, USD, BASE_FEED, (Collateral(WETH, FEED),))
 
 
@@ -184,6 +186,20 @@ def test_a_morpho_market_that_was_not_touched_owes_the_most_that_its_rate_can_ch
     assert abs(MORPHO_RATE_MAX_WAD_S * a_year_s - 8 * WAD) < a_year_s
     with pytest.raises(ProtocolError):
         standing(MORPHO, morpho(500, 1, idle_s=NOW_S - 1))
+
+
+def accruing(market: bytes | None, *, accrues: bool = True) -> Answers:
+    results = ((accrues, b""), (market is not None, market or b""))
+    answer = abi_encode(("(bool,bytes)[]",), (results,))
+    return {**morpho(500, 500 * 10**6), (MULTICALL, selector("aggregate3((address,bool,bytes)[])")): answer}
+
+
+def test_a_morpho_market_is_read_accrued_where_the_chain_has_a_multicall() -> None:
+    market = words(2_000, 2_000 * 10**6, 1_100, 1_000 * 10**6, NOW_S, 0)
+    _, debt, _ = standing(ACCRUING, accruing(market))
+    assert debt == 550
+    for unfit in (accruing(None), accruing(market, accrues=False), accruing(b"\x01"), morpho(500, 1)):
+        assert judged(HealthFactor(ACCRUING, EXECUTOR, 0), unfit).measured is None
 
 
 @pytest.mark.parametrize(

@@ -180,8 +180,8 @@ class Asked:
             return Pool(pair, PoolKind.V2)
         raise self.wrong("must have one of 'pool' and 'pair'", "name a Uniswap V3 pool or a V2 pair")
 
-    def place(self) -> LendingPlace:
-        """Where a position lies."""
+    def place(self, multicall: Address | None = None) -> LendingPlace:
+        """Where a position lies. `multicall` is the chain's, if there is one."""
         named = [name for name in ("pool", "morpho", "comet") if self.address_or_none(name) is not None]
         if len(named) != 1:
             raise self.wrong("must have one of 'pool', 'morpho' and 'comet'", "name where the position is")
@@ -192,7 +192,7 @@ class Asked:
             if self._value("lltv_wad") is None:
                 raise self.wrong("lacks the argument 'lltv_wad'", "give all parameters of the market")
             morpho, loan, collateral, oracle, irm = map(self.address, names)
-            return MorphoMarket(morpho, loan, collateral, oracle, irm, self.integer("lltv_wad"))
+            return MorphoMarket(morpho, loan, collateral, oracle, irm, self.integer("lltv_wad"), multicall)
         pledged = Collateral(self.address("collateral"), self.address("feed"))
         return Comet(self.address("comet"), self.address("base"), self.address("base_feed"), (pledged,))
 

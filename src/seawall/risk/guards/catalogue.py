@@ -120,10 +120,10 @@ def _positions(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
         for place in limits.facts.lending:
             floors[(place, plan.target)], caps[(place, plan.target)] = 0, None
     for one in wishes.all("health_factor"):
-        where = _place_of(plan, one)
+        where = _place_of(plan, one, limits.facts.multicall)
         floors[where] = max(floors.get(where, 0), one.integer("min_wad"))
     for one in wishes.all("ltv"):
-        where = _place_of(plan, one)
+        where = _place_of(plan, one, limits.facts.multicall)
         asked, known = one.integer("limit_bps"), caps.get(where)
         caps[where] = asked if known is None else min(known, asked)
     least, most = limits.health_factor_min_wad, limits.ltv_bps_max
@@ -174,10 +174,10 @@ def _moving(guard: Scalable, limits: RiskLimits) -> Guard:
     return guard if limits.volatility is None else Volatile(guard, limits.volatility)
 
 
-def _place_of(plan: Plan, asked: Asked) -> tuple[LendingPlace, Address]:
+def _place_of(plan: Plan, asked: Asked, multicall: Address | None) -> tuple[LendingPlace, Address]:
     """Where, and whose: the executor's or the key's, if nobody is named."""
     own = plan.target if plan.is_executor_plan else plan.key
-    return asked.place(), asked.address_or_none("holder") or own
+    return asked.place(multicall), asked.address_or_none("holder") or own
 
 
 def _terms(one: Asked) -> OracleTerms:

@@ -219,9 +219,12 @@ def test_facts_of_the_chain_reach_the_gate_and_a_signer_s_layer_its_key(tmp_path
     weth, usdx, feed = (ADDRESSES[name] for name in ("weth", "usdx", "feed"))
     assert facts.lending == (
         AavePool(ADDRESSES["aave_pool"]),
-        MorphoMarket(ADDRESSES["morpho"], usdx, weth, ADDRESSES["oracle"], ADDRESSES["irm"], 86 * 10**16),
+        MorphoMarket(
+            ADDRESSES["morpho"], usdx, weth, ADDRESSES["oracle"], ADDRESSES["irm"], 86 * 10**16,
+            ADDRESSES["multicall3"],
+        ),
         Comet(ADDRESSES["comet"], usdx, feed, (Collateral(weth, feed),)),
-    )
+    )  # fmt: skip
     assert facts.sequencer == UptimeTerms(feed, 60)
     assert (facts.receipts, facts.debts) == ((ADDRESSES["a_weth"],), (ADDRESSES["debt_usdx"],))
     assert (facts.multicall, facts.wrapped_native) == (ADDRESSES["multicall3"], weth)
