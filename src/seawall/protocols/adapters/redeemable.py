@@ -53,7 +53,7 @@ _TERMS: Final = {
     "queueFeeBps": "uint256",
     "minimum": "uint256",
     "instantAvailable": "uint256",
-    "frozen": "bool",
+    "frozen": "uint8",
 }
 _REQUEST: Final = ("uint256", "uint256", "uint256", "uint256", "uint256")
 
@@ -125,7 +125,7 @@ class RedeemableAdapter:
             frozen=bool(terms["frozen"]),
             balances={x: integer_answer(answers, self._of("balance", x), "uint256") for x in holders},
             frozen_accounts=frozenset(
-                x for x in holders if integer_answer(answers, self._of("barred", x), "bool")
+                x for x in holders if integer_answer(answers, self._of("barred", x), "uint8")
             ),
             requests={x: self._requests(answers, x) for x in holders if not self.more_reads(answers, (x,))},
         )

@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Final
 
 from seawall.chain.addresses import AddressKind, TokenClass
+from seawall.native import encode_call
 from seawall.primitives.units import Address
 from seawall.rollout.devnet.accounts import BORROWERS, OWNER, TRADERS
 from seawall.rollout.devnet.deployer import ETHER, UNLIMITED, Deployer
 from seawall.rollout.devnet.tokens import USDX_DECIMALS, USDX_UNIT
 
 __all__ = ["deploy_stand_ins"]
+
+STABLE_POOL: Final = "curve_stable_usdx_redeemable_usd"
 
 REDEEMABLE_SCALE: Final = 10**12  # 18 decimals over the 6 of USDX
 REDEEMABLE_ISSUED: Final = 20_000_000 * USDX_UNIT
@@ -54,6 +57,34 @@ COMET_COLLATERALS: Final = {
     "ethx": (70 * 10**16, 75 * 10**16, 93 * 10**16, 1_000 * ETHER),
 }
 
+# More of the redeemable dollar than of the other: it trades a little below par.
+STABLE_A: Final = 100
+STABLE_FEE: Final = 4_000_000
+STABLE_OFFPEG: Final = 20_000_000_000
+STABLE_USDX: Final = 1_000_000 * USDX_UNIT
+STABLE_REDEEMABLE: Final = 4_000_000 * ETHER
+
+CRYPTO_WETH_WEI: Final = 2_000 * ETHER
+CRYPTO_USDX: Final = 2_000 * 2_500 * USDX_UNIT
+# A (times 40,000), gamma, fees [1e10], fee gamma, extra profit, step, half time [s], price of WETH [wad].
+CRYPTO_TERMS: Final = (
+    400_000,
+    145 * 10**12,
+    26_000_000,
+    45_000_000,
+    230 * 10**12,
+    2 * 10**12,
+    146 * 10**12,
+    600,
+    2_500 * 10**18,
+)
+
+CRV_MINTED: Final = 10_000_000 * ETHER
+CVX_MINTED: Final = 54_321_000 * ETHER
+CONVEX_REWARD: Final = 100_000 * ETHER
+CONVEX_STAKED: Final = 1_000_000 * ETHER
+CURVE_SHARES_OF_TRADER: Final = 10_000 * ETHER
+
 
 def deploy_stand_ins(deployer: Deployer) -> None:
     """All of them; tokens, feeds and the traders' money must be there."""
@@ -61,6 +92,9 @@ def deploy_stand_ins(deployer: Deployer) -> None:
     _deploy_lido(deployer)
     _deploy_rocket_pool(deployer)
     _deploy_comet(deployer)
+    _deploy_curve_stable(deployer)
+    _deploy_curve_crypto(deployer)
+    _deploy_convex(deployer)
 
 
 def _deploy_redeemable(deployer: Deployer) -> None:
@@ -181,6 +215,125 @@ def _deploy_comet(deployer: Deployer) -> None:
     deployer.send(weth, "approve(address,uint256)", comet, COMET_PUT_UP_WEI, sender=BORROWERS[1])
     deployer.send(comet, "supply(address,uint256)", weth, COMET_PUT_UP_WEI, sender=BORROWERS[1])
     deployer.send(comet, "withdraw(address,uint256)", usdx, COMET_BORROWED, sender=BORROWERS[1])
+
+
+def _deploy_curve_stable(deployer: Deployer) -> None:
+    """USDX against the redeemable dollar, in an NG pool that is its own LP token."""
+    book = deployer.book
+    coins = (book.address("usdx"), book.address("redeemable_usd"))
+    pool = deployer.deploy(
+        STABLE_POOL,
+        AddressKind.POOL,
+        deployer.compiled["CurveStable"],
+        ("string", "string", "address[]", "uint256[]", "uint256", "uint256", "uint256", "address"),
+        "Curve USDX RUSD",
+        "crvUSDXRUSD",
+        coins,
+        (10 ** (36 - USDX_DECIMALS), 10**18),
+        STABLE_A,
+        STABLE_FEE,
+        STABLE_OFFPEG,
+        OWNER,
+        token_class=TokenClass.RECEIPT,
+        decimals=18,
+        symbol="crvUSDXRUSD",
+    )
+    amounts = (STABLE_USDX, STABLE_REDEEMABLE)
+    _approve_as_owner(deployer, pool, coins, amounts)
+    deployer.send(pool, "add_liquidity(uint256[],uint256)", amounts, 0)
+    for trader in TRADERS:
+        deployer.send(pool, "transfer(address,uint256)", trader, CURVE_SHARES_OF_TRADER)
+
+
+def _deploy_curve_crypto(deployer: Deployer) -> None:
+    """USDX and WETH in a two-coin crypto pool."""
+    book = deployer.book
+    coins = (book.address("usdx"), book.address("weth"))
+    pool = deployer.deploy(
+        "curve_crypto_usdx_weth",
+        AddressKind.POOL,
+        deployer.compiled["CurveCrypto"],
+        (
+            "string",
+            "string",
+            "address[2]",
+            "uint256[2]",
+            "(uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)",
+            "address",
+        ),
+        "Curve USDX WETH",
+        "crvUSDXWETH",
+        coins,
+        (10 ** (18 - USDX_DECIMALS), 1),
+        CRYPTO_TERMS,
+        OWNER,
+        token_class=TokenClass.RECEIPT,
+        decimals=18,
+        symbol="crvUSDXWETH",
+    )
+    amounts = (CRYPTO_USDX, CRYPTO_WETH_WEI)
+    _approve_as_owner(deployer, pool, coins, amounts)
+    deployer.send(pool, "add_liquidity(uint256[2],uint256)", amounts, 0)
+    for trader in TRADERS:
+        deployer.send(pool, "transfer(address,uint256)", trader, ETHER)
+
+
+def _deploy_convex(deployer: Deployer) -> None:
+    """The booster with the stableswap pool's LP token, which earns; the owner has staked."""
+    book, compiled = deployer.book, deployer.compiled
+    crv = deployer.deploy(
+        "crv",
+        AddressKind.TOKEN,
+        compiled["StandInToken"],
+        ("string", "string", "uint8", "address"),
+        "Curve DAO Token",
+        "CRV",
+        18,
+        OWNER,
+        token_class=TokenClass.ASSET,
+        decimals=18,
+        symbol="CRV",
+    )
+    cvx = deployer.deploy(
+        "cvx",
+        AddressKind.TOKEN,
+        compiled["ConvexToken"],
+        ("uint256", "address"),
+        CVX_MINTED,
+        OWNER,
+        token_class=TokenClass.ASSET,
+        decimals=18,
+        symbol="CVX",
+    )
+    booster = deployer.deploy(
+        "convex_booster",
+        AddressKind.LENDER,
+        compiled["ConvexBooster"],
+        ("address", "address", "address"),
+        crv,
+        cvx,
+        OWNER,
+    )
+    pool = book.address(STABLE_POOL)
+    deployer.send(cvx, "setOperator(address)", booster)
+    deployer.send(booster, "addPool(address)", pool)
+    info = deployer.rpc.view(booster, encode_call("poolInfo(uint256)", (0,)))
+    rewards = Address(info[3 * 32 + 12 : 4 * 32])
+    deployer.record(
+        f"convex_{STABLE_POOL}_0", AddressKind.POSITIONS, rewards, compiled["BaseRewardPool"].source
+    )
+    deployer.send(crv, "mint(address,uint256)", OWNER, CRV_MINTED)
+    deployer.send(pool, "approve(address,uint256)", booster, CONVEX_STAKED)
+    deployer.send(booster, "deposit(uint256,uint256,bool)", 0, CONVEX_STAKED, True)
+    deployer.send(crv, "approve(address,uint256)", booster, CONVEX_REWARD)
+    deployer.send(booster, "notify(uint256,uint256)", 0, CONVEX_REWARD)
+
+
+def _approve_as_owner(
+    deployer: Deployer, spender: Address, tokens: tuple[Address, ...], amounts: tuple[int, ...]
+) -> None:
+    for token, amount in zip(tokens, amounts, strict=True):
+        deployer.send(token, "approve(address,uint256)", spender, amount)
 
 
 def _deploy_token(

@@ -1,0 +1,267 @@
+"""Curve crypto pools of two coins (first generation): trades, one coin brought, both taken in proportion.
+
+A trade may move the pool's price scale, so a state serves one action: of several coins brought one after the
+other only the first could be quoted, and more than one is refused.
+
+Not done here: pools of three coins (`markets.curve_crypto` quotes them), "NG" pools, ramps of A and gamma (a
+pool that ramps is refused), withdrawal of one coin, the native coin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from seawall.chain.addresses import AddressBook
+from seawall.markets.curve_crypto import Amplification, CryptoPool
+from seawall.native import encode_call
+from seawall.primitives.blocks import Block, Read
+from seawall.primitives.errors import ProtocolError
+from seawall.primitives.units import Address, address_text
+from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
+from seawall.protocols.adapters.arguments import call_data, word_splices
+from seawall.protocols.adapters.base import (
+    Dependency,
+    DependencyKind,
+    Exact,
+    PolicyPart,
+    Position,
+    PositionKind,
+    Quote,
+    Rates,
+)
+from seawall.protocols.adapters.curve import brought, wanted_of_each
+from seawall.protocols.adapters.holdings import Holdings, holding_of, holding_reads, holdings
+from seawall.protocols.adapters.pools import pools_named, swap_quote
+from seawall.protocols.adapters.refusals import (
+    foreign_token,
+    known_amount,
+    known_minimum,
+    market_refusals,
+    refused,
+    unsupported,
+)
+from seawall.protocols.answers import Answers, address_answer, integer_answer
+from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measured, Operation
+from seawall.protocols.executor.policy import Listing, TokenClass, TokenPolicy, anything, at_most
+
+__all__ = ["CurveCryptoAdapter", "CurveCryptoState", "from_book"]
+
+_EXCHANGE: Final = "exchange(uint256,uint256,uint256,uint256)"
+_ADD: Final = "add_liquidity(uint256[2],uint256)"
+_REMOVE: Final = "remove_liquidity(uint256,uint256[2])"
+_NUMBERS: Final = ("A", "gamma", "D", "price_scale", "mid_fee", "out_fee", "fee_gamma")
+# Views that only some pools have; without them nothing is killed, and nothing ramps.
+_FLAGS: Final = ("is_killed", "future_A_gamma_time")
+_COINS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CurveCryptoState:
+    pool: CryptoPool
+    killed: bool
+    ramping: bool
+    shares: Holdings  # [LP wei]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveCryptoAdapter:
+    chain_id: int
+    pool: Address
+    share: Address
+    """The LP token: of younger pools the pool itself."""
+    coins: tuple[Address, ...]
+    precisions: tuple[int, ...]
+    """10^(18 - decimals)"""
+    name: str
+
+    @property
+    def actions(self) -> frozenset[type[Action]]:
+        return frozenset({Swap, AddLiquidity, RemoveLiquidity})
+
+    # ------------------------------------------------------------------ reading
+
+    def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        views = [(view, encode_call(f"{view}()", ())) for view in (*_NUMBERS, *_FLAGS)]
+        for place in range(_COINS):
+            views.append((f"coin:{place}", encode_call("coins(uint256)", (place,))))
+            views.append((f"balance:{place}", encode_call("balances(uint256)", (place,))))
+        reads = [Read(self._label(view), self.pool, calldata) for view, calldata in views]
+        reads.append(Read(self._label("supply"), self.share, encode_call("totalSupply()", ())))
+        return (*reads, *holding_reads(self.name, self.share, holders))
+
+    def decode(self, answers: Answers, block: Block) -> CurveCryptoState:
+        del block
+        for place, coin in enumerate(self.coins):
+            found = address_answer(answers, self._label(f"coin:{place}"))
+            if found != coin:
+                raise ProtocolError(
+                    f"coin {place} is {address_text(found)}, not {address_text(coin)}",
+                    self.name,
+                    "name the pool's coins in their order in the address book",
+                )
+        a, gamma, d, scale, mid_fee, out_fee, fee_gamma = (self._number(answers, x) for x in _NUMBERS)
+        balances = tuple(self._number(answers, f"balance:{place}") for place in range(_COINS))
+        killed, ramping = (
+            answers.get(self._label(flag)) is not None and self._number(answers, flag) != 0 for flag in _FLAGS
+        )
+        with market_refusals(self.name):
+            pool = CryptoPool(
+                name=self.name,
+                amplification=Amplification(a),
+                gamma=gamma,
+                d=d,
+                balances=balances,
+                precisions=self.precisions,
+                price_scale=(scale,),
+                mid_fee=mid_fee,
+                out_fee=out_fee,
+                fee_gamma=fee_gamma,
+                supply=self._number(answers, "supply"),
+            )
+        return CurveCryptoState(pool, killed, ramping, holdings(self.name, self.share, answers))
+
+    # ------------------------------------------------------------------ quoting
+
+    def quote(self, state: CurveCryptoState, action: Action, account: Address) -> Quote:
+        del account
+        if not isinstance(action, RemoveLiquidity):
+            if state.killed:
+                raise refused("the pool is killed", self.name, "take liquidity out in proportion")
+            if state.ramping:
+                raise refused("A and gamma are ramping", self.name, "wait for the end of the ramp")
+        with market_refusals(self.name):
+            match action:
+                case Swap():
+                    i, j = self._place(action.token_in), self._place(action.token_out)
+                    return swap_quote(self.name, action, lambda dx: state.pool.get_dy_down(i, j, dx))
+                case AddLiquidity():
+                    place, amount = self._one_coin(action)
+                    known = known_amount(amount, self.name)
+                    minted = state.pool.minted_down([known if k == place else 0 for k in range(_COINS)])
+                    known_minimum(action.min_share, minted, self.name)
+                    return Quote((Exact(self.coins[place], known),), (Exact(self.share, minted),))
+                case RemoveLiquidity():
+                    self._require_share(action.share)
+                    burnt = known_amount(action.amount, self.name)
+                    paid = state.pool.withdrawn_down(burnt)
+                    minimums = wanted_of_each(action.minimums, self.coins, self.name)
+                    for least, out in zip(minimums, paid, strict=True):
+                        known_minimum(least, out, self.name)
+                    gives = tuple(Exact(coin, out) for coin, out in zip(self.coins, paid, strict=True))
+                    return Quote((Exact(self.share, burnt),), gives)
+                case _:
+                    raise unsupported(self.name, action)
+
+    # ------------------------------------------------------------------ doing
+
+    def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
+        del account
+        match action:
+            case Swap():
+                places = (self._place(action.token_in), self._place(action.token_out))
+                data, splices = call_data(_EXCHANGE, (*places, action.amount_in, action.min_out))
+                token, amount = action.token_in, action.amount_in
+            case AddLiquidity():
+                place, amount = self._one_coin(action)
+                token = self.coins[place]
+                amounts = tuple(_known(amount) if k == place else 0 for k in range(_COINS))
+                data = encode_call(_ADD, (amounts, _known(action.min_share)))
+                splices = word_splices({place: amount, _COINS: action.min_share})
+            case RemoveLiquidity():
+                self._require_share(action.share)
+                minimums = wanted_of_each(action.minimums, self.coins, self.name)
+                known = tuple(_known(least) for least in minimums)
+                data = encode_call(_REMOVE, (_known(action.amount), known))
+                splices = word_splices(dict(enumerate((action.amount, *minimums))))
+                return (Call(self.pool, data, splices=splices, measure=action.measure),)
+            case _:
+                raise unsupported(self.name, action)
+        return (CallWithAllowance(self.pool, data, token, amount, splices=splices, measure=action.measure),)
+
+    def policy(self, account: Address) -> PolicyPart:
+        del account
+        place, amount = at_most(_COINS - 1), anything()
+        return PolicyPart(
+            listings=(
+                Listing(self.pool, _EXCHANGE, (place, place, amount, amount), reduce=True),
+                Listing(self.pool, _ADD, (amount, amount, amount)),
+                Listing(self.pool, _REMOVE, (amount, amount, amount), reduce=True),
+            ),
+            tokens=(
+                *(TokenPolicy(coin, allowance=True) for coin in self.coins),
+                TokenPolicy(self.share, TokenClass.KEPT),
+            ),
+        )
+
+    # ------------------------------------------------------------------ having
+
+    def positions(self, state: CurveCryptoState, holder: Address) -> tuple[Position, ...]:
+        """One position a coin: what burning the share in proportion pays."""
+        held = holding_of(holder, state.shares, self.name)
+        if held == 0:
+            return ()
+        with market_refusals(self.name):
+            paid = state.pool.withdrawn_down(held)
+        return tuple(
+            Position(holder, PositionKind.SHARE, coin, amount, self.share, held)
+            for coin, amount in zip(self.coins, paid, strict=True)
+        )
+
+    def liquidity(self, state: CurveCryptoState, token: Address) -> int:
+        return state.pool.balances[self._place(token)]
+
+    def rates(self, state: CurveCryptoState, token: Address, change: int = 0) -> Rates:
+        """None: what trading fees earn is not in the state of one block."""
+        del state, token, change
+        return Rates(supply_ray=None, borrow_ray=None)
+
+    def dependencies(self) -> tuple[Dependency, ...]:
+        return (
+            Dependency(DependencyKind.PROTOCOL, "curve"),
+            *(Dependency(DependencyKind.ASSET, address_text(coin).lower()) for coin in self.coins),
+        )
+
+    # ------------------------------------------------------------------ details
+
+    def _one_coin(self, action: AddLiquidity) -> tuple[int, Amount]:
+        self._require_share(action.share)
+        several = brought(action, self.coins, self.name)
+        if len(several) > 1:
+            raise refused("only one coin can be brought by one action", self.name, "use two actions")
+        return several[0]
+
+    def _place(self, coin: Address) -> int:
+        if coin not in self.coins:
+            raise foreign_token(self.name, coin)
+        return self.coins.index(coin)
+
+    def _require_share(self, share: Address) -> None:
+        if share != self.share:
+            raise foreign_token(self.name, share)
+
+    def _number(self, answers: Answers, view: str) -> int:
+        return integer_answer(answers, self._label(view), "uint256")
+
+    def _label(self, what: str) -> str:
+        return f"{self.name}:{self.pool.hex()}:{what}"
+
+
+def from_book(book: AddressBook) -> tuple[CurveCryptoAdapter, ...]:
+    """One adapter for every pool named `curve_crypto_TOKEN_TOKEN`, coins in the pool's order; its LP token is
+    what `..._lp` of the same name says, or the pool itself."""
+    found = []
+    for pool in pools_named(book, "curve_crypto"):
+        if len(pool.tokens) != _COINS or pool.suffix:
+            continue
+        lp_name = f"{pool.name}_lp"
+        share = book.address(lp_name) if lp_name in book else pool.address
+        precisions = tuple(10**18 // pool.unit(book, coin) for coin in pool.tokens)
+        name = f"curve_crypto:{pool.pair_name}"
+        found.append(CurveCryptoAdapter(book.chain_id, pool.address, share, pool.tokens, precisions, name))
+    return tuple(found)
+
+
+def _known(amount: Amount) -> int:
+    """What stands in calldata until a measured amount is spliced in."""
+    return 0 if isinstance(amount, Measured) else amount
