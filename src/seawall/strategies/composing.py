@@ -49,6 +49,7 @@ from seawall.protocols.executor.operations import (
     Measured,
     Operation,
 )
+from seawall.protocols.executor.policy import LenderKind
 
 __all__ = ["ALL", "Outcome", "Steps", "Taken", "bounds_of"]
 
@@ -243,7 +244,14 @@ class Steps:
     # ------------------------------------------------------------------ loans and raw calls
 
     @contextlib.contextmanager
-    def flash(self, lender: Address, loans: Mapping[Address, int], *, fee_max_bps: int = 0) -> Iterator[None]:
+    def flash(
+        self,
+        lender: Address,
+        loans: Mapping[Address, int],
+        *,
+        fee_max_bps: int = 0,
+        kind: LenderKind = LenderKind.BALANCER_V2,
+    ) -> Iterator[None]:
         """Steps within run with the loans in hand, before these are repaid with at most `fee_max_bps`."""
         outer, self._operations = self._operations, []
         takes = tuple(Exact(token, amount) for token, amount in sorted(loans.items()))
@@ -258,7 +266,7 @@ class Steps:
             Loan(token, amount, mul_div_up(amount, fee_max_bps, BPS))
             for token, amount in sorted(loans.items())
         )
-        self._operations.append(Flash(lender, entries, tuple(inner)))
+        self._operations.append(Flash(lender, entries, tuple(inner), lender_kind=kind))
 
     def call(self, operation: Call | CallWithAllowance, token: Address, *, where: str) -> Outcome:
         """A raw call, when there is no adapter. What its first measure gains is of `token`."""

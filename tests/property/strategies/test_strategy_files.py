@@ -27,6 +27,7 @@ when: [most > 0]
 steps:
   - flash:
       from: vault
+      kind: balancer_v2
       borrow: {weth: 1 weth}
       steps:
         - swap: {on: stall, give: weth, get: usdx, amount: 1 weth, as: middle}

@@ -48,7 +48,8 @@ from seawall.strategies.scripts.world import Feed, Needs, World
 __all__ = ["Frame", "Run", "Scope", "Term", "compiled", "constant", "folded", "require"]
 
 _GWEI_DECIMALS: Final = 9
-_UNITS_BESIDE_TOKENS: Final = (*DURATIONS_S, "bps", "gwei", "usd")
+_WAD_DECIMALS: Final = 18
+_UNITS_BESIDE_TOKENS: Final = (*DURATIONS_S, "bps", "gwei", "usd", "wad")
 
 
 @dataclass(slots=True)
@@ -171,6 +172,8 @@ def _literal(node: Literal, scope: Scope) -> Term:
         return constant(DURATION, bounded(value * DURATIONS_S[unit], node.at), node.at)
     if unit == "bps":
         return constant(BPS_KIND, literal_value(node.digits, 0, unit, node.at), node.at)
+    if unit == "wad":
+        return constant(NUMBER, literal_value(node.digits, _WAD_DECIMALS, unit, node.at), node.at)
     if unit == "gwei":
         value = literal_value(node.digits, _GWEI_DECIMALS, unit, node.at)
         return constant(amount_of(NATIVE_UNIT), value, node.at)

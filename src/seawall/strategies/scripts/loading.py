@@ -16,6 +16,7 @@ from typing import Final
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS, Address
 from seawall.protocols.surroundings import MULTICALL_NAME, Surroundings
+from seawall.strategies.scripts.checks import checks_of
 from seawall.strategies.scripts.compiling import Scope, Term
 from seawall.strategies.scripts.demands import expectations_of, guards_of_file
 from seawall.strategies.scripts.documents import Listed, Tree, read_document
@@ -68,6 +69,7 @@ KEYS: Final[Mapping[str, str]] = {
     "steps": "what the plan does, in order, all or nothing",
     "expect": "changes of balances that are enforced, with their tolerance",
     "guards": "guards that judge it, tighter than the operator's limits",
+    "checks": "what the executor checks on chain once the steps are done",
     "keeper": "budget, missed runs and competitors of a keeper job",
     "note": "why, in one line, for people",
 }
@@ -122,6 +124,7 @@ def load_script(content: bytes, file: str, surroundings: Surroundings, standing:
         steps=steps,
         expectations=expectations_of(root, notes, scope, account, tolerance),
         guards=guards_of_file(root, notes, scope, account, surroundings.contracts),
+        checks=checks_of(root, notes, scope, account),
         keeper=keeper,
         variables=known,
     )

@@ -14,6 +14,7 @@ from seawall.primitives.errors import MarketError, NativeError, PlanError, Proto
 from seawall.primitives.observations import Observation
 from seawall.primitives.plans import DirectBody, GuardSpec, Plan, TokenBound, TokenDelta
 from seawall.primitives.units import NATIVE, Address
+from seawall.protocols.executor.checks import encode_checks
 from seawall.protocols.executor.operations import Call, Operation
 from seawall.strategies.composing import Outcome, Steps, Taken, bounds_of
 from seawall.strategies.plans import PlanDesk, Terms, gas_price_guard
@@ -82,13 +83,14 @@ def _plan(script: Script, observation: Observation, frame: Frame, steps: Steps) 
         return PlanDesk(account.key).direct(observation, 0, _one_call(steps.operations), terms)
     desk = PlanDesk(account.key, account.address, account.beneficiary)
     bounds = _bounds(script, steps.bounds, expected)
+    checks = encode_checks([check.make(frame) for check in script.checks])
     if account.form is AccountForm.ACCOUNT:
-        return desk.through_account(observation, 0, steps.operations, terms, bounds=bounds)
+        return desk.through_account(observation, 0, steps.operations, terms, bounds=bounds, checks=checks)
     min_profit = 0 if script.min_profit is None else script.min_profit.run(frame)
     if min_profit <= 0:
         raise PlanError("a profit of nothing is asked for", "min_profit", "ask for more than nothing")
     return desk.through_executor(
-        observation, 0, steps.operations, terms, min_profit_wei=min_profit, bounds=bounds
+        observation, 0, steps.operations, terms, min_profit_wei=min_profit, bounds=bounds, checks=checks
     )
 
 

@@ -11,13 +11,23 @@ from enum import StrEnum
 
 from seawall.primitives.levels import Priority
 from seawall.primitives.units import Address
+from seawall.protocols.executor.checks import Check
 from seawall.strategies.composing import Outcome, Steps
 from seawall.strategies.scripts.compiling import Frame, Scope, Term
 from seawall.strategies.scripts.keeping import Keeper
 from seawall.strategies.scripts.problems import Place
 from seawall.strategies.scripts.triggers import Trigger
 
-__all__ = ["Account", "AccountForm", "Expectation", "GuardTerm", "Script", "StepTerm", "TakeStep"]
+__all__ = [
+    "Account",
+    "AccountForm",
+    "CheckTerm",
+    "Expectation",
+    "GuardTerm",
+    "Script",
+    "StepTerm",
+    "TakeStep",
+]
 
 TakeStep = Callable[[Frame, Steps, dict[str, Outcome]], None]
 """Takes the step; what it brings is entered under its name."""
@@ -66,6 +76,14 @@ class GuardTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckTerm:
+    """What the executor checks on chain at the end."""
+
+    place: Place
+    make: Callable[[Frame], Check]
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     name: str
     about: str
@@ -87,5 +105,6 @@ class Script:
     steps: tuple[StepTerm, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     guards: tuple[GuardTerm, ...] = ()
+    checks: tuple[CheckTerm, ...] = ()
     keeper: Keeper | None = None
     variables: dict[str, str] = field(default_factory=dict)  # what each is, for people

@@ -11,24 +11,39 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.native import AbiValue, encode_call
-from seawall.primitives.errors import EncodingError, NativeError, SeawallError
+from seawall.primitives.errors import EncodingError, NativeError, SeawallError, UnavailableActionError
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.adapters.erased import AnyAdapter
 from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measure, Measured, Splice
-from seawall.strategies.composing import ALL, Given, Outcome, Steps
+from seawall.protocols.executor.policy import LenderKind
+from seawall.strategies.composing import Given, Outcome, Steps
 from seawall.strategies.scripts.compiling import Frame, Scope
 from seawall.strategies.scripts.documents import Listed, Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
-from seawall.strategies.scripts.kinds import BOOL, BPS_KIND, NATIVE_UNIT, NUMBER, Base, Unit, amount_of
+from seawall.strategies.scripts.keys import AmountOf, Keys
+from seawall.strategies.scripts.kinds import BOOL, BPS_KIND, NATIVE_UNIT, NUMBER, Base, Unit
 from seawall.strategies.scripts.problems import ExpressionError, Problem, ScriptError, nearest, shown
 from seawall.strategies.scripts.script import StepTerm, TakeStep
 from seawall.strategies.scripts.signatures import parameters_of
-from seawall.strategies.scripts.syntax import Name, Text
+from seawall.strategies.scripts.syntax import Name
 
 __all__ = ["STEPS_MAX", "VERBS", "StepReader"]
 
 STEPS_MAX: Final = 64
 NESTING_MAX: Final = 4
+FEE_BPS_MAX: Final = 500
+# Lenders whose names in the address book tell their kind, and what they usually ask.
+LENDER_NAMES: Final = {
+    "balancer_vault": LenderKind.BALANCER_V2,
+    "aave_pool": LenderKind.AAVE_V3,
+    "spark_pool": LenderKind.AAVE_V3,
+    "morpho": LenderKind.MORPHO_BLUE,
+    "uniswap_v3_": LenderKind.UNISWAP_V3,
+}
+FEE_BPS: Final = {LenderKind.AAVE_V3: 9, LenderKind.AAVE_V3_MULTI: 9, LenderKind.UNISWAP_V3: 30}
+LENT_FROM_OWN_BALANCE: Final = frozenset(
+    (LenderKind.BALANCER_V2, LenderKind.MORPHO_BLUE, LenderKind.UNISWAP_V3)
+)
 _TRADE: Final = ("on", "give", "get", "amount", "at_least", "tolerance", "as")
 
 VERBS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -44,13 +59,12 @@ VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "request_exit": ("on", "share", "amount"),
     "claim_exit": ("on", "request", "get", "as"),
     "claim_rewards": ("on", "get", "as"),
-    "flash": ("from", "borrow", "max_fee", "steps"),
+    "flash": ("from", "kind", "borrow", "max_fee", "steps"),
     "choose": ("if", "then", "else"),
     "call": ("to", "function", "arguments", "value", "allow", "gains", "as"),
 }
 """Verb: its keys. `flash` and `choose` hold steps of their own."""
 
-AmountOf = Callable[[Frame, Mapping[str, Outcome]], Given]
 Trade = Callable[..., Outcome]
 
 
@@ -70,7 +84,7 @@ class StepReader:
     def __init__(self, scope: Scope, notes: Notes, contracts: Mapping[str, Address]) -> None:
         self._scope = scope
         self._notes = notes
-        self._contracts = contracts
+        self._keys = Keys(scope, notes, contracts)
         self._count = 0
 
     def steps(self, tree: Tree | None, depth: int = 0) -> tuple[StepTerm, ...]:
@@ -133,8 +147,8 @@ class StepReader:
         return self._trade(section, lambda steps: steps.redeem)
 
     def _trade(self, section: Section, verb: Callable[[Steps], Trade]) -> TakeStep | None:
-        at = self._adapter(section)
-        given, got = self._unit(section, "give"), self._unit(section, "get")
+        at = self._keys.adapter(section)
+        given, got = self._keys.unit(section, "give"), self._keys.unit(section, "get")
         terms = self._terms(section, given, got)
         if at is None or given is None or got is None or terms is None:
             return None
@@ -156,46 +170,20 @@ class StepReader:
         return take
 
     def _terms(self, section: Section, given: Unit | None, got: Unit | None) -> _Terms | None:
-        amount = None if given is None else self._amount(section, "amount", given)
-        least = self._least(section, got)
-        name = self._output(section, got)
+        amount = None if given is None else self._keys.amount(section, "amount", given)
+        least = self._keys.least(section, got)
+        name = self._keys.output(section, got)
         if amount is None or name is None:
             return None
-        return _Terms(amount, least, self._tolerance(section), name)
-
-    def _least(self, section: Section, got: Unit | None) -> AmountOf | None:
-        tree = section.get("at_least")
-        if tree is None or got is None:
-            return None
-        return self._amount(section, "at_least", got, zero="a minimum of zero takes any price")
-
-    def _tolerance(self, section: Section) -> int | None:
-        term = section.optional_term("tolerance", self._scope, BPS_KIND)
-        if term is None:
-            return None
-        if term.constant is None or not 0 <= term.constant < 10_000:
-            self._notes.add(
-                section.place_of("tolerance"), "a tolerance is a share under 10000 bps", "write 50 bps"
-            )
-        return term.constant
+        return _Terms(amount, least, self._keys.tolerance(section), name)
 
     def _add_liquidity(self, section: Section, _: int) -> TakeStep | None:
-        at, share = self._adapter(section), self._unit(section, "share")
-        amounts: dict[Address, AmountOf] = {}
-        for token_name, entry in section.entries("amounts").items():
-            unit = self._scope.units.get(token_name)
-            if unit is None:
-                self._notes.add(
-                    entry.place,
-                    f"there is no token {shown(token_name)}",
-                    nearest(token_name, self._scope.units),
-                )
-            elif (amount := self._amount_of(entry.value, unit)) is not None:
-                amounts[unit.token] = amount
+        at, share = self._keys.adapter(section), self._keys.unit(section, "share")
+        amounts = self._keys.amounts(section, "amounts")
         section.require("amounts", "{weth: 1 weth, usdx: 2_000 usdx}")
-        least = self._least(section, share)
-        name = self._output(section, share)
-        tolerance_bps = self._tolerance(section)
+        least = self._keys.least(section, share)
+        name = self._keys.output(section, share)
+        tolerance_bps = self._keys.tolerance(section)
         if at is None or share is None or not amounts or name is None:
             return None
         adapter, token, known = at, share.token, name
@@ -214,12 +202,12 @@ class StepReader:
         return take
 
     def _remove_liquidity(self, section: Section, _: int) -> TakeStep | None:
-        at, share = self._adapter(section), self._unit(section, "share")
-        amount = None if share is None else self._amount(section, "amount", share)
+        at, share = self._keys.adapter(section), self._keys.unit(section, "share")
+        amount = None if share is None else self._keys.amount(section, "amount", share)
         section.require("get", "[weth, usdx]")
-        got = self._units(section, "get")
-        names = self._outputs(section, got)
-        tolerance_bps = self._tolerance(section)
+        got = self._keys.units(section, "get")
+        names = self._keys.outputs(section, got)
+        tolerance_bps = self._keys.tolerance(section)
         if at is None or share is None or amount is None or not got:
             return None
         adapter, token, chosen = at, share.token, amount
@@ -256,8 +244,8 @@ class StepReader:
         *,
         all_word: bool = False,
     ) -> TakeStep | None:
-        at, unit = self._adapter(section), self._unit(section, key)
-        amount = None if unit is None else self._amount(section, "amount", unit, all_word=all_word)
+        at, unit = self._keys.adapter(section), self._keys.unit(section, key)
+        amount = None if unit is None else self._keys.amount(section, "amount", unit, all_word=all_word)
         if at is None or unit is None or amount is None:
             return None
         adapter, token, chosen = at, unit.token, amount
@@ -272,9 +260,9 @@ class StepReader:
     def _taken(
         self, section: Section, verb: Callable[[Steps], Trade], *, all_word: bool = False
     ) -> TakeStep | None:
-        at, unit = self._adapter(section), self._unit(section, "token")
-        amount = None if unit is None else self._amount(section, "amount", unit, all_word=all_word)
-        name = self._output(section, unit)
+        at, unit = self._keys.adapter(section), self._keys.unit(section, "token")
+        amount = None if unit is None else self._keys.amount(section, "amount", unit, all_word=all_word)
+        name = self._keys.output(section, unit)
         if at is None or unit is None or amount is None or name is None:
             return None
         adapter, token, chosen, known = at, unit.token, amount, name
@@ -285,9 +273,9 @@ class StepReader:
         return take
 
     def _claim_exit(self, section: Section, _: int) -> TakeStep | None:
-        at, unit = self._adapter(section), self._unit(section, "get")
+        at, unit = self._keys.adapter(section), self._keys.unit(section, "get")
         request = section.term("request", self._scope, NUMBER, "1")
-        name = self._output(section, unit)
+        name = self._keys.output(section, unit)
         if at is None or unit is None or request is None or name is None:
             return None
         adapter, token, number, known = at, unit.token, request, name
@@ -298,10 +286,10 @@ class StepReader:
         return take
 
     def _claim_rewards(self, section: Section, _: int) -> TakeStep | None:
-        at = self._adapter(section)
+        at = self._keys.adapter(section)
         section.require("get", "[crv]")
-        got = self._units(section, "get")
-        names = self._outputs(section, got)
+        got = self._keys.units(section, "get")
+        names = self._keys.outputs(section, got)
         if at is None or not got:
             return None
         adapter = at
@@ -315,30 +303,60 @@ class StepReader:
     # ------------------------------------------------------------------ loans and raw calls
 
     def _flash(self, section: Section, depth: int) -> TakeStep | None:
-        lender = self._contract(section, "from", "balancer_vault")
-        loans: dict[Address, AmountOf] = {}
-        for name, entry in section.entries("borrow").items():
-            unit = self._scope.units.get(name)
-            if unit is None:
-                self._notes.add(
-                    entry.place, f"there is no token {shown(name)}", nearest(name, self._scope.units)
-                )
-            elif (amount := self._amount_of(entry.value, unit)) is not None:
-                loans[unit.token] = amount
+        name = section.text("from", "balancer_vault")
+        lender = None if name is None else self._keys.contract(section, "from", "balancer_vault")
+        loans = self._keys.amounts(section, "borrow")
         section.require("borrow", "{weth: 10 weth}")
-        fee = section.optional_term("max_fee", self._scope, BPS_KIND)
+        kind = None if name is None else self._lender_kind(section, name, len(loans))
+        fee_bps = self._fee_bps(section, kind)
         inner = self.steps(section.require("steps", "[...]"), depth + 1)
-        if lender is None or not loans or not inner:
+        if lender is None or kind is None or not loans or not inner:
             return None
-        source, fee_bps = lender, 0 if fee is None or fee.constant is None else fee.constant
+        source, chosen = lender, kind
+        if chosen in LENT_FROM_OWN_BALANCE:
+            self._scope.needs.balances |= {(token, source) for token in loans}
 
         def take(frame: Frame, steps: Steps, outcomes: dict[str, Outcome]) -> None:
             amounts = {token: _plain(amount(frame, outcomes)) for token, amount in loans.items()}
-            with steps.flash(source, amounts, fee_max_bps=fee_bps):
+            if chosen in LENT_FROM_OWN_BALANCE:
+                for token, amount in amounts.items():
+                    _require_lendable(amount, frame.world.balance(token, source))
+            with steps.flash(source, amounts, fee_max_bps=fee_bps, kind=chosen):
                 for step in inner:
                     take_at(step, frame, steps, outcomes)
 
         return take
+
+    def _lender_kind(self, section: Section, name: str, loans: int) -> LenderKind | None:
+        """Said, or known by the lender's name."""
+        text = section.optional_text("kind")
+        names = {kind.name.lower(): kind for kind in LenderKind}
+        if text:
+            if text not in names:
+                self._notes.add(
+                    section.place_of("kind"), f"there is no lender {shown(text)}", nearest(text, names)
+                )
+            return names.get(text)
+        for beginning, kind in LENDER_NAMES.items():
+            if name.startswith(beginning):
+                return LenderKind.AAVE_V3_MULTI if kind is LenderKind.AAVE_V3 and loans > 1 else kind
+        self._notes.add(
+            section.place_of("from"),
+            "this name does not tell the kind of lender",
+            f"add kind: one of {', '.join(names)}",
+        )
+        return None
+
+    def _fee_bps(self, section: Section, kind: LenderKind | None) -> int:
+        term = section.optional_term("max_fee", self._scope, BPS_KIND)
+        if term is None:
+            return FEE_BPS.get(kind, 0) if kind is not None else 0
+        if term.constant is None or not 0 <= term.constant <= FEE_BPS_MAX:
+            self._notes.add(
+                section.place_of("max_fee"), "the fee is not fixed, or absurd", f"at most {FEE_BPS_MAX} bps"
+            )
+            return 0
+        return term.constant
 
     def _choose(self, section: Section, depth: int) -> TakeStep | None:
         """What a branch brings is known within it only."""
@@ -359,7 +377,7 @@ class StepReader:
         return take
 
     def _call(self, section: Section, _: int) -> TakeStep | None:
-        target = self._contract(section, "to", "weth")
+        target = self._keys.contract(section, "to", "weth")
         signature = section.text("function", "deposit()")
         kinds = None if signature is None else parameters_of(signature)
         if signature is not None and kinds is None:
@@ -367,9 +385,9 @@ class StepReader:
                 section.place_of("function"), f"{shown(signature)} is no function", "write name(type,type)"
             )
         arguments = self._arguments(section, kinds)
-        gains = self._unit(section, "gains") if "gains" in section else None
-        name = self._output(section, gains) if gains is not None else ""
-        value = self._amount(section, "value", NATIVE_UNIT) if "value" in section else None
+        gains = self._keys.unit(section, "gains") if "gains" in section else None
+        name = self._keys.output(section, gains) if gains is not None else ""
+        value = self._keys.amount(section, "value", NATIVE_UNIT) if "value" in section else None
         allowed = self._allowance(section)
         if target is None or signature is None or arguments is None or name is None:
             return None
@@ -444,111 +462,12 @@ class StepReader:
         inner = Section.of(section.get("allow"), ("token", "amount", "spender"), self._notes)
         if inner is None:
             return None
-        unit = self._unit(inner, "token")
-        amount = None if unit is None else self._amount(inner, "amount", unit)
-        spender = self._contract(inner, "spender", "...") if "spender" in inner else ZERO_ADDRESS
+        unit = self._keys.unit(inner, "token")
+        amount = None if unit is None else self._keys.amount(inner, "amount", unit)
+        spender = self._keys.contract(inner, "spender", "...") if "spender" in inner else ZERO_ADDRESS
         if unit is None or amount is None or spender is None:
             return None
         return unit.token, amount, spender
-
-    # ------------------------------------------------------------------ keys
-
-    def _adapter(self, section: Section) -> AnyAdapter | None:
-        text = section.text("on", "uniswap_v2:weth-usdx")
-        if text is None:
-            return None
-        try:
-            return self._scope.adapter(Text(text, 0))
-        except ExpressionError as error:
-            self._notes.add(section.place_of("on"), error.what, error.fix)
-            return None
-
-    def _unit(self, section: Section, key: str) -> Unit | None:
-        tree = section.require(key, "weth")
-        return None if tree is None else self._named_unit(tree)
-
-    def _named_unit(self, tree: Tree) -> Unit | None:
-        text = self._notes.text(tree, "a token")
-        if text is None:
-            return None
-        if text not in self._scope.units:
-            self._notes.add(tree.place, f"there is no token {shown(text)}", nearest(text, self._scope.units))
-            return None
-        return self._scope.units[text]
-
-    def _units(self, section: Section, key: str) -> list[Unit]:
-        return [unit for item in section.items(key) if (unit := self._named_unit(item)) is not None]
-
-    def _contract(self, section: Section, key: str, example: str) -> Address | None:
-        text = section.text(key, example)
-        if text is None:
-            return None
-        if text not in self._contracts:
-            self._notes.add(
-                section.place_of(key),
-                f"the address book has no {shown(text)}",
-                nearest(text, self._contracts),
-            )
-            return None
-        return self._contracts[text]
-
-    def _amount(
-        self,
-        section: Section,
-        key: str,
-        unit: Unit,
-        *,
-        all_word: bool = False,
-        zero: str = "the amount is zero",
-    ) -> AmountOf | None:
-        tree = section.require(key, f"1 {unit.name}")
-        return None if tree is None else self._amount_of(tree, unit, all_word=all_word, zero=zero)
-
-    def _amount_of(
-        self, tree: Tree, unit: Unit, *, all_word: bool = False, zero: str = "the amount is zero"
-    ) -> AmountOf | None:
-        text = tree.text if isinstance(tree, Scalar) else ""
-        if text in self._scope.outputs:
-            if self._scope.outputs[text].token != unit.token:
-                got = self._scope.outputs[text].name
-                self._notes.add(tree.place, f"{text!r} is of {got}, not of {unit.name}", f"give {unit.name}")
-                return None
-            return lambda _, outcomes: outcomes[text]
-        if all_word and text == "all":
-            return lambda _frame, _outcomes: ALL
-        term = self._notes.term(tree, self._scope, amount_of(unit))
-        if term is None:
-            return None
-        if term.constant is not None and term.constant <= 0:
-            self._notes.add(tree.place, zero if term.constant == 0 else "the amount is negative", "give more")
-            return None
-        run = term.run
-        return lambda frame, _: run(frame)
-
-    def _output(self, section: Section, unit: Unit | None) -> str | None:
-        """The name under `as`; empty where there is none."""
-        tree = section.get("as")
-        if tree is None:
-            return ""
-        text = self._notes.text(tree, "a name")
-        return self._new_output(text, tree, unit) if text is not None else None
-
-    def _new_output(self, text: str, tree: Tree, unit: Unit | None) -> str | None:
-        taken = (*self._scope.definitions, *self._scope.outputs, *self._scope.units, *self._scope.own_reads)
-        if not self._notes.new_name(text, tree.place, taken):
-            return None
-        if unit is not None:
-            self._scope.outputs[text] = unit
-        return text
-
-    def _outputs(self, section: Section, units: list[Unit]) -> list[str]:
-        names = []
-        for item, unit in zip(section.items("as"), units, strict=False):
-            text = self._notes.text(item, "a name")
-            name = None if text is None else self._new_output(text, item, unit)
-            if name is not None:
-                names.append(name)
-        return names
 
 
 def take_at(step: StepTerm, frame: Frame, steps: Steps, outcomes: dict[str, Outcome]) -> None:
@@ -568,6 +487,13 @@ def _plain(amount: Given) -> int:
     if amount <= 0:
         raise ExpressionError(f"a loan of {amount}", "borrow more than nothing", 0)
     return amount
+
+
+def _require_lendable(amount: int, held: int) -> None:
+    if amount > held:
+        raise UnavailableActionError(
+            f"the lender has {held}, and {amount} is to be borrowed", "flash loan", "borrow less, or wait"
+        )
 
 
 def _measured(amount: Given) -> Amount:

@@ -14,11 +14,13 @@ from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.observations import Cause, Decision, IntentEvent, Observation
 from seawall.primitives.plans import DirectBody, ExecutorBody, GuardSpec, Plan, TokenBound, TokenDelta
 from seawall.primitives.units import Hash
+from seawall.protocols import erc20
+from seawall.protocols.executor.checks import BalanceAtMost, FeedFresh, FeedWithin, HealthFloor, encode_checks
 from seawall.protocols.executor.encoding import encode_operations
 from seawall.protocols.executor.operations import Flash, Loan, Measure, Measured, SwapV2
 from seawall.strategies.base import answer
 from seawall.strategies.scripts.strategy import ScriptStrategy
-from tests.builders.strategy_files import EXECUTOR, KEY, POOL, USDX, VAULT, WETH, seen, strategy_of
+from tests.builders.strategy_files import EXECUTOR, FEED, KEY, POOL, USDX, VAULT, WETH, seen, strategy_of
 
 NOW_S = 1_700_000_000  # a Tuesday, 22:13:20 UTC
 DAY_S = 86_400
@@ -46,6 +48,7 @@ when: back > size
 steps:
   - flash:
       from: vault
+      kind: balancer_v2
       borrow: {weth: size}
       max_fee: 9 bps
       steps:
@@ -88,8 +91,13 @@ class Life:
         self.sees(replace(observation, reads={}))
 
 
-def prices(life: Life, stall: int, stall_two: int) -> Observation:
-    answers = {"stall:price": stall.to_bytes(32, "big"), "stall_two:price": stall_two.to_bytes(32, "big")}
+def prices(life: Life, stall: int, stall_two: int, lent: int = 10**24) -> Observation:
+    held = erc20.balance_read(WETH, VAULT).label
+    answers = {
+        held: lent.to_bytes(32, "big"),
+        "stall:price": stall.to_bytes(32, "big"),
+        "stall_two:price": stall_two.to_bytes(32, "big"),
+    }
     return seen(life.strategy, answers=answers)
 
 
@@ -135,6 +143,36 @@ def test_condition_that_does_not_hold_brings_nothing_and_is_counted() -> None:
     life = Life(ARBITRAGE)
     assert life.sees(prices(life, 2_000, 2_000)).plans == ()
     assert list(life.strategy.drops) == ["s.yaml:12:7, key when: this does not hold"]
+
+
+def test_lender_short_of_liquidity_prevents_the_plan() -> None:
+    life = Life(ARBITRAGE)
+    assert life.sees(prices(life, 2_000, 1_900, lent=10**19 - 1)).plans == ()
+    (reason,) = life.strategy.drops
+    assert "the lender has 9999999999999999999, and 10000000000000000000 is to be borrowed" in reason
+
+
+def test_checks_are_packed_into_the_plan() -> None:
+    life = Life(
+        WORK
+        + """\
+checks:
+  - feed_fresh: {feed: feed_eth_usd, max_age: 1 h}
+  - feed_within: {feed: feed_eth_usd, lowest: 1_000 usd, highest: 3_000.5 usd}
+  - health: {pool: pool, floor: 1.5 wad}
+  - balance_at_most: {token: usdx, amount: 9 usdx, holder: key}
+"""
+    )
+    (plan,) = life.sees(seen(life.strategy)).plans
+    assert isinstance(plan.body, ExecutorBody)
+    assert plan.body.checks == encode_checks(
+        (
+            FeedFresh(FEED, 3_600),
+            FeedWithin(FEED, 1_000 * 10**8, 300_050_000_000),
+            HealthFloor(POOL, 15 * 10**17),
+            BalanceAtMost(USDX, 9_000_000, KEY),
+        )
+    )
 
 
 def test_one_plan_lives_at_a_time_and_a_failed_one_brings_silence() -> None:
