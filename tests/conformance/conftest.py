@@ -22,6 +22,8 @@ def adapters(shared_devnet: Devnet) -> Mapping[str, AnyAdapter]:
 @pytest.fixture(scope="module")
 def opened(shared_devnet: Devnet, adapters: Mapping[str, AnyAdapter]) -> Mapping[str, Account]:
     stage = Stage(shared_devnet)
+    # Blocks only when asked for: each then has exactly the timestamp that was set for it.
+    shared_devnet.rpc.call("evm_setAutomine", False)
     accounts = {}
     for scenario in every_scenario():
         account = stage.open_account(adapters[scenario.adapter])

@@ -101,6 +101,7 @@ class Stage:
     def send_data(self, sender: Address, target: Address, data: bytes, *, value_wei: int = 0) -> None:
         """Mined in a block with the head's own timestamp."""
         rpc = self.devnet.rpc
+        # Before sending: the node estimates gas at the timestamp that the next block will have.
         rpc.call("evm_setNextBlockTimestamp", self.head().timestamp_s)
         rpc.settle([rpc.send(sender, target, data, value_wei=value_wei)], mine=True)
 
