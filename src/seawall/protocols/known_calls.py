@@ -28,8 +28,9 @@ _WORD: Final = 32
 # Of each kind, calls of which a contract must answer one at least: signature and arguments.
 _ONE_OF: Final[Mapping[AddressKind, tuple[tuple[str, tuple[AbiValue, ...]], ...]]] = {
     AddressKind.FACTORY: (
-        ("allPairsLength()", ()),  # Uniswap V2 and its forks, Solidly
-        ("allPoolsLength()", ()),  # Solidly's later forks
+        ("getPair(address,address)", (ZERO_ADDRESS, ZERO_ADDRESS)),  # Uniswap V2 and its forks
+        ("getPair(address,address,bool)", (ZERO_ADDRESS, ZERO_ADDRESS, False)),  # Solidly
+        ("getPool(address,address,bool)", (ZERO_ADDRESS, ZERO_ADDRESS, False)),  # its later forks
         ("feeAmountTickSpacing(uint24)", (3_000,)),  # Uniswap V3 and its forks
         ("poolByPair(address,address)", (ZERO_ADDRESS, ZERO_ADDRESS)),  # Algebra
         ("isPoolFromFactory(address)", (ZERO_ADDRESS,)),  # Balancer V2
