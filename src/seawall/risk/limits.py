@@ -12,6 +12,7 @@ from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
 from seawall.protocols.safe.known import FALLBACK_HANDLER
 from seawall.protocols.sequencer import UptimeTerms
 from seawall.risk.lending import LendingPlace
+from seawall.risk.shares import ShareOf
 from seawall.risk.volatility import VolatilityRule
 
 __all__ = [
@@ -112,11 +113,15 @@ class ChainFacts:
     multicall: Address | None = None  # answers native balances to probes
     private_keys: frozenset[Address] = frozenset()  # whose lanes never carry public traffic
     wrapped_native: Address | None = None
+    shares: tuple[ShareOf, ...] = ()  # tokens whose worth follows from others'
 
     def feed_of(self, token: Address) -> PriceFeed | None:
         """Native and wrapped native have one price, whichever of them has a feed."""
         wanted = (NATIVE, self.wrapped_native) if token in (NATIVE, self.wrapped_native) else (token,)
         return next((feed for feed in self.prices if feed.token in wanted), None)
+
+    def share_of(self, token: Address) -> ShareOf | None:
+        return next((share for share in self.shares if share.token == token), None)
 
 
 @dataclass(frozen=True, slots=True)

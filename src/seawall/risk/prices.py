@@ -13,11 +13,20 @@ from typing import Final
 from seawall.native import abi_decode, encode_call
 from seawall.primitives.errors import EncodingError
 from seawall.primitives.simulations import Probe
-from seawall.primitives.units import BPS, ceil_div
+from seawall.primitives.units import BPS, Address, ceil_div
 from seawall.risk.evidence import Evidence
-from seawall.risk.limits import PriceFeed
+from seawall.risk.limits import ChainFacts, PriceFeed
 
-__all__ = ["VALUE_SCALE", "Ratio", "apart_bps_up", "price_probe", "value_of", "value_up"]
+__all__ = [
+    "VALUE_SCALE",
+    "Ratio",
+    "apart_bps_up",
+    "price_probe",
+    "value_of",
+    "value_probes",
+    "value_up",
+    "valued",
+]
 
 VALUE_SCALE: Final = 10**18
 Ratio = tuple[int, int]
@@ -39,6 +48,28 @@ def value_up(evidence: Evidence, feed: PriceFeed | None, amount: int) -> int | N
     """Rounded up; None where there is no fresh positive price."""
     price = _price_of(evidence, feed)
     return None if price is None or feed is None else ceil_div(amount * price * VALUE_SCALE, _scale_of(feed))
+
+
+def value_probes(facts: ChainFacts) -> tuple[Probe, ...]:
+    """Everything that `valued` reads."""
+    shares = [Probe(r.label, r.target, r.calldata) for share in facts.shares for r in share.reads()]
+    return (*map(price_probe, facts.prices), *shares)
+
+
+def valued(evidence: Evidence, facts: ChainFacts, token: Address, amount: int, *, up: bool) -> int | None:
+    """The value of an amount, by its feed or by what it stands for; 0 for nothing, priced or not. None where
+    there is no fresh price, `ProtocolError` where a rate is unfit."""
+    if amount == 0:
+        return 0
+
+    def by_feed(one: Address, much: int, rounds_up: bool) -> int | None:
+        feed = facts.feed_of(one)
+        return value_up(evidence, feed, much) if rounds_up else value_of(evidence, feed, much)
+
+    share = facts.share_of(token)
+    if share is None:
+        return by_feed(token, amount, up)
+    return share.value(evidence.simulation.probes, amount, by_feed, up=up)
 
 
 def apart_bps_up(one: Ratio, other: Ratio) -> int:

@@ -58,6 +58,7 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
         multicall = book.address(_MULTICALL)
     return ChainFacts(
         prices=settings.prices,
+        shares=settings.shares,
         receipts=_of_class(settings, TokenClass.RECEIPT),
         debts=_of_class(settings, TokenClass.DEBT),
         lending=tuple(_accruing(place, multicall) for place in settings.lending),

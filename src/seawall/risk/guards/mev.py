@@ -20,8 +20,9 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, below, cannot_measure
+from seawall.risk.guards.base import measured
 from seawall.risk.limits import ChainFacts
-from seawall.risk.prices import price_probe, value_up
+from seawall.risk.prices import value_probes, valued
 from seawall.risk.volatility import scaled_down
 
 __all__ = ["MevExposure"]
@@ -38,7 +39,7 @@ class MevExposure:
     name: str = "mev_exposure"
 
     def probes(self) -> tuple[Probe, ...]:
-        return tuple(price_probe(feed) for feed in self.facts.prices)
+        return value_probes(self.facts)
 
     def scaled(self, share_bps: int) -> MevExposure:
         return MevExposure(scaled_down(self.limit, share_bps), self.facts)
@@ -49,16 +50,20 @@ class MevExposure:
         is_private = routing.private or plan.key in self.facts.private_keys
         if is_private and routing.unlanded is not Unlanded.PUBLIC:
             return below(self.name, evidence, 0, self.limit, "value", "it goes privately, and exposes")
-        total = 0
-        for token, room in sorted(self._rooms(evidence).items()):
-            value = value_up(evidence, self.facts.feed_of(token), room)
-            if value is None:
-                which = "the native token" if token == NATIVE else address_text(token)
-                why = f"no fresh price for {which}, of which {room} could be taken"
-                return cannot_measure(self.name, evidence, self.limit, "value", why)
-            total += value
-        what = _ADVICE if total > self.limit else "a sandwich could take, by oracle,"
-        return below(self.name, evidence, total, self.limit, "value", what)
+
+        def judge() -> Measurement:
+            total = 0
+            for token, room in sorted(self._rooms(evidence).items()):
+                value = valued(evidence, self.facts, token, room, up=True)
+                if value is None:
+                    which = "the native token" if token == NATIVE else address_text(token)
+                    why = f"no fresh price for {which}, of which {room} could be taken"
+                    return cannot_measure(self.name, evidence, self.limit, "value", why)
+                total += value
+            what = _ADVICE if total > self.limit else "a sandwich could take, by oracle,"
+            return below(self.name, evidence, total, self.limit, "value", what)
+
+        return measured(self.name, evidence, self.limit, "value", judge)
 
     def _rooms(self, evidence: Evidence) -> dict[Address, int]:
         """By token, what could be taken without the chain refusing the plan; only what is above zero."""

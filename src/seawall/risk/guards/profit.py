@@ -13,7 +13,7 @@ from seawall.protocols.answers import Answers, integer_answer
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.guards.base import measured, probes_of
 from seawall.risk.limits import ChainFacts
-from seawall.risk.prices import price_probe, value_of, value_up
+from seawall.risk.prices import value_probes, valued
 from seawall.risk.volatility import scaled_down
 
 __all__ = ["MinProfit", "PositionLoss", "balance_read"]
@@ -55,7 +55,7 @@ class PositionLoss:
     name: str = "position_loss"
 
     def probes(self) -> tuple[Probe, ...]:
-        return (*(price_probe(feed) for feed in self.facts.prices), *self.before())
+        return (*value_probes(self.facts), *self.before())
 
     def before(self) -> tuple[Probe, ...]:
         balances = [
@@ -127,13 +127,10 @@ def _balance_label(token: Address, holder: Address) -> str:
 
 
 def _signed_value(evidence: Evidence, facts: ChainFacts, token: Address, change: int) -> int | None:
-    """A gain rounded down, a loss rounded up (away from zero); 0 for what did not change, priced or not."""
-    if change == 0:
-        return 0
-    feed = facts.feed_of(token)
-    if change > 0:
-        return value_of(evidence, feed, change)
-    lost = value_up(evidence, feed, -change)
+    """A gain rounded down, a loss rounded up (away from zero)."""
+    if change >= 0:
+        return valued(evidence, facts, token, change, up=False)
+    lost = valued(evidence, facts, token, -change, up=True)
     return None if lost is None else -lost
 
 

@@ -16,7 +16,7 @@ from seawall.risk.evidence import Evidence, below
 from seawall.risk.guards.base import measured, probes_of
 from seawall.risk.guards.profit import balance_read
 from seawall.risk.limits import ChainFacts, ExposureLimit
-from seawall.risk.prices import price_probe, value_of, value_up
+from seawall.risk.prices import value_probes, valued
 from seawall.risk.volatility import scaled_down
 
 __all__ = ["Exposure", "TokenList"]
@@ -69,7 +69,7 @@ class Exposure:
     name: str = "exposure"
 
     def probes(self) -> tuple[Probe, ...]:
-        return (*(price_probe(feed) for feed in self.facts.prices), *self.before())
+        return (*value_probes(self.facts), *self.before())
 
     def before(self) -> tuple[Probe, ...]:
         reads = [balance_read(token, holder) for token in self._tokens for holder in self.holders]
@@ -105,6 +105,7 @@ class Exposure:
     def _tokens(self) -> tuple[Address, ...]:
         places = {place.address for place in self.facts.lending}
         named = [feed.token for feed in self.facts.prices]
+        named += [share.token for share in self.facts.shares]
         named += [*self.limit.members, *self.facts.receipts, *self.facts.debts]
         return tuple(dict.fromkeys(token for token in named if token != NATIVE and token not in places))
 
@@ -115,15 +116,15 @@ class Exposure:
             if amount == 0:
                 continue
             is_member = token in self.limit.members or place in self.limit.members
-            feed, is_debt = self.facts.feed_of(token), amount < 0
-            value = value_up(evidence, feed, -amount) if is_debt else value_of(evidence, feed, amount)
+            is_debt = amount < 0
+            value = valued(evidence, self.facts, token, abs(amount), up=is_debt)
             if value is None:
                 if is_member or is_debt:
                     raise ProtocolError("there is no fresh price", address_text(token), "add its feed")
                 continue
             total += -value if is_debt else value
             if is_member and not is_debt:
-                inside += value_up(evidence, feed, amount) or 0
+                inside += valued(evidence, self.facts, token, amount, up=True) or 0
         if total <= 0:
             raise ProtocolError("all that we have is worth nothing", "our addresses", "fund them")
         return ceil_div(inside * BPS, total)

@@ -37,8 +37,10 @@ from seawall.runtime.configuration.endpoints import read_endpoints
 from seawall.runtime.configuration.limits import (
     LENDING_KEYS,
     SEQUENCER_KEYS,
+    SHARE_KEYS,
     read_lending,
     read_sequencer,
+    read_share,
 )
 from seawall.runtime.configuration.logs import read_logs_kept
 from seawall.runtime.configuration.names import (
@@ -131,6 +133,7 @@ CHAIN_KEYS: Final = (
     "prices",
     "health",
     "lending",
+    "shares",
     "sequencer",
     "relays",
     "private",
@@ -188,6 +191,7 @@ def read_chain(
             for health in table.tables("health", _HEALTH_KEYS)
         ),
         lending=tuple(read_lending(place, book) for place in table.tables("lending", LENDING_KEYS)),
+        shares=tuple(read_share(share, book) for share in table.tables("shares", SHARE_KEYS)),
         sequencer=read_sequencer(table.table("sequencer", SEQUENCER_KEYS), book)
         if "sequencer" in table
         else None,

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
-from seawall.primitives.errors import ConfigError
+from seawall.native import encode_call
+from seawall.primitives.errors import ConfigError, NativeError
 from seawall.primitives.units import BPS, NATIVE, Address, address_text
 from seawall.protocols.sequencer import GRACE_S, UptimeTerms
 from seawall.risk.guards.catalogue import GUARD_NAMES
@@ -21,6 +22,7 @@ from seawall.risk.guards.signer_policy import POLICY_GUARD_NAMES
 from seawall.risk.layers import Layer, LayerKind, LimitSet, Scalar
 from seawall.risk.lending import AavePool, Collateral, Comet, LendingPlace, MorphoMarket
 from seawall.risk.limits import ExposureLimit, MultisigRule, PriceFeed, RiskLimits
+from seawall.risk.shares import PairShare, RateShare, ShareOf
 from seawall.risk.volatility import INTERVAL_S_MAX, SAMPLES_MAX, WEIGHT_MAX, VolatilityRule
 from seawall.runtime.configuration.names import (
     CHAIN_ID_MAX,
@@ -37,11 +39,13 @@ __all__ = [
     "LENDING_KEYS",
     "LIMIT_KEYS",
     "SEQUENCER_KEYS",
+    "SHARE_KEYS",
     "read_layers",
     "read_lending",
     "read_limits",
     "read_own_guards",
     "read_sequencer",
+    "read_share",
 ]
 
 _WAD_DECIMALS: Final = 18
@@ -59,6 +63,7 @@ LENDING_KEYS: Final = (
     "kind", "pool", "morpho", "loan", "collateral", "oracle", "irm", "lltv", "comet", "base", "base_feed",
     "collaterals",
 )  # fmt: skip
+SHARE_KEYS: Final = ("token", "decimals", "of", "call", "target", "pair_of")
 SEQUENCER_KEYS: Final = ("feed", "grace_s")
 # Names that a verdict has already.
 _TAKEN: Final = ("simulation", "authority", *GUARD_NAMES, *POLICY_GUARD_NAMES, MULTISIG_GUARD_NAME)
@@ -162,6 +167,34 @@ def read_lending(table: Table, book: AddressBook) -> LendingPlace:
     raise ConfigError(
         f"{kind[:60]!r} is no kind of lending place", table.key("kind"), "use aave, morpho or comet"
     )
+
+
+def read_share(table: Table, book: AddressBook) -> ShareOf:
+    """A token that is worth what it stands for: by a rate that a call answers, or as part of a V2 pair."""
+    token = address_of(table.text("token"), table.key("token"), book)
+    pair = [address_of(text, where, book) for text, where in table.texts("pair_of")]
+    if pair:
+        if len(pair) != 2 or "of" in table or "call" in table:
+            raise ConfigError(
+                "a pair stands for two tokens, and for nothing else",
+                table.key("pair_of"),
+                "name token0 and token1",
+            )
+        return PairShare(token, *sorted(pair))
+    unit = 10 ** decimals_of(table, token, book)
+    call = table.text("call")
+    arguments = (unit,) if "(uint256)" in call else ()
+    try:
+        calldata = encode_call(call, arguments)
+    except NativeError:
+        raise ConfigError(
+            f"{call[:60]!r} is no call that answers a rate",
+            table.key("call"),
+            "write for example convertToAssets(uint256) or stEthPerToken()",
+        ) from None
+    target = address_of(table.text("target"), table.key("target"), book) if "target" in table else token
+    of = token_of(table.text("of"), table.key("of"), book)
+    return RateShare(token, of, target, calldata, unit)
 
 
 def read_sequencer(table: Table, book: AddressBook) -> UptimeTerms:

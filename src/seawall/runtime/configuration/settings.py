@@ -23,6 +23,7 @@ from seawall.protocols.sequencer import UptimeTerms
 from seawall.risk.layers import Layer
 from seawall.risk.lending import LendingPlace
 from seawall.risk.limits import PriceFeed, RiskLimits, SafePolicy, SignerPolicy
+from seawall.risk.shares import ShareOf
 from seawall.risk.spending import SpendCap
 from seawall.runtime.caching import CacheSettings
 from seawall.runtime.configuration.logs import KeptLogs
@@ -107,6 +108,7 @@ class ChainSettings:
     prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves
     health: tuple[Address, ...] = ()  # protocols that answer healthFactor(address)
     lending: tuple[LendingPlace, ...] = ()  # where positions may lie
+    shares: tuple[ShareOf, ...] = ()  # tokens whose worth follows from others'
     sequencer: UptimeTerms | None = None  # the uptime feed of a roll-up
     relays: tuple[RelayAccess, ...] = ()  # the first is preferred
     private: PrivateSettings = PrivateSettings()  # noqa: RUF009  (frozen)

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
+from seawall.native import encode_call
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.protocols.sequencer import UptimeTerms
 from seawall.risk.layers import Layer, LayerKind, LimitSet, Scalar
 from seawall.risk.lending import AavePool, Collateral, Comet, MorphoMarket
 from seawall.risk.limits import ExposureLimit, RiskLimits
+from seawall.risk.shares import PairShare, RateShare
 from seawall.risk.volatility import VolatilityRule
 from seawall.runtime.configuration.loading import load_configuration
 from seawall.runtime.configuration.settings import Configuration, OwnGuardSettings
@@ -58,6 +60,18 @@ comet = "@comet"
 base = "@usdx"
 base_feed = "@feed"
 collaterals = [{ token = "@weth", feed = "@feed" }]
+[[chains.shares]]
+token = "@a_weth"
+of = "@weth"
+call = "convertToAssets(uint256)"
+[[chains.shares]]
+token = "@a_weth"
+of = "native"
+call = "stEthPerToken()"
+target = "@oracle"
+[[chains.shares]]
+token = "@pool"
+pair_of = ["@usdx", "@weth"]
 [chains.sequencer]
 feed = "@feed"
 grace_s = 60
@@ -225,6 +239,12 @@ def test_facts_of_the_chain_reach_the_gate_and_a_signer_s_layer_its_key(tmp_path
         ),
         Comet(ADDRESSES["comet"], usdx, feed, (Collateral(weth, feed),)),
     )  # fmt: skip
+    receipt = ADDRESSES["a_weth"]
+    assert facts.shares == (
+        RateShare(receipt, weth, receipt, encode_call("convertToAssets(uint256)", (10**18,)), 10**18),
+        RateShare(receipt, NATIVE, ADDRESSES["oracle"], encode_call("stEthPerToken()", ()), 10**18),
+        PairShare(ADDRESSES["pool"], weth, usdx),
+    )
     assert facts.sequencer == UptimeTerms(feed, 60)
     assert (facts.receipts, facts.debts) == ((ADDRESSES["a_weth"],), (ADDRESSES["debt_usdx"],))
     assert (facts.multicall, facts.wrapped_native) == (ADDRESSES["multicall3"], weth)
@@ -287,6 +307,9 @@ def test_own_guards_are_imported_from_where_strategies_are(
         ('name = "deal-1"', 'name = "deal 1"', "limits.deals[0].name", "not a name"),
         ("[[limits.deals]]\nchain_id = 31337", OTHER_CHAIN, "limits.deals[0].chain_id", "31337"),
         ('kind = "comet"', 'kind = "comett"', "chains[0].lending[2].kind", "comet"),
+        ("stEthPerToken()", "stEthPerToken", "chains[0].shares[1].call", "stEthPerToken()"),
+        ('of = "native"', "", "chains[0].shares[1].of", "missing"),
+        ('pair_of = ["@usdx", "@weth"]', 'pair_of = ["@usdx"]', "chains[0].shares[2].pair_of", "two tokens"),
         ('lltv = "0.86"', "", "chains[0].lending[1].lltv", "missing"),
         ('pool = "@aave_pool"', "", "chains[0].lending[0].pool", "missing"),
         ("grace_s = 60", "grace_s = -1", "chains[0].sequencer.grace_s", "out of range"),
