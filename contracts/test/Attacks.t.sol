@@ -30,6 +30,7 @@ contract HostileLender {
         OTHER_DATA,
         OTHER_TOKEN,
         OTHER_AMOUNT,
+        FEWER,
         TWICE
     }
 
@@ -46,7 +47,7 @@ contract HostileLender {
     {
         if (mood == Mood.SILENT) return;
         TestToken(tokens[0]).transfer(to, amounts[0]);
-        uint256[] memory fees = new uint256[](1);
+        uint256[] memory fees = new uint256[](mood == Mood.FEWER ? 0 : 1);
         if (mood == Mood.HUGE_FEE) fees[0] = 1_000 ether;
         if (mood == Mood.OTHER_TOKEN) tokens[0] = otherToken;
         if (mood == Mood.OTHER_AMOUNT) amounts[0] += 1;
@@ -271,6 +272,11 @@ contract AttacksTest is World {
         _loanRefused(abi.encodeWithSelector(Loans.LoanDiffers.selector, address(weth)));
         lender.set(HostileLender.Mood.OTHER_AMOUNT, address(0));
         _loanRefused(abi.encodeWithSelector(Loans.LoanDiffers.selector, address(usd)));
+    }
+
+    function test_lender_that_tells_fewer_fees_than_loans() public {
+        lender.set(HostileLender.Mood.FEWER, address(0));
+        _loanRefused(abi.encodeWithSelector(Loans.LoanDiffers.selector, address(0)));
     }
 
     function test_an_honest_lender_is_repaid_and_a_lender_nobody_listed_is_refused() public {

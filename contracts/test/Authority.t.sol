@@ -153,8 +153,11 @@ contract AuthorityTest is World {
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(Authority.MissingRole.selector, stranger, 4));
         executor.vetoRescue(id);
-        vm.prank(guardian);
+        vm.startPrank(guardian);
         executor.vetoRescue(id);
+        vm.expectRevert(abi.encodeWithSelector(Authority.RescueNotProposed.selector, id));
+        executor.vetoRescue(id);
+        vm.stopPrank();
         vm.startPrank(owner);
         vm.warp(block.timestamp + 3 days);
         vm.expectRevert(abi.encodeWithSelector(Authority.RescueNotProposed.selector, id));

@@ -4,6 +4,7 @@ pragma solidity 0.8.28;
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {Authority} from "../src/Authority.sol";
 import {TOKEN_DEBT, TOKEN_KEPT, TOKEN_PAID_OUT} from "../src/IPolicyRegistry.sol";
+import {PlanChecks} from "../src/PlanChecks.sol";
 import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {Scratch} from "../src/Scratch.sol";
 import {StreamLib} from "../src/Stream.sol";
@@ -12,7 +13,8 @@ import {TwoStepOwner} from "../src/TwoStepOwner.sol";
 import {Loans} from "../src/Loans.sol";
 import {Operations} from "../src/Operations.sol";
 import {Ops} from "./support/Ops.sol";
-import {Target} from "./support/Targets.sol";
+import {OpenRiskBook} from "./support/OpenRiskBook.sol";
+import {Caller, Target} from "./support/Targets.sol";
 import {TestToken} from "./support/TestToken.sol";
 import {World} from "./support/World.sol";
 
@@ -37,6 +39,19 @@ contract ExecutorTest is World {
         _listAny("giveNative(uint256)", 1, 0);
         _listAny("refuse(uint256)", 1, 0);
         vm.stopPrank();
+    }
+
+    // ------------------------------------------------------------- construction
+
+    function test_an_executor_needs_all_that_it_asks() public {
+        address[6] memory parts =
+            [owner, address(registry), address(book), address(planChecks), address(weth), beneficiary];
+        for (uint256 i = 0; i < 6; ++i) {
+            address[6] memory p = parts;
+            p[i] = address(0);
+            vm.expectRevert(TwoStepOwner.ZeroAddress.selector);
+            new AtomicExecutor(p[0], PolicyRegistry(p[1]), OpenRiskBook(p[2]), PlanChecks(p[3]), p[4], p[5]);
+        }
     }
 
     // --------------------------------------------------------------- admission
@@ -122,6 +137,19 @@ contract ExecutorTest is World {
     function test_other_lender_kinds_are_refused() public {
         bytes memory operations = bytes.concat(hex"010300", hex"07", abi.encodePacked(vault), hex"00000000");
         _executeRefused(operations, abi.encodeWithSelector(Loans.UnknownLenderKind.selector, 7));
+    }
+
+    function test_bytes_that_begin_no_amount_are_refused() public {
+        bytes memory head = abi.encodePacked(uint8(1), uint8(1), uint8(0), address(target));
+        for (uint256 tag = 33; tag < 0x80; tag += 47) {
+            _executeRefused(
+                bytes.concat(head, bytes1(uint8(tag))),
+                abi.encodeWithSelector(StreamLib.BadAmountTag.selector, tag)
+            );
+        }
+        _executeRefused(
+            bytes.concat(head, hex"80"), abi.encodeWithSelector(Scratch.NoSuchRegister.selector, 0, 0)
+        );
     }
 
     /// @dev Cut anywhere, a stream is refused: nothing is read past its end.
@@ -248,6 +276,20 @@ contract ExecutorTest is World {
             )
         );
         assertEq(usd.allowance(address(executor), address(target)), 0);
+    }
+
+    function test_a_token_that_keeps_an_allowance_is_refused() public {
+        usd.mint(address(executor), 10 ether);
+        bytes memory data = abi.encodeCall(Target.pull, (address(usd), 4 ether, 4 ether));
+        bytes memory operations = Ops.stream(
+            Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(4 ether), data)
+        );
+        // It says yes to zero, and forgets it.
+        vm.mockCall(address(usd), abi.encodeCall(TestToken.approve, (address(target), 0)), abi.encode(true));
+        _executeRefused(
+            operations,
+            abi.encodeWithSelector(Tokens.AllowanceLeft.selector, address(usd), address(target), 4 ether)
+        );
     }
 
     // ------------------------------------------------------------- native coin
@@ -427,6 +469,16 @@ contract ExecutorTest is World {
         executor.execute(header, _noBounds(), "", operations);
         assertGt(weth.balanceOf(beneficiary), 10 ether);
         assertEq(weth.balanceOf(address(executor)), 0);
+    }
+
+    function test_a_beneficiary_that_takes_no_native_coin_is_named() public {
+        Caller deaf = new Caller();
+        vm.prank(owner);
+        executor.setBeneficiary(address(deaf));
+        _executeRefused(
+            Ops.stream(Ops.call(address(target), Ops.lit(0), abi.encodeCall(Target.giveNative, (1 ether)))),
+            abi.encodeWithSelector(Tokens.NativePaymentFailed.selector, address(deaf), 1 ether)
+        );
     }
 
     function test_beneficiary_is_the_owners_to_set() public {

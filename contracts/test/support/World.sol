@@ -139,10 +139,8 @@ abstract contract World is Test {
     // ---------------------------------------------------------------- our own contracts
 
     function _deployExecutor() private {
-        registry = new PolicyRegistry(owner);
         book = new OpenRiskBook();
-        planChecks = new PlanChecks();
-        executor = new AtomicExecutor(owner, registry, book, planChecks, address(weth), beneficiary);
+        _deployOurs();
         vm.startPrank(owner);
         executor.setRole(operator, executor.ROLE_OPERATOR(), true);
         executor.setRole(pauser, executor.ROLE_PAUSER(), true);
@@ -163,6 +161,21 @@ abstract contract World is Test {
             address(executor), address(weth), "deposit()", _entry(nothing, type(uint128).max, false)
         );
         vm.stopPrank();
+    }
+
+    /// @dev Compiled here the short way, or as it ships where SEAWALL_SHIPPED says so.
+    function _deployOurs() internal virtual {
+        if (vm.envOr("SEAWALL_SHIPPED", false)) return _deployShipped();
+        registry = new PolicyRegistry(owner);
+        planChecks = new PlanChecks();
+        executor = new AtomicExecutor(owner, registry, book, planChecks, address(weth), beneficiary);
+    }
+
+    function _deployShipped() internal {
+        registry = PolicyRegistry(_shipped("PolicyRegistry", abi.encode(owner)));
+        planChecks = PlanChecks(_shipped("PlanChecks", ""));
+        bytes memory arguments = abi.encode(owner, registry, book, planChecks, weth, beneficiary);
+        executor = AtomicExecutor(payable(_shipped("AtomicExecutor", arguments)));
     }
 
     function _entry(PolicyRegistry.Rule[] memory rules, uint128 maxNative, bool reduce)
@@ -256,6 +269,17 @@ abstract contract World is Test {
         bool empty = TransientReader(address(executor)).empty();
         vm.etch(address(executor), code);
         return empty;
+    }
+
+    /// @dev One of our own contracts as it ships.
+    function _shipped(string memory name, bytes memory arguments) internal returns (address deployed) {
+        string memory folder = "../src/seawall/protocols/executor/artifacts/";
+        string memory json = vm.readFile(string.concat(folder, name, ".json"));
+        bytes memory code = bytes.concat(vm.parseJsonBytes(json, ".bytecode"), arguments);
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
+        require(deployed != address(0), name);
     }
 
     function _code(string memory path) internal view returns (bytes memory) {
