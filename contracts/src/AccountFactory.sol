@@ -126,7 +126,7 @@ contract AccountFactory is TwoStepOwner {
         return address(uint160(uint256(keccak256(place))));
     }
 
-    function templateOf(bytes32 id) external view returns (Template memory) {
+    function templates(bytes32 id) external view returns (Template memory) {
         return _templates[id];
     }
 

@@ -106,7 +106,7 @@ contract AccountsTest is World {
         assertTrue(registry.isSealed(foretold));
         assertTrue(risk.holdsPositions(foretold));
         assertEq(abi.encode(factory.surroundings()), abi.encode(_around()));
-        assertEq(abi.encode(factory.templateOf(id)), abi.encode(_template()));
+        assertEq(abi.encode(factory.templates(id)), abi.encode(_template()));
     }
 
     function test_an_account_has_the_code_of_an_executor() public {

@@ -43,14 +43,18 @@ __all__ = [
     "at_most",
     "content",
     "equal_to",
+    "factory_call",
     "in_set",
+    "lender_call",
     "listing_call",
+    "members_call",
     "ourselves",
     "parsed_by",
     "proposal_call",
     "registry_calls",
     "role_call",
     "seal_call",
+    "token_call",
     "up_to",
 ]
 
@@ -217,16 +221,10 @@ def registry_calls(policy: Policy) -> tuple[bytes, ...]:
     if len(policy.tokens) > TRACKED_TOKENS_MAX:
         raise _refused(f"{len(policy.tokens)} tracked tokens are more than {TRACKED_TOKENS_MAX}", "tokens")
     return (
-        *(
-            encode_call(_SET_MEMBERS, (policy.executor, entry.set_id, entry.members, True))
-            for entry in policy.sets
-        ),
-        *(_token_call(policy.executor, token) for token in policy.tokens),
-        *(
-            encode_call("setLender(address,address,uint8)", (policy.executor, entry.lender, int(entry.kind)))
-            for entry in policy.lenders
-        ),
-        *(_factory_call(policy.executor, entry) for entry in policy.factories),
+        *(members_call(policy.executor, entry) for entry in policy.sets),
+        *(token_call(policy.executor, token) for token in policy.tokens),
+        *(lender_call(policy.executor, entry) for entry in policy.lenders),
+        *(factory_call(policy.executor, entry) for entry in policy.factories),
         *(listing_call(policy.executor, listing) for listing in policy.listings),
     )
 
@@ -262,21 +260,33 @@ def role_call(account: Address, role: Role, granted: bool = True) -> bytes:
     return encode_call("setRole(address,uint8,bool)", (account, int(role), granted))
 
 
-def _token_call(executor: Address, entry: TokenPolicy) -> bytes:
+def members_call(policy: Address, entry: MemberSet, included: bool = True) -> bytes:
+    """Calldata that adds the members to their set, or takes them out."""
+    return encode_call(_SET_MEMBERS, (policy, entry.set_id, entry.members, included))
+
+
+def lender_call(policy: Address, entry: LenderPolicy) -> bytes:
+    """Calldata that lists a lender."""
+    return encode_call("setLender(address,address,uint8)", (policy, entry.lender, int(entry.kind)))
+
+
+def token_call(policy: Address, entry: TokenPolicy) -> bytes:
+    """Calldata that adds a token, or changes it."""
     if entry.token == NATIVE:
         raise _refused("the native token is always tracked", "tokens")
     if entry.token_class is TokenClass.DEBT and entry.allowance:
         raise _refused(f"debt token {address_text(entry.token)} cannot be allowed to anyone", "tokens")
-    values = (executor, entry.token, int(entry.token_class), entry.allowance)
+    values = (policy, entry.token, int(entry.token_class), entry.allowance)
     return encode_call("setToken(address,address,uint8,bool)", values)
 
 
-def _factory_call(executor: Address, entry: FactoryPolicy) -> bytes:
+def factory_call(policy: Address, entry: FactoryPolicy) -> bytes:
+    """Calldata that lists a factory, or changes it."""
     if len(entry.init_code_hash) != 32:
         raise _refused(f"an init-code hash of {len(entry.init_code_hash)} bytes", "factories")
     if not 0 <= entry.fee_ppm < 1_000_000 or (entry.fee_ppm and entry.kind is not FactoryKind.UNISWAP_V2):
         raise _refused(f"fee of {entry.fee_ppm} ppm for a {entry.kind.name} factory", "factories")
-    values = (executor, entry.factory, int(entry.kind), entry.init_code_hash, entry.fee_ppm, entry.reduce)
+    values = (policy, entry.factory, int(entry.kind), entry.init_code_hash, entry.fee_ppm, entry.reduce)
     return encode_call("setFactory(address,address,uint8,bytes32,uint24,bool)", values)
 
 

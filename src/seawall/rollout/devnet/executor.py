@@ -1,7 +1,9 @@
-"""Seawall's own executor and policy registry on the devnet, from the committed artifacts.
+"""Seawall's own contracts on the devnet, from the committed artifacts.
 
-At build time: owner, guardian and pauser are devnet accounts, and the policy lists what the demo and the
-tests use. The operator's key does not exist yet then (`seawall init` makes it): see `steering.authorise`.
+At build time: owner, guardian and pauser are devnet accounts; the policy lists what the demo and the tests
+use, and the risk book what may be lost. A second executor is under the same policy, as a backup. The
+operator's key does not exist yet then (`seawall init` makes it): see `steering.authorise`, and `positions`
+for an account of its own. Nothing is sealed, so that tests may list more; a real deployment is sealed first.
 """
 
 from __future__ import annotations
@@ -10,12 +12,17 @@ from importlib import resources
 from typing import Final
 
 from seawall.chain.addresses import AddressBook, AddressKind
-from seawall.primitives.units import Address
+from seawall.native import encode_call
+from seawall.primitives.units import NATIVE, Address
+from seawall.protocols.executor.accounts import binder_call
 from seawall.protocols.executor.artifacts import (
+    ACCOUNT,
+    ACCOUNT_FACTORY,
     EXECUTOR,
     PLAN_CHECKS,
     REGISTRY,
     RISK_BOOK,
+    V3_PATH,
     load_artifact,
 )
 from seawall.protocols.executor.policy import (
@@ -32,6 +39,14 @@ from seawall.protocols.executor.policy import (
     registry_calls,
     role_call,
 )
+from seawall.protocols.executor.risk_book import (
+    VALUE_UNIT,
+    LossLimit,
+    RiskPolicy,
+    TokenLimit,
+    per_day_down,
+    risk_book_calls,
+)
 from seawall.rollout.devnet.accounts import GUARDIAN, OWNER, PAUSER
 from seawall.rollout.devnet.deployer import ETHER, Deployer
 from seawall.rollout.devnet.toolchain import Artifact
@@ -41,39 +56,76 @@ __all__ = ["contract_files", "deploy_executor"]
 
 V2_FEE_PPM: Final = 3_000
 WRAP_MAX_WEI: Final = 10_000 * ETHER
+FEED_HEARTBEAT_S: Final = 86_400
+CAP_ETHER_WEI: Final = 50 * ETHER
+CAP_USDX: Final = 100_000 * 10**6
+LOSS_PER_EXECUTION: Final = 1_000 * VALUE_UNIT
+LOSS_PER_DAY: Final = 5_000 * VALUE_UNIT
+
+_CONTRACTS: Final = (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS, ACCOUNT, ACCOUNT_FACTORY, V3_PATH)
+_POLICY_FILES: Final = ("policy.py", "risk_book.py", "signatures.py")
 
 
 def contract_files() -> dict[str, bytes]:
     """What decides our contracts and their policy, by file name, for the digest of the built state."""
     folder = resources.files("seawall.protocols.executor")
-    artifacts = (f"artifacts/{name}.json" for name in (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS))
-    names = (*artifacts, "policy.py")
-    return {name: folder.joinpath(name).read_bytes() for name in names}
+    artifacts = (f"artifacts/{name}.json" for name in _CONTRACTS)
+    return {name: folder.joinpath(name).read_bytes() for name in (*artifacts, *_POLICY_FILES)}
 
 
 def deploy_executor(deployer: Deployer) -> None:
-    """Registry and executor with their roles, and the policy: tokens, lender, factories, listed calls."""
+    """Registry, risk book, two executors with their roles, the account factory; policy and limits."""
     registry = deployer.deploy(
         "policy_registry", AddressKind.REGISTRY, _artifact(REGISTRY), ["address"], OWNER
     )
     risk_book = deployer.deploy("risk_book", AddressKind.REGISTRY, _artifact(RISK_BOOK), ["address"], OWNER)
     plan_checks = deployer.deploy("plan_checks", AddressKind.REGISTRY, _artifact(PLAN_CHECKS), [])
-    executor = deployer.deploy(
-        "atomic_executor",
-        AddressKind.EXECUTOR,
-        _artifact(EXECUTOR),
-        ["address"] * 6,
-        OWNER,
-        registry,
-        risk_book,
-        plan_checks,
-        deployer.book.address("weth"),
-        OWNER,
+    weth = deployer.book.address("weth")
+    around = (registry, risk_book, plan_checks, weth)
+    executor, backup = (
+        deployer.deploy(
+            name, AddressKind.EXECUTOR, _artifact(EXECUTOR), ["address"] * 6, OWNER, *around, OWNER
+        )
+        for name in ("atomic_executor", "atomic_executor_backup")
     )
-    for account, role in ((GUARDIAN, Role.GUARDIAN), (PAUSER, Role.PAUSER)):
-        deployer.send_data(executor, role_call(account, role))
+    factory = deployer.deploy(
+        "account_factory",
+        AddressKind.FACTORY,
+        _artifact(ACCOUNT_FACTORY),
+        ["address", "(address,address,address,address)"],
+        OWNER,
+        around,
+    )
+    deployer.deploy("uniswap_v3_path", AddressKind.REGISTRY, _artifact(V3_PATH), [])
+    for one in (executor, backup):
+        for account, role in ((GUARDIAN, Role.GUARDIAN), (PAUSER, Role.PAUSER)):
+            deployer.send_data(one, role_call(account, role))
     for call in registry_calls(_policy(deployer.book, executor)):
         deployer.send_data(registry, call)
+    for call in risk_book_calls(_risk_policy(deployer.book, executor)):
+        deployer.send_data(risk_book, call)
+    for book in (registry, risk_book):
+        deployer.send_data(book, encode_call("setGuardian(address,bool)", (GUARDIAN, True)))
+        deployer.send_data(book, encode_call("bind(address,address)", (backup, executor)))
+        deployer.send_data(book, binder_call(factory))
+
+
+def _risk_policy(book: AddressBook, executor: Address) -> RiskPolicy:
+    """What lies in the executor by mistake may leave within these; plans of its own lose nothing at all."""
+    ether, dollar = book.address("feed_eth_usd"), book.address("feed_usdx_usd")
+    priced = (
+        (NATIVE, ether, 18, CAP_ETHER_WEI),
+        (book.address("weth"), ether, 18, CAP_ETHER_WEI),
+        (book.address("ethx"), ether, 18, CAP_ETHER_WEI),
+        (book.address("usdx"), dollar, 6, CAP_USDX),
+        (book.address("debt_usdx"), dollar, 6, CAP_USDX),
+    )
+    limits = (
+        TokenLimit(token, feed, FEED_HEARTBEAT_S, decimals, cap, per_day_down(cap))
+        for token, feed, decimals, cap in priced
+    )
+    losses = LossLimit(LOSS_PER_EXECUTION, LOSS_PER_DAY, per_day_down(LOSS_PER_DAY))
+    return RiskPolicy(executor, tuple(limits), losses)
 
 
 def _policy(book: AddressBook, executor: Address) -> Policy:
