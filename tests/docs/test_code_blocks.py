@@ -1,4 +1,5 @@
-"""Documents are run: console blocks by bash, against a true devnet; python blocks as they stand.
+"""Documents are run: console blocks by bash, against a true devnet; python blocks as they stand; a yaml block
+begins with the name of the file that a reader saves it as, and is there for the console blocks after it.
 
 The blocks of one document are one session, in a folder of its own. `make` lines are not run; targets are
 checked to exist. Only ports differ from what is written, because others may use them here.
@@ -116,6 +117,19 @@ def blocks_of(document: Path, language: str) -> list[str]:
     return [text for kind, text in BLOCK.findall(document.read_text()) if kind == language]
 
 
+def scripts_of(document: Path) -> list[str]:
+    """What a reader does at the console, in order, saving files included."""
+    found = []
+    for kind, text in BLOCK.findall(document.read_text()):
+        if kind == "console":
+            found.append(runnable(text))
+        elif kind == "yaml":
+            name = text.splitlines()[0].removeprefix("# ")
+            assert re.fullmatch(r"[\w-]+\.yaml", name), f"{name!r} names no file"
+            found.append(f"cat > {name} <<'END OF FILE'\n{text}END OF FILE\n")
+    return found
+
+
 def runnable(block: str) -> str:
     return "".join(line for line in block.splitlines(keepends=True) if not line.startswith("make "))
 
@@ -130,7 +144,7 @@ def test_console_blocks_run(document: Path, session: Session) -> None:
     if document.name == "signers.md":
         require_clef()
         require_softhsm()
-    done = session.run([runnable(block) for block in blocks_of(document, "console")])
+    done = session.run(scripts_of(document))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     left = list(session.folder.rglob("devnet.json"))
     assert left == [], "the document leaves a devnet running"
@@ -152,7 +166,7 @@ def test_readme_and_strategies_have_blocks_to_run() -> None:
 def test_blocks_are_of_kinds_that_are_run(document: Path) -> None:
     fences = re.findall(r"^```(\w*)$", document.read_text(), re.MULTILINE)
     # An opening fence without a language is a picture; whatever is in it is not meant to be run.
-    assert set(fences) <= {"", "console", "python"}
+    assert set(fences) <= {"", "console", "python", "yaml"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

@@ -18,8 +18,8 @@ from seawall.protocols.adapters.erased import AnyAdapter
 __all__ = ["MULTICALL_NAME", "Surroundings", "TokenFacts", "surroundings_of"]
 
 MULTICALL_NAME: Final = "multicall3"
-# What is, or may be, an ERC-20 token itself: a pool's own shares.
-_TOKEN_KINDS: Final = (AddressKind.TOKEN, AddressKind.POOL)
+# What is held in amounts itself: tokens, a pool's own shares, numbered positions.
+_TOKEN_KINDS: Final = (AddressKind.TOKEN, AddressKind.POOL, AddressKind.POSITIONS)
 
 
 @dataclass(frozen=True, slots=True)

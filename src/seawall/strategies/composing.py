@@ -167,23 +167,30 @@ class Steps:
         amounts: Mapping[Address, Given],
         *,
         least: Given | None = None,
+        minimums: Mapping[Address, Given] | None = None,
         tolerance_bps: int | None = None,
         name: str = "",
     ) -> Outcome:
-        """Several tokens in, a share out."""
-        expected = [_expected(amount) for amount in amounts.values()]
-
-        def action_of(given: Sequence[Amount], minimum: Amount, measure: tuple[Measure, ...]) -> Action:
-            entries = tuple(map(TokenAmount, amounts, given))
-            return AddLiquidity(entries, share, minimum, measure)
-
+        """Several tokens in, a share out: no less of it than `least` or than quoted; or, where `minimums` are
+        given, no less of each token taken: an empty table stands for what is quoted."""
+        tokens = tuple(amounts)
         quote = None
-        if least is None:
-            known = [_known(value, at.name) for value in expected]
-            quote = self._quote(at, action_of(known, 0, ()))
-        minimum = self._least(at, quote, share, least, tolerance_bps)
-        given = [_amount(amount) for amount in amounts.values()]
-        action = action_of(given, _amount(minimum), _measures(name, share))
+        if (least is None and minimums is None) or minimums == {}:
+            known = [_known(_expected(amount), at.name) for amount in amounts.values()]
+            quote = self._quote(at, AddLiquidity(tuple(map(TokenAmount, tokens, known)), share))
+        held: tuple[TokenAmount, ...] = ()
+        minimum: Given = 0
+        if minimums is None:
+            minimum = self._least(at, quote, share, least, tolerance_bps)
+        elif quote is not None:
+            tolerance = self._tolerance_bps if tolerance_bps is None else tolerance_bps
+            held = tuple(
+                TokenAmount(one.token, mul_div_down(one.amount, BPS - tolerance, BPS)) for one in quote.takes
+            )
+        else:
+            held = tuple(TokenAmount(token, _amount(amount)) for token, amount in minimums.items())
+        entries = tuple(TokenAmount(token, _amount(amount)) for token, amount in amounts.items())
+        action = AddLiquidity(entries, share, _amount(minimum), _measures(name, share), held)
         return self._take(at, "add_liquidity", action, share, quote, minimum, name)
 
     def remove_liquidity(
@@ -193,15 +200,18 @@ class Steps:
         tokens: Sequence[Address],
         amount: Given,
         *,
+        position: int = 0,
         tolerance_bps: int | None = None,
         names: Sequence[str] = (),
     ) -> tuple[Outcome, ...]:
-        """A share in, several tokens out, each no less than its quote less tolerance."""
-        quote = self._quote(at, RemoveLiquidity(share, _known(_expected(amount), at.name)))
+        """A share in (or part of a numbered position), several tokens out, each no less than its quote less
+        tolerance."""
+        known = _known(_expected(amount), at.name)
+        quote = self._quote(at, RemoveLiquidity(share, known, position=position))
         minimums = tuple(self._least(at, quote, token, None, tolerance_bps) for token in tokens)
         least = tuple(TokenAmount(token, _amount(m)) for token, m in zip(tokens, minimums, strict=True))
         measures = tuple(Measure(name, token) for name, token in zip(names, tokens, strict=False))
-        self._run(at, RemoveLiquidity(share, _amount(amount), least, measures))
+        self._run(at, RemoveLiquidity(share, _amount(amount), least, measures, position))
         self._note("remove_liquidity", at.name, quote, [Exact(x.token, _number(x.amount)) for x in least])
         gained = {one.token: one.amount for one in quote.gives}
         return tuple(
@@ -234,10 +244,10 @@ class Steps:
         return self._move(at, "claim_exit", action, token, None, is_ours=True, name=name)
 
     def claim_rewards(
-        self, at: AnyAdapter, tokens: Sequence[Address], *, names: Sequence[str] = ()
+        self, at: AnyAdapter, tokens: Sequence[Address], *, position: int = 0, names: Sequence[str] = ()
     ) -> tuple[Outcome, ...]:
         measures = tuple(Measure(name, token) for name, token in zip(names, tokens, strict=False))
-        self._run(at, ClaimRewards(tuple(tokens), measures))
+        self._run(at, ClaimRewards(tuple(tokens), measures, position))
         self._note("claim_rewards", at.name, None, ())
         return tuple(Outcome(measure.name, measure.token, None) for measure in measures)
 

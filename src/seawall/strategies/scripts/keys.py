@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from seawall.primitives.units import BPS, Address
 from seawall.protocols.adapters.erased import AnyAdapter
 from seawall.strategies.composing import ALL, Given, Outcome
-from seawall.strategies.scripts.compiling import Frame, Scope
+from seawall.strategies.scripts.compiling import Frame, Run, Scope
 from seawall.strategies.scripts.documents import Scalar, Tree
 from seawall.strategies.scripts.fields import Notes, Section
-from seawall.strategies.scripts.kinds import BPS_KIND, Unit, amount_of
+from seawall.strategies.scripts.kinds import BPS_KIND, NUMBER, Unit, amount_of
 from seawall.strategies.scripts.problems import ExpressionError, nearest, shown
 from seawall.strategies.scripts.syntax import Text
 
@@ -153,3 +153,8 @@ class Keys:
             elif (amount := self.amount_of(entry.value, unit)) is not None:
                 found[unit.token] = amount
         return found
+
+    def position(self, section: Section) -> Run:
+        """The number of one position among several; zero where shares are not numbered."""
+        term = section.optional_term("position", self.scope, NUMBER)
+        return (lambda _: 0) if term is None else term.run

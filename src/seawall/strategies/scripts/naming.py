@@ -31,15 +31,15 @@ from seawall.strategies.scripts.signatures import parameters_of
 from seawall.strategies.scripts.syntax import Name, parse
 from seawall.strategies.scripts.world import Feed, OwnRead
 
-__all__ = ["own_reads", "prices", "protocols", "values", "variables"]
+__all__ = ["READ_KEYS", "VARIABLE_KEYS", "own_reads", "prices", "protocols", "values", "variables"]
 
 VARIABLES_MAX: Final = 64
 VALUES_MAX: Final = 128
 READS_MAX: Final = 64
 PRICE_AGE_S: Final = 3_600
 _RETURNS_MAX: Final = 32
-_VARIABLE_KEYS: Final = ("kind", "default", "at_least", "at_most", "about")
-_READ_KEYS: Final = ("from", "function", "arguments", "returns", "word", "of")
+VARIABLE_KEYS: Final = ("kind", "default", "at_least", "at_most", "about")
+READ_KEYS: Final = ("from", "function", "arguments", "returns", "word", "of")
 _KINDS: Final = {"number": NUMBER, "true or false": BOOL, "duration": DURATION, "bps": BPS_KIND, "usd": USD}
 _OVERRIDE_FILE: Final = "strategies.settings"
 
@@ -98,7 +98,7 @@ def variables(root: Section, notes: Notes, scope: Scope, overrides: Mapping[str,
 
 
 def _variable(name: str, entry: Entry, notes: Notes, scope: Scope, override: str | None) -> str:
-    section = Section.of(entry.value, _VARIABLE_KEYS, notes) if isinstance(entry.value, Table) else None
+    section = Section.of(entry.value, VARIABLE_KEYS, notes) if isinstance(entry.value, Table) else None
     given: Tree | None = entry.value if section is None else section.get("default")
     kind = None if section is None else _kind(section, notes, scope)
     if override is not None:
@@ -160,7 +160,7 @@ def own_reads(root: Section, notes: Notes, scope: Scope, contracts: Mapping[str,
     if len(entries) > READS_MAX:
         notes.add(root.place_of("reads"), f"more than {READS_MAX} reads", "use fewer")
     for name, entry in entries.items():
-        section = Section.of(entry.value, _READ_KEYS, notes)
+        section = Section.of(entry.value, READ_KEYS, notes)
         if section is None or not notes.new_name(name, entry.place, _taken(scope)):
             continue
         found = _own_read(name, section, notes, scope, contracts)

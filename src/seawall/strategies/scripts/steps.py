@@ -54,11 +54,11 @@ VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "withdraw": ("on", "token", "amount", "as"),
     "borrow": ("on", "token", "amount", "as"),
     "repay": ("on", "token", "amount"),
-    "add_liquidity": ("on", "share", "amounts", "at_least", "tolerance", "as"),
-    "remove_liquidity": ("on", "share", "amount", "get", "tolerance", "as"),
+    "add_liquidity": ("on", "share", "amounts", "at_least", "minimums", "tolerance", "as"),
+    "remove_liquidity": ("on", "share", "amount", "get", "position", "tolerance", "as"),
     "request_exit": ("on", "share", "amount"),
     "claim_exit": ("on", "request", "get", "as"),
-    "claim_rewards": ("on", "get", "as"),
+    "claim_rewards": ("on", "get", "position", "as"),
     "flash": ("from", "kind", "borrow", "max_fee", "steps"),
     "choose": ("if", "then", "else"),
     "call": ("to", "function", "arguments", "value", "allow", "gains", "as"),
@@ -182,6 +182,8 @@ class StepReader:
         amounts = self._keys.amounts(section, "amounts")
         section.require("amounts", "{weth: 1 weth, usdx: 2_000 usdx}")
         least = self._keys.least(section, share)
+        is_quoted = isinstance(tree := section.get("minimums"), Scalar) and tree.text == "quoted"
+        minimums = {} if is_quoted else self._keys.amounts(section, "minimums")
         name = self._keys.output(section, share)
         tolerance_bps = self._keys.tolerance(section)
         if at is None or share is None or not amounts or name is None:
@@ -195,6 +197,9 @@ class StepReader:
                 token,
                 given,
                 least=None if least is None else least(frame, outcomes),
+                minimums={each: amount(frame, outcomes) for each, amount in minimums.items()}
+                if is_quoted or minimums
+                else None,
                 tolerance_bps=tolerance_bps,
                 name=known,
             )
@@ -207,6 +212,7 @@ class StepReader:
         section.require("get", "[weth, usdx]")
         got = self._keys.units(section, "get")
         names = self._keys.outputs(section, got)
+        position = self._keys.position(section)
         tolerance_bps = self._keys.tolerance(section)
         if at is None or share is None or amount is None or not got:
             return None
@@ -218,6 +224,7 @@ class StepReader:
                 token,
                 [unit.token for unit in got],
                 chosen(frame, outcomes),
+                position=position(frame),
                 tolerance_bps=tolerance_bps,
                 names=names,
             )
@@ -290,12 +297,14 @@ class StepReader:
         section.require("get", "[crv]")
         got = self._keys.units(section, "get")
         names = self._keys.outputs(section, got)
+        position = self._keys.position(section)
         if at is None or not got:
             return None
         adapter = at
 
-        def take(_: Frame, steps: Steps, outcomes: dict[str, Outcome]) -> None:
-            found = steps.claim_rewards(adapter, [unit.token for unit in got], names=names)
+        def take(frame: Frame, steps: Steps, outcomes: dict[str, Outcome]) -> None:
+            tokens = [unit.token for unit in got]
+            found = steps.claim_rewards(adapter, tokens, position=position(frame), names=names)
             outcomes.update({one.name: one for one in found})
 
         return take
