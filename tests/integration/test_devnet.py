@@ -426,7 +426,7 @@ class TestBuild:
     def test_building_anew_gives_the_same_addresses_and_code(
         self, toolchain: Toolchain, built_devnet: BuiltState, tmp_path: Path
     ) -> None:
-        # What the published sources compile to is the packages' affair, and takes 15 s.
+        # What sources compile to is the compiler's affair, and takes half a minute.
         shutil.copytree(built_devnet.state.parents[1] / COMPILED_FOLDER, tmp_path / COMPILED_FOLDER)
         again = build_state(toolchain, tmp_path)
         assert not again.from_cache

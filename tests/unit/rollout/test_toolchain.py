@@ -9,7 +9,13 @@ import pytest
 
 from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import Address
-from seawall.rollout.devnet.toolchain import Artifact, Link, Toolchain
+from seawall.rollout.devnet.toolchain import (
+    COMPILED_FOLDER,
+    COMPILED_KEPT_MAX,
+    Artifact,
+    Link,
+    Toolchain,
+)
 
 
 @pytest.fixture
@@ -79,22 +85,32 @@ writeFileSync(output, JSON.stringify({contracts: {[group]: contract}}));
 """
 
 
-def test_published_sources_are_compiled_once_and_own_ones_every_time(
-    tools: Toolchain, tmp_path: Path
-) -> None:
+def test_sources_are_compiled_once(tools: Toolchain, tmp_path: Path) -> None:
     (tools.root / "compile.mjs").write_text(_COMPILES)
     first = tools.compile_sources(tmp_path)
     assert tools.compile_sources(tmp_path) == first
     assert set(first) == {"own", "published"}
-    assert (tools.root / "log").read_text().split() == ["published", "own", "own"]
+    assert (tools.root / "log").read_text().split() == ["published", "own"]
 
 
-def test_other_packages_are_compiled_anew(tools: Toolchain, tmp_path: Path) -> None:
+def test_other_packages_are_compiled_anew_and_other_contracts_alone(tools: Toolchain, tmp_path: Path) -> None:
     (tools.root / "compile.mjs").write_text(_COMPILES)
     tools.compile_sources(tmp_path)
+    (tools.root / "contracts" / "A.sol").write_text("contract A { }")
+    tools.compile_sources(tmp_path)
+    assert (tools.root / "log").read_text().split() == ["published", "own", "own"]
     (tools.root / "package-lock.json").write_text('{"changed": true}')
     tools.compile_sources(tmp_path)
-    assert (tools.root / "log").read_text().split() == ["published", "own", "published", "own"]
+    assert (tools.root / "log").read_text().split() == ["published", "own", "own", "published", "own"]
+
+
+def test_few_compilations_are_kept(tools: Toolchain, tmp_path: Path) -> None:
+    (tools.root / "compile.mjs").write_text(_COMPILES)
+    for turn in range(COMPILED_KEPT_MAX + 2):
+        (tools.root / "contracts" / "A.sol").write_text(f"contract A {{}} // {turn}")
+        tools.compile_sources(tmp_path)
+    assert len(list((tmp_path / COMPILED_FOLDER).glob("own-*.json"))) == COMPILED_KEPT_MAX
+    assert len(list((tmp_path / COMPILED_FOLDER).glob("published-*.json"))) == 1
 
 
 def test_libraries_are_written_where_they_belong() -> None:

@@ -2,8 +2,8 @@
 
 `devnet/` of the repository pins anvil, solc and the packages whose authors publish their contracts; nothing
 of them is committed. Packages with bytecode are read as they are; those that publish source only, and the
-contracts in `devnet/contracts`, are compiled by the pinned solc under Node. What the published sources give
-depends on the locked packages alone: it is kept in the cache, beside the states that are built from it.
+contracts in `devnet/contracts`, are compiled by the pinned solc under Node. What that gives depends on locked
+packages and sources alone: it is kept in the cache, beside the states that are built from it.
 
 The environment may override: SEAWALL_DEVNET (the folder), SEAWALL_ANVIL (the node's binary).
 Never downloads anything: what is missing is named together with the command that installs it.
@@ -30,8 +30,9 @@ __all__ = ["COMPILED_FOLDER", "Artifact", "Link", "Toolchain"]
 # The published sources take 15 s on an idle machine of two cores.
 COMPILE_TIMEOUT_S: Final = 300
 ARTIFACT_BYTES_MAX: Final = 16 * 1024 * 1024
-# Within the cache.
+# Within the cache, and how many results of each group are kept there.
 COMPILED_FOLDER: Final = ".compiled"
+COMPILED_KEPT_MAX: Final = 4
 
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _REPOSITORY: Final = Path(__file__).resolve().parents[4]
@@ -108,38 +109,34 @@ class Toolchain:
 
         `cache` is a folder that exists; what is found there need not be compiled.
         """
-        kept = cache / COMPILED_FOLDER / f"{self._published_digest()}.json"
-        if kept.is_file():
-            published = _read_object(kept, "compiled sources")
-        else:
-            published = self._compile("published")
-            kept.parent.mkdir(exist_ok=True)
-            for old in kept.parent.glob("*.json"):
-                old.unlink(missing_ok=True)
-            partial = kept.with_suffix(".partial")
-            partial.write_text(json.dumps(published))
-            partial.replace(kept)
         artifacts: dict[str, Artifact] = {}
-        for document in (published, self._compile("own")):
-            contracts = document.get("contracts")
+        groups: tuple[tuple[_Group, Mapping[str, bytes]], ...] = (
+            ("published", {}),
+            ("own", self._own_sources()),
+        )
+        for group, sources in groups:
+            contracts = self._compiled(group, sources, cache / COMPILED_FOLDER).get("contracts")
             assert isinstance(contracts, dict), "compile.mjs writes an object of contracts"
             artifacts |= {name: self._compiled_artifact(name, entry) for name, entry in contracts.items()}
         return artifacts
 
     def digest(self, extra_files: Mapping[str, bytes], extra: str) -> str:
         """Hex digest of what decides the built state: locked packages, sources, our code, `extra`."""
-        hasher = hashlib.sha256()
-        files = {
-            "package-lock.json": self.root / "package-lock.json",
-            "compile.mjs": self.root / "compile.mjs",
-            **{f"contracts/{path.name}": path for path in sorted((self.root / "contracts").glob("*.sol"))},
-        }
-        contents = {name: _read_bytes(path) for name, path in files.items()} | dict(extra_files)
-        for name in sorted(contents):
-            hasher.update(f"{name}\0{len(contents[name])}\0".encode())
-            hasher.update(contents[name])
-        hasher.update(extra.encode())
-        return hasher.hexdigest()
+        return _digest_of(self._compiler_inputs() | self._own_sources() | dict(extra_files), extra)
+
+    def _compiled(self, group: _Group, sources: Mapping[str, bytes], kept_in: Path) -> dict[str, object]:
+        kept = kept_in / f"{group}-{_digest_of(self._compiler_inputs() | dict(sources))}.json"
+        if kept.is_file():
+            return _read_object(kept, "compiled sources")
+        document = self._compile(group)
+        kept_in.mkdir(exist_ok=True)
+        partial = kept.with_suffix(".partial")
+        partial.write_text(json.dumps(document))
+        partial.replace(kept)
+        others = sorted(kept_in.glob(f"{group}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in others[COMPILED_KEPT_MAX:]:
+            old.unlink(missing_ok=True)
+        return document
 
     def _compile(self, group: _Group) -> dict[str, object]:
         node = shutil.which("node")
@@ -169,11 +166,12 @@ class Toolchain:
                 )
             return _read_object(output, "compiled sources")
 
-    def _published_digest(self) -> str:
-        hasher = hashlib.sha256()
-        for name in ("package-lock.json", "compile.mjs"):
-            hasher.update(_read_bytes(self.root / name) + b"\0")
-        return hasher.hexdigest()
+    def _compiler_inputs(self) -> dict[str, bytes]:
+        return {name: _read_bytes(self.root / name) for name in ("package-lock.json", "compile.mjs")}
+
+    def _own_sources(self) -> dict[str, bytes]:
+        folder = self.root / "contracts"
+        return {f"contracts/{path.name}": _read_bytes(path) for path in sorted(folder.glob("*.sol"))}
 
     def _compiled_artifact(self, name: str, entry: object) -> Artifact:
         assert isinstance(entry, dict), "compile.mjs writes one object a contract"
@@ -192,6 +190,15 @@ class Toolchain:
             _code(entry.get("deployedBytecode"), where),
             _links(entry.get("links"), where),
         )
+
+
+def _digest_of(contents: Mapping[str, bytes], extra: str = "") -> str:
+    hasher = hashlib.sha256()
+    for name in sorted(contents):
+        hasher.update(f"{name}\0{len(contents[name])}\0".encode())
+        hasher.update(contents[name])
+    hasher.update(extra.encode())
+    return hasher.hexdigest()
 
 
 def _read_bytes(path: Path) -> bytes:
