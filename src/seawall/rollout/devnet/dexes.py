@@ -1,18 +1,21 @@
 """Further exchanges beside Uniswap V2 and V3, and tokens that do not keep to ERC-20 for trying adapters.
 
 Sushi is the true Uniswap V2 deployed once more, as it is on most chains. Solidly's and Camelot's pairs,
-factories and routers are stand-ins of this repository: their authors publish no package.
+factories and routers are stand-ins of this repository: their authors publish no package. Uniswap V4's manager
+is true; the routers beside it are those of its authors' tests.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from seawall.chain.addresses import AddressKind
-from seawall.primitives.units import Address
+from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.deployer import ETHER, FOREVER_S, UNLIMITED, Deployer
 from seawall.rollout.devnet.tokens import ETH_PRICE_USDX, USDX_UNIT
+from seawall.rollout.devnet.toolchain import Artifact
 
 __all__ = ["deploy_dexes", "deploy_odd_tokens"]
 
@@ -28,6 +31,17 @@ _ODD_TOKENS: Final = (
     ("odd_silent", "SilentToken", "SILENT"),
     ("odd_false", "FalseReturningToken", "FALSE"),
 )
+V4_FEE_PIPS: Final = 500
+V4_TICK_SPACING: Final = 10
+V4_SELL_PIPS: Final = 100
+V4_BUY_PIPS: Final = 60
+# The tick of 2,500 dollars of six decimals a coin, rounded to the spacing.
+V4_CENTRE_TICK: Final = -198_080
+V4_WIDTHS: Final = (500, 10_000)
+V4_LIQUIDITY: Final = 10**17
+V4_COINS_WEI: Final = 5_000 * ETHER
+
+_V4_KEY: Final = "(address,address,uint24,int24,address)"
 _V2_CORE: Final = "@uniswap/v2-core"
 _V2_PERIPHERY: Final = "@uniswap/v2-periphery"
 
@@ -52,6 +66,7 @@ def deploy_dexes(deployer: Deployer) -> None:
     _deploy_sushi(deployer)
     _deploy_solidly(deployer)
     _deploy_camelot(deployer)
+    _deploy_v4(deployer)
 
 
 def _deploy_sushi(deployer: Deployer) -> None:
@@ -133,6 +148,43 @@ def _deploy_camelot(deployer: Deployer) -> None:
         deployer.send(pair, "setFeePercent(uint16,uint16)", *(fees if weth < token else fees[::-1]))
         deployer.send(pair, "setStableSwap(bool)", stable)
         _fund_pair(deployer, pair, other, amounts[other])
+
+
+def _deploy_v4(deployer: Deployer) -> None:
+    """The PoolManager, a pool of the native coin and USDX in two ranges, and its authors' test routers."""
+    book = deployer.book
+    usdx = book.address("usdx")
+    manager = deployer.create(_v4_artifact(deployer, "PoolManager"), ("address",), OWNER)
+    source = _v4_artifact(deployer, "PoolManager").source
+    reference = f"native/usdx/{V4_FEE_PIPS}/{V4_TICK_SPACING}"
+    deployer.record("uniswap_v4_manager", AddressKind.FACTORY, manager, source, reference=reference)
+    for name, contract in (
+        ("uniswap_v4_liquidity_router", "PoolModifyLiquidityTest"),
+        ("uniswap_v4_swap_router", "PoolSwapTest"),
+    ):
+        artifact = _v4_artifact(deployer, contract)
+        deployer.deploy(name, AddressKind.ROUTER, artifact, ("address",), manager)
+        deployer.send(usdx, "approve(address,uint256)", book.address(name), UNLIMITED)
+    key = (ZERO_ADDRESS, usdx, V4_FEE_PIPS, V4_TICK_SPACING, ZERO_ADDRESS)
+    price_x96 = math.isqrt((ETH_PRICE_USDX * USDX_UNIT << 192) // ETHER)
+    deployer.send(manager, f"initialize({_V4_KEY},uint160)", key, price_x96)
+    # The protocol's part when selling the native coin, and when buying it [pips].
+    deployer.send(manager, "setProtocolFeeController(address)", OWNER)
+    deployer.send(manager, f"setProtocolFee({_V4_KEY},uint24)", key, V4_BUY_PIPS << 12 | V4_SELL_PIPS)
+    for width in V4_WIDTHS:
+        ticks = (V4_CENTRE_TICK - width, V4_CENTRE_TICK + width)
+        deployer.send(
+            book.address("uniswap_v4_liquidity_router"),
+            f"modifyLiquidity({_V4_KEY},(int24,int24,int256,bytes32),bytes)",
+            key,
+            (*ticks, V4_LIQUIDITY, bytes(32)),
+            b"",
+            value_wei=V4_COINS_WEI,
+        )
+
+
+def _v4_artifact(deployer: Deployer, contract: str) -> Artifact:
+    return deployer.toolchain.package_artifact("@uniswap/v4-core", f"out/{contract}.sol/{contract}.json")
 
 
 def _fund_pair(deployer: Deployer, pair: Address, other: str, amount: int) -> None:
