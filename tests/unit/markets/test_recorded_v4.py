@@ -33,7 +33,7 @@ def test_every_recorded_quote_of_v4_equals_the_chains() -> None:
         pool, symbol0 = known
         assert _answer(pool, quote.symbol_in == symbol0, quote.amount, quote.method) == quote.answer, quote
         checked += 1
-    assert checked >= 100
+    assert checked >= 40
 
 
 def _answer(pool: V3Pool, zero_for_one: bool, amount: int, method: str) -> int | None:
