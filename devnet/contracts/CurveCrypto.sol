@@ -157,6 +157,8 @@ contract CurveCrypto is ERC20, Ownable {
     uint256 public last_prices_timestamp;
     uint256 public xcp_profit;
     uint256 public virtual_price;
+    /// @notice When a ramp ends; there is none.
+    uint256 public constant future_A_gamma_time = 0;
     bool public is_killed;
     uint256 internal _priceOracle;
     bool internal _notAdjusted;

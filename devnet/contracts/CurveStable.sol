@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
-import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 /// @notice A Curve "stableswap-ng" pool of plain coins, by its int128 interface; the pool is its own LP token.
 /// @dev `A` is stored times 100, fees are of 1e10, the fee grows off the peg. Left out: ramps of A, price oracles,
-/// `exchange_received`, coins whose rate comes from elsewhere. The owner may kill it, as owners of older pools can.
-contract CurveStable is ERC20, Ownable {
+/// `exchange_received`, coins whose rate comes from elsewhere. Nobody can stop it.
+contract CurveStable is ERC20 {
     using SafeERC20 for IERC20;
 
     uint256 internal constant PRECISION = 1e18;
@@ -21,7 +20,6 @@ contract CurveStable is ERC20, Ownable {
     uint256 public immutable fee;
     uint256 public immutable offpeg_fee_multiplier;
     uint256 public constant admin_fee = 5e9;
-    bool public is_killed;
 
     uint256[] internal _stored;
     uint256[] internal _rates;
@@ -40,7 +38,6 @@ contract CurveStable is ERC20, Ownable {
         address indexed provider, int128 token_id, uint256 token_amount, uint256 coin_amount, uint256 token_supply
     );
 
-    error Killed();
     error SameCoin();
     error Slippage(uint256 amount, uint256 wanted);
     error InitialDepositNeedsEveryCoin();
@@ -55,19 +52,14 @@ contract CurveStable is ERC20, Ownable {
         uint256[] memory rates_,
         uint256 a,
         uint256 fee_,
-        uint256 offpeg,
-        address owner_
-    ) ERC20(name_, symbol_) Ownable(owner_) {
+        uint256 offpeg
+    ) ERC20(name_, symbol_) {
         (coins, _rates) = (coins_, rates_);
         (A_precise, fee, offpeg_fee_multiplier) = (a * A_PRECISION, fee_, offpeg);
         for (uint256 k; k < coins_.length; ++k) {
             _stored.push(0);
             admin_balances.push(0);
         }
-    }
-
-    function setKilled(bool killed) external onlyOwner {
-        is_killed = killed;
     }
 
     // ------------------------------------------------------------------ views
@@ -116,7 +108,6 @@ contract CurveStable is ERC20, Ownable {
     // ------------------------------------------------------------------ traders and providers
 
     function exchange(int128 i, int128 j, uint256 dx, uint256 minDy) external returns (uint256 dy) {
-        if (is_killed) revert Killed();
         uint256 dyFee;
         (uint256 from, uint256 to) = (_index(i), _index(j));
         (dy, dyFee) = _trade(from, to, dx);
@@ -131,7 +122,6 @@ contract CurveStable is ERC20, Ownable {
     }
 
     function add_liquidity(uint256[] calldata amounts, uint256 minMint) external returns (uint256 minted) {
-        if (is_killed) revert Killed();
         uint256 d1;
         uint256[] memory fees;
         uint256[] memory kept;
@@ -146,7 +136,6 @@ contract CurveStable is ERC20, Ownable {
         emit AddLiquidity(msg.sender, amounts, fees, d1, totalSupply());
     }
 
-    /// @dev Never stopped: what is a provider's own can always be taken out in proportion.
     function remove_liquidity(uint256 burnt, uint256[] calldata minAmounts) external returns (uint256[] memory out) {
         uint256 supply = totalSupply();
         if (burnt == 0) revert ZeroAmount();
@@ -162,7 +151,6 @@ contract CurveStable is ERC20, Ownable {
     }
 
     function remove_liquidity_one_coin(uint256 burnt, int128 i, uint256 minAmount) external returns (uint256 dy) {
-        if (is_killed) revert Killed();
         if (burnt == 0) revert ZeroAmount();
         uint256 feePaid;
         uint256 place = _index(i);

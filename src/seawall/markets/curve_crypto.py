@@ -71,6 +71,8 @@ class CryptoPool:
             or min(self.d, self.supply) < 0
         ):
             raise self._state_error("a balance or parameter is not positive")
+        if not 0 <= self.mid_fee <= self.out_fee <= _FEE_DENOMINATOR or self.fee_gamma < 0:
+            raise self._state_error(f"fees of {self.mid_fee} to {self.out_fee} / 1e10")
 
     @property
     def coins(self) -> int:
@@ -172,10 +174,10 @@ def newton_y(a: Amplification, gamma: int, x: Sequence[int], d: int, i: int, whe
     n = len(x)
     others = sorted((each for k, each in enumerate(x) if k != i), reverse=True)
     limit = max(others[0] // 10**14, d // 10**14, 100)
-    y, k0_others = _first_guess(others, d, n)
-    total = sum(others)
     if any(not _SHARE_MIN <= each * _WAD // d <= _SHARE_MAX for each in others):
         raise InsufficientLiquidityError("a balance leaves the range of the pool", where, "trade less")
+    y, k0_others = _first_guess(others, d, n)
+    total = sum(others)
     for _ in range(ROUNDS_MAX):
         before = y
         k0 = k0_others * y * n // d
@@ -217,10 +219,14 @@ def newton_d(a: Amplification, gamma: int, x: Sequence[int], where: str) -> int:
         k0: int = _WAD * n**n
         for each in xs:
             k0 = k0 * each // d
+        if k0 == 0:
+            break
         g1k0 = abs(gamma + _WAD - k0) + 1
         mul1 = _WAD * d // gamma * g1k0 // gamma * g1k0 * a.multiplier // a.ann
         mul2 = 2 * _WAD * n * k0 // g1k0
         slope = (s + s * mul2 // _WAD) + mul1 * n // k0 - mul2 * d // _WAD
+        if slope <= 0:
+            break
         plus = d * (slope + s) // slope
         minus = d * d // slope
         step = d * (mul1 // slope) // _WAD

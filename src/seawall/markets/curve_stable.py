@@ -73,8 +73,9 @@ class StablePool:
             raise self._state_error(f"{len(self.balances)} balances and {len(self.rates)} rates")
         if min(self.balances) < 0 or min(self.rates) <= 0 or self.amplification <= 0 or self.supply < 0:
             raise self._state_error("a balance, rate, amplification or supply is not positive")
-        if not 0 <= self.fee <= _FEE_DENOMINATOR:
-            raise self._state_error(f"a fee of {self.fee} / 1e10")
+        most = max(self.fee, self.offpeg_multiplier * self.fee // _FEE_DENOMINATOR, self.admin_fee)
+        if min(self.fee, self.offpeg_multiplier, self.admin_fee) < 0 or most > _FEE_DENOMINATOR:
+            raise self._state_error(f"a fee of {most} / 1e10")
 
     @property
     def coins(self) -> int:

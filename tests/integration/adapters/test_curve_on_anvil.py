@@ -135,16 +135,6 @@ def test_several_coins_with_a_minimum_are_held_by_the_plan(stable: Ground[CurveS
         adapter.build(AddLiquidity((both[0], both[0]), pool), stable.account)
 
 
-def test_a_killed_pool_still_pays_out_in_proportion(stable: Ground[CurveState]) -> None:
-    usdx, rusd = coins_of(stable.devnet, "redeemable_usd")
-    pool = stable.devnet.book.address("curve_stable_usdx_redeemable_usd")
-    stable.send(pool, "setKilled(bool)", True)
-    refused_by_both(stable, Swap(usdx, rusd, DOLLAR), "killed")
-    refused_by_both(stable, AddLiquidity((TokenAmount(usdx, DOLLAR),), pool), "killed")
-    refused_by_both(stable, Redeem(pool, usdx, ETHER), "killed")
-    lands_as_quoted(stable, RemoveLiquidity(pool, ETHER))
-
-
 def test_impact_grows_with_the_trade_and_a_share_is_worth_its_coins(stable: Ground[CurveState]) -> None:
     usdx, rusd = coins_of(stable.devnet, "redeemable_usd")
     state = stable.state()

@@ -46,13 +46,14 @@ from seawall.protocols.adapters.refusals import (
     unread_holder,
     unsupported,
 )
+from seawall.protocols.adapters.wholeness import require_whole
 from seawall.protocols.answers import Answers, address_answer, integer_answer, integer_answers
 from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Operation
 from seawall.protocols.executor.policy import Listing, MemberSet, TokenClass, TokenPolicy, anything, in_set
 
 __all__ = ["COLLATERAL_NAMES", "CometAccount", "CometState", "CompoundV3Adapter", "from_book"]
 
-# Tokens of an address book that a Comet may take; those that it does not take are found out by asking.
+# Tokens of an address book that a Comet may take; whether it does is read.
 COLLATERAL_NAMES: Final = (
     "weth", "wbtc", "cbbtc", "tbtc", "ethx", "lido_wsteth", "rocket_reth", "cbeth", "weeth", "link", "uni",
     "comp", "usdx",
@@ -63,7 +64,9 @@ _WAD_TO_RAY: Final = 10**9
 _SUPPLY: Final = "supply(address,uint256)"
 _WITHDRAW: Final = "withdraw(address,uint256)"
 _TOTALS: Final = ("uint64", "uint64", "uint64", "uint64", "uint104", "uint104", "uint40", "uint8")
-_INFO: Final = ("uint8", "address", "address", "uint64", "uint64", "uint64", "uint64", "uint128")
+_INFO: Final = ("uint8", "uint160", "uint160", "uint64", "uint64", "uint64", "uint64", "uint128")
+# As many as Comet's own bitmap of an account can hold.
+_ASSETS_MAX: Final = 24
 _PAUSED_SUPPLY: Final = 1
 _PAUSED_WITHDRAW: Final = 4
 _CURVE_VIEWS: Final = (
@@ -84,6 +87,7 @@ class CometAccount:
 class CometState:
     stored: CometBase  # as of the last accrual
     base: CometBase  # accrued to the block
+    base_feed: Address  # whose word the base's price is
     base_price: int  # [8 decimals]
     borrow_min: int  # [base units]
     cash: int  # base token that Comet holds
@@ -111,32 +115,36 @@ class CompoundV3Adapter:
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
         cash = erc20.balance_read(self.base_token, self.comet)
-        views = [f"{view}()" for view in ("totalsBasic", "baseToken", "baseTokenPriceFeed", "baseBorrowMin")]
+        names = ("totalsBasic", "baseToken", "baseTokenPriceFeed", "baseBorrowMin", "numAssets")
+        views = [f"{name}()" for name in names]
         views += [view.format(side) for side in ("supply", "borrow") for view in _CURVE_VIEWS]
         reads = [self._read(view, encode_call(view, ())) for view in views]
         reads.append(Read(self._label("cash"), cash.target, cash.calldata))
-        for token in self.candidates:
-            reads.append(self._of("info", token, encode_call("getAssetInfoByAddress(address)", (token,))))
-            reads.append(self._of("total", token, encode_call("totalsCollateral(address)", (token,))))
-        for holder in holders:
-            reads.append(self._of("user", holder, encode_call("userBasic(address)", (holder,))))
-            for token in self.candidates:
-                ask = encode_call("userCollateral(address,address)", (holder, token))
-                reads.append(self._of(f"held:{token.hex()}", holder, ask))
-        return tuple(reads)
+        users = (self._of("user", x, encode_call("userBasic(address)", (x,))) for x in holders)
+        return (*reads, *users)
 
     def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        """Prices, by the feeds that Comet names."""
-        del holders
+        """What Comet takes as collateral; then prices, totals, and what the holders have put up of it."""
+        count = self._count(answers)
+        infos = [
+            self._read(f"info:{place}", encode_call("getAssetInfo(uint8)", (place,)))
+            for place in range(count)
+        ]
+        if any(read.label not in answers for read in infos):
+            return tuple(read for read in infos if read.label not in answers)
         feeds = {self.base_token: address_answer(answers, self._label("baseTokenPriceFeed()"))}
-        for token in self._listed(answers):
-            feed = integer_answers(answers, self._label(f"info:{token.hex()}"), ("uint256",) * 3)[2]
-            feeds[token] = Address(feed.to_bytes(20, "big"))
-        reads = (
-            self._of("price", token, encode_call("getPrice(address)", (feed,)))
-            for token, feed in feeds.items()
-        )
-        return tuple(read for read in reads if read.label not in answers)
+        for place in range(count):
+            token, feed, _ = self._info(answers, place)
+            feeds[token] = feed
+        wanted = [
+            self._of("price", x, encode_call("getPrice(address)", (feed,))) for x, feed in feeds.items()
+        ]
+        for token in list(feeds)[1:]:
+            wanted.append(self._of("total", token, encode_call("totalsCollateral(address)", (token,))))
+            for holder in holders:
+                ask = encode_call("userCollateral(address,address)", (holder, token))
+                wanted.append(self._of(f"held:{token.hex()}", holder, ask))
+        return tuple(read for read in wanted if read.label not in answers)
 
     def decode(self, answers: Answers, block: Block) -> CometState:
         base_token = address_answer(answers, self._label("baseToken()"))
@@ -152,20 +160,22 @@ class CompoundV3Adapter:
         stored = CometBase(supply_index, borrow_index, lent, owed, curves[0], curves[1])
         prefix = self._label("user:")
         holders = [Address(bytes.fromhex(x.removeprefix(prefix))) for x in answers if x.startswith(prefix)]
-        listed = self._listed(answers)
+        assets = dict(self._asset(answers, place) for place in range(self._count(answers)))
+        require_whole(min(supply_index, borrow_index) > 0, "an index is zero", self.name)
         return CometState(
             stored=stored,
             base=stored.accrued(block.timestamp_s - accrued_s),
+            base_feed=address_answer(answers, self._label("baseTokenPriceFeed()")),
             base_price=self._number(answers, f"price:{self.base_token.hex()}"),
             borrow_min=self._number(answers, "baseBorrowMin()"),
             cash=self._number(answers, "cash"),
             supply_paused=bool(flags & _PAUSED_SUPPLY),
             withdraw_paused=bool(flags & _PAUSED_WITHDRAW),
-            assets={token: self._asset(answers, token) for token in listed},
+            assets=assets,
             accounts={
                 holder: CometAccount(
                     integer_answer(answers, prefix + holder.hex(), "int104"),
-                    {token: self._number(answers, f"held:{token.hex()}:{holder.hex()}") for token in listed},
+                    {token: self._number(answers, f"held:{token.hex()}:{holder.hex()}") for token in assets},
                 )
                 for holder in holders
             },
@@ -234,7 +244,7 @@ class CompoundV3Adapter:
 
     def _quote_collateral(self, state: CometState, action: Supply | Withdraw, account: Address) -> Quote:
         asset = state.assets.get(action.token)
-        if asset is None:
+        if asset is None or action.token not in self.candidates:
             raise foreign_token(self.name, action.token)
         amount = known_amount(action.amount, self.name)
         moved = (Exact(action.token, amount),)
@@ -427,17 +437,22 @@ class CompoundV3Adapter:
         if token != self.base_token and token not in self.candidates:
             raise foreign_token(self.name, token)
 
-    def _listed(self, answers: Answers) -> tuple[Address, ...]:
-        """Candidates that this Comet takes: for the others its view reverts."""
-        return tuple(x for x in self.candidates if answers.get(self._label(f"info:{x.hex()}")) is not None)
+    def _count(self, answers: Answers) -> int:
+        count = integer_answer(answers, self._label("numAssets()"), "uint8")
+        require_whole(count <= _ASSETS_MAX, f"{count} collaterals, more than {_ASSETS_MAX}", self.name)
+        return count
 
-    def _asset(self, answers: Answers, token: Address) -> CometAsset:
-        kinds = tuple("uint256" if kind == "address" else kind for kind in _INFO)
-        _, _, _, scale, borrow, liquidate, liquidation, cap = integer_answers(
-            answers, self._label(f"info:{token.hex()}"), kinds
-        )
+    def _info(self, answers: Answers, place: int) -> tuple[Address, Address, tuple[int, ...]]:
+        """Token, price feed, and scale, factors and cap."""
+        numbers = integer_answers(answers, self._label(f"info:{place}"), _INFO)
+        token, feed = (Address(number.to_bytes(20, "big")) for number in numbers[1:3])
+        return token, feed, numbers[3:]
+
+    def _asset(self, answers: Answers, place: int) -> tuple[Address, CometAsset]:
+        token, _, (scale, borrow, liquidate, liquidation, cap) = self._info(answers, place)
+        require_whole(scale > 0, f"the scale of {address_text(token)} is zero", self.name)
         price, total = (self._number(answers, f"{what}:{token.hex()}") for what in ("price", "total"))
-        return CometAsset(price, max(1, scale), borrow, liquidate, liquidation, cap, total)
+        return token, CometAsset(price, scale, borrow, liquidate, liquidation, cap, total)
 
     def _curve(self, answers: Answers, side: str) -> InterestCurve:
         kink, base, low, high = (self._number(answers, view.format(side)) for view in _CURVE_VIEWS)

@@ -40,6 +40,7 @@ from seawall.protocols.adapters.refusals import (
     unread_holder,
     unsupported,
 )
+from seawall.protocols.adapters.wholeness import require_whole
 from seawall.protocols.answers import Answers, integer_answer, integer_answers
 from seawall.protocols.executor.operations import Call, CallWithAllowance, Operation
 from seawall.protocols.executor.policy import (
@@ -134,20 +135,25 @@ class ConvexAdapter:
                 "correct the number at the end of the name in the address book",
             )
         until_s = min(block.timestamp_s, finish_s)
+        require_whole(updated_s <= until_s, f"rewards are counted up to {updated_s}", self.name)
+        per_token = stored + ((until_s - updated_s) * rate * _WAD // staked if staked else 0)
         prefix = self._label(f"{_HOLDER_VIEWS[0]}:")
         holders = [Address(bytes.fromhex(x.removeprefix(prefix))) for x in answers if x.startswith(prefix)]
+        stakes = {
+            holder: Staked(*(self._number(answers, f"{view}:{holder.hex()}") for view in _HOLDER_VIEWS))
+            for holder in holders
+        }
+        for stake in stakes.values():
+            require_whole(stake.paid_per_token <= per_token, "more was paid than was earned", self.name)
         return ConvexState(
             timestamp_s=block.timestamp_s,
             open=not info[5] and not integer_answer(answers, self._label("shutdown"), "uint8"),
             staked=staked,
             rate=rate,
             finish_s=finish_s,
-            per_token=stored + ((until_s - updated_s) * rate * _WAD // staked if staked else 0),
+            per_token=per_token,
             cvx_supply=self._number(answers, "cvx"),
-            stakes={
-                holder: Staked(*(self._number(answers, f"{view}:{holder.hex()}") for view in _HOLDER_VIEWS))
-                for holder in holders
-            },
+            stakes=stakes,
         )
 
     # ------------------------------------------------------------------ quoting

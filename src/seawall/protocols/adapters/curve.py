@@ -69,7 +69,6 @@ _NUMBERS: Final = ("A_precise", "fee", "offpeg_fee_multiplier", "admin_fee", "to
 @dataclass(frozen=True, slots=True)
 class CurveState:
     pool: StablePool
-    killed: bool
     shares: Holdings  # [LP wei]
 
 
@@ -87,7 +86,7 @@ class CurveStableAdapter:
     # ------------------------------------------------------------------ reading
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        views = [(view, encode_call(f"{view}()", ())) for view in (*_NUMBERS, "stored_rates", "is_killed")]
+        views = [(view, encode_call(f"{view}()", ())) for view in (*_NUMBERS, "stored_rates")]
         for place in range(len(self.coins)):
             views.append((f"coin:{place}", encode_call("coins(uint256)", (place,))))
             views.append((f"balance:{place}", encode_call("balances(uint256)", (place,))))
@@ -109,18 +108,12 @@ class CurveStableAdapter:
         balances = tuple(self._number(answers, f"balance:{place}") for place in range(len(self.coins)))
         with market_refusals(self.name):
             pool = StablePool(self.name, StableKind.NG, a, balances, rates, supply, fee, offpeg, admin_fee)
-        # Only pools that can be killed have this view.
-        killed = answers.get(self._label("is_killed")) is not None and bool(
-            self._number(answers, "is_killed")
-        )
-        return CurveState(pool, killed, holdings(self.name, self.pool, answers))
+        return CurveState(pool, holdings(self.name, self.pool, answers))
 
     # ------------------------------------------------------------------ quoting
 
     def quote(self, state: CurveState, action: Action, account: Address) -> Quote:
         del account
-        if state.killed and not isinstance(action, RemoveLiquidity):
-            raise refused("the pool is killed", self.name, "take liquidity out in proportion")
         with market_refusals(self.name):
             match action:
                 case Swap():

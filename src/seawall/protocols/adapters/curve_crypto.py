@@ -51,7 +51,6 @@ _EXCHANGE: Final = "exchange(uint256,uint256,uint256,uint256)"
 _ADD: Final = "add_liquidity(uint256[2],uint256)"
 _REMOVE: Final = "remove_liquidity(uint256,uint256[2])"
 _NUMBERS: Final = ("A", "gamma", "D", "price_scale", "mid_fee", "out_fee", "fee_gamma")
-# Views that only some pools have; without them nothing is killed, and nothing ramps.
 _FLAGS: Final = ("is_killed", "future_A_gamma_time")
 _COINS: Final = 2
 
@@ -102,9 +101,7 @@ class CurveCryptoAdapter:
                 )
         a, gamma, d, scale, mid_fee, out_fee, fee_gamma = (self._number(answers, x) for x in _NUMBERS)
         balances = tuple(self._number(answers, f"balance:{place}") for place in range(_COINS))
-        killed, ramping = (
-            answers.get(self._label(flag)) is not None and self._number(answers, flag) != 0 for flag in _FLAGS
-        )
+        killed, ramping = (self._number(answers, flag) != 0 for flag in _FLAGS)
         with market_refusals(self.name):
             pool = CryptoPool(
                 name=self.name,

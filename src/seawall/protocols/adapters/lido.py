@@ -53,7 +53,14 @@ from seawall.protocols.executor.operations import (
     Operation,
     Splice,
 )
-from seawall.protocols.executor.policy import Listing, TokenPolicy, anything, equal_to
+from seawall.protocols.executor.policy import (
+    Listing,
+    TokenPolicy,
+    anything,
+    equal_to,
+    ourselves,
+    up_to,
+)
 
 __all__ = ["LidoAdapter", "LidoRequest", "LidoState", "from_book"]
 
@@ -324,8 +331,8 @@ class LidoAdapter:
                 raise unsupported(self.name, action)
 
     def policy(self, account: Address) -> PolicyPart:
-        """Requests carry a list of amounts: they need listings with dynamic arguments."""
         del account
+        request = (up_to(REQUESTS_PER_CALL_MAX), anything(), ourselves())
         return PolicyPart(
             listings=(
                 Listing(
@@ -333,6 +340,8 @@ class LidoAdapter:
                 ),
                 Listing(self.wsteth, "wrap(uint256)", (anything(),), reduce=True),
                 Listing(self.wsteth, "unwrap(uint256)", (anything(),), reduce=True),
+                Listing(self.queue, "requestWithdrawals(uint256[],address)", request, reduce=True),
+                Listing(self.queue, "requestWithdrawalsWstETH(uint256[],address)", request, reduce=True),
                 Listing(self.queue, "claimWithdrawal(uint256)", (anything(),), reduce=True),
             ),
             tokens=(TokenPolicy(self.steth, allowance=True), TokenPolicy(self.wsteth, allowance=True)),
@@ -378,17 +387,18 @@ class LidoAdapter:
     def _parts(self, amount: int) -> tuple[int, ...]:
         """Requests within the queue's limits that add up to `amount`."""
         whole, rest = divmod(amount, REQUEST_MAX_WEI)
-        parts = [REQUEST_MAX_WEI] * whole + ([rest] if rest else [])
-        if len(parts) > 1 and parts[-1] < REQUEST_MIN_WEI:
-            parts[-1] += REQUEST_MIN_WEI
-            parts[-2] -= REQUEST_MIN_WEI
-        if amount < REQUEST_MIN_WEI or len(parts) > REQUESTS_PER_CALL_MAX:
+        count = whole + (rest > 0)
+        if amount < REQUEST_MIN_WEI or count > REQUESTS_PER_CALL_MAX:
             raise refused(
                 f"an exit of {amount} wei is not within {REQUEST_MIN_WEI} wei and"
                 f" {REQUESTS_PER_CALL_MAX} requests of {REQUEST_MAX_WEI}",
                 self.name,
                 "ask for an amount in between",
             )
+        parts = [REQUEST_MAX_WEI] * whole + ([rest] if rest else [])
+        if len(parts) > 1 and parts[-1] < REQUEST_MIN_WEI:
+            parts[-1] += REQUEST_MIN_WEI
+            parts[-2] -= REQUEST_MIN_WEI
         return tuple(parts)
 
     def _held(self, state: LidoState, account: Address) -> int:

@@ -19,10 +19,11 @@ from typing import Final
 from seawall.chain.addresses import AddressBook
 from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import BPS, Address, address_text, mul_div_down
 from seawall.protocols.adapters.actions import Action, ClaimExit, Deposit, Redeem, RequestExit
 from seawall.protocols.adapters.answer_lists import integer_list
-from seawall.protocols.adapters.arguments import call_data
+from seawall.protocols.adapters.arguments import call_data, inflow_bounds
 from seawall.protocols.adapters.base import (
     Dependency,
     DependencyKind,
@@ -41,6 +42,7 @@ from seawall.protocols.adapters.refusals import (
     unread_holder,
     unsupported,
 )
+from seawall.protocols.adapters.wholeness import require_whole
 from seawall.protocols.answers import Answers, integer_answer, integer_answers
 from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Operation
 from seawall.protocols.executor.policy import Listing, TokenPolicy, anything
@@ -113,11 +115,14 @@ class RedeemableAdapter:
 
     def decode(self, answers: Answers, block: Block) -> RedeemableState:
         terms = {term: integer_answer(answers, self._label(term), kind) for term, kind in _TERMS.items()}
+        fees = (terms["instantFeeBps"], terms["queueFeeBps"])
+        require_whole(terms["scale"] > 0, "one asset unit is no token at all", self.name)
+        require_whole(max(fees) <= BPS, f"fees of {fees[0]} and {fees[1]} bps", self.name)
         prefix = self._label("balance:")
         holders = [Address(bytes.fromhex(x.removeprefix(prefix))) for x in answers if x.startswith(prefix)]
         return RedeemableState(
             timestamp_s=block.timestamp_s,
-            scale=max(1, terms["scale"]),
+            scale=terms["scale"],
             instant_fee_bps=terms["instantFeeBps"],
             queue_fee_bps=terms["queueFeeBps"],
             minimum=terms["minimum"],
@@ -190,6 +195,11 @@ class RedeemableAdapter:
             case _:
                 raise unsupported(self.name, action)
         return (Call(self.issuer, data, splices=splices, measure=action.measure),)
+
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        """Buying takes no minimum: it is at par, or not at all."""
+        del account
+        return inflow_bounds(self.token, action.min_out, self.name) if isinstance(action, Deposit) else ()
 
     def policy(self, account: Address) -> PolicyPart:
         del account

@@ -36,6 +36,7 @@ from seawall.protocols.adapters.refusals import (
     refused,
     unsupported,
 )
+from seawall.protocols.adapters.wholeness import require_whole
 from seawall.protocols.answers import Answers, integer_answer
 from seawall.protocols.executor.operations import Call, Operation
 from seawall.protocols.executor.policy import Listing, TokenPolicy, anything
@@ -98,11 +99,13 @@ class RocketPoolAdapter:
         def number(view: str) -> int:
             return integer_answer(answers, self._label(view), "uint256")
 
+        fee_wad = number("getDepositFee")
+        require_whole(fee_wad <= _WAD, f"a deposit fee of {fee_wad} / 1e18", self.name)
         return RocketPoolState(
             enabled=bool(number("getDepositEnabled")),
             minimum_wei=number("getMinimumDeposit"),
             maximum_wei=number("getMaximumDepositAmount"),
-            fee_wad=number("getDepositFee"),
+            fee_wad=fee_wad,
             total_wei=number("getTotalETHBalance"),
             supply=number("getTotalRETHSupply"),
             collateral_wei=number("getTotalCollateral"),
