@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from seawall.risk.guards.asking import GUARDS
 from seawall.strategies.scripts.arithmetic import SEARCH_STEPS_MAX
 from seawall.strategies.scripts.checks import CHECKS
 from seawall.strategies.scripts.functions import REFERENCE
@@ -61,6 +60,13 @@ their quote less `tolerance`; liquidity that is added may be held by `minimums` 
 Lenders whose names tell their kind: {", ".join(f"`{name}`" for name in LENDER_NAMES)}.
 """
 
+_GUARDS = """
+## Guards
+
+Each by its name, with a table of its arguments, or a list of tables: [guides/guards.md](guides/guards.md) has
+them. An address is a name of the address book, a number an expression: `{limit_bps: 50 bps}`.
+"""
+
 _LIMITS = f"""
 At most {SCRIPT_BYTES_MAX // 1024} KiB and {STEPS_MAX} steps. No anchors, aliases, tags or duplicate keys.
 """
@@ -86,17 +92,9 @@ def render() -> str:
         _table("Steps", ("verb", "keys"), _listed(VERBS)),
         _STEPS,
         _table("Checks on chain", ("check", "keys"), _listed(CHECKS)),
-        _table("Guards", ("guard", "arguments", "judges"), map(_guard, GUARDS)),
+        _GUARDS,
     ]
     return "".join(parts)
-
-
-def _guard(name: str) -> tuple[str, str, str]:
-    kind = GUARDS[name]
-    arguments = ", ".join(
-        f"{one.name}{'' if one.is_required else '?'} [{one.unit}]" for one in kind.arguments
-    )
-    return name, arguments, kind.summary
 
 
 def _listed(keys: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
