@@ -45,7 +45,7 @@ def test_validate_tells_all_problems_with_line_key_and_fix(folder: KernelFolder)
         (47, "steps[0].flash.steps[0].choose.else[0].swap.give", "did you mean 'weth'?"),
     ]
     said = folder.seawall("strategies", "validate", str(folder.directory / "bad.yaml")).stdout
-    assert "bad.yaml:44:31, key steps[0]" in said
+    assert "bad.yaml:44:38, key steps[0]" in said
     (folder.directory / "bytes.yaml").write_bytes(b"\xff\xfe")
     assert run(folder, "validate", file="bytes.yaml")[0] == 2
 
