@@ -4,25 +4,33 @@ Judged over all our addresses, with tokens classed in the address book as settle
 (a) no debt token rises and no asset or receipt token rises; only settlement tokens may; (b) at least one
 debt, asset or receipt token strictly falls; (c) no health factor of ours falls while debt remains, and where
 none can be read no receipt token of an address with debt may fall; (d) no allowance is left wider; (e) the
-value lost, by pinned oracle, stays under `reduce_loss_bps` of the value that moved. What cannot be measured
-is refused."""
+value lost, by pinned oracle, stays under `reduce_loss_bps` of the value that moved. Positions at lending
+places count like tokens: what is owed there is debt, and its repayment is a fall. What cannot be measured is
+refused."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from seawall.native import encode_call
+from seawall.primitives.errors import ProtocolError
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
+from seawall.risk.lending import LendingPlace, Standing
 from seawall.risk.limits import PriceFeed
 from seawall.risk.prices import price_probe, value_of
 
 __all__ = ["HealthReader", "ReduceRule", "TokenClass"]
 
 _GUARD = "reduce_only"
+# An index that a plan lets accrue may round otherwise than the view of it did before.
+_ROUNDING_UNITS: Final = 1
+_ROUNDING_WAD: Final = 10**9
 
 
 class TokenClass(StrEnum):
@@ -47,6 +55,15 @@ class HealthReader:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stand:
+    """One of our addresses at one lending place."""
+
+    holder: Address
+    before: Standing
+    after: Standing
+
+
+@dataclass(frozen=True, slots=True)
 class ReduceRule:
     """Facts from the address book and configuration by which the rule measures."""
 
@@ -54,6 +71,7 @@ class ReduceRule:
     debt_tokens: tuple[Address, ...]
     health: tuple[HealthReader, ...]
     feeds: tuple[PriceFeed, ...]
+    places: tuple[LendingPlace, ...] = ()  # whose positions count beside tokens
 
     def probes(self, holders: frozenset[Address]) -> tuple[Probe, ...]:
         """Asked for both before and after: health factors, prices, and what debt each of our addresses
@@ -65,20 +83,30 @@ class ReduceRule:
                 probes.append(
                     Probe(_debt_label(token, holder), token, encode_call("balanceOf(address)", (holder,)))
                 )
+        probes += [
+            Probe(read.label, read.target, read.calldata)
+            for place in self.places
+            for holder in sorted(holders)
+            for read in place.reads(holder)
+        ]
         unique = {probe.label: probe for probe in probes}
         return tuple(unique.values())
 
     def measure(self, evidence: Evidence) -> tuple[Measurement, ...]:
         """Every clause with its own finding, so that a refusal says which one failed."""
-        changes = self._changes(evidence)
+        try:
+            changes, stands = self._changes(evidence), self._stands(evidence)
+        except ProtocolError as error:
+            why = f"{error.where}: {error.what}"
+            return (cannot_measure(f"{_GUARD}.places", evidence, 0, "units", why),)
         unknown = [t for t, change in changes.items() if change != 0 and t not in self.classes]
         if unknown:
             why = f"token {address_text(unknown[0])} has no class in the address book"
             return (cannot_measure(f"{_GUARD}.class", evidence, 0, "units", why),)
         return (
-            self._nothing_rises(evidence, changes),
-            self._something_falls(evidence, changes),
-            self._health_holds(evidence, changes),
+            self._nothing_rises(evidence, changes, stands),
+            self._something_falls(evidence, changes, stands),
+            self._health_holds(evidence, changes, stands),
             self._no_allowance_wider(evidence),
             self._loss_bounded(evidence, changes),
         )
@@ -96,7 +124,32 @@ class ReduceRule:
                 changes[token] = after - before
             else:
                 changes[token] = evidence.simulation.net(evidence.holders, token)
+        self._add_holdings(evidence, changes)
         return changes
+
+    def _add_holdings(self, evidence: Evidence, changes: dict[Address, int]) -> None:
+        """What lies at places that no token stands for, at the rates after."""
+        late, early = evidence.simulation.probes, evidence.simulation.probes_before
+        for place in self.places:
+            for holder in sorted(evidence.holders):
+                now, was = place.holdings(late, late, holder), place.holdings(early, late, holder)
+                for token in now.keys() | was.keys():
+                    moved = now.get(token, 0) - was.get(token, 0)
+                    changes[token] = changes.get(token, 0) + moved
+
+    def _stands(self, evidence: Evidence) -> list[_Stand]:
+        """Every address of ours at every place, before and after."""
+        # Both states are executed with the time of the block to come, and accrue to it.
+        at_s = max(evidence.candidate.base.timestamp_s, evidence.now_s)
+        return [
+            _Stand(
+                holder,
+                place.standing(evidence.simulation.probes_before, holder, at_s),
+                place.standing(evidence.simulation.probes, holder, at_s),
+            )
+            for place in self.places
+            for holder in sorted(evidence.holders)
+        ]
 
     def _debt(self, evidence: Evidence, token: Address) -> tuple[int | None, int | None]:
         before = after = 0
@@ -111,7 +164,9 @@ class ReduceRule:
             before, after = before + one_before, after + one_after
         return before, after
 
-    def _nothing_rises(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+    def _nothing_rises(
+        self, evidence: Evidence, changes: dict[Address, int], stands: Sequence[_Stand]
+    ) -> Measurement:
         name = f"{_GUARD}.nothing_rises"
         for token in self.debt_tokens:
             if self._debt(evidence, token) == (None, None):
@@ -121,12 +176,18 @@ class ReduceRule:
         risen = max(
             (c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0
         )
+        rises = [stand.after.debt - stand.before.debt - _ROUNDING_UNITS for stand in stands]
+        risen = max(risen, *rises, 0)
         return below(name, evidence, max(0, risen), 0, "units", "rise of a debt, asset or receipt token of")
 
-    def _something_falls(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+    def _something_falls(
+        self, evidence: Evidence, changes: dict[Address, int], stands: Sequence[_Stand]
+    ) -> Measurement:
         fallen = max(
             (-c for t, c in changes.items() if self.classes.get(t) is not TokenClass.SETTLEMENT), default=0
         )
+        falls = [stand.before.debt - stand.after.debt - _ROUNDING_UNITS for stand in stands]
+        fallen = max(fallen, *falls, 0)
         return above(
             f"{_GUARD}.something_falls",
             evidence,
@@ -136,7 +197,9 @@ class ReduceRule:
             "fall of a debt, asset or receipt token of",
         )
 
-    def _health_holds(self, evidence: Evidence, changes: dict[Address, int]) -> Measurement:
+    def _health_holds(
+        self, evidence: Evidence, changes: dict[Address, int], stands: Sequence[_Stand]
+    ) -> Measurement:
         name = f"{_GUARD}.health"
         worst = 0
         read: set[Address] = set()
@@ -147,6 +210,11 @@ class ReduceRule:
                 continue
             read.add(reader.holder)
             worst = max(worst, before - after)
+        for stand in stands:
+            if stand.before.debt or stand.after.debt:
+                read.add(stand.holder)
+                fall = stand.before.health_factor_wad - stand.after.health_factor_wad
+                worst = max(worst, fall - _ROUNDING_WAD)
         for holder in sorted(evidence.holders - read):
             if self._has_debt(evidence, holder) and self._receipt_falls(evidence, holder, changes):
                 who = address_text(holder)

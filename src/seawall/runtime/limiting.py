@@ -21,7 +21,7 @@ from seawall.risk.lending import LendingPlace, MorphoMarket
 from seawall.risk.limits import ChainFacts, RiskLimits
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
-__all__ = ["limited_by", "own_guards_of"]
+__all__ = ["accruing", "limited_by", "own_guards_of"]
 
 _MULTICALL: Final = "multicall3"
 
@@ -53,25 +53,33 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
     wrapped = settings.network.wrapped_native
     if wrapped is None and "weth" in book:
         wrapped = book.address("weth")
-    multicall = settings.network.multicall
-    if multicall is None and _MULTICALL in book:
-        multicall = book.address(_MULTICALL)
     return ChainFacts(
         prices=settings.prices,
         shares=settings.shares,
         receipts=_of_class(settings, TokenClass.RECEIPT),
         debts=_of_class(settings, TokenClass.DEBT),
-        lending=tuple(_accruing(place, multicall) for place in settings.lending),
+        lending=accruing(settings),
         sequencer=settings.sequencer,
-        multicall=multicall,
+        multicall=_multicall_of(settings),
         private_keys=frozenset(keys[name] for name in settings.private.signers if name in keys),
         wrapped_native=wrapped,
     )
 
 
-def _accruing(place: LendingPlace, multicall: Address | None) -> LendingPlace:
-    """Morpho's markets are read accrued where that can be done."""
-    return replace(place, multicall=multicall) if isinstance(place, MorphoMarket) else place
+def accruing(settings: ChainSettings) -> tuple[LendingPlace, ...]:
+    """The chain's lending places; Morpho's markets are read accrued where that can be done."""
+    multicall = _multicall_of(settings)
+    return tuple(
+        replace(place, multicall=multicall) if isinstance(place, MorphoMarket) else place
+        for place in settings.lending
+    )
+
+
+def _multicall_of(settings: ChainSettings) -> Address | None:
+    known = settings.network.multicall
+    if known is None and _MULTICALL in settings.book:
+        return settings.book.address(_MULTICALL)
+    return known
 
 
 def _of_class(settings: ChainSettings, kind: TokenClass) -> tuple[Address, ...]:

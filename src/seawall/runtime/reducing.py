@@ -12,6 +12,7 @@ from seawall.native import encode_call
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.reduce import HealthReader, ReduceRule, TokenClass
 from seawall.runtime.configuration.settings import ChainSettings
+from seawall.runtime.limiting import accruing
 
 __all__ = ["reduce_rule_of"]
 
@@ -37,4 +38,5 @@ def reduce_rule_of(
             for holder in sorted(holders)
         ),
         feeds=settings.prices,
+        places=accruing(settings),
     )

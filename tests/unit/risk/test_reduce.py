@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from seawall.native import abi_encode, encode_call
+from seawall.native import abi_encode, encode_call, selector
 from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.simulations import AllowanceChange, Flow, Simulation
 from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
+from seawall.risk.lending import Collateral, Comet
 from seawall.risk.limits import OurAddresses, PriceFeed, RiskLimits
 from seawall.risk.reduce import HealthReader, ReduceRule, TokenClass
+from tests.builders.answers import answered, words
 from tests.builders.messages import (
     ETHER,
     FEED,
@@ -160,3 +162,52 @@ def test_what_cannot_be_measured_is_refused(missing: str) -> None:
 
 def test_repaying_with_a_huge_overpayment_is_a_loss() -> None:
     assert "reduce_only.loss" in failed(judge(repayment(paid=100 + 5 * ETHER)))
+
+
+PLACE = Comet(POOL, USD, FEED, (Collateral(WETH, FEED),))
+WITH_PLACE = ReduceRule(CLASSES, (), (), FEEDS, (PLACE,))
+
+
+def at_place(held: int, owed: int, *, broken: bool = False) -> dict[str, bytes | None]:
+    """Prices of 1; WETH as collateral counts for 80 %."""
+    info = words(0, int.from_bytes(WETH, "big"), int.from_bytes(FEED, "big"), 1, 0, 8 * 10**17, 0, 0)
+    by: dict[tuple[Address, bytes], bytes | None] = {
+        (POOL, selector("balanceOf(address)")): words(0),
+        (POOL, selector("borrowBalanceOf(address)")): None if broken else words(owed),
+        (POOL, selector("baseScale()")): words(1),
+        (POOL, selector("baseTokenPriceFeed()")): words(int.from_bytes(FEED, "big")),
+        (POOL, selector("getPrice(address)")): words(1),
+        (POOL, selector("userCollateral(address,address)")): words(held, 0),
+        (POOL, selector("getAssetInfoByAddress(address)")): info,
+        (FEED, selector("latestRoundData()")): price(),
+    }
+    return answered(WITH_PLACE.probes(frozenset({KEY})), by)
+
+
+def test_repaying_what_is_owed_at_a_lending_place_reduces() -> None:
+    paid = simulation(Flow(USD, KEY, POOL, 40), probes=at_place(200, 60), before=at_place(200, 100))
+    verdict = judge(paid, WITH_PLACE)
+    assert verdict.admitted, verdict.explanation
+
+
+@pytest.mark.parametrize(
+    ("held", "owed", "flow", "refusals"),
+    [
+        (200, 140, Flow(USD, POOL, KEY, 40), {"nothing_rises", "something_falls", "health"}),
+        (190, 100, Flow(WETH, POOL, KEY, 10), {"something_falls", "health"}),
+        (200, 60, Flow(USD, KEY, POOL, 80), {"loss"}),
+    ],
+    ids=["borrows", "takes collateral away", "pays twice as much"],
+)
+def test_what_worsens_a_position_at_a_lending_place_is_refused(
+    held: int, owed: int, flow: Flow, refusals: set[str]
+) -> None:
+    found = simulation(flow, probes=at_place(held, owed), before=at_place(200, 100))
+    assert failed(judge(found, WITH_PLACE)) == {f"reduce_only.{name}" for name in refusals}
+
+
+def test_a_lending_place_that_does_not_answer_is_refused() -> None:
+    found = simulation(
+        Flow(USD, KEY, POOL, 40), probes=at_place(200, 60, broken=True), before=at_place(200, 100)
+    )
+    assert failed(judge(found, WITH_PLACE)) == {"reduce_only.places"}
