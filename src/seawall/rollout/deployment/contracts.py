@@ -20,10 +20,12 @@ from seawall.native import keccak256
 from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import Address, address_text
 from seawall.protocols.executor.artifacts import (
+    ACCOUNT_FACTORY,
     EXECUTOR,
     PLAN_CHECKS,
     REGISTRY,
     RISK_BOOK,
+    account_factory_creation,
     executor_creation,
     load_artifact,
     plan_checks_creation,
@@ -90,10 +92,11 @@ class Fleet:
     plan_checks: Contract
     executor: Contract
     backup: Contract | None
+    factory: Contract | None  # of accounts
 
     @property
     def all(self) -> tuple[Contract, ...]:
-        every = (self.registry, self.risk_book, self.plan_checks, self.executor, self.backup)
+        every = (self.registry, self.risk_book, self.plan_checks, self.executor, self.backup, self.factory)
         return tuple(one for one in every if one is not None)
 
     @property
@@ -140,4 +143,10 @@ def fleet_of(wish: DeploymentWish, deployer: Address) -> Fleet:
     )
     executor = made("executor", EXECUTOR, AddressKind.EXECUTOR, creation)
     backup = made("executor_backup", EXECUTOR, AddressKind.EXECUTOR, creation) if wish.backup else None
-    return Fleet(deployer, registry, risk_book, checks, executor, backup)
+    factory = None
+    if wish.accounts:
+        creation = account_factory_creation(
+            owner, registry.address, risk_book.address, checks.address, wish.wrapped_native
+        )
+        factory = made("account_factory", ACCOUNT_FACTORY, AddressKind.FACTORY, creation)
+    return Fleet(deployer, registry, risk_book, checks, executor, backup, factory)

@@ -54,8 +54,8 @@ _PARSED: Final = re.compile(r"parsed by (?P<parser>\S{1,80}) within (?P<bytes>\d
 _CONTENT: Final = re.compile(r"content 0x(?:[0-9a-fA-F]{2})*")
 _WHO: Final = ("name", "chain_id", "deployer", "owner", "threshold_min", "owners_min")
 _KEYS: Final = (
-    *_WHO, "wrapped_native", "beneficiary", "backup", "seal", "operators", "pausers", "guardians", "tokens",
-    "lenders", "factories", "sets", "calls", "caps", "losses", "health",
+    *_WHO, "wrapped_native", "beneficiary", "backup", "accounts", "seal", "operators", "pausers",
+    "guardians", "tokens", "lenders", "factories", "sets", "calls", "caps", "losses", "health",
 )  # fmt: skip
 
 K = TypeVar("K", bound=IntEnum)
@@ -118,6 +118,7 @@ class DeploymentWish:
     wrapped_native: Address
     beneficiary: Address
     backup: bool
+    accounts: bool  # whether there is a factory of accounts
     seal: bool
     operators: tuple[Address, ...]
     pausers: tuple[Address, ...]
@@ -134,6 +135,12 @@ class DeploymentWish:
 
     def named(self, address: Address) -> str:
         return self.names.get(address) or address_text(address)
+
+    def in_names(self, text: str) -> str:
+        """A sentence, with the names of addresses in it."""
+        for address, name in self.names.items():
+            text = text.replace(address_text(address), name)
+        return text
 
 
 def read_wish(path: Path, configuration: Configuration) -> DeploymentWish:
@@ -182,6 +189,7 @@ class _Reader:
             wrapped_native=self.address(table.text("wrapped_native"), table.key("wrapped_native")),
             beneficiary=self.address(table.text("beneficiary"), table.key("beneficiary")),
             backup=table.flag("backup", default=False),
+            accounts=table.flag("accounts", default=False),
             seal=table.flag("seal", default=True),
             operators=self.addresses("operators", at_least=1),
             pausers=self.addresses("pausers", at_least=1),

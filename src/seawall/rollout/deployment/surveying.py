@@ -20,11 +20,17 @@ from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import ZERO_ADDRESS, Address, address_text
+from seawall.protocols.executor.policy_reading import (
+    FoundPolicy,
+    entry_reads,
+    found_policy,
+    index_reads,
+)
 from seawall.protocols.safe.state import SafeState, code_problem_of
 from seawall.protocols.snapshots import snapshot
 from seawall.rollout.deployment.contracts import DEPLOYERS, Contract, Fleet, deployer_of, fleet_of
 from seawall.rollout.deployment.files import DeploymentWish
-from seawall.rollout.deployment.wanted import Write, closing, offers, settings, surplus, surplus_reads
+from seawall.rollout.deployment.wanted import Write, closing, offers, policy_writes, settings
 from seawall.transactions.safes.looking import state_at
 
 __all__ = ["Stage", "Survey", "survey"]
@@ -88,22 +94,18 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
         ("closing", closing(wish, fleet)),
         ("offers of ownership", offers(wish, fleet)),
     )
-    own = (*_own_reads(wish, fleet), *surplus_reads(fleet))
+    own = _own_reads(wish, fleet)
     reads = {read.label: read for read in (*own, *(w.read for _, writes in stages for w in writes))}
     answers = (await snapshot(client, tuple(reads.values()), block, multicall)).values
     owners = {one.address: _address(answers[_label(one, "owner")]) for one in fleet.owned}
-    missing, done = (
-        [Stage("contracts", creations=absent)],
-        [
-            f"{one.role}: {one.artifact} at {address_text(one.address)}"
-            for one in fleet.all
-            if one not in absent
-        ],
-    )
+    present = [one for one in fleet.all if one not in absent]
+    done = [f"{one.role}: {one.artifact} at {address_text(one.address)}" for one in present]
+    missing = [Stage("contracts", creations=absent)]
     for name, writes in stages:
         open_ = [w for w in writes if not w.is_done(answers[w.read.label])]
         if name == stages[0][0]:
-            open_ += surplus(wish, fleet, answers)
+            found = None if fleet.registry in absent else await _policy(client, fleet, block, multicall)
+            open_ += policy_writes(wish, fleet, found)
         if name == stages[-1][0]:
             open_ = [w for w in open_ if owners.get(w.target) != wish.owner]
         missing.append(Stage(name, writes=tuple(open_)))
@@ -133,6 +135,13 @@ def require_hand(found: Survey, writes: Sequence[Write]) -> None:
             f"the owner changes them: propose the calls to {found.wish.owner_name}; what loosens is "
             "proposed to the contract first, and waits",
         )
+
+
+async def _policy(client: ChainClient, fleet: Fleet, block: Block, multicall: Address | None) -> FoundPolicy:
+    registry, policy = fleet.registry.address, fleet.executor.address
+    index = (await snapshot(client, index_reads(registry, policy), block, multicall)).values
+    entries = (await snapshot(client, entry_reads(registry, policy, index), block, multicall)).values
+    return found_policy(registry, policy, {**index, **entries})
 
 
 async def _codes(client: ChainClient, addresses: Sequence[Address], block: Block) -> dict[Address, bytes]:

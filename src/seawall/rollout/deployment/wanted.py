@@ -1,8 +1,9 @@
 """Everything that the deployer writes before it hands over, each write beside the read that shows it done.
 
-Three stages, in this order: settings (roles, policy, caps), the closing (the backup is bound to the first
-executor's policy, policies are sealed), and the offers of ownership. A stage begins when the one before it
-stands on chain. After sealing nothing can be loosened at once any more, by whoever owns it.
+Three stages, in this order: settings (roles and caps; the policy by the registry's own difference), the
+closing (the backup is bound to the first executor's policy, policies are sealed), and the offers of
+ownership. A stage begins when the one before it stands on chain. After sealing nothing can be loosened at
+once any more, by whoever owns it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.native import AbiValue, abi_decode, abi_encode, encode_call, selector
+from seawall.native import AbiValue, encode_call
 from seawall.primitives.blocks import Read
-from seawall.primitives.units import NATIVE, Address
-from seawall.protocols.answers import Answers
-from seawall.protocols.executor.policy import Policy, Role, TokenPolicy, registry_calls, role_call
+from seawall.primitives.errors import RolloutError
+from seawall.primitives.units import Address
+from seawall.protocols.executor.policy import Policy, Role, role_call
+from seawall.protocols.executor.policy_reading import FoundPolicy, policy_diff
 from seawall.rollout.deployment.contracts import Contract, Fleet
 from seawall.rollout.deployment.files import VALUE_DECIMALS, DeploymentWish
 
-__all__ = ["Write", "closing", "offers", "settings", "surplus", "surplus_reads"]
+__all__ = ["Write", "closing", "offers", "policy_of", "policy_writes", "settings"]
 
 _WORD: Final = 32
-_ENTRY: Final = "(uint8,bool,uint128,address,(uint8,uint256)[])"
-_LIST: Final = ("address", "address", "string", _ENTRY)
 Holds = Callable[[bytes], bool]
 
 
@@ -46,11 +46,37 @@ def settings(wish: DeploymentWish, fleet: Fleet) -> tuple[Write, ...]:
     writes: list[Write] = []
     for executor in fleet.executors:
         writes += _roles(wish, executor)
+    if fleet.factory is not None:
+        writes += [_binder(book, fleet.factory) for book in fleet.books]
     for book in fleet.books:
         writes += [_guardian(book, guardian, wish.named(guardian)) for guardian in wish.guardians]
-    writes += _policy(wish, fleet)
     writes += _caps(wish, fleet)
     return tuple(writes)
+
+
+def policy_of(wish: DeploymentWish, fleet: Fleet) -> Policy:
+    """As the file wants it."""
+    policy = fleet.executor.address
+    return Policy(policy, wish.listings, wish.tokens, wish.lenders, wish.factories, wish.sets)
+
+
+def policy_writes(wish: DeploymentWish, fleet: Fleet, found: FoundPolicy | None) -> tuple[Write, ...]:
+    """What turns the policy on chain into the file's, what tightens first; None: there is no registry yet."""
+    wanted, registry = policy_of(wish, fleet), fleet.registry.address
+    present = Policy(wanted.executor) if found is None else found.policy
+    changes = policy_diff(wanted, present)
+    late = [change for change in changes if change.loosens and found is not None and found.sealed]
+    if late:
+        raise RolloutError(
+            f"the policy is sealed, and {len(late)} changes loosen it: {wish.in_names(late[0].text)}",
+            f"deployment {wish.name}",
+            f"{wish.owner_name} proposes them to the registry, and makes them after their delay",
+        )
+    never = _read(registry, "owner()", ())
+    return tuple(
+        Write(f"registry: {wish.in_names(change.text)}", registry, change.call, never, lambda _: False)
+        for change in changes
+    )
 
 
 def closing(wish: DeploymentWish, fleet: Fleet) -> tuple[Write, ...]:
@@ -122,50 +148,14 @@ def _guardian(book: Contract, guardian: Address, name: str) -> Write:
     )
 
 
-def _policy(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
-    """In the order of `registry_calls`."""
-    policy = Policy(
-        fleet.executor.address, wish.listings, wish.tokens, wish.lenders, wish.factories, wish.sets
+def _binder(book: Contract, factory: Contract) -> Write:
+    return _write(
+        f"{book.role}: the account factory may bind accounts to sealed policies",
+        book.address,
+        ("setBinder(address,bool)", (factory.address, True)),
+        ("isBinder(address)", (factory.address,)),
+        _word_is(1),
     )
-    registry, name = fleet.registry.address, fleet.executor.address
-    looks: list[tuple[str, Read, Holds]] = []
-    for one in wish.sets:
-        read = _read(registry, "membersOf(address,uint256)", (name, one.set_id))
-        looks.append((f"set {one.set_id} has {len(one.members)} members", read, _holds_all(one.members)))
-    for token in wish.tokens:
-        read = _read(registry, "tokens(address,address)", (name, token.token))
-        words = (int(token.token_class), int(token.allowance))
-        text = f"token {wish.named(token.token)} is {_of_class(token)}"
-        looks.append((text, read, _begins_with(words)))
-    for lender in wish.lenders:
-        read = _read(registry, "lenders(address,address)", (name, lender.lender))
-        text = f"lender {wish.named(lender.lender)} ({lender.kind.name.lower()})"
-        looks.append((text, read, _word_is(int(lender.kind))))
-    for factory in wish.factories:
-        read = _read(registry, "factories(address,address)", (name, factory.factory))
-        expected = (
-            int(factory.kind),
-            int(factory.reduce),
-            factory.fee_ppm,
-            int.from_bytes(factory.init_code_hash),
-        )
-        text = f"factory {wish.named(factory.factory)} ({factory.kind.name.lower()})"
-        looks.append((text, read, _begins_with(expected)))
-    calls = registry_calls(policy)
-    for listing, call in zip(wish.listings, calls[len(looks) :], strict=True):
-        named = (name, listing.target, selector(listing.signature))
-        read = _read(registry, "listingOf(address,address,bytes4)", named)
-        text = f"{listing.signature} of {wish.named(listing.target)} is listed"
-        looks.append((text, read, _listing_holds(call)))
-    for (text, read, holds), call in zip(looks, calls, strict=True):
-        yield Write(f"registry: {text}", registry, call, read, holds)
-
-
-def _listing_holds(call: bytes) -> Holds:
-    """What the registry answers of a listing is what its call wrote."""
-    _, _, signature, entry = abi_decode(_LIST, call[4:])
-    expected = abi_encode(("string", _ENTRY), (signature, entry))
-    return lambda answer: answer == expected
 
 
 def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
@@ -201,49 +191,6 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
             ("healthSources(address)", (policy,)),
             _contains(words),
         )
-
-
-def surplus_reads(fleet: Fleet) -> tuple[Read, ...]:
-    """What the policy on chain holds, to be compared with the file."""
-    registry, policy = fleet.registry.address, fleet.executor.address
-    lists = ("listingsOf", "lendersOf", "factoriesOf", "trackedTokens")
-    return tuple(_read(registry, f"{name}(address)", (policy,)) for name in lists)
-
-
-def surplus(wish: DeploymentWish, fleet: Fleet, answers: Answers) -> tuple[Write, ...]:
-    """Calls that take back what the policy on chain has and the file has not. Members of sets and caps of
-    tokens that the file no longer names are not found: neither can be listed.
-    """
-    registry, policy = fleet.registry.address, fleet.executor.address
-    items = [_items(answers.get(read.label)) for read in surplus_reads(fleet)]
-    listed, lenders, factories, tracked = items
-    writes: list[tuple[str, str, tuple[AbiValue, ...]]] = []
-    wanted = {(one.target, selector(one.signature)) for one in wish.listings}
-    for packed in listed:
-        one, function = _low_address(packed), (packed >> 160).to_bytes(4)
-        if (one, function) not in wanted:
-            text = f"0x{function.hex()} of {wish.named(one)} is listed no more"
-            writes.append((text, "unlist(address,address,bytes4)", (policy, one, function)))
-    for one in set(map(_low_address, lenders)) - {entry.lender for entry in wish.lenders}:
-        text = f"{wish.named(one)} lends no more"
-        writes.append((text, "setLender(address,address,uint8)", (policy, one, 0)))
-    for one in set(map(_low_address, factories)) - {entry.factory for entry in wish.factories}:
-        text = f"factory {wish.named(one)} is trusted no more"
-        signature = "setFactory(address,address,uint8,bytes32,uint24,bool)"
-        writes.append((text, signature, (policy, one, 0, bytes(32), 0, False)))
-    for one in set(map(_low_address, tracked)) - {entry.token for entry in wish.tokens} - {NATIVE}:
-        text = f"token {wish.named(one)} is tracked no more"
-        writes.append((text, "setToken(address,address,uint8,bool)", (policy, one, 0, False)))
-    never = _read(registry, "owner()", ())
-    return tuple(
-        Write(f"registry: {text}", registry, encode_call(signature, values), never, lambda _: False)
-        for text, signature, values in writes
-    )
-
-
-def _of_class(token: TokenPolicy) -> str:
-    kind = token.token_class.name.lower().replace("_", " ")
-    return f"{kind}, and calls may be allowed to take it" if token.allowance else kind
 
 
 def _shown(amount: int, decimals: int) -> str:
@@ -289,16 +236,3 @@ def _contains(expected: Sequence[int]) -> Holds:
         return list(expected) in [words[at : at + size] for at in range(0, len(words), size)]
 
     return holds
-
-
-def _holds_all(members: Sequence[int]) -> Holds:
-    return lambda answer: set(members) <= set(_words(answer)[2:])
-
-
-def _items(answer: bytes | None) -> list[int]:
-    """A list of words."""
-    return [] if answer is None else _words(answer)[2:]
-
-
-def _low_address(packed: int) -> Address:
-    return Address((packed & (2**160 - 1)).to_bytes(20))
