@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from seawall.primitives.errors import InputError, NativeError
 from seawall.primitives.levels import Priority
-from seawall.primitives.units import BPS, Address
+from seawall.primitives.units import BPS, Address, address_from_text
 from seawall.protocols.surroundings import MULTICALL_NAME, Surroundings
 from seawall.strategies.scripts.checks import checks_of
 from seawall.strategies.scripts.compiling import Scope, Term
@@ -50,8 +51,8 @@ KEYS: Final[Mapping[str, str]] = {
     "strategy": "its name",
     "about": "what it does, in a sentence",
     "chain": "the chain's number; it must be the one that it is configured for",
-    "account": "where the steps run: `executor` (default), `key`, or a contract of ours that holds positions",
-    "beneficiary": "whom the executor pays; `key` (default) or a name of the address book",
+    "account": "where the steps run: `executor` (default), `key`, or an account of ours by name or address",
+    "beneficiary": "whom the executor pays: `key` (default), a name of the address book, or an address",
     "accounting": "the token in which profit is counted",
     "min_profit": "what must be left after the largest fee; below it nothing is sent",
     "tolerance": "how far below its quote a trade may come out, unless it says otherwise; default 50 bps",
@@ -139,6 +140,8 @@ def _account(root: Section, notes: Notes, surroundings: Surroundings, standing: 
     def named(text: str, where: str) -> Address:
         if text == "key":
             return key
+        if text.startswith("0x"):
+            return _address(text, root.place_of(where), notes) or key
         if text not in contracts:
             notes.add(
                 root.place_of(where), f"the address book has no {shown(text)}", nearest(text, contracts)
@@ -154,6 +157,14 @@ def _account(root: Section, notes: Notes, surroundings: Surroundings, standing: 
     if standing.executor is None:
         notes.add(root.place_of("account"), "no executor is configured", "set `executor` of the chain")
     return Account(AccountForm.EXECUTOR, standing.executor or key, key, beneficiary)
+
+
+def _address(text: str, place: Place, notes: Notes) -> Address | None:
+    try:
+        return address_from_text(text)
+    except (InputError, NativeError) as error:
+        notes.add(place, error.what, error.fix or "give 0x and 40 hex digits")
+        return None
 
 
 def _scope(root: Section, notes: Notes, surroundings: Surroundings, account: Account) -> Scope:

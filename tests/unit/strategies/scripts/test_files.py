@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seawall.primitives.levels import Priority
+from seawall.primitives.units import address_text
 from seawall.strategies.scripts.documents import read_document
 from seawall.strategies.scripts.problems import PROBLEMS_MAX, ScriptError
 from seawall.strategies.scripts.script import AccountForm
@@ -46,6 +47,7 @@ def test_account_may_be_the_key_or_a_contract_of_ours() -> None:
     lines = changed("min_profit: 1 weth\n", "account: vault\nexpect: [{token: weth, change: 1 weth}]\n")
     assert script_of(lines).account.address == VAULT
     assert script_of(changed("min_profit: 1 weth\n", "account: key\n")).account.address == KEY
+    assert script_of(lines.replace("vault", address_text(VAULT))).account.address == VAULT
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,7 @@ def test_account_may_be_the_key_or_a_contract_of_ours() -> None:
         (with_lines("cooldown: -1"), "no whole number"),
         (with_lines("gas_limit: 1_000"), "no whole number"),
         (with_lines("account: vaut"), "did you mean 'vault'"),
+        (with_lines("account: 0x5FbDB2315678afecb367f032d93F642f64180aa4"), "checksum"),
         (with_lines("account: vault"), "a position plan must say"),
         (with_lines("account: vault", "expect: [{token: weth, change: 1 weth}]"), "only the executor's"),
         (with_lines(f"note: {'x' * 300}"), "a note is one short line"),
