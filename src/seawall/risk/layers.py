@@ -278,6 +278,8 @@ def _is_loosened(name: Scalar, before: int | None, after: int | None, *, is_base
 
 def _loosened_facts(old: RiskLimits, new: RiskLimits) -> list[str]:
     found = []
+    if old.chain_checks and not new.chain_checks:
+        found.append("plans need no longer check on chain what their guards ask")
     if old.volatility is not None and old.volatility != new.volatility:
         found.append("limits no longer follow volatility as they did")
     if set(old.facts.lending) - set(new.facts.lending):

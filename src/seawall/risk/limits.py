@@ -154,6 +154,7 @@ class RiskLimits:
         None  # that a sandwich could take from a public plan [value]; None: not judged
     )
     position_loss_max: int | None = None  # of a position plan, fees included [value]; None: refused
+    chain_checks: bool = False  # executor plans check on chain what their guards ask
     volatility: VolatilityRule | None = None  # by which limits tighten; None: they stay
     facts: ChainFacts = ChainFacts()
 

@@ -11,12 +11,23 @@ from seawall.primitives.levels import Authority
 from seawall.primitives.plans import ExecutorBody, GuardSpec, Plan
 from seawall.primitives.simulations import Flow
 from seawall.primitives.units import NATIVE
+from seawall.protocols.executor.checks import (
+    BalanceAtMost,
+    BookHealthFloor,
+    Check,
+    FeedFresh,
+    FeedWithin,
+    HealthFloor,
+    TwapAgrees,
+    encode_checks,
+)
 from seawall.protocols.sequencer import GRACE_S, UptimeTerms
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
 from seawall.risk.guards.asking import GUARDS
 from seawall.risk.guards.base import Comparing, Guard
 from seawall.risk.guards.catalogue import GUARD_NAMES, guards_of
+from seawall.risk.guards.executors import ChainChecks
 from seawall.risk.guards.lending import HealthFactor, LoanToValue
 from seawall.risk.guards.mev import MevExposure
 from seawall.risk.guards.oracles import OracleDeviation, OracleStaleness, OracleTerms, SequencerUp
@@ -161,6 +172,7 @@ def test_a_position_of_an_executor_plan_is_the_executor_s_own() -> None:
         ((spec("ltv", limit_bps=1, morpho=POOL),), "lacks the argument 'lltv_wad'"),
         ((spec("ltv", limit_bps=1, comet=POOL),), "lacks the argument"),
         ((spec("position_loss", max_loss=1),), "moves no position"),
+        ((spec("chain_checks"),), "asked of a direct plan"),
     ],
 )
 def test_a_wish_that_is_not_understood_is_refused(specs: tuple[GuardSpec, ...], told: str) -> None:
@@ -273,3 +285,42 @@ def test_guards_that_ask_the_same_share_one_call() -> None:
 def test_an_address_of_another_kind_is_no_number() -> None:
     with pytest.raises(PlanError, match="another type for 'token'"):
         asked(GuardSpec("position_size", (("token", 5), ("cap", 1))))
+
+
+FRESH, TWAP, HEALTH = FeedFresh(FEED, 60), TwapAgrees(POOL, 60, 50), HealthFloor(POOL, 10**18)
+ASKED = (
+    spec("oracle_staleness", feed=FEED, max_age_s=60),
+    spec("twap_deviation", pool=POOL, window_s=60, limit_bps=50),
+    spec("health_factor", pool=POOL, min_wad=1),
+    spec("health_factor", **COMET, min_wad=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("checks", "missing"),
+    [
+        ((), 4),
+        ((FRESH,), 3),
+        ((FeedFresh(LENDER, 60), TwapAgrees(FEED, 60, 50)), 4),  # of others
+        ((BalanceAtMost(POOL, 5, FEED), FeedWithin(FEED, 1, 2**200), FRESH, TWAP, HEALTH), 1),
+        ((BookHealthFloor(LENDER, 0), HEALTH, TWAP, FRESH), 0),
+    ],
+)
+def test_what_guards_ask_can_be_demanded_on_chain_too(checks: tuple[Check, ...], missing: int) -> None:
+    body = ExecutorBody(EXECUTOR, TREASURY, b"\x01", (), 0, encode_checks(checks))
+    plan = replace(executor_plan(), body=body, guards=ASKED)
+    (guard,) = [one for one in guards_of(plan, RiskLimits(chain_checks=True)) if isinstance(one, ChainChecks)]
+    found = guard.measure(
+        Evidence(candidate(plan), simulation(), OurAddresses(HOLDERS, WETH), RiskLimits(), NOW_S)
+    )
+    assert (found.measured, found.passed, found.margin) == (missing, missing == 0, -missing)
+    assert guard in asked(*ASKED, spec("chain_checks"), plan=replace(plan, guards=()))
+
+
+@pytest.mark.parametrize("packed", [b"\x0b", b"\x01" + FEED, b"\x07" + FEED, b"\x07" + FEED + b"\x05\x01"])
+def test_checks_that_do_not_parse_cannot_be_measured(packed: bytes) -> None:
+    plan = replace(executor_plan(), body=ExecutorBody(EXECUTOR, TREASURY, b"\x01", (), 0, packed))
+    found = ChainChecks(()).measure(
+        Evidence(candidate(plan), simulation(), OurAddresses(HOLDERS, WETH), RiskLimits(), NOW_S)
+    )
+    assert (found.measured, found.passed) == (None, False)

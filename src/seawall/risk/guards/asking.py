@@ -85,6 +85,7 @@ _KINDS: Final = (
     ),
     GuardKind("balance", "what the key keeps after the maximum fee", (Argument("min_wei", int, "wei"),)),
     GuardKind("executor", "the plan runs on our executor and pays its beneficiary"),
+    GuardKind("chain_checks", "prices and positions that guards ask are checked on chain too"),
     GuardKind("min_profit", "profit after the maximum fee", (Argument("min_wei", int, "wei"),)),
     GuardKind(
         "position_loss", "what a position plan costs us, by oracle", (Argument("max_loss", int, "value"),)

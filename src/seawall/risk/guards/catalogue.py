@@ -18,7 +18,7 @@ from seawall.primitives.units import Address, address_text
 from seawall.protocols.sequencer import GRACE_S, UptimeTerms
 from seawall.risk.guards.asking import GUARDS, Asked, Wishes
 from seawall.risk.guards.base import Guard
-from seawall.risk.guards.executors import Executor
+from seawall.risk.guards.executors import ChainChecks, Executor, Wanted
 from seawall.risk.guards.fees import Balance, GasPrice, GasUse
 from seawall.risk.guards.flows import PositionSize, Slippage
 from seawall.risk.guards.lending import HealthFactor, LoanToValue
@@ -30,12 +30,20 @@ from seawall.risk.guards.profit import MinProfit, PositionLoss
 from seawall.risk.guards.signer_policy import policy_guards
 from seawall.risk.guards.tokens import Exposure, TokenList
 from seawall.risk.guards.volatile import Scalable, Volatile
-from seawall.risk.lending import LendingPlace
+from seawall.risk.lending import AavePool, LendingPlace
 from seawall.risk.limits import ExposureLimit, RiskLimits
 
 __all__ = ["GUARD_NAMES", "guards_of"]
 
 GUARD_NAMES: Final = tuple(GUARDS)
+# Guards with the kinds of checks that ask the same (`protocols.executor.checks`), by which argument names its
+# source.
+_CHECKED: Final = {
+    "oracle_staleness": ((0x01,), "feed", "the age of feed"),
+    "oracle_deviation": ((0x02, 0x03, 0x06), "feed", "the price of feed"),
+    "twap_deviation": ((0x05,), "pool", "the average of pool"),
+    "sequencer_up": ((0x04,), "feed", "the sequencer's feed"),
+}
 
 
 def guards_of(plan: Plan, limits: RiskLimits, holders: frozenset[Address] = frozenset()) -> tuple[Guard, ...]:
@@ -75,10 +83,15 @@ def _of_executor_plans(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[G
         raise profit.wrong("is asked of a position plan, which pays no profit", "ask for position_loss")
     if loss is not None and not is_position:
         raise loss.wrong("is asked of a plan that moves no position of an account", "ask for min_profit")
+    checks = wishes.one("chain_checks")
+    if checks is not None and not isinstance(body, ExecutorBody):
+        raise checks.wrong("is asked of a direct plan, which has no checks", "leave it out")
     floor = wishes.at_least("min_profit", "min_wei", 0)
     if not isinstance(body, ExecutorBody):
         return [MinProfit(floor)] if profit is not None else []
     guards: list[Guard] = [Executor(body.executor, body.beneficiary)]
+    if limits.chain_checks or checks is not None:
+        guards.append(ChainChecks(_checked(wishes)))
     if not is_position:
         return [*guards, MinProfit(max(floor, body.min_profit_wei))]
     limit = limits.position_loss_max
@@ -172,6 +185,22 @@ def _public(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
 def _moving(guard: Scalable, limits: RiskLimits) -> Guard:
     """With a limit that follows volatility, where the operator says so."""
     return guard if limits.volatility is None else Volatile(guard, limits.volatility)
+
+
+def _checked(wishes: Wishes) -> tuple[Wanted, ...]:
+    """What the plan's guards ask, by the kinds of checks that ask the same."""
+    wanted: list[Wanted] = []
+    for name, (kinds, source, what) in _CHECKED.items():
+        for one in wishes.all(name):
+            address = one.address(source)
+            wanted.append(Wanted(f"{what} {address_text(address)}", kinds, address))
+    for one in wishes.all("health_factor"):
+        place = one.place()
+        if isinstance(place, AavePool):
+            wanted.append(Wanted(f"the health factor at {place.label}", (0x07,), place.pool))
+        else:  # the account's risk book knows it
+            wanted.append(Wanted(f"the health factor at {place.label}", (0x08,), None))
+    return tuple(wanted)
 
 
 def _place_of(plan: Plan, asked: Asked, multicall: Address | None) -> tuple[LendingPlace, Address]:

@@ -9,6 +9,7 @@ keys, and the tighter side of everything that holds for a plan binds. What a lay
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
@@ -52,7 +53,15 @@ _WAD_DECIMALS: Final = 18
 _LISTS: Final = ("tokens_allowed", "tokens_denied", "positions", "exposures")
 _SCALARS: Final = tuple(name.value for name in Scalar)
 _LAYER_LISTS: Final = ("chains", "protocols", "strategies", "signers", "deals")
-LIMIT_KEYS: Final = (*_SCALARS, "positions", "exposures", "volatility", "guards", *_LAYER_LISTS)
+LIMIT_KEYS: Final = (
+    *_SCALARS,
+    "positions",
+    "exposures",
+    "volatility",
+    "guards",
+    "chain_checks",
+    *_LAYER_LISTS,
+)
 _GUARD_KEYS: Final = ("chain_id", "name", "class", "settings")
 _POSITION_KEYS: Final = ("chain_id", "token", "cap", "decimals")
 _EXPOSURE_KEYS: Final = ("name", "members", "share_bps")
@@ -89,9 +98,12 @@ def read_limits(
         chain_id = _chain(group, books)
         groups[chain_id].append(_exposure(group, books[chain_id]))
     rules = _volatility(table, books)
-    said = _scalars(table)
+    said, checks = _scalars(table), table.flag("chain_checks", default=False)
     return {
-        chain_id: _base(said, prices[chain_id], caps[chain_id], groups[chain_id], rules.get(chain_id))
+        chain_id: replace(
+            _base(said, prices[chain_id], caps[chain_id], groups[chain_id], rules.get(chain_id)),
+            chain_checks=checks,
+        )
         for chain_id in books
     }
 

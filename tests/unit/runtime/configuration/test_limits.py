@@ -291,6 +291,7 @@ def test_own_guards_are_imported_from_where_strategies_are(
         ('"40"', '"-40"', "limits.mev_value", ""),
         ("share_bps = 2500", "share_bps = 10001", "limits.exposures[0].share_bps", "out of range"),
         ('members = ["@a_weth", "@aave_pool"]', "members = []", "limits.exposures[0].members", "1 or more"),
+        ("ltv_bps = 7000", "chain_checks = 1", "limits.chain_checks", "true or false"),
         ("calm_bps = 50", "calm_bps = 0", "limits.volatility[0].calm_bps", "out of range"),
         ("samples = 6", "samples = 65", "limits.volatility[0].samples", "out of range"),
         ('pool = "@pool"', 'pool = "@lake"', "limits.volatility[0].pool", "lake"),
