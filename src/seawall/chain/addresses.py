@@ -6,7 +6,7 @@ compares code with what was recorded, so that a wrong endpoint or an emptied sta
 anything is signed. `runtime.drift` looks closer: behind proxies, and at what contracts answer.
 
 A code hash that nobody recorded yet is None: unknown is said, never guessed. Assumes that code is immutable
-once deployed. Does no I/O of its own: codes are read through the `CodeReader` given.
+once deployed. Reads no chain itself: codes come through the `CodeReader` given.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, Protocol
 
 import orjson
@@ -187,6 +188,17 @@ class AddressBook:
             },
             indent=1,
         )
+
+    def write(self, path: Path) -> None:
+        """Into a file, whole or not at all."""
+        partial = path.with_name(path.name + ".partial")
+        try:
+            partial.write_text(self.to_json() + "\n")
+            partial.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"the address book cannot be written: {error.strerror}", str(path), "choose another file"
+            ) from None
 
     @classmethod
     def from_json(cls, text: str | bytes) -> AddressBook:

@@ -113,7 +113,7 @@ def record(
     adopted = recorded(book, found, tuple(names or ()))
     before = {entry.name: entry for entry in settings.book}
     changed = [entry.name for entry in adopted if entry != before.get(entry.name)]
-    _write(target, adopted)
+    adopted.write(target)
     if json:
         print_json({"book": str(target), "block": found.block.number, "recorded": changed})
         return
@@ -136,18 +136,6 @@ def _joined(book: AddressBook, published: AddressBook) -> AddressBook:
     own = {entry.address for entry in book}
     more = [entry for entry in published if entry.name not in book and entry.address not in own]
     return AddressBook(book.chain_id, [*book, *more])
-
-
-def _write(path: Path, book: AddressBook) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(book.to_json() + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"the book cannot be written: {error.strerror}", str(path), "choose another"
-        ) from None
 
 
 def _view(entry: AddressEntry) -> dict[str, Json]:

@@ -11,6 +11,7 @@ import typer
 
 from seawall import __version__
 from seawall.cli import (
+    accounts,
     addresses,
     approvals,
     authority,
@@ -62,6 +63,7 @@ application.add_typer(safe.application, name="safe")
 application.add_typer(addresses.application, name="addresses")
 application.add_typer(approvals.application, name="approvals")
 application.add_typer(deploy.application, name="deploy")
+application.add_typer(accounts.application, name="accounts")
 
 
 def _print_version(wanted: bool) -> None:

@@ -305,6 +305,31 @@ def test_deployment_goes_from_a_file_to_the_hands_of_three_of_five(desk: Desk) -
     before = len(desk.folder.books.intents())
     assert desk.deploy("--yes")[0] == 0
     assert len(desk.folder.books.intents()) == before  # nothing is done twice
+    assert_an_account_is_made_for_a_key(desk)
+
+
+def assert_an_account_is_made_for_a_key(desk: Desk) -> None:
+    """By the factory that was deployed, once its owners approved a template and allotted the key."""
+    factory = ("--factory", "@desk_account_factory")
+    assert (
+        desk.run("accounts", "create", "eve", *factory)[1]["error"]["what"] == "'eve' was allotted no account"
+    )
+    code, asked = desk.run(
+        "accounts", "propose", "eve", "--policy", "@desk_executor", "--safe", "council", *factory
+    )
+    assert (code, asked["calls"]) == (0, 2), asked
+    desk.sign_and_execute(asked["proposal"])
+    states = {one["operator"]: one for one in desk.run("accounts", "list", *factory)[1]["accounts"]}
+    assert (states["eve"]["state"], states["ann"]["state"]) == ("allotted", "no account")
+    made = [desk.run("accounts", "create", "eve", "--sender", "main", *factory) for _ in range(2)]
+    assert [code for code, _ in made] == [0, 0], made
+    assert made[0][1] == made[1][1] == {"account": states["eve"]["account"], "recorded": "account_eve"}
+    assert desk.view(made[0][1]["account"], "owner()")[12:] == desk.safe
+    assert desk.run("addresses", "verify")[0] == 0
+    assert (
+        desk.run("accounts", "propose", "eve", "--policy", "@desk_executor", "--safe", "council", *factory)[0]
+        == 2
+    )
 
 
 def assert_recorded(desk: Desk, done: dict[str, Any]) -> None:

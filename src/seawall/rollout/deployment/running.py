@@ -89,14 +89,7 @@ def record(found: Survey, book: AddressBook, path: Path) -> tuple[str, ...]:
         entry = one.entry(found.wish, found.codes[one.address])
         book.put(entry)
         names.append(entry.name)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(book.to_json() + "\n")
-        partial.replace(path)
-    except OSError as error:
-        raise RolloutError(
-            f"the address book cannot be written: {error.strerror}", str(path), "make it writable, run again"
-        ) from None
+    book.write(path)
     return tuple(names)
 
 

@@ -1,0 +1,230 @@
+"""`seawall accounts list|propose|create`: an account for each deal, with a key of its own.
+
+    list      the keys of the configuration, and where the account of each is or will be
+    propose   lay before the factory's owners: a template, and keys that may have an account of it
+    create    make the account of a key, and write it into the address book
+
+An account is made from a template that the factory's owner approved: policy, owner, beneficiary and stops are
+fixed by it. The policy must be sealed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seawall.cli.chains import ChainOption, chain_named, reading
+from seawall.cli.options import DEFAULT_CONFIG, ConfigOption, load, operator
+from seawall.cli.output import Json, JsonOption, print_json, print_line, print_table, progress
+from seawall.primitives.errors import InputError, RolloutError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seawall.primitives.units import Address
+    from seawall.rollout.deployment.accounts import FactoryView, PlacedAccount
+    from seawall.runtime.configuration.settings import ChainSettings, Configuration
+
+__all__ = ["application"]
+
+application = typer.Typer(help="Accounts of deals, each with a key of its own.", rich_markup_mode=None)
+
+FactoryOption = Annotated[str, typer.Option("--factory", help="The account factory: 0x... or @name.")]
+DEFAULT_FACTORY = "@account_factory"
+
+
+@application.command("list")
+def list_accounts(
+    factory: FactoryOption = DEFAULT_FACTORY,
+    chain: ChainOption = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """The accounts of the configuration's keys."""
+    configuration = load(path)
+    settings = chain_named(configuration, chain)
+    keys = {one.name: one.address() for one in configuration.signers}
+    found = _look(settings, _address(settings, factory, "--factory"), list(keys.values()))
+    names = {address: name for name, address in keys.items()}
+    rows = [_view(settings, names, one) for one in found.accounts]
+    if json:
+        print_json({"block": found.block.number, "accounts": rows})
+        return
+    print_table(
+        ("operator", "account", "state", "policy"),
+        [(row["operator"], row["account"], row["state"], row["policy"]) for row in rows],
+        "No key is configured.",
+    )
+
+
+@application.command("propose")
+def propose(
+    operators: Annotated[list[str], typer.Argument(metavar="SIGNER...", help="Keys that get an account.")],
+    policy: Annotated[str, typer.Option("--policy", help="A sealed policy: 0x... or @name.")],
+    safe: Annotated[str, typer.Option("--safe", help="The Safe that owns the factory, by name.")],
+    owner: Annotated[str | None, typer.Option("--owner", help="Of the accounts; default: the Safe.")] = None,
+    beneficiary: Annotated[str | None, typer.Option("--beneficiary", help="Default: the Safe.")] = None,
+    guardian: Annotated[str | None, typer.Option("--guardian", help="Default: none.")] = None,
+    pauser: Annotated[str | None, typer.Option("--pauser", help="Default: none.")] = None,
+    factory: FactoryOption = DEFAULT_FACTORY,
+    chain: ChainOption = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Lay a template and its keys before the owners of the factory."""
+    from seawall.primitives.units import ZERO_ADDRESS, address_text, hex_text
+    from seawall.protocols.executor.accounts import account_template, allot_call, approve_call, template_id
+
+    configuration = load(path)
+    settings = chain_named(configuration, chain)
+    place, council = _address(settings, factory, "--factory"), _safe(configuration, settings, safe)
+
+    def named(text: str | None, where: str, default: Address) -> Address:
+        return default if text is None else _address(settings, text, where)
+
+    template = account_template(
+        _address(settings, policy, "--policy"),
+        named(owner, "--owner", council),
+        named(beneficiary, "--beneficiary", council),
+        named(guardian, "--guardian", ZERO_ADDRESS),
+        named(pauser, "--pauser", ZERO_ADDRESS),
+    )
+    keys = [_key(configuration, name) for name in operators]
+    found = _look(settings, place, keys, [template_id(template)])
+    calls = [] if template_id(template) in found.approved else [approve_call(template)]
+    calls += [allot_call(template, one.operator) for one in found.accounts if one.template is None]
+    if not calls:
+        raise InputError("all of that was decided already", "accounts", "see `seawall accounts list`")
+    said = [{"to": address_text(place), "value_wei": "0", "data": hex_text(call)} for call in calls]
+    body: dict[str, object] = {"safe": safe, "calls": said, "note": f"accounts of {', '.join(operators)}"}
+    number = _ask(configuration, "safe_propose", body)["number"]
+    assert isinstance(number, int), "a proposal has a number"
+    if json:
+        print_json({"proposal": number, "template": hex_text(template_id(template)), "calls": len(calls)})
+        return
+    print_line(f"proposal #{number} to {safe}: template {hex_text(template_id(template))}")
+    print_line(f"  its owners sign: `seawall safe show {number}`")
+
+
+@application.command("create")
+def create(
+    signer: Annotated[str, typer.Argument(help="Whose account: one of [[signers]].")],
+    factory: FactoryOption = DEFAULT_FACTORY,
+    chain: ChainOption = None,
+    sender: Annotated[
+        str | None, typer.Option("--sender", help="Whose lane sends it; any key may. Default: the signer's.")
+    ] = None,
+    submitter: Annotated[
+        str | None, typer.Option("--submitter", "-s", help="Which of [[submitters]] hands the plan in.")
+    ] = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Make the account of a key that was allotted, and record it."""
+    from seawall.primitives.units import address_text
+    from seawall.protocols.executor.accounts import make_call
+    from seawall.runtime.handing_in import HandedCall, Hatch, submitter_for
+
+    configuration = load(path)
+    settings = chain_named(configuration, chain)
+    place, key = _address(settings, factory, "--factory"), _key(configuration, signer)
+    (one,) = _look(settings, place, [key]).accounts
+    if one.template is None and not one.is_made:
+        raise InputError(f"{signer!r} was allotted no account", "accounts", "see `seawall accounts propose`")
+    if not one.is_made:
+        hand = _key(configuration, sender or signer)
+        name = submitter_for(configuration, settings.network.chain_id, {hand}, submitter)
+        hatch = Hatch(configuration.kernel.socket_file, name, operator())
+        call = HandedCall(
+            f"account:{key.hex()}", hand, place, make_call(key), f"make the account of {signer}"
+        )
+        with progress("waiting for the plan to land", quiet=json):
+            hatch.follow(hatch.hand_in([call]))
+        (one,) = _look(settings, place, [key]).accounts
+    if not one.is_made or one.address is None:
+        raise RolloutError("the plan landed, and the account is not there", signer, "run the same again")
+    recorded = _record(settings, f"account_{signer.replace('-', '_')}", one.address)
+    if json:
+        print_json({"account": address_text(one.address), "recorded": recorded})
+    else:
+        print_line(f"{address_text(one.address)} is the account of {signer}; recorded as {recorded}")
+
+
+def _look(
+    settings: ChainSettings, factory: Address, keys: Sequence[Address], templates: Sequence[bytes] = ()
+) -> FactoryView:
+    async def look() -> FactoryView:
+        from seawall.rollout.deployment.accounts import look_at_accounts
+
+        async with reading(settings) as client:
+            return await look_at_accounts(client, factory, keys, templates)
+
+    return asyncio.run(look())
+
+
+def _record(settings: ChainSettings, name: str, account: Address) -> str | None:
+    """In the project's address book, with its code; None where it has none."""
+    if settings.book_file is None:
+        return None
+
+    async def code() -> bytes:
+        async with reading(settings) as client:
+            return await client.code_at(account, (await client.head()).hash)
+
+    from seawall.chain.addresses import AddressEntry, AddressKind
+    from seawall.native import keccak256
+
+    source = "contracts/src/PositionAccount.sol:PositionAccount"
+    chain_id, code_hash = settings.network.chain_id, keccak256(asyncio.run(code()))
+    settings.book.put(AddressEntry(chain_id, name, account, AddressKind.EXECUTOR, source, code_hash))
+    settings.book.write(settings.book_file)
+    return name
+
+
+def _view(settings: ChainSettings, names: dict[Address, str], one: PlacedAccount) -> dict[str, Json]:
+    from seawall.primitives.units import address_text
+
+    state = "made" if one.is_made else "allotted" if one.template is not None else "no account"
+    policy = None
+    if one.template is not None:
+        entry = settings.book.find(one.template.policy)
+        policy = address_text(one.template.policy) if entry is None else f"@{entry.name}"
+    return {
+        "operator": names[one.operator],
+        "account": None if one.address is None else address_text(one.address),
+        "state": state,
+        "policy": policy,
+    }
+
+
+def _ask(configuration: Configuration, name: str, body: dict[str, object]) -> dict[str, object]:
+    from seawall.runtime.commands import Command, ask
+
+    socket = configuration.kernel.socket_file
+    answer = ask(socket, Command(name, who=operator(), body=body))
+    if answer is None:
+        raise UnavailableError("no kernel listens here", str(socket), "start it with `seawall run`")
+    return dict(answer)
+
+
+def _address(settings: ChainSettings, text: str, where: str) -> Address:
+    from seawall.runtime.configuration.names import address_of
+
+    return address_of(text, where, settings.book)
+
+
+def _safe(configuration: Configuration, settings: ChainSettings, name: str) -> Address:
+    for one in configuration.safes:
+        if one.policy.name == name and one.policy.chain_id == settings.network.chain_id:
+            return one.policy.safe
+    raise InputError(f"no Safe of this chain is named {name[:60]!r}", "--safe", "add it under [[safes]]")
+
+
+def _key(configuration: Configuration, name: str) -> Address:
+    for one in configuration.signers:
+        if one.name == name:
+            return one.address()
+    known = ", ".join(one.name for one in configuration.signers)
+    raise InputError(f"there is no signer {name[:60]!r}", "accounts", f"use one of {known}")
