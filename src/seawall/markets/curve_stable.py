@@ -267,7 +267,7 @@ class StablePool:
             )
             if abs(d - before) <= 1:
                 return d
-        raise self._state_error("D does not converge")
+        raise self._endless("D")
 
     def _y(self, others: Sequence[int], d: int) -> int:
         """The scaled balance of the one coin that `others` lack, for this D."""
@@ -284,7 +284,7 @@ class StablePool:
             y = (y * y + c) // (2 * y + b - d)
             if abs(y - before) <= 1:
                 return y
-        raise self._state_error("y does not converge")
+        raise self._endless("the balance")
 
     def _y_for_d(self, i: int, xp: Sequence[int], d: int) -> int:
         return self._y([x for k, x in enumerate(xp) if k != i], d)
@@ -308,6 +308,9 @@ class StablePool:
             raise AmountError(
                 f"burning {burnt} of {self.supply}", self._where(), "burn a positive part of the supply"
             )
+
+    def _endless(self, what: str) -> AmountError:
+        return AmountError(f"{what} does not converge on these amounts", self._where(), "use less")
 
     def _overflow(self, amount: int) -> AmountError:
         return AmountError(f"an amount of {amount} overflows", self._where(), "use less")

@@ -324,7 +324,7 @@ def cvx_minted_down(crv: int, supply: int) -> int:
 def from_book(book: AddressBook) -> tuple[ConvexAdapter, ...]:
     """One adapter for every reward pool named `convex_POOL_NUMBER`: a pool of the book that is its own LP
     token, and Convex's number."""
-    if not all(name in book for name in ("convex_booster", "crv", "cvx")):
+    if not all(name in book for name in ("convex_booster", "crv", "convex_cvx")):
         return ()
     found = []
     for entry in book:
@@ -339,7 +339,7 @@ def from_book(book: AddressBook) -> tuple[ConvexAdapter, ...]:
                 entry.address,
                 book.address(pool),
                 book.address("crv"),
-                book.address("cvx"),
+                book.address("convex_cvx"),
                 f"convex:{pool}",
             )
         )

@@ -294,7 +294,7 @@ def _deploy_convex(deployer: Deployer) -> None:
         symbol="CRV",
     )
     cvx = deployer.deploy(
-        "cvx",
+        "convex_cvx",
         AddressKind.TOKEN,
         compiled["ConvexToken"],
         ("uint256", "address"),
