@@ -105,7 +105,7 @@ class Reserve:
     debt_token: Address
     number: int  # its place in accounts' flags and categories' bitmaps
     settings: ReserveSettings
-    curve: RateCurve
+    curve: RateCurve | None  # None: nobody asked, and nothing can be changed
     liquidity_index_ray: int
     liquidity_rate_ray: int
     debt_index_ray: int
@@ -188,6 +188,7 @@ class Reserve:
     def _rates_ray(self, balance: int, debt_scaled: int) -> tuple[int, int]:
         """Of liquidity and of debt, with `balance` left in the pool."""
         curve = self.curve
+        assert curve is not None, "whoever changes a reserve has read its curve"
         base, slope1 = curve.base_bps * _BPS_TO_RAY, curve.slope1_bps * _BPS_TO_RAY
         debt = self.owed_up(debt_scaled)
         if debt == 0:

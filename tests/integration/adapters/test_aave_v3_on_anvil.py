@@ -307,6 +307,18 @@ def test_a_sentinel_decides_whether_a_sequencer_was_down(
     lands_as_foreseen(ground, Repay(usdx, DOLLAR))
 
 
+def test_without_the_second_round_positions_are_told_and_nothing_is_quoted(shared_devnet: Devnet) -> None:
+    adapter, weth = deployment(shared_devnet, "aave_v3"), token(shared_devnet, "weth")
+    answers = Stage(shared_devnet).ask(adapter.reads((BORROWERS[0],)))
+    state = adapter.decode(answers, Stage(shared_devnet).head())
+    assert len(adapter.positions(state, BORROWERS[0])) == 2
+    assert adapter.account(state, BORROWERS[0]).health_wad > ETHER
+    with pytest.raises(UnavailableActionError, match="rate curve was not read"):
+        adapter.quote(state, Supply(weth, 1), BORROWERS[0])
+    with pytest.raises(UnavailableActionError, match="rate curve was not read"):
+        adapter.rates(state, weth)
+
+
 def test_a_reserve_that_was_closed_does_nothing(ground: Ground[AaveState]) -> None:
     weth = token(ground.devnet, "weth")
     state = ground.state()

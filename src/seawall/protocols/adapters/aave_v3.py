@@ -1,8 +1,9 @@
 """Aave V3.6, and what was deployed from the same code: Spark is this adapter with other addresses.
 
-Flow: reads of every reserve (books, totals, price, rate curve) and of each holder; a second round for the
-efficiency modes that holders are in and for a sequencer's sentinel; `decode` accrues all of it to the block's
-second. What the pool does with an action is in `aave_v3_rules`; the arithmetic is in `markets.aave_v3`.
+Flow: reads of every reserve (books, totals, price) and of each holder; a second round for rate curves, for
+the efficiency modes that holders are in and for a sequencer's sentinel; `decode` accrues all of it to the
+block's second. What the pool does with an action is in `aave_v3_rules`; the arithmetic is in
+`markets.aave_v3`.
 
 Debts are told in `owes`, in debt tokens. Rates for a change of zero are those that the pool pays
 now; the next action of anybody, of whatever size, also writes in what was accrued since.
@@ -96,7 +97,6 @@ class AaveAdapter:
     pool: Address
     provider: Address
     oracle: Address
-    rates_contract: Address
     reserves: tuple[AaveReserve, ...]
 
     @property
@@ -114,8 +114,16 @@ class AaveAdapter:
         )
 
     def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        """Efficiency modes that holders are in, and whether the sentinel allows debts."""
-        wanted: list[Read] = []
+        """Rate curves, efficiency modes that holders are in, and whether the sentinel allows debts."""
+        wanted = [
+            self._read(
+                f"{one.token.hex()}:curve",
+                self._rates_contract(answers, one),
+                "getInterestRateDataBps(address)",
+                one.token,
+            )
+            for one in self.reserves
+        ]
         for category in sorted({self._mode(answers, holder) for holder in holders} - {0}):
             wanted += self._category_reads(category)
         sentinel = address_answer(answers, self._label("sentinel"))
@@ -242,7 +250,7 @@ class AaveAdapter:
 
     def rates(self, state: AaveState, token: Address, change: int = 0) -> Rates:
         self._require_known_revision(state)
-        reserve = reserve_of(state, token)
+        reserve = reserve_of(state, token, with_curve=True)
         if reserve.balance + change < 0:
             raise refused(
                 f"{-change} is more than the {reserve.balance} at hand", self.name, "withdraw less, or wait"
@@ -254,7 +262,7 @@ class AaveAdapter:
     def rates_with_debt(self, state: AaveState, token: Address, change: int) -> Rates:
         """Rates after our own borrowing (positive) or repayment (negative) of `change`."""
         self._require_known_revision(state)
-        reserve = reserve_of(state, token)
+        reserve = reserve_of(state, token, with_curve=True)
         debt = reserve.debt_minted_up(change) if change > 0 else -reserve.debt_burnt_down(-change)
         if reserve.balance < change or reserve.debt_scaled + debt < 0:
             raise refused(f"{change} is more than is at hand, or owed", self.name, "change less")
@@ -291,7 +299,6 @@ class AaveAdapter:
             ("data", self.pool, "getReserveData(address)"),
             ("balance", self.pool, "getVirtualUnderlyingBalance(address)"),
             ("deficit", self.pool, "getReserveDeficit(address)"),
-            ("curve", self.rates_contract, "getInterestRateDataBps(address)"),
             ("price", self.oracle, "getAssetPrice(address)"),
         ):
             yield self._read(f"{token.hex()}:{what}", target, signature, token)
@@ -317,10 +324,9 @@ class AaveAdapter:
         for what, word, ours in (
             ("the receipt token", _RECEIPT, listed.receipt),
             ("the debt token", _DEBT_TOKEN, listed.debt_token),
-            ("the rates contract", _RATES, self.rates_contract),
         ):
             if data[word] != int.from_bytes(ours, "big"):
-                raise self._moved(what, Address(data[word].to_bytes(32, "big")[12:]))
+                raise self._moved(what, _address(data[word]))
         if data[_UPDATED] > now_s:
             raise ProtocolError(
                 f"interest was written at {data[_UPDATED]}, after the block of {now_s}",
@@ -331,14 +337,13 @@ class AaveAdapter:
         def integer(what: str) -> int:
             return integer_answer(answers, self._label(prefix + what), "uint256")
 
-        curve = integer_answers(answers, self._label(prefix + "curve"), ("uint256",) * 4)
         return Reserve(
             token=listed.token,
             receipt=listed.receipt,
             debt_token=listed.debt_token,
             number=data[_NUMBER],
             settings=ReserveSettings.of_word(data[_CONFIGURATION]),
-            curve=RateCurve(*curve),
+            curve=self._curve(answers, prefix),
             liquidity_index_ray=data[_LIQUIDITY_INDEX],
             liquidity_rate_ray=data[_LIQUIDITY_RATE],
             debt_index_ray=data[_DEBT_INDEX],
@@ -351,6 +356,18 @@ class AaveAdapter:
             deficit=integer("deficit"),
             price=integer("price"),
         ).accrued(now_s)
+
+    def _curve(self, answers: Answers, prefix: str) -> RateCurve | None:
+        """None where the second round was not asked."""
+        label = self._label(prefix + "curve")
+        if label not in answers:
+            return None
+        optimal, base, slope1, slope2 = integer_answers(answers, label, ("uint256",) * 4)
+        return RateCurve(optimal, base, slope1, slope2)
+
+    def _rates_contract(self, answers: Answers, reserve: AaveReserve) -> Address:
+        data = integer_answers(answers, self._label(f"{reserve.token.hex()}:data"), _DATA_WORDS)
+        return _address(data[_RATES])
 
     def _account(self, answers: Answers, holder: Address) -> Account:
         def scaled(what: str) -> dict[Address, int]:
@@ -434,18 +451,28 @@ _DEPLOYMENTS: Final = (_Names("aave_v3", "aave", "a"), _Names("spark", "spark", 
 
 
 def from_book(book: AddressBook) -> tuple[AaveAdapter, ...]:
-    """One adapter a deployment whose pool the book has; its reserves are those whose tokens the book has."""
+    """One adapter a deployment whose pool the book has, with the reserves whose three tokens it has.
+
+    Accounts that use others are refused: their health cannot be told.
+    """
     return tuple(_deployed(book, names) for names in _DEPLOYMENTS if f"{names.prefix}_pool" in book)
 
 
 def _deployed(book: AddressBook, names: _Names) -> AaveAdapter:
-    prefix = f"{names.prefix}_debt_"
-    tokens = [entry.name.removeprefix(prefix) for entry in book if entry.name.startswith(prefix)]
-    if not tokens:
+    debt_prefix = f"{names.prefix}_debt_"
+    reserves = []
+    for entry in book:
+        if not entry.name.startswith(debt_prefix):
+            continue
+        token = entry.name.removeprefix(debt_prefix)
+        underlying, receipt = _underlying(book, token), f"{names.receipt_prefix}_{token}"
+        if underlying is not None and receipt in book:
+            reserves.append(AaveReserve(underlying, book.address(receipt), entry.address))
+    if not reserves:
         raise InputError(
             f"{names.prefix}_pool has no reserves",
             f"address book of chain {book.chain_id}",
-            f"enter {prefix}TOKEN and {names.receipt_prefix}_TOKEN beside each TOKEN",
+            f"enter {debt_prefix}TOKEN and {names.receipt_prefix}_TOKEN beside each TOKEN",
         )
     return AaveAdapter(
         chain_id=book.chain_id,
@@ -453,16 +480,18 @@ def _deployed(book: AddressBook, names: _Names) -> AaveAdapter:
         pool=book.address(f"{names.prefix}_pool"),
         provider=book.address(f"{names.prefix}_provider"),
         oracle=book.address(f"{names.prefix}_oracle"),
-        rates_contract=book.address(f"{names.prefix}_rates"),
-        reserves=tuple(
-            AaveReserve(
-                book.address(token),
-                book.address(f"{names.receipt_prefix}_{token}"),
-                book.address(prefix + token),
-            )
-            for token in tokens
-        ),
+        reserves=tuple(reserves),
     )
+
+
+def _underlying(book: AddressBook, token: str) -> Address | None:
+    """Staking tokens stand in a book under the protocol that made them."""
+    names = (token, f"lido_{token}", f"rocket_{token}")
+    return next((book.address(name) for name in names if name in book), None)
+
+
+def _address(word: int) -> Address:
+    return Address(word.to_bytes(32, "big")[12:])
 
 
 def _lower(address: Address) -> str:

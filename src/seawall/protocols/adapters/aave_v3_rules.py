@@ -74,10 +74,13 @@ def after(state: AaveState, action: Action, holder: Address) -> Effect:
             raise unsupported(state.name, action)
 
 
-def reserve_of(state: AaveState, token: Address) -> Reserve:
+def reserve_of(state: AaveState, token: Address, *, with_curve: bool = False) -> Reserve:
     if token not in state.reserves:
         raise foreign_token(state.name, token)
-    return state.reserves[token]
+    reserve = state.reserves[token]
+    if with_curve and reserve.curve is None:
+        raise _refused(state, reserve, "its rate curve was not read", "answer the adapter's `more_reads` too")
+    return reserve
 
 
 def account_of(state: AaveState, holder: Address) -> Account:
@@ -101,7 +104,8 @@ def summary(state: AaveState, account: Account) -> AccountData:
 
 
 def _supplied(state: AaveState, holder: Address, token: Address, amount: int) -> Effect:
-    reserve, account = reserve_of(state, token), account_of(state, holder)
+    reserve = reserve_of(state, token, with_curve=True)
+    account = account_of(state, holder)
     _require_open(state, reserve)
     _require_not_frozen(state, reserve)
     minted = reserve.minted_down(amount)
@@ -128,7 +132,8 @@ def _supplied(state: AaveState, holder: Address, token: Address, amount: int) ->
 
 
 def _withdrawn(state: AaveState, holder: Address, token: Address, amount: int) -> Effect:
-    reserve, account = reserve_of(state, token), account_of(state, holder)
+    reserve = reserve_of(state, token, with_curve=True)
+    account = account_of(state, holder)
     _require_open(state, reserve)
     held = account.supplied_scaled[token]
     takes_all = amount == UINT256_MAX
@@ -157,7 +162,8 @@ def _withdrawn(state: AaveState, holder: Address, token: Address, amount: int) -
 
 
 def _borrowed(state: AaveState, holder: Address, token: Address, amount: int) -> Effect:
-    reserve, account = reserve_of(state, token), account_of(state, holder)
+    reserve = reserve_of(state, token, with_curve=True)
+    account = account_of(state, holder)
     _require_open(state, reserve)
     _require_not_frozen(state, reserve)
     _require_borrowable(state, account, reserve)
@@ -186,7 +192,8 @@ def _borrowed(state: AaveState, holder: Address, token: Address, amount: int) ->
 
 
 def _repaid(state: AaveState, holder: Address, token: Address, maximum: int) -> Effect:
-    reserve, account = reserve_of(state, token), account_of(state, holder)
+    reserve = reserve_of(state, token, with_curve=True)
+    account = account_of(state, holder)
     _require_open(state, reserve)
     scaled = account.debt_scaled[token]
     if scaled == 0:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from seawall.chain import books
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
 from seawall.native import keccak256
 from seawall.primitives.errors import InputError
@@ -34,7 +37,7 @@ def address(name: str) -> Address:
     return Address(keccak256(name.encode())[:20])
 
 
-AAVE = ("aave_pool", "aave_provider", "aave_oracle", "aave_rates")
+AAVE = ("aave_pool", "aave_provider", "aave_oracle")
 
 
 def test_a_book_without_them_gives_none() -> None:
@@ -50,15 +53,29 @@ def test_reserves_are_those_whose_tokens_the_book_has() -> None:
     ]
 
 
-def test_a_pool_without_reserves_or_with_half_of_one_is_refused() -> None:
+def test_a_pool_without_a_whole_reserve_is_refused() -> None:
     with pytest.raises(InputError, match="aave_pool has no reserves"):
         aave_v3.from_book(book(*AAVE, "weth"))
-    with pytest.raises(InputError, match="a_weth"):
+    with pytest.raises(InputError, match="aave_pool has no reserves"):
         aave_v3.from_book(book(*AAVE, "weth", "aave_debt_weth"))
 
 
+def test_staking_tokens_are_found_under_their_makers_name() -> None:
+    (adapter,) = aave_v3.from_book(book(*AAVE, "lido_wsteth", "a_wsteth", "aave_debt_wsteth"))
+    assert [one.token for one in adapter.reserves] == [address("lido_wsteth")]
+
+
+@pytest.mark.parametrize("path", sorted(Path(books.__path__[0]).glob("*.json")), ids=lambda path: path.stem)
+def test_every_book_that_is_shipped_gives_its_lenders(path: Path) -> None:
+    shipped = AddressBook.from_json(path.read_bytes())
+    found = aave_v3.from_book(shipped)
+    assert len(found) == ("aave_pool" in shipped) + ("spark_pool" in shipped)
+    assert all(len(adapter.reserves) >= 5 for adapter in found)
+    assert morpho_blue.from_book(shipped) == () or "morpho" in shipped
+
+
 def test_spark_stands_beside_aave_with_names_of_its_own() -> None:
-    spark = ("spark_pool", "spark_provider", "spark_oracle", "spark_rates", "sp_weth", "spark_debt_weth")
+    spark = ("spark_pool", "spark_provider", "spark_oracle", "sp_weth", "spark_debt_weth")
     found = aave_v3.from_book(book(*AAVE, "weth", "a_weth", "aave_debt_weth", *spark))
     assert [adapter.name for adapter in found] == ["aave_v3", "spark"]
     assert found[1].reserves[0].receipt == address("sp_weth")
