@@ -28,14 +28,15 @@ def integer_answers(answers: Answers, label: str, kinds: Sequence[str]) -> tuple
     """The leading integers that the read `label` returned; further words are ignored (forks append some)."""
     raw = _returned(answers, label)
     values = _decoded(raw[: 32 * len(kinds)], label, kinds)
-    integers = tuple(value for value in values if isinstance(value, int))
-    if len(integers) != len(kinds):
-        raise _malformed(label, "is not made of integers")
-    for value, kind in zip(integers, kinds, strict=True):
+    integers: list[int] = []
+    for value, kind in zip(values, kinds, strict=True):
+        if not isinstance(value, int):
+            raise _malformed(label, "is not made of integers")
         least, most = _range_of(kind)
         if not least <= value <= most:
             raise _malformed(label, f"has {value} where a {kind} should be")
-    return integers
+        integers.append(value)
+    return tuple(integers)
 
 
 def address_answer(answers: Answers, label: str) -> Address:

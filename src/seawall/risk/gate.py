@@ -113,10 +113,11 @@ class Gate:
         own = None
         if not isinstance(body, DirectBody):
             own = (body.executor, body.beneficiary, body.min_profit_wei, body.position)
-        layers = tuple([layer for layer in self.layers if layer.holds(plan)]) if self.layers else ()
-        kind = (plan.key, plan.guards, own, tuple([layer.label for layer in layers]) if layers else ())
+        holding = tuple([place for place, layer in enumerate(self.layers) if layer.holds(plan)])
+        kind = (plan.key, plan.guards, own, holding)
         found = self._sets.get(kind)
         if found is None:
+            layers = [self.layers[place] for place in holding]
             limits = effective(self.limits, layers).limits if layers else self.limits
             guards = (*guards_of(plan, limits, self.ours.holders), *self.own)
             found = _GuardSet(
