@@ -7,7 +7,7 @@ stored, signed or sent, and no key is opened; what other plans of ours are under
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -16,7 +16,7 @@ from seawall.chain.fees import FeeEstimator, FeeQuote
 from seawall.chain.simulation import Machine, Simulator
 from seawall.ledger.rows import IntentRow
 from seawall.native.evm import CallResult, Missing
-from seawall.primitives.blocks import Block, Read
+from seawall.primitives.blocks import Block
 from seawall.primitives.codec import plan_digest
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
@@ -76,14 +76,14 @@ class Judged:
 async def look(stage: Stage, strategy: ScriptStrategy) -> Seen:
     """At the head, all reads answered."""
     block = await stage.client.head()
-    answers: Mapping[str, bytes | None] = {}
+    answers: dict[str, bytes | None] = {}
     needs, multicall = strategy.script.scope.needs, _multicall_of(stage.settings)
     for _ in range(ROUNDS_MAX):
-        wanted: tuple[Read, ...] = needs.reads(answers)
-        if {read.label for read in wanted} <= set(answers):
+        missing = [read for read in needs.reads(answers) if read.label not in answers]
+        if not missing:
             break
         # Reads that depend on who asks are none of a strategy's.
-        answers = (await snapshot(stage.client, wanted, block, multicall)).values
+        answers |= (await snapshot(stage.client, missing, block, multicall)).values
     observation = Observation(
         strategy.name, 1, Cause.HEAD, max(stage.clock.now_s(), block.timestamp_s), block, dict(answers)
     )

@@ -19,7 +19,7 @@ from seawall.primitives.errors import EncodingError, ProtocolError
 from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.protocols import chainlink, erc20
 from seawall.protocols.adapters.actions import Action
-from seawall.protocols.adapters.base import PositionKind, Quote, Rates
+from seawall.protocols.adapters.base import READ_ROUNDS_MAX, PositionKind, Quote, Rates
 from seawall.protocols.adapters.erased import AnyAdapter, Snapshot
 from seawall.protocols.answers import Answers, integer_answer
 
@@ -61,9 +61,7 @@ class Needs:
         """All reads, in a stable order; `answers` of the head before tell adapters what else to look at."""
         wanted: dict[str, Read] = {}
         for name in sorted(self.adapters):
-            adapter = self.adapters[name]
-            for read in (*adapter.reads((self.account,)), *_further(adapter, answers, self.account)):
-                wanted[read.label] = read
+            wanted |= _reads_of(self.adapters[name], answers, self.account)
         for token, holder in sorted(self.balances):
             read = self._balance_read(token, holder)
             wanted[read.label] = read
@@ -162,8 +160,17 @@ class World:
         return value
 
 
-def _further(adapter: AnyAdapter, answers: Answers, account: Address) -> tuple[Read, ...]:
-    try:
-        return adapter.more_reads(answers, (account,))
-    except ProtocolError:
-        return ()  # what was answered is unfit: the first reads are asked again, and tell so
+def _reads_of(adapter: AnyAdapter, answers: Answers, account: Address) -> dict[str, Read]:
+    """By label, as far as `answers` tell: the first reads, what those make necessary, and so on."""
+    wanted = {read.label: read for read in adapter.reads((account,))}
+    for _ in range(READ_ROUNDS_MAX):
+        if any(label not in answers for label in wanted):
+            return wanted
+        try:
+            further = adapter.more_reads({label: answers[label] for label in wanted}, (account,))
+        except ProtocolError:
+            return wanted  # what was answered is unfit: whoever quotes tells so
+        if not further:
+            return wanted
+        wanted |= {read.label: read for read in further}
+    return wanted

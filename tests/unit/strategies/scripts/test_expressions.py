@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from seawall.primitives.blocks import Read
 from seawall.primitives.bounds import UINT256_MAX
+from seawall.primitives.units import Address
+from seawall.protocols.adapters.erased import erased
+from seawall.protocols.answers import Answers
 from seawall.strategies.scripts.arithmetic import argmax
 from seawall.strategies.scripts.compiling import Term, compiled
 from seawall.strategies.scripts.lexer import EXPRESSION_CHARS_MAX
 from seawall.strategies.scripts.problems import ExpressionError
 from seawall.strategies.scripts.syntax import parse
-from tests.builders.strategy_files import WETH, script_of, seen, strategy_of
+from seawall.strategies.scripts.world import Needs
+from tests.builders.strategy_files import KEY, POOL, WETH, Stall, script_of, seen, strategy_of
 
 FILE = """\
 strategy: tried
@@ -206,3 +211,22 @@ def test_balances_that_are_named_are_read_and_no_others() -> None:
     assert WETH in {
         read.target for read in strategy_of(FILE.format(expression="balance(weth)")).subscriptions()[0].reads
     }
+
+
+def test_reads_in_rounds_are_asked_for_as_answers_tell_and_stay_asked_for() -> None:
+    """The first answer names a second read, whose answer names a third."""
+    needs = Needs(KEY, adapters={"rounds": erased(Rounds("rounds"))})
+    answers: dict[str, bytes | None] = {}
+    asked = []
+    for _ in range(4):
+        wanted = {read.label for read in needs.reads(answers)}
+        asked.append(len(wanted))
+        answers |= dict.fromkeys(wanted, (2).to_bytes(32, "big"))
+    assert asked == [1, 2, 3, 3]
+
+
+class Rounds(Stall):
+    def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
+        del holders
+        place = len(answers)
+        return (Read(f"{self.name}:{place}", POOL, b"\0\0\0\2"),) if place < 3 else ()
