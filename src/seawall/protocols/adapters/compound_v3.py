@@ -3,11 +3,10 @@
 The base token is supplied, withdrawn, borrowed and repaid; collaterals are supplied and withdrawn, and earn
 nothing. Comet has one function for each direction: withdrawing more than one has lent borrows the rest, and
 supplying while one owes repays first. The adapter keeps the words apart and refuses quotes in which one would
-turn into the other.
+turn into the other; `Repay` never pays more than is owed.
 
 There is no debt token, so quotes leave `owes` empty: debts are among the positions, and a plan's check of the
-health factor bounds them. `Repay` of `UINT256_MAX` pays exactly what is owed; of a number, that number, which
-may not be more than is owed.
+health factor bounds them.
 
 Interest is accrued to the block's time where Comet does so; withdrawing collateral judges debts by the stored
 index, as Comet does. Not done here: rewards, absorption, buying collateral.
@@ -48,7 +47,14 @@ from seawall.protocols.adapters.refusals import (
 )
 from seawall.protocols.adapters.wholeness import require_whole
 from seawall.protocols.answers import Answers, address_answer, integer_answer, integer_answers
-from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Operation
+from seawall.protocols.executor.operations import (
+    Amount,
+    Call,
+    CallWithAllowance,
+    DebtKind,
+    Operation,
+    RepayDebt,
+)
 from seawall.protocols.executor.policy import Listing, MemberSet, TokenClass, TokenPolicy, anything, in_set
 
 __all__ = ["COLLATERAL_NAMES", "CometAccount", "CometState", "CompoundV3Adapter", "from_book"]
@@ -63,6 +69,7 @@ SECONDS_PER_YEAR: Final = 365 * 86_400
 _WAD_TO_RAY: Final = 10**9
 _SUPPLY: Final = "supply(address,uint256)"
 _WITHDRAW: Final = "withdraw(address,uint256)"
+_AMOUNT_WORD: Final = 1
 _TOTALS: Final = ("uint64", "uint64", "uint64", "uint64", "uint104", "uint104", "uint40", "uint8")
 _INFO: Final = ("uint8", "uint160", "uint160", "uint64", "uint64", "uint64", "uint64", "uint128")
 # As many as Comet's own bitmap of an account can hold.
@@ -279,15 +286,7 @@ class CompoundV3Adapter:
         amount = known_amount(maximum, self.name)
         if owed <= 0:
             raise refused("nothing is owed", self.name, "use Supply")
-        if amount == UINT256_MAX:
-            return owed
-        if amount > owed:
-            raise refused(
-                f"{amount} is more than the {owed} owed: the rest would be lent",
-                self.name,
-                "repay no more than that, or the largest number for all",
-            )
-        return amount
+        return min(amount, owed)
 
     def _require_collateral(self, state: CometState, balance: int, held: Mapping[Address, int]) -> None:
         if balance >= 0:
@@ -310,10 +309,15 @@ class CompoundV3Adapter:
         del account
         match action:
             case Supply():
-                return (self._paying(action.token, action.amount, action),)
+                self._require_known(action.token)
+                data, splices = call_data(_SUPPLY, (action.token, action.amount))
+                supplied = CallWithAllowance(
+                    self.comet, data, action.token, action.amount, splices=splices, measure=action.measure
+                )
+                return (supplied,)
             case Repay():
                 self._require_base(action.token)
-                return (self._paying(action.token, action.maximum, action),)
+                return (self._build_repaid(action),)
             case Withdraw():
                 self._require_known(action.token)
             case Borrow():
@@ -322,6 +326,19 @@ class CompoundV3Adapter:
                 raise unsupported(self.name, action)
         data, splices = call_data(_WITHDRAW, (action.token, action.amount))
         return (Call(self.comet, data, splices=splices, measure=action.measure),)
+
+    def _build_repaid(self, action: Repay) -> Operation:
+        data, _ = call_data(_SUPPLY, (action.token, 0))
+        return RepayDebt(
+            self.comet,
+            data,
+            _AMOUNT_WORD,
+            action.token,
+            self.comet,
+            action.maximum,
+            kind=DebtKind.COMET,
+            measure=action.measure,
+        )
 
     def policy(self, account: Address) -> PolicyPart:
         """Base and collaterals of this market, any amount, always for the caller itself.
@@ -411,11 +428,6 @@ class CompoundV3Adapter:
         )
 
     # ------------------------------------------------------------------ details
-
-    def _paying(self, token: Address, amount: Amount, action: Supply | Repay) -> Operation:
-        self._require_known(token)
-        data, splices = call_data(_SUPPLY, (token, amount))
-        return CallWithAllowance(self.comet, data, token, amount, splices=splices, measure=action.measure)
 
     def _account(self, state: CometState, holder: Address) -> CometAccount:
         if holder not in state.accounts:
