@@ -28,6 +28,7 @@ NAMES = (
     "PlanChecks",
     "PolicyRegistry",
     "PositionAccount",
+    "PositionToken",
     "RiskBook",
     "UniswapV3Path",
 )

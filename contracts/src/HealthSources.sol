@@ -75,6 +75,7 @@ interface IComet {
     function getPrice(address priceFeed) external view returns (uint256);
     function baseTokenPriceFeed() external view returns (address);
     function baseScale() external view returns (uint256);
+    function baseToken() external view returns (address);
 }
 
 /// @title How far an account is from liquidation, by the lender's own numbers.
@@ -97,15 +98,21 @@ library HealthSources {
         IMorpho.Position memory position = IMorpho(morpho_).position(id, account);
         if (position.borrowShares == 0) return NOTHING_OWED;
         IMorpho.MarketParams memory params = IMorpho(morpho_).idToMarketParams(id);
-        IMorpho.Market memory market = IMorpho(morpho_).market(id);
-        uint256 assets = uint256(market.totalBorrowAssets) + _morphoInterest(params, market);
-        uint256 owed = _mulDivUp(
-            position.borrowShares,
-            assets + MORPHO_VIRTUAL_ASSETS,
-            uint256(market.totalBorrowShares) + MORPHO_VIRTUAL_SHARES
-        );
+        uint256 owed = morphoDebt(morpho_, id, account);
         uint256 value = position.collateral * IMorphoOracle(params.oracle).price() / MORPHO_PRICE_SCALE;
         return value * params.lltv / owed;
+    }
+
+    /// @return owed with interest up to this second, rounded up [loan token's smallest unit]
+    function morphoDebt(address morpho_, bytes32 id, address account) internal view returns (uint256 owed) {
+        uint256 shares = IMorpho(morpho_).position(id, account).borrowShares;
+        if (shares == 0) return 0;
+        IMorpho.Market memory market = IMorpho(morpho_).market(id);
+        uint256 assets = uint256(market.totalBorrowAssets)
+            + _morphoInterest(IMorpho(morpho_).idToMarketParams(id), market);
+        owed = _mulDivUp(
+            shares, assets + MORPHO_VIRTUAL_ASSETS, uint256(market.totalBorrowShares) + MORPHO_VIRTUAL_SHARES
+        );
     }
 
     function comet(address comet_, address account) internal view returns (uint256) {

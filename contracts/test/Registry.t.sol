@@ -5,7 +5,7 @@ import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {Signatures} from "../src/Signatures.sol";
 import {Tokens} from "../src/Tokens.sol";
 import {TwoStepOwner} from "../src/TwoStepOwner.sol";
-import {PolicyWorld} from "./support/PolicyWorld.sol";
+import {PolicyWorld, TestParser} from "./support/PolicyWorld.sol";
 import {Target} from "./support/Targets.sol";
 import {TestToken} from "./support/TestToken.sol";
 
@@ -537,6 +537,26 @@ contract RegistryTest is PolicyWorld {
         rules[0] = _rule(6, 4);
         vm.expectPartialRevert(bytes4(keccak256("NotProposed(bytes32)")));
         _list("f(uint256[])", rules);
+    }
+
+    function test_sealed_parsed_bytes_tighten_at_once_and_loosen_late() public {
+        uint256 parser = uint160(address(new TestParser()));
+        PolicyRegistry.Rule[] memory rules = _rules(2, 5, 0);
+        rules[0] = _rule(7, 64 << 160 | parser);
+        _list("f(bytes)", rules);
+        _seal();
+        rules[0] = _rule(7, 63 << 160 | parser);
+        _list("f(bytes)", rules);
+        bytes4 notProposed = bytes4(keccak256("NotProposed(bytes32)"));
+        uint256[2] memory wider = [64 << 160 | parser, 63 << 160 | uint160(address(new TestParser()))];
+        for (uint256 i = 0; i < wider.length; ++i) {
+            rules[0] = _rule(7, wider[i]);
+            vm.expectPartialRevert(notProposed);
+            _list("f(bytes)", rules);
+        }
+        // One content instead of a form is narrower perhaps, but nobody compares them.
+        vm.expectPartialRevert(notProposed);
+        _list("f(bytes)", _rules(1, 1, 5));
     }
 
     function test_sealed_sets_shrink_at_once_and_grow_late() public {

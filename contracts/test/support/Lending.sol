@@ -86,6 +86,14 @@ contract MorphoStub {
         _positions[user] = IMorpho.Position(0, borrowShares, collateral);
     }
 
+    function setSupply(address user, uint256 supplyShares) external {
+        _positions[user].supplyShares = supplyShares;
+    }
+
+    function setTokens(address loan, address collateral) external {
+        (_params.loanToken, _params.collateralToken) = (loan, collateral);
+    }
+
     function setMarket(uint128 borrowAssets, uint128 borrowShares, uint128 lastUpdate) external {
         _market = IMorpho.Market(borrowAssets, borrowShares, borrowAssets, borrowShares, lastUpdate, 0);
     }
@@ -125,6 +133,11 @@ contract CometStub {
 
     address public constant baseTokenPriceFeed = address(0xba5e);
     uint256 public constant baseScale = 1e6;
+    address public baseToken;
+
+    function setBase(address token) external {
+        baseToken = token;
+    }
 
     function setDebt(address account, uint256 amount) external {
         borrowBalanceOf[account] = amount;

@@ -25,11 +25,14 @@ from seawall.protocols.executor.accounts import (
 from seawall.protocols.executor.artifacts import (
     ACCOUNT,
     ACCOUNT_FACTORY,
+    POSITION_VIEW,
     V3_PATH,
     account_factory_creation,
     load_artifact,
+    position_token_creation,
     v3_path_creation,
 )
+from seawall.protocols.executor.risk_book import PositionKind
 
 POLICY, OWNER, KEY = (Address(bytes([n]) * 20) for n in (1, 2, 3))
 BENEFICIARY, GUARDIAN, PAUSER = (Address(bytes([n]) * 20) for n in (4, 5, 6))
@@ -82,6 +85,9 @@ def test_creation_code_ends_with_its_arguments() -> None:
         ["address", PLAIN], [OWNER, around]
     )
     assert v3_path_creation() == load_artifact(V3_PATH).creation_code
+    words = encode(["uint8", "address", "bytes32", "address"], [2, POLICY, b"\x0c" * 32, OWNER])
+    position = position_token_creation(PositionKind.MORPHO_DEBT, POLICY, b"\x0c" * 32, OWNER)
+    assert position == load_artifact(POSITION_VIEW).creation_code + words
 
 
 def test_templates_without_owner_or_of_other_code_are_refused() -> None:

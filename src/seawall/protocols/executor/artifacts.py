@@ -20,6 +20,7 @@ __all__ = [
     "ACCOUNT_FACTORY",
     "EXECUTOR",
     "PLAN_CHECKS",
+    "POSITION_VIEW",
     "REGISTRY",
     "RISK_BOOK",
     "V3_PATH",
@@ -29,6 +30,7 @@ __all__ = [
     "executor_creation",
     "load_artifact",
     "plan_checks_creation",
+    "position_token_creation",
     "registry_creation",
     "risk_book_creation",
     "v3_path_creation",
@@ -40,9 +42,19 @@ RISK_BOOK: Final = "RiskBook"
 PLAN_CHECKS: Final = "PlanChecks"
 ACCOUNT: Final = "PositionAccount"
 ACCOUNT_FACTORY: Final = "AccountFactory"
+POSITION_VIEW: Final = "PositionToken"
 V3_PATH: Final = "UniswapV3Path"
 
-_OURS: Final = (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS, ACCOUNT, ACCOUNT_FACTORY, V3_PATH)
+_OURS: Final = (
+    EXECUTOR,
+    REGISTRY,
+    RISK_BOOK,
+    PLAN_CHECKS,
+    ACCOUNT,
+    ACCOUNT_FACTORY,
+    POSITION_VIEW,
+    V3_PATH,
+)
 
 AbiItem = dict[str, object]
 
@@ -119,6 +131,12 @@ def account_factory_creation(
     """What deploys an `AccountFactory`; the accounts that it makes get the same surroundings."""
     arguments = _words(owner, registry, risk_book, plan_checks, weth)
     return load_artifact(ACCOUNT_FACTORY).creation_code + arguments
+
+
+def position_token_creation(kind: int, lender: Address, market: bytes, underlying: Address) -> bytes:
+    """What deploys a `PositionToken`; `risk_book.PositionKind` says of which kind."""
+    words = kind.to_bytes(32, "big") + bytes(12) + lender + market + bytes(12) + underlying
+    return load_artifact(POSITION_VIEW).creation_code + words
 
 
 def v3_path_creation() -> bytes:

@@ -27,6 +27,7 @@ __all__ = [
     "HealthKind",
     "HealthSource",
     "LossLimit",
+    "PositionKind",
     "RiskPolicy",
     "Rooms",
     "TokenLimit",
@@ -50,6 +51,16 @@ class HealthKind(IntEnum):
     AAVE_POOL = 1
     MORPHO_MARKET = 2
     COMET = 3
+
+
+class PositionKind(IntEnum):
+    """Positions without a token of their own; `PositionToken` shows them as one, tracked and capped."""
+
+    MORPHO_COLLATERAL = 1
+    MORPHO_DEBT = 2
+    MORPHO_SUPPLY = 3
+    COMET_COLLATERAL = 4
+    COMET_DEBT = 5
 
 
 @dataclass(frozen=True, slots=True)
