@@ -199,7 +199,9 @@ def dry_run_ledger(configuration: Configuration, strategy: str) -> Path:
 def gate_of(configuration: Configuration, settings: ChainSettings, named: Mapping[str, Address]) -> Gate:
     """The gate of one chain for keys of these names."""
     chain_id = settings.network.chain_id
-    holders = set(named.values()) | ({settings.executor} if settings.executor is not None else set())
+    holders = {*named.values(), *settings.accounts}
+    if settings.executor is not None:
+        holders.add(settings.executor)
     wrapped = settings.network.wrapped_native or _wrapped_in(settings)
     limited = limited_by(configuration, settings, named)
     rule = reduce_rule_of(settings, wrapped, frozenset(holders))

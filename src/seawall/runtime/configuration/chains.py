@@ -128,6 +128,7 @@ CHAIN_KEYS: Final = (
     "verify_state",
     "address_book",
     "executor",
+    "accounts",
     "fees",
     "stuck",
     "prices",
@@ -185,6 +186,7 @@ def read_chain(
         executor=address_of(table.text("executor"), table.key("executor"), book)
         if "executor" in table
         else None,
+        accounts=tuple(address_of(text, where, book) for text, where in table.texts("accounts")),
         prices=tuple(_price(price, book) for price in table.tables("prices", _PRICE_KEYS)),
         health=tuple(
             address_of(health.text("target"), health.key("target"), book)

@@ -105,6 +105,7 @@ class ChainSettings:
     stuck: StuckPolicies
     book: AddressBook
     executor: Address | None
+    accounts: tuple[Address, ...] = ()  # that hold positions of ours, and run plans of their own
     prices: tuple[PriceFeed, ...] = ()  # by which REDUCE_ONLY values what moves
     health: tuple[Address, ...] = ()  # protocols that answer healthFactor(address)
     lending: tuple[LendingPlace, ...] = ()  # where positions may lie

@@ -17,6 +17,7 @@ from seawall.runtime.configuration.loading import CONFIGURATION_BYTES_MAX, load_
 from seawall.runtime.configuration.settings import Configuration, Mode
 from seawall.signers.kinds import KeystoreKey
 from seawall.signers.local import PasswordSource
+from seawall.strategies.scripts.settings import SCRIPT_BYTES_MAX, SCRIPT_CLASS
 
 WETH = Address(b"\x11" * 20)
 KEY = Address(b"\x22" * 20)
@@ -38,6 +39,7 @@ websocket = "wss://node.example/${NODE_KEY}"
 poll_interval_s = 0.2
 address_book = "addresses.json"
 executor = "@atomic_executor"
+accounts = ["@weth"]
 [chains.fees]
 priority_fee_ceiling_gwei = "1.5"
 emergency_max_fee_per_gas_gwei = "700"
@@ -155,6 +157,7 @@ def test_full_file_is_read_to_the_last_key(folder: Path) -> None:
     assert chain.websocket.scheme == "wss"
     assert chain.poll_interval_s == 0.2
     assert chain.executor == b"\x44" * 20
+    assert chain.accounts == (chain.book.address("weth"),)
     assert chain.fees.priority_fee_ceiling_wei == 1_500_000_000
     assert chain.emergency_max_fee_per_gas_wei == 700 * 10**9
     assert [signer.name for signer in configuration.signers] == ["main", "second"]
@@ -369,6 +372,34 @@ def test_submitters_name_their_chain_and_lanes(folder: Path) -> None:
     assert (submitter.name, submitter.chain_id, submitter.signers) == ("treasury", 31_337, ("main", "second"))
 
 
+def test_strategy_may_be_a_file_whose_settings_are_its_variables(folder: Path) -> None:
+    (folder / "file.yaml").write_text("strategy: nothing\n")
+    old = 'class = "seawall.strategies.arbitrage.two_venue:TwoVenueArbitrage"'
+    text = changed(old, 'file = "file.yaml"').partition("[strategies.settings]")[0]
+    (strategy,) = load(folder, text + '[strategies.settings]\nleast = "2 weth"\nmost = 5\n').strategies
+    assert strategy.path == SCRIPT_CLASS
+    given = json.loads(strategy.settings_json(Address(b"\x55" * 20)))
+    assert given["text"] == "strategy: nothing\n"
+    assert given["variables"] == {"least": "2 weth", "most": "5"}
+    assert given["executor"] == address_text(b"\x44" * 20)
+    assert AddressBook.from_json(given["book"]).address("weth") == WETH
+    assert "a class or a file" in refusal(folder, changed(old, f'file = "file.yaml"\n{old}')).what
+    assert "cannot be read" in refusal(folder, changed(old, 'file = "missing.yaml"')).what
+    (folder / "file.yaml").write_bytes(b"\xff")
+    assert "not UTF-8" in refusal(folder, changed(old, 'file = "file.yaml"')).what
+    (folder / "file.yaml").write_bytes(b"#" * (SCRIPT_BYTES_MAX + 1))
+    assert "larger than" in refusal(folder, changed(old, 'file = "file.yaml"')).what
+
+
+def test_class_may_be_given_the_address_book(folder: Path) -> None:
+    (strategy,) = load(
+        folder, changed('token = "@weth"\nbeneficiary', 'token = "@book"\nbeneficiary')
+    ).strategies
+    book = strategy.settings["token"]
+    assert isinstance(book, str)
+    assert AddressBook.from_json(book).address("weth") == WETH
+
+
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
@@ -426,8 +457,10 @@ def test_every_commented_key_of_the_template_is_a_true_key(folder: Path) -> None
         address = Address(bytes([100 + place]) * 20)
         book.add(AddressEntry(31_337, name, address, AddressKind.FACTORY, "test", Hash(bytes(32))))
     (folder / "addresses.json").write_text(book.to_json())
+    (folder / "flash_arbitrage.yaml").write_text("strategy: flash_arbitrage\n")
     configuration = load(folder, text)
-    assert [strategy.name for strategy in configuration.strategies] == ["two-venue", "native-range"]
+    names_of = [strategy.name for strategy in configuration.strategies]
+    assert names_of == ["two-venue", "flash-arbitrage", "native-range"]
     assert [budget.name for budget in configuration.budgets] == ["treasury"]
     assert len(configuration.signers[0].policies[31_337].policy.targets) == 1
     weth = book.address("weth")
