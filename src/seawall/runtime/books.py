@@ -29,7 +29,7 @@ from seawall.runtime.authority import AuthorityKeeper, Membership
 from seawall.runtime.configuration.policies import book_of, policies_of
 from seawall.runtime.configuration.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.feeds import Feed
-from seawall.runtime.limiting import limited_by, own_guards_of
+from seawall.runtime.limiting import limited_by, own_guards_of, require_countable
 from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.relays import open_routed, routes_of
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
@@ -207,6 +207,7 @@ def gate_of(configuration: Configuration, settings: ChainSettings, named: Mappin
     rule = reduce_rule_of(settings, wrapped, frozenset(holders))
     limits = replace(limited.base, policies=policies_of(configuration, chain_id, named))
     book = book_of(configuration, chain_id, named)
+    require_countable(limited, frozenset(holders))
     own = own_guards_of(configuration, chain_id)
     return Gate(limits, OurAddresses(frozenset(holders), wrapped), rule, book, limited.layers, own)
 

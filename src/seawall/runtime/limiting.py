@@ -13,16 +13,20 @@ from dataclasses import replace
 from typing import Final
 
 from seawall.chain.addresses import TokenClass
+from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address
 from seawall.risk.guards.base import Guard
 from seawall.risk.guards.own import load_own
+from seawall.risk.guards.tokens import Exposure
 from seawall.risk.layers import Layer, LayerKind, Limited
 from seawall.risk.lending import LendingPlace, MorphoMarket
 from seawall.risk.limits import ChainFacts, RiskLimits
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
-__all__ = ["accruing", "limited_by", "own_guards_of"]
+__all__ = ["accruing", "limited_by", "own_guards_of", "require_countable"]
 
+# View calls of one kind of guard, of the 1,024 that a simulation takes.
+EXPOSURE_CALLS_MAX: Final = 512
 _MULTICALL: Final = "multicall3"
 
 
@@ -34,6 +38,22 @@ def limited_by(configuration: Configuration, settings: ChainSettings, keys: Mapp
         replace(base, facts=_facts_of(settings, keys)),
         tuple(_with_key(layer, keys) for layer in configuration.layers.get(chain_id, ())),
     )
+
+
+def require_countable(limited: Limited, holders: frozenset[Address]) -> None:
+    """Exposures are read by one call for each token and address: `ConfigError` where these are too many."""
+    groups = [*limited.base.exposures, *(one for layer in limited.layers for one in layer.says.exposures)]
+    calls = {
+        probe.label
+        for group in groups
+        for probe in Exposure(group, limited.base.facts, tuple(sorted(holders))).probes()
+    }
+    if len(calls) > EXPOSURE_CALLS_MAX:
+        raise ConfigError(
+            f"to measure exposures takes {len(calls)} calls a plan, and {EXPOSURE_CALLS_MAX} are the most",
+            "limits.exposures",
+            "list fewer tokens under [[chains.prices]], or use fewer signers on this chain",
+        )
 
 
 def own_guards_of(configuration: Configuration, chain_id: int) -> tuple[Guard, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from seawall.risk.shares import PairShare, RateShare
 from seawall.risk.volatility import VolatilityRule
 from seawall.runtime.configuration.loading import load_configuration
 from seawall.runtime.configuration.settings import Configuration, OwnGuardSettings
-from seawall.runtime.limiting import limited_by, own_guards_of
+from seawall.runtime.limiting import limited_by, own_guards_of, require_countable
 
 NAMES = (
     "weth", "usdx", "a_weth", "debt_usdx", "pool", "aave_pool", "morpho", "irm", "oracle", "comet", "feed",
@@ -342,3 +343,16 @@ def test_two_chains_may_have_layers_of_one_name(tmp_path: Path) -> None:
     more = '\n[[limits.signers]]\nchain_id = 1\nname = "main"\nslippage_bps = 3\n'
     layers = load(tmp_path, TEXT + more).layers
     assert layers[1] == (Layer(LayerKind.SIGNER, "main", LimitSet({Scalar.SLIPPAGE_BPS: 3})),)
+
+
+def test_exposures_that_take_too_many_calls_are_refused_at_the_start(tmp_path: Path) -> None:
+    configuration = load(tmp_path)
+    (settings, _) = configuration.chains
+    limited = limited_by(configuration, settings, {})
+    few = frozenset(Address(bytes([n]) * 20) for n in range(10))
+    require_countable(limited, few)
+    many = frozenset(Address(bytes([n]) * 20) for n in range(100))
+    with pytest.raises(ConfigError, match="calls a plan") as caught:
+        require_countable(limited, many)
+    assert caught.value.where == "limits.exposures"
+    require_countable(replace(limited, base=replace(limited.base, exposures=()), layers=()), many)
