@@ -101,6 +101,17 @@ def test_the_pools_own_views_agree(stable: Ground[CurveState]) -> None:
         assert state.pool.withdrawn_one_down(1_234 * ETHER, i) == asked
 
 
+def test_the_pool_afterwards_is_the_one_foreseen(stable: Ground[CurveState]) -> None:
+    usdx, rusd = coins_of(stable.devnet, "redeemable_usd")
+    share = stable.devnet.book.address("curve_stable_usdx_redeemable_usd")
+    before = stable.state().pool
+    lands_as_quoted(stable, Swap(usdx, rusd, 123_456 * DOLLAR + 1))
+    traded = stable.state().pool
+    assert traded == before.after_exchange(0, 1, 123_456 * DOLLAR + 1)
+    lands_as_quoted(stable, AddLiquidity((TokenAmount(rusd, 7_777 * ETHER + 1),), share))
+    assert stable.state().pool == traded.after_minting((0, 7_777 * ETHER + 1))
+
+
 def test_minimums_are_held_by_quote_and_pool(stable: Ground[CurveState]) -> None:
     usdx, rusd = coins_of(stable.devnet, "redeemable_usd")
     pool = stable.devnet.book.address("curve_stable_usdx_redeemable_usd")
@@ -198,6 +209,14 @@ def test_a_crypto_pool_follows_the_market_once_it_has_earned(crypto: Ground[Curv
     crypto.send(pool, "setKilled(bool)", True)
     refused_by_both(crypto, Swap(weth, usdx, ETHER), "killed")
     lands_as_quoted(crypto, RemoveLiquidity(pool, ETHER // 3))
+
+
+def test_a_crypto_pool_keeps_one_unit_of_every_share_that_is_burnt(crypto: Ground[CurveCryptoState]) -> None:
+    pool = crypto.devnet.book.address("curve_crypto_usdx_weth")
+    held = crypto.state().pool
+    per_wei = held.supply // held.balances[1] + 1
+    burnt = next(n for n in range(1, 2 * per_wei) if n * held.balances[1] // held.supply == 1)
+    assert lands_as_quoted(crypto, RemoveLiquidity(pool, burnt)).gives[1].amount == 0
 
 
 def test_trades_beyond_the_range_of_a_crypto_pool_are_refused(crypto: Ground[CurveCryptoState]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.units import NATIVE, Address, hex_text
 from seawall.protocols.adapters.actions import ClaimExit, Deposit, Redeem, RequestExit
 from seawall.protocols.adapters.base import Position, PositionKind
 from seawall.protocols.adapters.lido import REQUEST_MAX_WEI, LidoState, from_book
@@ -57,6 +57,16 @@ def test_quotes_hold_after_the_rate_moved_either_way(ground: Ground[LidoState]) 
         lands_as_quoted(ground, Deposit(NATIVE, steth(ground), 3 * ETHER + 1))
         lands_as_quoted(ground, Deposit(steth(ground), wsteth(ground), ETHER + 1))
         lands_as_quoted(ground, Redeem(wsteth(ground), steth(ground), ETHER - 1))
+
+
+def test_what_rounding_leaves_to_the_pool_is_shared_by_its_holders(ground: Ground[LidoState]) -> None:
+    # At an ether for each wei of a share, what a stake loses to rounding is seen in every balance.
+    pooled = ground.view(steth(ground), "getTotalPooledEther()")
+    ground.send("lido_steth", "rebase(uint256)", pooled * 10**18)
+    share = ground.view(steth(ground), "getPooledEthByShares(uint256)", 1)
+    ground.devnet.rpc.call("anvil_setBalance", hex_text(ground.account), hex(share * 10))
+    quote = lands_as_quoted(ground, Deposit(NATIVE, steth(ground), share * 5 // 2))
+    assert 2 * share < quote.gives[0].amount < share * 5 // 2
 
 
 def test_staking_ends_at_the_limit_and_the_pauses(ground: Ground[LidoState]) -> None:
