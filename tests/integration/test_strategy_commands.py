@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from seawall.rollout.devnet import Devnet, Trader
+from seawall.native import encode_call
+from seawall.rollout.devnet import OWNER, Devnet, Trader
 from seawall.rollout.devnet.steering import authorise
 from tests.fixtures.kernel import KernelFolder
 
@@ -94,3 +95,30 @@ def test_variables_that_are_no_settings_and_unknown_signers_are_refused(folder: 
         done = folder.seawall("strategies", "plan", str(folder.directory / "arbitrage.yaml"), *arguments)
         assert done.returncode == 2, done.stdout
         assert "fix:" in done.stderr
+
+
+LIAR = """\
+strategy: liar
+chain: 31337
+account: key
+accounting: weth
+when: balance(odd_fee) >= 10 odd_fee
+steps:
+  - call: {to: odd_fee, function: "transfer(address,uint256)", arguments: [safe_treasury, 10 odd_fee]}
+expect:
+  - {holder: safe_treasury, token: odd_fee, change: 10 odd_fee, tolerance: 10 bps}
+"""
+
+
+def test_token_that_moves_less_than_it_says_is_refused_before_sending(
+    folder: KernelFolder, shared_devnet: Devnet
+) -> None:
+    rpc, token = shared_devnet.rpc, shared_devnet.book.address("odd_fee")
+    call = encode_call("transfer(address,uint256)", (folder.key, 100 * 10**18))
+    rpc.settle([rpc.send(OWNER, token, call)], mine=True)
+    (folder.directory / "liar.yaml").write_text(LIAR)
+    code, told = run(folder, "simulate", file="liar.yaml")
+    assert (code, told["admitted"]) == (1, False)
+    (slippage,) = [one for one in told["measurements"] if one["guard"] == "slippage"]
+    assert not slippage["passed"]
+    assert "shortfall of odd_fee" in slippage["reason"]
