@@ -371,3 +371,9 @@ def test_limits_of_value_tighten_with_the_share_that_volatility_leaves() -> None
     assert PositionLoss(ACCOUNTS, 9, FACTS).scaled(5_000) == PositionLoss(ACCOUNTS, 4, FACTS)
     assert PositionLoss(ACCOUNTS, None, FACTS).scaled(5_000).limit is None
     assert Exposure(GROUP, FACTS, ()).scaled(5_000).limit.share_bps_max == 1_250
+
+
+def test_exposure_counts_what_every_address_of_ours_holds() -> None:
+    guard = Exposure(GROUP, FACTS, (EXECUTOR, KEY))
+    after = NONE | held(USD, 30) | held(USD, 20, KEY) | held(WETH, 25, KEY)
+    assert judged(guard, executor_plan(), after=after).measured == 5_000
