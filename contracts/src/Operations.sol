@@ -77,7 +77,10 @@ abstract contract Operations is Loans, Swaps {
     function _run(StreamLib.Stream memory stream) internal override {
         while (stream.more()) {
             uint256 kind = stream.number(1);
-            (bytes calldata measured, uint256[] memory before) = _startMeasuring(stream);
+            uint256 count = stream.number(1);
+            bytes calldata measured = stream.slice(20 * count);
+            uint256[] memory before;
+            if (count != 0) before = _startMeasuring(measured, count);
             if (kind == OP_CALL) _call(stream, false);
             else if (kind == OP_CALL_WITH_ALLOWANCE) _call(stream, true);
             else if (kind == OP_SWAP_V3) _swapV3(stream);
@@ -86,17 +89,15 @@ abstract contract Operations is Loans, Swaps {
             else if (kind == OP_SWAP_QUOTED) _swapQuoted(stream);
             else if (kind == OP_REPAY_DEBT) _repayDebt(stream);
             else revert UnknownOperation(kind);
-            _endMeasuring(measured, before);
+            if (count != 0) _endMeasuring(measured, before);
         }
     }
 
-    function _startMeasuring(StreamLib.Stream memory stream)
+    function _startMeasuring(bytes calldata measured, uint256 count)
         private
         view
-        returns (bytes calldata measured, uint256[] memory before)
+        returns (uint256[] memory before)
     {
-        uint256 count = stream.number(1);
-        measured = stream.slice(20 * count);
         before = new uint256[](count);
         for (uint256 i = 0; i < count; ++i) {
             before[i] = Tokens.balanceOf(address(bytes20(measured[20 * i:])), address(this));

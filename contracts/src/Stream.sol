@@ -33,8 +33,10 @@ library StreamLib {
         assembly ("memory-safe") {
             value := calldataload(at)
         }
-        // A shift by 256 (length 0) leaves zero.
-        value >>= 256 - 8 * length;
+        unchecked {
+            // A shift by 256 (length 0) leaves zero.
+            value >>= 256 - 8 * length;
+        }
     }
 
     function account(Stream memory stream) internal pure returns (address) {
@@ -66,8 +68,10 @@ library StreamLib {
 
     function advance(Stream memory stream, uint256 length) internal pure returns (uint256 at) {
         at = stream.at;
-        if (length > stream.end - at) revert Truncated(length, stream.end - at);
         unchecked {
+            // `at` never passes `end`.
+            uint256 left = stream.end - at;
+            if (length > left) revert Truncated(length, left);
             stream.at = at + length;
         }
     }
