@@ -160,14 +160,6 @@ class Section:
         tree = self.get(name)
         return default if tree is None else self.notes.choice(tree, type(default)) or default
 
-    def flag(self, name: str) -> bool:
-        text = self.optional_text(name, "false")
-        if text not in ("true", "false"):
-            self.notes.add(
-                self.place_of(name), f"{shown(text)} is neither true nor false", "write true or false"
-            )
-        return text == "true"
-
     def term(self, name: str, scope: Scope, kind: Kind, example: str) -> Term | None:
         tree = self.require(name, example)
         return None if tree is None else self.notes.term(tree, scope, kind)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.primitives.errors import ProtocolError
-from seawall.primitives.units import BPS, ceil_div
+from seawall.primitives.units import BPS, NATIVE, ceil_div
 from seawall.protocols.adapters.actions import Action, Deposit, Redeem, Swap
 from seawall.protocols.adapters.base import RAY, PositionKind, Quote
 from seawall.strategies.scripts.arithmetic import argmax, bps_down, bps_up, mul_div
@@ -123,6 +123,12 @@ def _balance(node: Call, scope: Scope) -> Term:
     unit = scope.unit(node.arguments[0])
     holder = scope.holder(node.arguments[1]) if len(node.arguments) > 1 else scope.needs.account
     token = unit.token
+    if token == NATIVE and scope.needs.multicall is None:
+        raise ExpressionError(
+            "native balances are read through Multicall3, which the address book lacks",
+            "add `multicall3` to the address book",
+            node.at,
+        )
     scope.needs.balances.add((token, holder))
     return Term(amount_of(unit), lambda f: f.world.balance(token, holder), node.at)
 

@@ -23,7 +23,6 @@ __all__ = [
     "LATE_S_MIN",
     "MISSED_RUNS_MAX",
     "BlockTrigger",
-    "Crossing",
     "DailyTrigger",
     "Direction",
     "EventTrigger",
@@ -133,7 +132,6 @@ class EventTrigger:
 
 
 Trigger = BlockTrigger | PriceTrigger | IntervalTrigger | DailyTrigger | EventTrigger
-Crossing = Mapping[str, bool]
 Scheduled = IntervalTrigger | DailyTrigger
 
 

@@ -74,12 +74,7 @@ class Needs:
     def _balance_read(self, token: Address, holder: Address) -> Read:
         if token != NATIVE:
             return erc20.balance_read(token, holder)
-        if self.multicall is None:
-            raise ProtocolError(
-                "native balances are read through Multicall3, which the address book lacks",
-                f"balance of {address_text(holder)}",
-                "add `multicall3` to the address book",
-            )
+        assert self.multicall is not None, "compiling refuses native balances without it"
         return Read(
             _NATIVE_LABEL + holder.hex(), self.multicall, encode_call("getEthBalance(address)", (holder,))
         )
