@@ -111,12 +111,14 @@ class Stage:
         rpc.call("evm_mine")
 
     def give(self, token: Address, holder: Address, amount: int) -> None:
-        """From the devnet's owner, who has plenty of everything."""
+        """From the devnet's owner, who has plenty of everything; on a fork out of nothing."""
+        wanted = hex(self.balance(token, holder) + amount)
         if token == NATIVE:
-            held = self.balance(NATIVE, holder)
-            self.devnet.rpc.call("anvil_setBalance", hex_text(holder), hex(held + amount))
-            return
-        self.send(OWNER, token, "transfer(address,uint256)", holder, amount)
+            self.devnet.rpc.call("anvil_setBalance", hex_text(holder), wanted)
+        elif self.balance(token, OWNER) < amount:
+            self.devnet.rpc.call("anvil_dealERC20", hex_text(holder), hex_text(token), wanted)
+        else:
+            self.send(OWNER, token, "transfer(address,uint256)", holder, amount)
 
     def open_account(self, adapter: AnyAdapter) -> Account:
         """A fresh account whose policy is the adapter's own."""

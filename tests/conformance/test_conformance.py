@@ -37,6 +37,8 @@ STRANGER = Address(b"\x66" * 20)
 ODD_TOKENS = ("odd_fee", "odd_silent", "odd_false")
 ODD_AMOUNT = 10**21
 HUGE_BYTES = 1 << 20
+# Quoted and not traded: held against its manager in a file of its own.
+ELSEWHERE = frozenset({"uniswap_v4"})
 DAMAGES: Mapping[str, Callable[[bytes | None], bytes | None]] = {
     "reverted": lambda answer: None,
     "empty": lambda answer: b"",
@@ -129,7 +131,7 @@ def test_what_is_no_amount_is_refused(
 
 
 @BY_NAME
-@pytest.mark.parametrize("amount", [2**112, 2**128, 2**255, UINT256_MAX])
+@pytest.mark.parametrize("amount", [2**128, UINT256_MAX])
 def test_enormous_amounts_move_as_quoted_or_are_refused(
     stage: Stage, account: Account, scenario: Scenario, amount: int
 ) -> None:
@@ -276,6 +278,11 @@ def test_every_adapter_answers_for_itself(stage: Stage, adapters: Mapping[str, A
         labels = [read.label for read in adapter.reads((STRANGER,))]
         assert len(set(labels)) == len(labels), "labels of one adapter are unique"
         assert stage.snapshot(adapter, (STRANGER,)).positions(STRANGER) == ()
+
+
+def test_every_protocol_has_a_scenario_or_a_suite_of_its_own(adapters: Mapping[str, AnyAdapter]) -> None:
+    tried = {scenario.adapter.partition(":")[0] for scenario in SCENARIOS}
+    assert {name.partition(":")[0] for name in adapters} - tried <= ELSEWHERE
 
 
 def test_labels_are_unique_over_all_adapters(adapters: Mapping[str, AnyAdapter]) -> None:
