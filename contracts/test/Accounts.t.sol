@@ -335,6 +335,7 @@ contract AccountsTest is World {
     }
 
     /// @dev The stated loss: whatever a stolen key does and however often, no more leaves than caps and refill.
+    /// forge-config: default.fuzz.runs = 48
     function testFuzz_a_stolen_key_loses_no_more_than_the_caps(uint256 seed) public {
         (PositionAccount account, PositionAccount other) = _funded();
         uint256 start = block.timestamp;

@@ -156,7 +156,7 @@ contract ArgumentsTest is PolicyWorld {
         _list(WIDE, _wideRules());
         bytes memory data = _wide(seed);
         assertTrue(_admitted(data, 0));
-        for (uint256 round = 0; round < 24; ++round) {
+        for (uint256 round = 0; round < 12; ++round) {
             seed = uint256(keccak256(abi.encode(seed)));
             bytes memory changed = _mutated(data, seed);
             if (!_admitted(changed, 0)) continue;
