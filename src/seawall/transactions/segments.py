@@ -174,9 +174,7 @@ def judge_together(
         return _ALL_APART
     verdict = gate.judge(evidence, Authority.RUN)
     until_s = min(verdict.valid_until_s, *(one.valid_until_s for one in verdicts))
-    about = tuple(
-        [_of_the_batch(one) for one in verdict.measurements if one.guard not in ("executor", "min_profit")]
-    )
+    about = tuple([_of_the_batch(one) for one in verdict.measurements if one.guard != "executor"])
     bound = [
         replace(
             one,
@@ -250,13 +248,12 @@ def _judged_alone(
 
 
 def _whole_of(candidates: Sequence[Candidate], payload: Payload) -> Candidate:
-    """All as one: under the limits that hold for any plan of this executor, without a plan's own wishes."""
+    """All as one: under the limits that hold for any plan of this executor, asking for what they all ask."""
     first = candidates[0]
-    body = first.plan.body
-    assert isinstance(body, ExecutorBody), "a group holds executor plans"
+    bodies = [one.plan.body for one in candidates if isinstance(one.plan.body, ExecutorBody)]
     plan = replace(
         first.plan,
-        body=replace(body, min_profit_wei=0),
+        body=replace(bodies[0], min_profit_wei=sum(body.min_profit_wei for body in bodies)),
         guards=(),
         expected=(),
         deadline_s=min(one.plan.deadline_s for one in candidates),
