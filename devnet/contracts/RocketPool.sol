@@ -141,7 +141,9 @@ contract RocketDepositPool is Ownable {
 
     function deposit() external payable {
         require(settings.getDepositEnabled(), "Deposits into Rocket Pool are currently disabled");
-        require(msg.value >= settings.getMinimumDeposit(), "The deposited amount is less than the minimum deposit size");
+        require(
+            msg.value >= settings.getMinimumDeposit(), "The deposited amount is less than the minimum deposit size"
+        );
         require(
             getBalance() <= settings.getMaximumDepositPoolSize(),
             "The deposit pool size after depositing exceeds the maximum size"
