@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """What stands behind the contracts besides their tests: static analysis, symbolic tests, coverage.
 
-    python contracts/prove.py slither     static analysis; fails on any finding that slither.json does not accept
-    python contracts/prove.py halmos      every `check_` test of test/symbolic, for all inputs within its bounds
-    python contracts/prove.py coverage    lines and branches of src that no test reaches; fails where there are any
+    python contracts/prove.py slither     fails on any finding that slither.json does not accept
+    python contracts/prove.py halmos      every `check_` test of test/symbolic, for all inputs within bounds
+    python contracts/prove.py coverage    fails where a line or a branch of src is reached by no test
 
-slither.json names detectors that are switched off, and accepted findings by detector and place (file, contract,
-function; no line numbers, so that an edit elsewhere does not touch them), each with the reason. A finding that is
-gone must leave the file too. Each tool builds in a folder of its own under out/, where it can run beside others.
+slither.json names detectors that are switched off, and accepted findings by detector and place (file,
+contract, function; no line numbers, so that an edit elsewhere does not touch them), each with the reason. A
+finding that is gone must leave the file too. Each tool builds in a folder of its own under out/, where it can
+run beside others.
 """
 
 from __future__ import annotations
