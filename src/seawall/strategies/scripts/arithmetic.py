@@ -15,10 +15,16 @@ from seawall.strategies.scripts.problems import ExpressionError
 
 __all__ = ["SEARCH_STEPS_MAX", "argmax", "bounded", "bps_down", "bps_up", "divided_down", "mul_div"]
 
-# Of a golden-section search: its interval shrinks by the golden ratio each time, to a billionth in the end.
-SEARCH_STEPS_MAX: Final = 44
-# 1 / golden ratio, as a fraction.
-_GOLDEN: Final = 618_033_988_749_894_848
+# Looks at a function within a bracket of its peak: twice what an edge without a slope takes.
+SEARCH_STEPS_MAX: Final = 64
+# A peak is found to a part in 16,384 of where it is. That loses a part in some 10^8; closer looks would compare
+# the roundings of whole units.
+_GRAIN_BITS: Final = 14
+# The first stride from the lower end, as a part of the whole range, and how strides grow.
+_STRIDE_BITS: Final = 12
+_STRIDE_GROWTH: Final = 8
+# 1 - 1 / golden ratio, as a fraction.
+_GOLDEN: Final = 381_966_011_250_105_152
 _GOLDEN_SCALE: Final = 10**18
 # Below every value that an expression can have.
 _REFUSED: Final = -UINT256_MAX - 1
@@ -54,30 +60,67 @@ def bps_up(share_bps: int, value: int, at: int) -> int:
 
 
 def argmax(low: int, high: int, of: Callable[[int], int], at: int) -> int:
-    """Where `of` is largest between `low` and `high`, for a function with one peak: golden-section search of
-    at most `SEARCH_STEPS_MAX` steps. The best point that was looked at, so never worse than the ends.
+    """Where `of` is largest between `low` and `high`, for a function with one peak, to a part in 16,384.
 
+    Growing strides from the lower end find a bracket of the peak, Brent's method narrows it: parabolas where
+    they converge, golden sections elsewhere. The best point that was looked at, so never worse than the ends.
     Where a protocol refuses, `of` counts as lower than anywhere else; if it refuses everywhere, so does this.
     """
     if low > high:
         raise ExpressionError(f"the range {low} to {high} is empty", "give the smaller end first", at)
     peak = _Peak(of)
-    peak.value_at(low)
     peak.value_at(high)
-    left, right = high - _inner(low, high), low + _inner(low, high)
-    at_left, at_right = peak.value_at(left), peak.value_at(right)
-    for _ in range(SEARCH_STEPS_MAX):
-        if high - low <= 2:
-            break
-        if at_left < at_right:
-            low, left, at_left = left, right, at_right
-            right = low + _inner(low, high)
-            at_right = peak.value_at(right)
-        else:
-            high, right, at_right = right, left, at_left
-            left = high - _inner(low, high)
-            at_left = peak.value_at(left)
+    left = middle = low
+    stride = max(1, (high - low) >> _STRIDE_BITS)
+    right = min(high, low + stride)
+    while right < high and peak.value_at(right) >= peak.value_at(middle):
+        left, middle = middle, right
+        stride *= _STRIDE_GROWTH
+        right = min(high, middle + stride)
+    _narrow(peak, left, middle, right)
     return peak.best()
+
+
+def _narrow(peak: _Peak, left: int, middle: int, right: int) -> None:
+    """Brent's method on integers: `best` is the highest point that was seen, then come the other two."""
+    best = second = third = middle
+    step = before = right - left  # of the last look, and of the one before it
+    for _ in range(SEARCH_STEPS_MAX):
+        grain = max(1, abs(best) >> _GRAIN_BITS)
+        if max(right - best, best - left) <= grain:
+            return
+        wanted = _vertex(peak, best, second, third)
+        if wanted is None or not left < wanted < right or 2 * abs(wanted - best) >= before:
+            longer = right if right - best > best - left else left
+            part = (longer - best) // _STRIDE_GROWTH if best in (left, right) else _inner(longer - best)
+            wanted, before = best + part, abs(longer - best)
+        else:
+            before = step
+        if abs(wanted - best) < grain:
+            upwards = right - best > grain if wanted >= best else best - left <= grain
+            wanted = min(best + grain, right) if upwards else max(best - grain, left)
+        step = abs(wanted - best)
+        if peak.value_at(wanted) >= peak.value_at(best):
+            left, right = (best, right) if wanted > best else (left, best)
+            best, second, third = wanted, best, second
+            continue
+        left, right = (left, wanted) if wanted > best else (wanted, right)
+        if second == best or peak.value_at(wanted) >= peak.value_at(second):
+            second, third = wanted, second
+        elif third in (best, second) or peak.value_at(wanted) >= peak.value_at(third):
+            third = wanted
+
+
+def _vertex(peak: _Peak, a: int, b: int, c: int) -> int | None:
+    """Where a parabola through three points turns; None where there is none."""
+    from_b = (a - b) * (peak.value_at(a) - peak.value_at(c))
+    from_c = (a - c) * (peak.value_at(a) - peak.value_at(b))
+    divisor = 2 * (from_b - from_c)
+    return a - ((a - b) * from_b - (a - c) * from_c) // divisor if divisor else None
+
+
+def _inner(length: int) -> int:
+    return length * _GOLDEN // _GOLDEN_SCALE
 
 
 class _Peak:
@@ -102,7 +145,3 @@ class _Peak:
         if self._seen[x] == _REFUSED and self._refusal is not None:
             raise self._refusal
         return x
-
-
-def _inner(low: int, high: int) -> int:
-    return (high - low) * _GOLDEN // _GOLDEN_SCALE

@@ -198,11 +198,30 @@ def test_arithmetic_that_fails_at_a_block_is_a_typed_error(expression: str) -> N
 
 
 def test_argmax_finds_peaks_and_never_less_than_the_ends() -> None:
-    for peak in (0, 1, 17, 499_999, 10**6):
-        assert argmax(0, 10**6, lambda x, p=peak: -abs(x - p), 0) == peak  # type: ignore[misc]
+    for peak in (0, 1, 17, 9_999, 499_999, 999_999, 10**6):
+        found = argmax(0, 10**6, lambda x, p=peak: -abs(x - p), 0)  # type: ignore[misc]
+        assert abs(found - peak) <= peak >> 14
     assert argmax(5, 5, lambda x: x, 0) == 5
     with pytest.raises(ExpressionError, match="empty"):
         argmax(6, 5, lambda x: x, 0)
+
+
+@pytest.mark.parametrize("gap_bps", [-300, 10, 70, 300, 2_000])
+def test_argmax_looks_at_two_markets_some_twenty_times(gap_bps: int) -> None:
+    """Selling in one constant-product pool and buying back in another, whose unit is a millionth."""
+    ether, looks = 10**18, []
+
+    def gained(size: int) -> int:
+        looks.append(size)
+        fee = size * 997 // 1000
+        dollars = fee * 3_000_000 * 10**6 * (10_000 + gap_bps) // 10_000 // (1_000 * ether + fee)
+        fee = dollars * 9995 // 10_000
+        return fee * 2_000 * ether // (6_000_000 * 10**6 + fee) - size
+
+    found = argmax(ether // 1000, 100 * ether, gained, 0)
+    assert len(looks) <= 30
+    around = range(ether // 1000, 100 * ether, ether // 100)
+    assert gained(found) >= max(map(gained, around)) - 10**10
 
 
 def test_balances_that_are_named_are_read_and_no_others() -> None:
