@@ -93,7 +93,7 @@ class Steps:
             raise PlanError(f"a tolerance of {tolerance_bps} bps", "steps", f"give 0 to {BPS - 1}")
         self.account = account
         self.taken: list[Taken] = []
-        self.bounds: list[TokenBound] = []
+        self._bounds: dict[tuple[Address, str], int] = {}
         self._snapshot_of = snapshot_of
         self._tolerance_bps = tolerance_bps
         self._operations: list[Operation] = []
@@ -103,6 +103,11 @@ class Steps:
     @property
     def operations(self) -> tuple[Operation, ...]:
         return tuple(self._operations)
+
+    @property
+    def bounds(self) -> tuple[TokenBound, ...]:
+        """What the plan must hold for its steps. A bound is on the whole plan: those of one token add up."""
+        return tuple(TokenBound(token, kind, amount) for (token, kind), amount in self._bounds.items())
 
     # ------------------------------------------------------------------ trades
 
@@ -172,23 +177,20 @@ class Steps:
         name: str = "",
     ) -> Outcome:
         """Several tokens in, a share out: no less of it than `least` or than quoted; or, where `minimums` are
-        given, no less of each token taken: an empty table stands for what is quoted."""
+        given, no less of each token taken: an empty table stands for what is quoted. Both may be given."""
         tokens = tuple(amounts)
         quote = None
         if (least is None and minimums is None) or minimums == {}:
             known = [_known(_expected(amount), at.name) for amount in amounts.values()]
             quote = self._quote(at, AddLiquidity(tuple(map(TokenAmount, tokens, known)), share))
-        held: tuple[TokenAmount, ...] = ()
         minimum: Given = 0
-        if minimums is None:
+        if minimums is None or least is not None:
             minimum = self._least(at, quote, share, least, tolerance_bps)
-        elif quote is not None:
-            tolerance = self._tolerance_bps if tolerance_bps is None else tolerance_bps
-            held = tuple(
-                TokenAmount(one.token, mul_div_down(one.amount, BPS - tolerance, BPS)) for one in quote.takes
-            )
-        else:
-            held = tuple(TokenAmount(token, _amount(amount)) for token, amount in minimums.items())
+        held: tuple[TokenAmount, ...] = ()
+        if quote is not None and minimums is not None:
+            held = tuple(TokenAmount(one.token, self._less(one.amount, tolerance_bps)) for one in quote.takes)
+        elif minimums is not None:
+            held = _held(minimums, tokens, at.name)
         entries = tuple(TokenAmount(token, _amount(amount)) for token, amount in amounts.items())
         action = AddLiquidity(entries, share, _amount(minimum), _measures(name, share), held)
         return self._take(at, "add_liquidity", action, share, quote, minimum, name)
@@ -205,11 +207,10 @@ class Steps:
         names: Sequence[str] = (),
     ) -> tuple[Outcome, ...]:
         """A share in (or part of a numbered position), several tokens out, each no less than its quote less
-        tolerance."""
+        tolerance, whether it is named in `tokens` or not."""
         known = _known(_expected(amount), at.name)
         quote = self._quote(at, RemoveLiquidity(share, known, position=position))
-        minimums = tuple(self._least(at, quote, token, None, tolerance_bps) for token in tokens)
-        least = tuple(TokenAmount(token, _amount(m)) for token, m in zip(tokens, minimums, strict=True))
+        least = self._least_of_each(at, quote, share, tokens, tolerance_bps)
         measures = tuple(Measure(name, token) for name, token in zip(names, tokens, strict=False))
         self._run(at, RemoveLiquidity(share, _amount(amount), least, measures, position))
         self._note("remove_liquidity", at.name, quote, [Exact(x.token, _number(x.amount)) for x in least])
@@ -317,7 +318,7 @@ class Steps:
         self._run(at, action)
         lower = _expected(minimum)
         self._note(verb, at.name, quote, () if lower is None else (Exact(token_out, lower),))
-        expected = None if quote is None else _gained(quote, token_out)
+        expected = None if quote is None else _gained(quote.gives, token_out)
         return Outcome(name, token_out, expected)
 
     def _move(
@@ -342,7 +343,9 @@ class Steps:
 
     def _run(self, at: AnyAdapter, action: Action) -> None:
         self._operations += at.build(action, self.account)
-        self.bounds += at.bounds(action, self.account)
+        for bound in at.bounds(action, self.account):
+            key = (bound.token, bound.kind)
+            self._bounds[key] = self._bounds.get(key, 0) + bound.amount
         self._moved.add(at.name)
 
     def _quote(self, at: AnyAdapter, action: Action) -> Quote:
@@ -372,11 +375,32 @@ class Steps:
             raise PlanError(
                 "what comes out cannot be quoted here, so there is no minimum", at.name, "give the minimum"
             )
-        tolerance = self._tolerance_bps if tolerance_bps is None else tolerance_bps
-        minimum = mul_div_down(_gained(quote, token), BPS - tolerance, BPS)
+        minimum = self._less(_gained(quote.gives, token), tolerance_bps)
         if minimum == 0:
             raise PlanError("nothing would come out: the amount is dust", at.name, "trade more, or wait")
         return minimum
+
+    def _least_of_each(
+        self,
+        at: AnyAdapter,
+        quote: Quote,
+        share: Address,
+        tokens: Sequence[Address],
+        tolerance_bps: int | None,
+    ) -> tuple[TokenAmount, ...]:
+        """What is removed may be of one token only, but not nothing."""
+        holdable = quote.held or quote.gives
+        every = dict.fromkeys((*tokens, *(one.token for one in holdable if one.token != share)))
+        least = tuple(
+            TokenAmount(token, self._less(_gained(holdable, token), tolerance_bps)) for token in every
+        )
+        if not any(one.amount for one in least):
+            raise PlanError("nothing would come out: the amount is dust", at.name, "take more, or wait")
+        return least
+
+    def _less(self, amount: int, tolerance_bps: int | None) -> int:
+        tolerance = self._tolerance_bps if tolerance_bps is None else tolerance_bps
+        return mul_div_down(amount, BPS - tolerance, BPS)
 
     def _note(self, verb: str, where: str, quote: Quote | None, least: Sequence[Exact]) -> None:
         takes, gives = ((), ()) if quote is None else (quote.takes, quote.gives)
@@ -406,8 +430,21 @@ def bounds_of(
     return tuple(bounds)
 
 
-def _gained(quote: Quote, token: Address) -> int:
-    return sum(one.amount for one in quote.gives if one.token == token)
+def _gained(gives: Sequence[Exact], token: Address) -> int:
+    return sum(one.amount for one in gives if one.token == token)
+
+
+def _held(
+    minimums: Mapping[Address, Given], tokens: Sequence[Address], where: str
+) -> tuple[TokenAmount, ...]:
+    """A minimum of each: one alone would hold the price in one direction only."""
+    if any(token not in minimums for token in tokens):
+        raise PlanError(
+            "a token that is brought has no minimum", where, "give one of each, or hold what is quoted"
+        )
+    if any(amount == 0 for amount in minimums.values()):
+        raise PlanError("a minimum of zero takes any price", where, "give a minimum, or hold what is quoted")
+    return tuple(TokenAmount(token, _amount(amount)) for token, amount in minimums.items())
 
 
 def _expected(amount: Given) -> int | None:

@@ -62,7 +62,7 @@ def test_every_verb_becomes_its_action() -> None:
     steps.redeem(adapters[1], SHARE, USDX, first, least=7)
     steps.add_liquidity(adapters[2], SHARE, {WETH: 1, USDX: 2}, name="shares")
     steps.add_liquidity(adapters[3], SHARE, {WETH: 1, USDX: 2}, minimums={})
-    steps.add_liquidity(adapters[4], SHARE, {WETH: 1, USDX: 2}, minimums={WETH: 1})
+    steps.add_liquidity(adapters[4], SHARE, {WETH: 1, USDX: 2}, minimums={WETH: 1, USDX: 1})
     steps.remove_liquidity(adapters[5], SHARE, [WETH, USDX], 9, position=3, names=["out"])
     steps.request_exit(adapters[6], SHARE, 4)
     steps.claim_exit(adapters[6], 12, USDX, name="claimed")
@@ -73,7 +73,7 @@ def test_every_verb_becomes_its_action() -> None:
         Redeem(SHARE, USDX, Measured("first"), 7),
         AddLiquidity(both, SHARE, 990, (Measure("shares", SHARE),)),
         AddLiquidity(both, SHARE, 0, (), (TokenAmount(WETH, 396), TokenAmount(USDX, 594))),
-        AddLiquidity(both, SHARE, 0, (), (TokenAmount(WETH, 1),)),
+        AddLiquidity(both, SHARE, 0, (), (TokenAmount(WETH, 1), TokenAmount(USDX, 1))),
         RemoveLiquidity(
             SHARE, 9, (TokenAmount(WETH, 990), TokenAmount(USDX, 990)), (Measure("out", WETH),), 3
         ),

@@ -64,6 +64,7 @@ class Quote:
     gives: tuple[Exact, ...]  # reaches us, rounded down
     owes: tuple[Exact, ...] = ()  # what we owe more, rounded up; negative where we owe less
     impact_bps: int = 0  # how much worse than an infinitely small one, rounded up
+    held: tuple[Exact, ...] = ()  # what of `gives` minimums can hold, where that is not all of it
 
 
 class PositionKind(StrEnum):

@@ -293,7 +293,8 @@ class UniswapV3Adapter:
         amounts = held.within.amounts_down(state.sqrt_price_x96, liquidity)
         for minimum, amount in zip(minimums, amounts, strict=True):
             known_minimum(minimum, amount, self.name)
-        return Quote(takes=(), gives=self._both(amounts[0] + held.fees0, amounts[1] + held.fees1))
+        gives = self._both(amounts[0] + held.fees0, amounts[1] + held.fees1)
+        return Quote(takes=(), gives=gives, held=self._both(*amounts))
 
     def _build_add(self, action: AddLiquidity, account: Address) -> tuple[Operation, ...]:
         """Unwrap, mint with the coins sent along, take back what was not used, wrap it again."""

@@ -95,7 +95,7 @@ def _plan(script: Script, observation: Observation, frame: Frame, steps: Steps) 
 
 
 def _bounds(
-    script: Script, of_steps: list[TokenBound], expected: tuple[TokenDelta, ...]
+    script: Script, of_steps: tuple[TokenBound, ...], expected: tuple[TokenDelta, ...]
 ) -> tuple[TokenBound, ...]:
     """Of steps, and of what is expected of our contract: what it will pay out it has gained before."""
     account = script.account
