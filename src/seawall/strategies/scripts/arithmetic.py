@@ -17,8 +17,8 @@ __all__ = ["SEARCH_STEPS_MAX", "argmax", "bounded", "bps_down", "bps_up", "divid
 
 # Looks at a function within a bracket of its peak: twice what an edge without a slope takes.
 SEARCH_STEPS_MAX: Final = 64
-# A peak is found to a part in 16,384 of where it is. That loses a part in some 10^8; closer looks would compare
-# the roundings of whole units.
+# A peak is found to a part in 16,384 of where it is. That loses a part in some 10^8; closer looks would
+# compare the roundings of whole units.
 _GRAIN_BITS: Final = 14
 # The first stride from the lower end, as a part of the whole range, and how strides grow.
 _STRIDE_BITS: Final = 12
