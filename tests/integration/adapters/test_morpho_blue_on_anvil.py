@@ -147,8 +147,15 @@ def test_positions_tell_lent_put_up_and_owed(shared_devnet: Devnet) -> None:
     state = state_of(shared_devnet, adapter, (OWNER, *BORROWERS), head_s(shared_devnet))
     reference = hex_text(adapter.market_id)
     collateral, debt = adapter.positions(state, BORROWERS[0])
+    view = shared_devnet.book.address("position_morpho_weth_usdx_8600_collateral_weth")
     assert collateral == Position(
-        BORROWERS[0], PositionKind.COLLATERAL, adapter.collateral, 40 * ETHER, reference=reference
+        BORROWERS[0],
+        PositionKind.COLLATERAL,
+        adapter.collateral,
+        40 * ETHER,
+        view,
+        40 * ETHER,
+        reference=reference,
     )
     assert debt.kind is PositionKind.DEBT
     assert debt.amount >= 60_000 * DOLLAR

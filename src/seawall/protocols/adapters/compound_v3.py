@@ -5,8 +5,8 @@ nothing. Comet has one function for each direction: withdrawing more than one ha
 supplying while one owes repays first. The adapter keeps the words apart and refuses quotes in which one would
 turn into the other; `Repay` never pays more than is owed.
 
-There is no debt token, so quotes leave `owes` empty: debts are among the positions, and a plan's check of the
-health factor bounds them.
+There is no debt token, so quotes leave `owes` empty: debts are among the positions; position tokens of the
+address book bound them and the collateral on chain, and a plan's check of the health factor does.
 
 Interest is accrued to the block's time where Comet does so; withdrawing collateral judges debts by the stored
 index, as Comet does. Not done here: rewards, absorption, buying collateral.
@@ -15,7 +15,8 @@ index, as Comet does. Not done here: rewards, absorption, buying collateral.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
@@ -24,6 +25,7 @@ from seawall.native import encode_call, keccak256
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ProtocolError
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address, address_text
 from seawall.protocols import erc20
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
@@ -37,6 +39,12 @@ from seawall.protocols.adapters.base import (
     PositionKind,
     Quote,
     Rates,
+)
+from seawall.protocols.adapters.position_views import (
+    debt_bound,
+    outflow_bound,
+    position_view,
+    view_policy,
 )
 from seawall.protocols.adapters.refusals import (
     foreign_token,
@@ -113,6 +121,9 @@ class CompoundV3Adapter:
     candidates: tuple[Address, ...]
     """Tokens that may be collaterals here."""
     name: str
+    collateral_views: Mapping[Address, Address] = field(default_factory=lambda: MappingProxyType({}))
+    """Position tokens by what is put up, where there are any."""
+    debt_view: Address | None = None
 
     @property
     def actions(self) -> frozenset[type[Action]]:
@@ -340,6 +351,17 @@ class CompoundV3Adapter:
             measure=action.measure,
         )
 
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        """What collateral may fall by, and the debt may rise by: Comet's own calls know no such limit."""
+        del account
+        match action:
+            case Withdraw() if action.token != self.base_token:
+                return outflow_bound(self.collateral_views.get(action.token), action.amount, 0)
+            case Borrow():
+                return debt_bound(self.debt_view, action.amount)
+            case _:
+                return ()
+
     def policy(self, account: Address) -> PolicyPart:
         """Base and collaterals of this market, any amount, always for the caller itself.
 
@@ -360,6 +382,8 @@ class CompoundV3Adapter:
             tokens=(
                 *(TokenPolicy(token, allowance=True) for token in tokens),
                 TokenPolicy(self.comet, TokenClass.KEPT),
+                *(TokenPolicy(view, TokenClass.KEPT) for view in self.collateral_views.values()),
+                *view_policy(self.debt_view, TokenClass.DEBT),
             ),
             sets=(members,),
         )
@@ -373,13 +397,19 @@ class CompoundV3Adapter:
             kind = PositionKind.SUPPLIED
             found.append(Position(holder, kind, self.base_token, balance, self.comet, balance))
         elif balance < 0:
-            found.append(Position(holder, PositionKind.DEBT, self.base_token, -balance))
+            found.append(self._seen(holder, PositionKind.DEBT, self.base_token, -balance, self.debt_view))
+        views = self.collateral_views
         found += [
-            Position(holder, PositionKind.COLLATERAL, token, amount)
+            self._seen(holder, PositionKind.COLLATERAL, token, amount, views.get(token))
             for token, amount in state.accounts[holder].collateral.items()
             if amount
         ]
         return tuple(found)
+
+    def _seen(
+        self, holder: Address, kind: PositionKind, token: Address, amount: int, view: Address | None
+    ) -> Position:
+        return Position(holder, kind, token, amount, view, 0 if view is None else amount)
 
     def is_liquidatable(self, state: CometState, holder: Address) -> bool:
         """By the stored index, as Comet's own view; absorption accrues first."""
@@ -496,8 +526,23 @@ def from_book(book: AddressBook) -> tuple[CompoundV3Adapter, ...]:
         names = [name for name in COLLATERAL_NAMES if name in book and name != base]
         tokens = tuple(book.address(name) for name in names)
         token = book.address(base)
-        name = f"compound_v3:{base}"
-        found.append(CompoundV3Adapter(book.chain_id, entry.address, token, decimals, tokens, name))
+        views = {
+            book.address(name): view
+            for name in names
+            if (view := position_view(book, entry.name, "collateral", name)) is not None
+        }
+        found.append(
+            CompoundV3Adapter(
+                book.chain_id,
+                entry.address,
+                token,
+                decimals,
+                tokens,
+                f"compound_v3:{base}",
+                MappingProxyType(views),
+                position_view(book, entry.name, "debt", base),
+            )
+        )
     return tuple(found)
 
 

@@ -8,7 +8,8 @@ second; `after` is what Morpho does with an action, or why it refuses. The arith
 Amounts are assets. Debts are counted in shares that are worth more every second: `Repay` of `UINT256_MAX`
 ends a debt by its shares, whatever they cost, so bound the outflow; any other maximum is paid in full, and
 more than is owed is refused. What was lent can be taken back to the last share by `build_exit`, which knows
-the shares of a state. There is no debt token: quotes of debts have no `owes`.
+the shares of a state. There is no debt token: quotes of debts have no `owes`. Position tokens of the address
+book show positions on chain; what is lent they show as of the market's last accrual.
 
 An oracle that does not answer stops what needs a price; paying back and lending go on, as on chain.
 
@@ -29,6 +30,7 @@ from seawall.native import abi_encode, encode_call, keccak256
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import InputError, ProtocolError
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address, Hash, address_text, hex_text, mul_div_down
 from seawall.protocols.adapters.actions import Action, Borrow, Repay, Supply, Withdraw
 from seawall.protocols.adapters.arguments import word_splices
@@ -41,6 +43,12 @@ from seawall.protocols.adapters.base import (
     PositionKind,
     Quote,
     Rates,
+)
+from seawall.protocols.adapters.position_views import (
+    debt_bound,
+    outflow_bound,
+    position_view,
+    view_policy,
 )
 from seawall.protocols.adapters.refusals import (
     foreign_token,
@@ -70,7 +78,7 @@ from seawall.protocols.executor.policy import (
     ourselves,
 )
 
-__all__ = ["MorphoAdapter", "MorphoEffect", "MorphoState", "from_book"]
+__all__ = ["MorphoAdapter", "MorphoEffect", "MorphoState", "MorphoViews", "from_book"]
 
 _PARAMS: Final = "(address,address,address,address,uint256)"
 _SUPPLY: Final = f"supply({_PARAMS},uint256,uint256,address,bytes)"
@@ -106,6 +114,15 @@ class MorphoEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class MorphoViews:
+    """The market's position tokens, where there are any."""
+
+    collateral: Address | None = None
+    supply: Address | None = None
+    debt: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MorphoAdapter:
     chain_id: int
     name: str
@@ -115,6 +132,7 @@ class MorphoAdapter:
     oracle: Address
     rate_model: Address
     lltv_wad: int
+    views: MorphoViews = MorphoViews()
 
     @property
     def actions(self) -> frozenset[type[Action]]:
@@ -230,6 +248,19 @@ class MorphoAdapter:
             case _:
                 raise unsupported(self.name, action)
 
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        """What positions may fall by, and the debt may rise by: Morpho's own calls know no such limit."""
+        del account
+        match action:
+            case Withdraw() if action.token == self.collateral:
+                return outflow_bound(self.views.collateral, action.amount, 0)
+            case Withdraw():
+                return outflow_bound(self.views.supply, action.amount)
+            case Borrow():
+                return debt_bound(self.views.debt, action.amount)
+            case _:
+                return ()
+
     def build_exit(self, state: MorphoState, account: Address) -> tuple[Operation, ...]:
         """Take back all that was lent, by shares, so that nothing stays behind."""
         shares = self._account(state, account).supply_shares
@@ -256,20 +287,24 @@ class MorphoAdapter:
             tokens=(
                 TokenPolicy(self.loan, TokenClass.PAID_OUT, allowance=True),
                 TokenPolicy(self.collateral, TokenClass.PAID_OUT, allowance=True),
+                *view_policy(self.views.collateral, TokenClass.KEPT),
+                *view_policy(self.views.supply, TokenClass.KEPT),
+                *view_policy(self.views.debt, TokenClass.DEBT),
             ),
         )
 
     def positions(self, state: MorphoState, holder: Address) -> tuple[Position, ...]:
         account, market = self._account(state, holder), state.market
-        reference = hex_text(self.market_id)
+        reference, views = hex_text(self.market_id), self.views
+        lent = market.supply_assets_down(account.supply_shares)
         amounts = (
-            (PositionKind.SUPPLIED, self.loan, market.supply_assets_down(account.supply_shares)),
-            (PositionKind.COLLATERAL, self.collateral, account.collateral),
-            (PositionKind.DEBT, self.loan, market.borrow_assets_up(account.borrow_shares)),
+            (PositionKind.SUPPLIED, self.loan, lent, views.supply),
+            (PositionKind.COLLATERAL, self.collateral, account.collateral, views.collateral),
+            (PositionKind.DEBT, self.loan, market.borrow_assets_up(account.borrow_shares), views.debt),
         )
         return tuple(
-            Position(holder, kind, token, amount, reference=reference)
-            for kind, token, amount in amounts
+            Position(holder, kind, token, amount, view, 0 if view is None else amount, reference)
+            for kind, token, amount, view in amounts
             if amount
         )
 
@@ -496,6 +531,7 @@ def _market(book: AddressBook, oracle: str) -> MorphoAdapter:
             "name it morpho_oracle_COLLATERAL_LOAN_LIMIT: two tokens of the book, and basis points",
         )
     ((collateral, loan),) = pairs
+    place = f"morpho_{oracle.removeprefix(_ORACLE_PREFIX)}"
     return MorphoAdapter(
         chain_id=book.chain_id,
         name=f"morpho_blue:{collateral}-{loan}-{limit_bps}",
@@ -505,4 +541,9 @@ def _market(book: AddressBook, oracle: str) -> MorphoAdapter:
         oracle=book.address(oracle),
         rate_model=book.address("morpho_irm"),
         lltv_wad=int(limit_bps) * _LIMIT_WAD_OF_BPS,
+        views=MorphoViews(
+            position_view(book, place, "collateral", collateral),
+            position_view(book, place, "supply", loan),
+            position_view(book, place, "debt", loan),
+        ),
     )

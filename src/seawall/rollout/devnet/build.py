@@ -28,6 +28,7 @@ from seawall.rollout.devnet import (
     dexes,
     executor,
     morpho,
+    position_views,
     safe,
     standins,
     tokens,
@@ -60,6 +61,7 @@ _DEPLOYING: Final = (
     "executor.py",
     "morpho.py",
     "node.py",
+    "position_views.py",
     "safe.py",
     "standins.py",
     "tokens.py",
@@ -153,6 +155,7 @@ def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
                 standins.deploy_stand_ins(deployer)
                 dexes.deploy_dexes(deployer)
                 dexes.deploy_odd_tokens(deployer)
+                position_views.deploy_position_views(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())
                 (target / _STATE_FILE).write_bytes(dump_state(rpc))
         finally:

@@ -20,6 +20,7 @@ from seawall.protocols.executor.artifacts import (
     ACCOUNT_FACTORY,
     EXECUTOR,
     PLAN_CHECKS,
+    POSITION_VIEW,
     REGISTRY,
     RISK_BOOK,
     V3_PATH,
@@ -62,7 +63,16 @@ CAP_USDX: Final = 100_000 * 10**6
 LOSS_PER_EXECUTION: Final = 1_000 * VALUE_UNIT
 LOSS_PER_DAY: Final = 5_000 * VALUE_UNIT
 
-_CONTRACTS: Final = (EXECUTOR, REGISTRY, RISK_BOOK, PLAN_CHECKS, ACCOUNT, ACCOUNT_FACTORY, V3_PATH)
+_CONTRACTS: Final = (
+    EXECUTOR,
+    REGISTRY,
+    RISK_BOOK,
+    PLAN_CHECKS,
+    ACCOUNT,
+    ACCOUNT_FACTORY,
+    POSITION_VIEW,
+    V3_PATH,
+)
 _POLICY_FILES: Final = ("policy.py", "risk_book.py", "signatures.py")
 
 
