@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from seawall.primitives.errors import PlanError
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.executor.checks import (
     BalanceAtLeast,
@@ -29,9 +30,11 @@ from seawall.strategies.scripts.kinds import BPS_KIND, DURATION, NUMBER, Kind, a
 from seawall.strategies.scripts.problems import nearest, shown
 from seawall.strategies.scripts.script import Account, AccountForm, CheckTerm
 
-__all__ = ["CHECKS", "CHECKS_MAX", "checks_of"]
+__all__ = ["CHECKS", "CHECKS_MAX", "HEALTH_LEAST", "checks_of"]
 
 CHECKS_MAX: Final = 32
+HEALTH_LEAST: Final = 10**18
+"""Below one a position is liquidated: a floor below that, or one written without its unit, holds nothing."""
 
 CHECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "feed_fresh": ("feed", "max_age"),
@@ -101,6 +104,13 @@ class _Keys:
         if found is not None:
             self.terms.append(found)
 
+    def require_least(self, least: int, what: str, fix: str) -> None:
+        """Of the term that was asked for last, where it is known already."""
+        value = self.terms[-1].constant if self.terms else None
+        if value is not None and value < least:
+            self._notes.add(self._section.place_of("floor"), what, fix)
+            self.failed = True
+
     def amount(self) -> Address:
         """The token, and its amount as a term."""
         units = {name: unit.token for name, unit in self._scope.units.items()}
@@ -161,9 +171,16 @@ def _twap(word: str, keys: _Keys) -> Make:
 def _health(word: str, keys: _Keys) -> Make:
     source = keys.contract("pool" if word == "health" else "book")
     keys.term("floor", NUMBER, "1.5 wad")
-    if word == "health":
-        return lambda numbers: HealthFloor(source, *numbers)
-    return lambda numbers: BookHealthFloor(source, *numbers)
+    keys.require_least(HEALTH_LEAST, "every position that stands passes that", "give 1 wad or more: 1.5 wad")
+    kind = HealthFloor if word == "health" else BookHealthFloor
+
+    def make(numbers: list[int]) -> Check:
+        (floor,) = numbers
+        if floor < HEALTH_LEAST:
+            raise PlanError(f"a health floor of {floor}", word, "give 1 wad or more")
+        return kind(source, floor)
+
+    return make
 
 
 def _balance(word: str, keys: _Keys) -> Make:

@@ -11,10 +11,11 @@ from typing import Final
 
 from seawall.primitives.errors import PlanError
 from seawall.primitives.plans import DirectBody, ExecutorBody, GuardSpec, Plan
-from seawall.primitives.units import BPS, Address
+from seawall.primitives.units import BPS, NATIVE, Address
 from seawall.risk.guards.asking import GUARDS, Argument, GuardKind
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import RiskLimits
+from seawall.strategies.scripts.checks import HEALTH_LEAST
 from seawall.strategies.scripts.compiling import Scope, Term, constant
 from seawall.strategies.scripts.documents import Listed, Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
@@ -26,6 +27,8 @@ __all__ = ["expectations_of", "guards_of_file"]
 
 EXPECTATIONS_MAX: Final = 16
 GUARDS_MAX: Final = 32
+_WRAPPED_NATIVE: Final = "weth"
+_HEALTH: Final = "min_wad"
 _KEYS: Final = ("holder", "token", "change", "tolerance")
 # Kinds of terms that are in the unit of an argument already.
 _FITTING: Final = {
@@ -111,11 +114,10 @@ def _guard(
         value = section.get(name)
         if value is None:
             continue
-        made = (
-            _address(value, notes, addresses)
-            if argument.kind is bytes
-            else _number(value, argument, notes, scope)
-        )
+        if argument.kind is bytes:
+            made: Term | Address | None = _address(value, notes, addresses)
+        else:
+            made = _number(value, argument, notes, scope, _meant(argument, section, scope))
         if made is None:
             return None
         arguments.append((name, made))
@@ -129,7 +131,19 @@ def _address(tree: Tree, notes: Notes, addresses: Mapping[str, Address]) -> Addr
     return None if text is None else addresses.get(text)
 
 
-def _number(tree: Tree, argument: Argument, notes: Notes, scope: Scope) -> Term | None:
+def _meant(argument: Argument, section: Section, scope: Scope) -> frozenset[Address]:
+    """Tokens of which an amount is in the argument's unit."""
+    if argument.unit.startswith("wei"):
+        wrapped = scope.units.get(_WRAPPED_NATIVE)
+        return frozenset({NATIVE} if wrapped is None else {NATIVE, wrapped.token})
+    tree = section.get("token")
+    named = scope.units.get(tree.text) if isinstance(tree, Scalar) else None
+    return frozenset() if named is None else frozenset({named.token})
+
+
+def _number(
+    tree: Tree, argument: Argument, notes: Notes, scope: Scope, tokens: frozenset[Address]
+) -> Term | None:
     """In the argument's own unit; bare numbers are taken as they are."""
     term = notes.term(tree, scope)
     if term is None:
@@ -137,6 +151,15 @@ def _number(tree: Tree, argument: Argument, notes: Notes, scope: Scope) -> Term 
     fitting = _FITTING.get(argument.unit, ())
     if term.kind != NUMBER and term.kind.base not in fitting:
         notes.add(tree.place, f"this is {term.kind}, and {argument.unit} is asked for", "correct the unit")
+        return None
+    unit = term.kind.unit
+    if unit is not None and unit.token not in tokens:
+        notes.add(
+            tree.place, f"this is {term.kind}, and {argument.name} is of another token", "correct the unit"
+        )
+        return None
+    if argument.name == _HEALTH and term.constant is not None and term.constant < HEALTH_LEAST:
+        notes.add(tree.place, "every position that stands passes that", "give 1 wad or more: 1.2 wad")
         return None
     if term.constant is not None and not argument.least <= term.constant <= argument.most:
         notes.add(tree.place, f"it is not within {argument.least} to {argument.most}", "correct the value")

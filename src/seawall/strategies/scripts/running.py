@@ -80,6 +80,12 @@ def _plan(script: Script, observation: Observation, frame: Frame, steps: Steps) 
         note=script.note,
     )
     if account.form is AccountForm.KEY:
+        if steps.bounds:
+            raise PlanError(
+                "this call takes no minimum, and nothing would hold it on chain",
+                "steps",
+                "run it through the executor or an account",
+            )
         return PlanDesk(account.key).direct(observation, 0, _one_call(steps.operations), terms)
     desk = PlanDesk(account.key, account.address, account.beneficiary)
     bounds = _bounds(script, steps.bounds, expected)
