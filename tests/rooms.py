@@ -171,8 +171,17 @@ def measure(room: Room) -> Measured:
         coverage = [sys.executable, "-m", "coverage"]
         tests = [str(path) for path in room.paths()]
         pytest = ["run", "-m", "pytest", "-q", "-n", WORKERS, "--no-header", *tests]
-        subprocess.run([*coverage, *pytest], cwd=_ROOT, env=environment, check=True)
-        subprocess.run([*coverage, "combine", "--quiet"], cwd=_ROOT, env=environment, check=True)
+        for step in (pytest, ["combine", "--quiet"]):
+            done = subprocess.run(
+                [*coverage, *step],
+                cwd=_ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                sys.exit(f"{done.stdout}{done.stderr}\n{room.name}: nothing was measured, since that failed")
         found = Coverage(data_file=str(data), config_file=str(_ROOT / "pyproject.toml"))
         found.load()
         lines, missed = 0, {}
