@@ -307,11 +307,11 @@ class BatchJudging:
         if judged is None:
             self._apart.update(one.number for one in group)
             return None
+        if not gate.book.reserve(row.lane, nonce, judged.spends, self.now_s):
+            raise StaleError("another lane spent what was left", str(row.lane), "none needed")
         missing = machine.keep([_entry_of(judged.candidate)])
         if missing is not None:
             return missing
-        if not gate.book.reserve(row.lane, nonce, judged.spends, self.now_s):
-            raise StaleError("another lane spent what was left", str(row.lane), "none needed")
         for segment in judged.segments:
             self._learn(segment)
         self.nonces[row.lane] += 1

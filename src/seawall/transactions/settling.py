@@ -12,6 +12,7 @@ at a chain."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -200,7 +201,8 @@ def _holders(one: Consumed, out: dict[Address, int]) -> list[tuple[AttemptNumber
 
 
 def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]:
-    """What the use of this slot took out of its key, per token."""
+    """What the use of this slot took: of the native token out of its key, of others out of all that is ours,
+    which is what a verdict counts as spent."""
     if not one.attempts:
         return {}
     if one.winner is None:
@@ -212,9 +214,11 @@ def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]
         postings = [p for number, _ in mined.intents for p in tx.postings.of_intent(number)]
         legs = _legs_of([p for p in postings if p.entry.inclusion == one.winner.number])
     out = {NATIVE: one.winner.fee_wei + value_wei}
+    change: dict[Address, int] = defaultdict(int)
     for leg in legs:
-        if leg.account == one.lane.key and leg.token != NATIVE and leg.delta < 0:
-            out[leg.token] = -leg.delta
+        if isinstance(leg.account, bytes) and leg.token != NATIVE:
+            change[leg.token] += leg.delta
+    out |= {token: -delta for token, delta in change.items() if delta < 0}
     return out
 
 

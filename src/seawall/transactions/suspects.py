@@ -15,9 +15,9 @@ from collections.abc import Collection, Sequence
 from seawall.ledger.rows import InclusionRow, IntentRow, NewEvent
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.identifiers import IntentNumber
-from seawall.primitives.levels import IntentState
+from seawall.primitives.levels import Finality, IntentState
 
-__all__ = ["dependencies_met", "mark_suspects"]
+__all__ = ["dependencies_met", "is_included", "mark_suspects"]
 
 
 def mark_suspects(
@@ -54,7 +54,12 @@ def _is_met(tx: Transaction, row: IntentRow, key: str) -> bool:
         return False
     if needed.state is IntentState.LANDED:
         return True
-    inclusion = tx.inclusions.of_intent(needed.number)
-    if inclusion is None or not inclusion.status or inclusion.finality < row.plan.depends_finality:
+    return is_included(tx, needed.number, row.plan.depends_finality)
+
+
+def is_included(tx: Transaction, number: IntentNumber, finality: Finality) -> bool:
+    """Whether the plan itself succeeded in a block of this finality, alone or as a segment."""
+    inclusion = tx.inclusions.of_intent(number)
+    if inclusion is None or not inclusion.status or inclusion.finality < finality:
         return False
-    return not tx.segments.has_failed(inclusion.number, needed.number)
+    return not tx.segments.has_failed(inclusion.number, number)

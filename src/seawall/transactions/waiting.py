@@ -23,6 +23,7 @@ from seawall.transactions.batches import Judged
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.queue import Queues
+from seawall.transactions.suspects import is_included
 
 __all__ = ["Ended", "Waiting", "store_endings"]
 
@@ -176,8 +177,5 @@ def _standing_of(tx: Transaction, row: IntentRow) -> tuple[bool, str]:
         elif needed.state is not IntentState.LANDED:
             if needed.state.is_outcome and needed.is_settled:
                 return False, f"intent #{needed.number} ({key!r}), on which it depends, is {needed.state}"
-            inclusion = tx.inclusions.of_intent(needed.number)
-            is_met = is_met and (
-                inclusion is not None and inclusion.status and inclusion.finality >= row.plan.depends_finality
-            )
+            is_met = is_met and is_included(tx, needed.number, row.plan.depends_finality)
     return is_met, ""
