@@ -4,14 +4,14 @@ Flow: `erased(adapter)` -> `AnyAdapter`; `at(answers, block)` -> `Snapshot`, whi
 state together, so that nobody can quote one protocol with the state of another. `gather` asks the reads, in
 rounds where the adapter wants them, through whatever answers reads at one block.
 
-Not done here: I/O (`ask` is given), choosing, caching.
+Not done here: I/O (`ask` is given), choosing, caching of answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, TypeVar
 
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.plans import TokenBound
@@ -35,6 +35,9 @@ from seawall.protocols.executor.operations import Operation
 __all__ = ["AnyAdapter", "Ask", "Snapshot", "erased", "gather"]
 
 State = TypeVar("State")
+
+# Sets of holders whose first reads are kept, by adapter.
+_HOLDERS_MAX: Final = 16
 
 Ask = Callable[[Sequence[Read]], Answers]
 """Answers reads, all of them at one and the same block."""
@@ -92,7 +95,10 @@ class AnyAdapter(Protocol):
 
 
 def erased(adapter: Adapter[State]) -> AnyAdapter:
-    return _Erased(adapter)
+    # Asked once: what a protocol class with members is costs ten times a call.
+    rounds = adapter if isinstance(adapter, ReadsInRounds) else None
+    bounded = adapter if isinstance(adapter, HoldsByBounds) else None
+    return _Erased(adapter, rounds, bounded)
 
 
 def gather(adapter: AnyAdapter, ask: Ask, holders: tuple[Address, ...] = ()) -> Answers:
@@ -120,7 +126,7 @@ class _Snapshot(Generic[State]):
 
     @property
     def adapter(self) -> AnyAdapter:
-        return _Erased(self.held)
+        return erased(self.held)
 
     def quote(self, action: Action, account: Address) -> Quote:
         return self.held.quote(self.state, action, account)
@@ -138,6 +144,12 @@ class _Snapshot(Generic[State]):
 @dataclass(frozen=True, slots=True)
 class _Erased(Generic[State]):
     held: Adapter[State]
+    rounds: ReadsInRounds | None
+    bounded: HoldsByBounds | None
+    # The first reads depend on the holders alone, and are asked for at every head.
+    firsts: dict[tuple[Address, ...], tuple[Read, ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def name(self) -> str:
@@ -152,10 +164,15 @@ class _Erased(Generic[State]):
         return self.held.actions
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        return self.held.reads(holders)
+        known = self.firsts.get(holders)
+        if known is None:
+            if len(self.firsts) >= _HOLDERS_MAX:
+                self.firsts.clear()
+            known = self.firsts[holders] = self.held.reads(holders)
+        return known
 
     def more_reads(self, answers: Answers, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        return self.held.more_reads(answers, holders) if isinstance(self.held, ReadsInRounds) else ()
+        return () if self.rounds is None else self.rounds.more_reads(answers, holders)
 
     def at(self, answers: Answers, block: Block) -> Snapshot:
         return _Snapshot(self.held, self.held.decode(answers, block), block)
@@ -164,7 +181,7 @@ class _Erased(Generic[State]):
         return self.held.build(action, account)
 
     def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
-        return self.held.bounds(action, account) if isinstance(self.held, HoldsByBounds) else ()
+        return () if self.bounded is None else self.bounded.bounds(action, account)
 
     def policy(self, account: Address) -> PolicyPart:
         return self.held.policy(account)
