@@ -52,6 +52,13 @@ class Desk:
         text = out.getvalue() or error.getvalue()
         return code, json.loads(text) if text else None
 
+    def say(self, *arguments: str) -> str:
+        """What a person reads."""
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            main(["addresses", *arguments, "--config", str(self.folder / "seawall.toml")])
+        return out.getvalue()
+
     def findings(self) -> dict[str, tuple[str, str]]:
         """By name: kind and text."""
         code, answer = self.run("verify")
@@ -163,6 +170,25 @@ def test_recorded_hashes_are_those_of_the_chain(desk: Desk) -> None:
     assert {e.name: e.code_hash for e in again} == {e.name: e.code_hash for e in desk.devnet.book}
     codes = desk.devnet.rpc.codes([entry.address for entry in again])
     assert [keccak256(code) for code in codes] == [entry.code_hash for entry in again]
+
+
+def test_person_is_told_what_to_look_at_what_differs_and_what_was_adopted(desk: Desk) -> None:
+    told = desk.say("verify")
+    assert "contracts are what the book says, at block" in told
+    bare, own = desk.folder / "bare.json", desk.folder / "own.json"
+    document = json.loads(desk.devnet.info.addresses.read_text())
+    (weth,) = [one for one in document["contracts"] if one["name"] == "weth"]
+    weth["code_hash"] = None
+    bare.write_text(json.dumps(document))
+    desk.use(bare)
+    assert " not recorded yet: weth, " in desk.say("verify")
+    adopted = desk.say("record", "--out", str(own))
+    assert adopted.splitlines()[1:].count("  weth") == 1
+    desk.use(own)
+    desk.set_code(desk.devnet.book.address("weth"), "0x")
+    told = desk.say("verify")
+    assert "no_code" in told
+    assert "`seawall addresses record NAME`" in told
 
 
 def test_unknown_names_and_chains_are_refused_with_those_that_are_known(desk: Desk) -> None:

@@ -174,7 +174,8 @@ def test_right_that_was_given_again_is_revoked_again(desk: Desk) -> None:
         code, answer = desk.run("approvals", "revoke", *ids, "--no-wait")
         assert code == 0, answer
         assert len(answer["plans"]) == 1
-        desk.folder.settle(count + 2)
+        rows = desk.folder.settle(count + 2)
+        assert [(row.state, row.reason) for row in rows[count:]] == [(IntentState.LANDED, "")] * 2
         assert not any(one["contract"] == "@weth" for one in desk.grants())
 
 

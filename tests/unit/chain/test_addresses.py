@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,40 @@ def test_an_unknown_name_lists_the_known_ones(book: AddressBook) -> None:
 def test_an_unfit_entry_is_refused(book: AddressBook, entry: AddressEntry, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         book.add(entry)
+
+
+def test_entry_said_anew_takes_the_place_of_the_old_one(book: AddressBook) -> None:
+    moved = replace(ROUTER, address=Address(bytes(19) + b"\x04"))
+    book.put(moved)
+    assert book["router"] is moved
+    assert book.find(ROUTER.address) is None
+    assert len(book) == 2
+
+
+def test_book_that_grows_beyond_its_bound_is_refused(
+    book: AddressBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seawall.chain.addresses.BOOK_ENTRIES_MAX", 2)
+    with pytest.raises(InputError, match="more than 2 entries"):
+        book.add(replace(ROUTER, name="third", address=Address(bytes(19) + b"\x03")))
+
+
+def test_file_that_cannot_be_written_leaves_the_old_one(book: AddressBook, tmp_path: Path) -> None:
+    target = tmp_path / "book.json"
+    book.write(target)
+    before = target.read_bytes()
+    target.with_name("book.json.partial").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        AddressBook(31337).write(target)
+    assert target.read_bytes() == before
+
+
+def test_proxy_comes_back_with_its_implementation_and_reference(tmp_path: Path) -> None:
+    proxy = replace(
+        ROUTER, implementation=WETH.address, implementation_hash=keccak256(b"weth"), reference="a note"
+    )
+    AddressBook(31337, [proxy]).write(tmp_path / "book.json")
+    assert list(AddressBook.from_json((tmp_path / "book.json").read_bytes())) == [proxy]
 
 
 def test_the_file_form_comes_back_equal(book: AddressBook) -> None:
