@@ -56,7 +56,7 @@ def attempt(script: Script, observation: Observation, world: World) -> Attempt:
     except _PASSING as error:
         if isinstance(error, ScriptError):
             place = error.problems[0].place
-        where = f" (at {error.where})" if error.where and place is None else ""
+        where = f" (at {error.where})" if error.where and not isinstance(error, ScriptError) else ""
         return Attempt(None, f"{error.what}{where}", place, False, tuple(steps.taken), frame.known)
     return Attempt(plan, taken=tuple(steps.taken), values=frame.known)
 
