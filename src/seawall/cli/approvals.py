@@ -200,7 +200,10 @@ def _chosen(scene: _Scene, ids: Sequence[str], *, everything: bool) -> list[Gran
         )
     if everything:
         return [grant for grant in scene.found.grants if scene.is_known(grant)]
-    return [grant for one, grant in by_id.items() if one in ids]
+    chosen = [grant for grant in scene.found.grants if grant_id(grant) in ids]
+    if len(chosen) != len(set(ids)):
+        raise InputError("several rights have the same id", "revoke", "take them back by a tool of the key")
+    return chosen
 
 
 def _assign(work: _Work, scene: _Scene, grant: Grant, target: Address, data: bytes) -> None:

@@ -45,7 +45,8 @@ from seawall.runtime.keys.surveys import DELEGATION_PREFIX
 __all__ = ["Holdings", "Inventory", "grant_id", "holdings_of", "take_inventory"]
 
 _LOGS_MAX: Final = 2**31 - 1
-_ID_BYTES: Final = 4
+# Anybody may log a right in our name, and search for one whose name is that of another.
+_ID_BYTES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
