@@ -102,6 +102,7 @@ ROOMS: Final = (
         (
             "unit/chain/test_addresses.py",
             "unit/chain/test_books.py",
+            "unit/cli/test_addresses.py",
             "integration/test_addresses_on_devnet.py",
         ),
     ),
