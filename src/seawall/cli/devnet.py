@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from seawall.cli.output import Json, JsonOption, print_facts, print_json, print_line, progress
-from seawall.primitives.errors import RolloutError
+from seawall.primitives.errors import InputError, RolloutError
 
 if TYPE_CHECKING:
-    from seawall.rollout.devnet import DevnetInfo, DevnetSettings
+    from seawall.rollout.devnet import DevnetInfo, DevnetSettings, ForkSettings
 
 __all__ = ["application"]
 
@@ -37,6 +39,22 @@ def up(
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     port: PortOption = DEFAULT_PORT,
     block_time: BlockTimeOption = None,
+    fork: Annotated[
+        str | None,
+        typer.Option(
+            help="Continue another chain: where its endpoint's address is (environment:NAME, file:PATH), "
+            "or the address."
+        ),
+    ] = None,
+    block: Annotated[int | None, typer.Option(min=0, help="Of the fork; else the endpoint's head.")] = None,
+    chain: Annotated[int | None, typer.Option(min=1, help="The chain that must be there to fork.")] = None,
+    book: Annotated[
+        Path | None, typer.Option(help="An address book of the forked chain, instead of the published one.")
+    ] = None,
+    keep_chain_id: Annotated[
+        bool,
+        typer.Option(help="Let the fork have the true chain's id: what is signed for it is valid there too."),
+    ] = False,
     operator: Annotated[
         str | None, typer.Option(help="Give this address funds and the right to run plans on the executor.")
     ] = None,
@@ -48,8 +66,17 @@ def up(
     from seawall.rollout.devnet import steering
 
     address = address_from_text(operator) if operator is not None else None
-    with progress("starting the devnet (the first time builds it)", quiet=json):
-        info = devnet.up(_settings(directory, port, block_time))
+    settings = _settings(directory, port, block_time)
+    doing = "starting the devnet (the first time builds it)"
+    if fork is not None:
+        settings = replace(settings, fork=_fork(fork, block, chain, book, keep_chain_id=keep_chain_id))
+        doing = "forking"
+    elif keep_chain_id or any(one is not None for one in (block, chain, book)):
+        raise InputError(
+            "--block, --chain, --book and --keep-chain-id say what to fork", "--fork", "give --fork too"
+        )
+    with progress(doing, quiet=json):
+        info = devnet.up(settings)
         if address is not None:
             running = devnet.Devnet.attach(info)
             try:
@@ -163,8 +190,29 @@ def _settings(directory: Path, port: int, block_time: float | None) -> DevnetSet
     return DevnetSettings(directory=directory, port=port, block_time_s=block_time)
 
 
+def _fork(
+    text: str, block: int | None, chain_id: int | None, book: Path | None, *, keep_chain_id: bool
+) -> ForkSettings:
+    """`text` is a place as the configuration has them, or an address, in which `${PLACE}` may stand."""
+    from seawall.primitives.secrets import Secret
+    from seawall.rollout.devnet import ForkSettings
+    from seawall.runtime.configuration.secrets import SecretReader
+
+    reader = SecretReader(Path(), os.environ)
+    if "://" in text:
+        endpoint = Secret(reader.expanded(text, "--fork"))
+    else:
+        endpoint = reader.place(text, "--fork").read()
+    return ForkSettings(endpoint, block, chain_id, keep_chain_id, book)
+
+
 def _info(info: DevnetInfo) -> dict[str, Json]:
+    fork = info.fork
+    forked: dict[str, Json] = {}
+    if fork is not None:
+        forked = {"forked_chain": fork.chain_id, "forked_block": fork.block, "forked_from": fork.endpoint}
     return {
+        **forked,
         "chain_id": info.chain_id,
         "rpc": info.rpc_url,
         "websocket": info.ws_url,

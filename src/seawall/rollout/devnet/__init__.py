@@ -2,6 +2,7 @@
 
     toolchain ─▶ build ─(tokens, uniswap, balancer, executor)─▶ cached state + address book
                                                                      │
+    forking (a chain that exists, read through forwarding) ────────┐  │
     lifecycle: up, down, status, save, load, running ◀───────────────┘
         └─▶ Devnet ─▶ trader (scripted swaps), steering (feeds, blocks, reorgs)
 
@@ -12,6 +13,7 @@ from the node's unlocked accounts. It imports no signer and knows nothing of led
 from __future__ import annotations
 
 from seawall.rollout.devnet.accounts import GUARDIAN, OWNER, PAUSER, TRADERS
+from seawall.rollout.devnet.forking import ForkInfo, ForkSettings
 from seawall.rollout.devnet.lifecycle import (
     Devnet,
     DevnetInfo,
@@ -38,6 +40,8 @@ __all__ = [
     "DevnetRpc",
     "DevnetSettings",
     "DevnetStatus",
+    "ForkInfo",
+    "ForkSettings",
     "Trader",
     "down",
     "load",

@@ -84,7 +84,7 @@ class Deployer:
                 f"{name} has no code at {address_text(address)}", source, "report this as a fault"
             )
         entry = AddressEntry(
-            CHAIN_ID,
+            self.book.chain_id,
             name,
             address,
             kind,

@@ -8,6 +8,7 @@ for an account of its own. Nothing is sealed, so that tests may list more; a rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from typing import Final
 
@@ -53,7 +54,15 @@ from seawall.rollout.devnet.deployer import ETHER, Deployer
 from seawall.rollout.devnet.toolchain import Artifact
 from seawall.rollout.devnet.uniswap import V2_INIT_CODE_HASH, V3_INIT_CODE_HASH
 
-__all__ = ["contract_files", "deploy_executor"]
+__all__ = [
+    "CAP_ETHER_WEI",
+    "FEED_HEARTBEAT_S",
+    "LOSS_PER_DAY",
+    "LOSS_PER_EXECUTION",
+    "contract_files",
+    "deploy_contracts",
+    "deploy_executor",
+]
 
 V2_FEE_PPM: Final = 3_000
 WRAP_MAX_WEI: Final = 10_000 * ETHER
@@ -84,13 +93,22 @@ def contract_files() -> dict[str, bytes]:
 
 
 def deploy_executor(deployer: Deployer) -> None:
+    """Our contracts, under the policy and limits of the devnet's own protocols."""
+    deploy_contracts(deployer, deployer.book.address("weth"), _policy, _risk_policy)
+
+
+def deploy_contracts(
+    deployer: Deployer,
+    weth: Address,
+    policy_of: Callable[[AddressBook, Address], Policy],
+    risk_of: Callable[[AddressBook, Address], RiskPolicy],
+) -> None:
     """Registry, risk book, two executors with their roles, the account factory; policy and limits."""
     registry = deployer.deploy(
         "policy_registry", AddressKind.REGISTRY, _artifact(REGISTRY), ["address"], OWNER
     )
     risk_book = deployer.deploy("risk_book", AddressKind.REGISTRY, _artifact(RISK_BOOK), ["address"], OWNER)
     plan_checks = deployer.deploy("plan_checks", AddressKind.REGISTRY, _artifact(PLAN_CHECKS), [])
-    weth = deployer.book.address("weth")
     around = (registry, risk_book, plan_checks, weth)
     executor, backup = (
         deployer.deploy(
@@ -110,9 +128,9 @@ def deploy_executor(deployer: Deployer) -> None:
     for one in (executor, backup):
         for account, role in ((GUARDIAN, Role.GUARDIAN), (PAUSER, Role.PAUSER)):
             deployer.send_data(one, role_call(account, role))
-    for call in registry_calls(_policy(deployer.book, executor)):
+    for call in registry_calls(policy_of(deployer.book, executor)):
         deployer.send_data(registry, call)
-    for call in risk_book_calls(_risk_policy(deployer.book, executor)):
+    for call in risk_book_calls(risk_of(deployer.book, executor)):
         deployer.send_data(risk_book, call)
     for book in (registry, risk_book):
         deployer.send_data(book, encode_call("setGuardian(address,bool)", (GUARDIAN, True)))

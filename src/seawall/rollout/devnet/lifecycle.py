@@ -5,6 +5,8 @@ few blocks whose state can be read by hash -> `devnet.json` and `addresses.json`
 
 A run directory holds one devnet at most. `save` writes chain and address book into one file; `load` starts
 from it and runs the set-up of `up` again, so that blocks are added to what was saved.
+`up` with a fork: `forking` connects and looks -> anvil continues the chain at that block -> our contracts.
+A fork cannot be saved: what it has not read yet is at its endpoint alone.
 State older than the loaded head cannot be read afterwards: anvil keeps the state of the head alone in a dump.
 Nothing here touches Seawall's ledger: one that followed another devnet must not follow this one.
 """
@@ -15,7 +17,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,8 +28,17 @@ from seawall.primitives.errors import InputError, RolloutError
 from seawall.primitives.ports import SystemClock
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.build import build_state, cache_directory, dump_state
-from seawall.rollout.devnet.node import BASE_FEE_WEI, NodeSettings, is_node_of, start_node, stop_process
-from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc, as_int
+from seawall.rollout.devnet.forking import ForkInfo, ForkSettings, connect, settle_in, stop_forwarder
+from seawall.rollout.devnet.forwarding import FAILURE_FILE
+from seawall.rollout.devnet.node import (
+    BASE_FEE_WEI,
+    ForkPoint,
+    NodeSettings,
+    is_node_of,
+    start_node,
+    stop_process,
+)
+from seawall.rollout.devnet.rpc import CHAIN_ID, LOST, DevnetRpc, as_int, known_failure, lost_fork
 from seawall.rollout.devnet.toolchain import Toolchain
 
 __all__ = [
@@ -67,6 +78,8 @@ class DevnetSettings:
     """Seconds between blocks; None makes a block of every transaction."""
     manual_mining: bool = False
     """Blocks only on command; excludes `block_time_s`."""
+    fork: ForkSettings | None = None
+    """Continue a chain that exists instead of the devnet's own."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= PORT_MAX:
@@ -94,7 +107,13 @@ class DevnetInfo:
     addresses: Path
     log: Path
     digest: str
-    """Of the state that was loaded; empty when it came from a saved file."""
+    """Of the state that was loaded; empty when it came from a saved file, or for a fork."""
+    fork: ForkInfo | None = None
+
+    @property
+    def failure_file(self) -> Path | None:
+        """Where a fork's forwarder says that its endpoint is gone."""
+        return None if self.fork is None else self.addresses.parent / FAILURE_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +136,7 @@ class Devnet:
 
     @classmethod
     def attach(cls, info: DevnetInfo) -> Devnet:
-        return cls(info, AddressBook.from_json(info.addresses.read_bytes()), DevnetRpc(info.rpc_url))
+        return cls(info, AddressBook.from_json(info.addresses.read_bytes()), _rpc(info))
 
     def close(self) -> None:
         self.rpc.close()
@@ -127,6 +146,8 @@ def up(settings: DevnetSettings, environment: Mapping[str, str] = os.environ) ->
     """Start the devnet and leave it running; RolloutError when this directory runs one already."""
     _require_nothing_running(settings.directory)
     toolchain = Toolchain.discover(environment)
+    if settings.fork is not None:
+        return _start_fork(toolchain, settings, settings.fork)
     built = build_state(toolchain, cache_directory(environment))
     return _start(toolchain, settings, built.state, built.addresses.read_text(), built.digest)
 
@@ -139,16 +160,24 @@ def down(directory: Path) -> bool:
     stopped = is_node_of(info.pid, info.log)
     if stopped:
         stop_process(info.pid)
+    if info.fork is not None:
+        stop_forwarder(info.fork, directory)
     (directory / _INFO_FILE).unlink(missing_ok=True)
     return stopped
 
 
 def status(directory: Path) -> DevnetStatus | None:
-    """Where the devnet of this directory stands; None when none runs."""
+    """Where the devnet of this directory stands; None when none runs. `ForkLostError` for a fork whose node
+    ended because its endpoint did not answer."""
     info = _read_info(directory)
-    if info is None or not is_node_of(info.pid, info.log):
+    if info is None:
         return None
-    with DevnetRpc(info.rpc_url) as rpc:
+    if not is_node_of(info.pid, info.log):
+        failure = known_failure(info.failure_file)
+        if failure is not None:
+            raise lost_fork(f"the node ended, since {LOST}: {failure}", str(directory))
+        return None
+    with _rpc(info) as rpc:
         latest, safe, final = (
             rpc.record("eth_getBlockByNumber", tag, False) for tag in ("latest", "safe", "finalized")
         )
@@ -165,6 +194,12 @@ def status(directory: Path) -> DevnetStatus | None:
 def save(directory: Path, path: Path) -> None:
     """Write the running devnet's chain and address book into one file, whole or not at all."""
     info = _require_running(directory)
+    if info.fork is not None:
+        raise RolloutError(
+            f"a fork cannot be saved: what it has not read yet is at {info.fork.endpoint} alone",
+            str(directory),
+            f"note its block, and fork it again: `seawall devnet up --fork ... --block {info.fork.block}`",
+        )
     with DevnetRpc(info.rpc_url) as rpc:
         state = dump_state(rpc)
     document = {
@@ -182,6 +217,7 @@ def save(directory: Path, path: Path) -> None:
 
 def load(path: Path, settings: DevnetSettings, environment: Mapping[str, str] = os.environ) -> DevnetInfo:
     """Start a devnet from a saved file; RolloutError when the file is unusable or one runs already."""
+    assert settings.fork is None, "a saved chain stands by itself"
     _require_nothing_running(settings.directory)
     state, book = _read_saved(path)
     loaded = settings.directory / _STATE_FILE
@@ -263,10 +299,55 @@ def _start(
     return info
 
 
+def _start_fork(toolchain: Toolchain, settings: DevnetSettings, fork: ForkSettings) -> DevnetInfo:
+    directory = settings.directory.absolute()
+    log = directory / _LOG_FILE
+    with _writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    origin = connect(fork, directory)
+    with ExitStack() as undoing:
+        undoing.callback(origin.stop)
+        node = start_node(
+            toolchain.anvil,
+            NodeSettings(
+                log_file=log,
+                port=settings.port,
+                block_time_s=settings.block_time_s,
+                manual_mining=settings.manual_mining,
+                chain_id=origin.chain_id,
+                fork=ForkPoint(origin.url, origin.info.block),
+            ),
+        )
+        undoing.callback(node.stop)
+        origin.hand_over(node.pid, log)
+        info = DevnetInfo(
+            rpc_url=node.url,
+            ws_url="ws" + node.url.removeprefix("http"),
+            pid=node.pid,
+            chain_id=origin.chain_id,
+            addresses=directory / _BOOK_FILE,
+            log=log,
+            digest="",
+            fork=origin.info,
+        )
+        with _rpc(info) as rpc:
+            book = settle_in(rpc, toolchain, origin)
+        with _writing(directory):
+            (directory / _BOOK_FILE).write_text(book.to_json())
+            (directory / _INFO_FILE).write_text(json.dumps(asdict(info), default=str, indent=1))
+        undoing.pop_all()
+    return info
+
+
+def _rpc(info: DevnetInfo) -> DevnetRpc:
+    return DevnetRpc(info.rpc_url, info.failure_file)
+
+
 def _read_info(directory: Path) -> DevnetInfo | None:
     path = directory / _INFO_FILE
     try:
         document = json.loads(path.read_bytes())
+        fork = document.get("fork")
         return DevnetInfo(
             rpc_url=str(document["rpc_url"]),
             ws_url=str(document["ws_url"]),
@@ -275,6 +356,7 @@ def _read_info(directory: Path) -> DevnetInfo | None:
             addresses=Path(document["addresses"]),
             log=Path(document["log"]),
             digest=str(document["digest"]),
+            fork=ForkInfo(**fork) if isinstance(fork, dict) else None,
         )
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,17 @@ from typing import Final
 from seawall.primitives.errors import RolloutError
 from seawall.rollout.devnet.rpc import BLOCK_GAS_LIMIT, CHAIN_ID, DevnetRpc
 
-__all__ = ["NodeSettings", "RunningNode", "is_alive", "is_node_of", "start_node", "stop_process"]
+__all__ = [
+    "ForkPoint",
+    "NodeSettings",
+    "RunningNode",
+    "is_alive",
+    "is_alive_with",
+    "is_node_of",
+    "kept_environment",
+    "start_node",
+    "stop_process",
+]
 
 HARDFORK: Final = "prague"
 SLOTS_IN_AN_EPOCH: Final = 2
@@ -32,8 +43,20 @@ READY_WAIT_S: Final = 30.0
 STOP_SEQUENCE: Final = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 POLL_S: Final = 0.005
 LOG_TAIL_BYTES: Final = 2_000
+FORK_READ_TIMEOUT_MS: Final = 60_000
+
+# What a process of the devnet needs of ours. The rest may hold secrets, or send loopback through a proxy.
+_VARIABLES_KEPT: Final = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR")
 
 _LISTENING: Final = re.compile(rb"Listening on (?:127\.0\.0\.1|localhost):(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPoint:
+    """The block that a chain continues from, read where `url` says: a place that holds no secret."""
+
+    url: str
+    block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +70,8 @@ class NodeSettings:
     """Blocks only on command; excludes `block_time_s`."""
     load_state: Path | None = None
     genesis_time_s: int | None = None
+    chain_id: int = CHAIN_ID
+    fork: ForkPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +84,14 @@ class RunningNode:
 
 
 def start_node(binary: Path, settings: NodeSettings) -> RunningNode:
-    """Start anvil and return once it answers for chain 31337; on failure nothing is left running."""
+    """Start anvil and return once it answers for its chain; on failure nothing is left running."""
     settings.log_file.parent.mkdir(parents=True, exist_ok=True)
     settings.log_file.write_bytes(b"")
     log = str(settings.log_file)
     pid = os.posix_spawn(
         binary,
         _arguments(binary, settings),
-        os.environ,
+        kept_environment(os.environ),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
@@ -78,11 +103,16 @@ def start_node(binary: Path, settings: NodeSettings) -> RunningNode:
     try:
         node = RunningNode(pid, f"http://127.0.0.1:{_listening_port(pid, settings.log_file)}")
         with DevnetRpc(node.url) as rpc:
-            rpc.require_devnet()
+            rpc.require_devnet(settings.chain_id)
     except BaseException:
         stop_process(pid)
         raise
     return node
+
+
+def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a process of the devnet is given."""
+    return {name: environment[name] for name in _VARIABLES_KEPT if name in environment}
 
 
 def is_alive(pid: int) -> bool:
@@ -100,7 +130,12 @@ def is_alive(pid: int) -> bool:
 
 
 def is_node_of(pid: int, log_file: Path) -> bool:
-    """Whether the process is the node that `start_node` started with this log file.
+    """Whether the process is the node that `start_node` started with this log file."""
+    return is_alive_with(pid, str(_states_folder(log_file)))
+
+
+def is_alive_with(pid: int, argument: str) -> bool:
+    """Whether the process runs and was started with this argument.
 
     Process ids are used again by others, and a node that hangs must still be found: so the process's command
     line decides. Without /proc only being alive can be told.
@@ -111,7 +146,7 @@ def is_node_of(pid: int, log_file: Path) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return is_alive(pid)
-    return os.fsencode(_states_folder(log_file)) in command.split(b"\0")
+    return os.fsencode(argument) in command.split(b"\0")
 
 
 def stop_process(pid: int) -> None:
@@ -138,7 +173,7 @@ def _arguments(binary: Path, settings: NodeSettings) -> list[str]:
         "--port",
         str(settings.port),
         "--chain-id",
-        str(CHAIN_ID),
+        str(settings.chain_id),
         "--hardfork",
         HARDFORK,
         "--slots-in-an-epoch",
@@ -158,6 +193,11 @@ def _arguments(binary: Path, settings: NodeSettings) -> list[str]:
         arguments += ["--load-state", str(settings.load_state)]
     if settings.genesis_time_s is not None:
         arguments += ["--timestamp", str(settings.genesis_time_s)]
+    if settings.fork is not None:
+        # Without its cache, which goes by chain and block alone: two devnets may have both in common. What
+        # failed is asked again by whoever listens at the place.
+        arguments += ["--fork-url", settings.fork.url, "--fork-block-number", str(settings.fork.block)]
+        arguments += ["--no-storage-caching", "--retries", "0", "--timeout", str(FORK_READ_TIMEOUT_MS)]
     return arguments
 
 

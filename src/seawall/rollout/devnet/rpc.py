@@ -11,13 +11,26 @@ import http.client
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from seawall.primitives.errors import ChainIdMismatchError, EndpointError, RolloutError
 from seawall.primitives.units import BPS, Address, Hash, address_text, hex_text
 
-__all__ = ["BLOCK_GAS_LIMIT", "CHAIN_ID", "DevnetRpc", "Json", "NodeRefusedError", "as_bytes", "as_int"]
+__all__ = [
+    "BLOCK_GAS_LIMIT",
+    "CHAIN_ID",
+    "LOST",
+    "DevnetRpc",
+    "ForkLostError",
+    "Json",
+    "NodeRefusedError",
+    "as_bytes",
+    "as_int",
+    "known_failure",
+    "lost_fork",
+]
 
 CHAIN_ID: Final = 31337
 
@@ -27,6 +40,9 @@ RECEIPT_WAIT_S: Final = 30.0
 RECEIPT_POLL_S: Final = 0.003
 BLOCK_GAS_LIMIT: Final = 30_000_000
 GAS_MARGIN_BPS: Final = 15_000
+# How a fork's forwarder begins what it says of an endpoint that gave no answer, and how much of it is shown.
+LOST: Final = "the forked endpoint does not answer"
+FAILURE_CHARS_MAX: Final = 500
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
@@ -37,18 +53,26 @@ class NodeRefusedError(EndpointError):
     """The node answered with an error; `what` carries its words."""
 
 
+class ForkLostError(EndpointError):
+    """What a fork still has to read cannot be read: the endpoint that it was forked from is gone."""
+
+
 class DevnetRpc:
-    """One keep-alive connection to a node on this machine."""
+    """One keep-alive connection to a node on this machine.
 
-    __slots__ = ("_connection", "_host", "_port", "_sequence", "url")
+    `failure_file` is where a fork's forwarder says that its endpoint is gone: anvil then ends without a word.
+    """
 
-    def __init__(self, url: str) -> None:
+    __slots__ = ("_connection", "_failure_file", "_host", "_port", "_sequence", "url")
+
+    def __init__(self, url: str, failure_file: Path | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.hostname not in LOOPBACK or parts.port is None:
             raise RolloutError(
                 f"{url[:80]!r} is not a node on this machine", "devnet", "use http://127.0.0.1:PORT"
             )
         self.url = url
+        self._failure_file = failure_file
         self._host, self._port = parts.hostname, parts.port
         self._connection: http.client.HTTPConnection | None = None
         self._sequence = 0
@@ -136,12 +160,12 @@ class DevnetRpc:
                 )
         return receipts
 
-    def require_devnet(self) -> None:
-        """ChainIdMismatchError unless the node is a devnet."""
+    def require_devnet(self, wanted: int = CHAIN_ID) -> None:
+        """ChainIdMismatchError unless the node serves that chain."""
         chain_id = self.integer("eth_chainId")
-        if chain_id != CHAIN_ID:
+        if chain_id != wanted:
             raise ChainIdMismatchError(
-                f"the node serves chain {chain_id}, not {CHAIN_ID}",
+                f"the node serves chain {chain_id}, not {wanted}",
                 self.url,
                 "stop whatever listens on that port",
             )
@@ -165,6 +189,8 @@ class DevnetRpc:
             if entry is None:
                 raise EndpointError(f"{request['method']} was not answered", self.url, "restart the devnet")
             if "error" in entry:
+                if LOST in (reason := _reason(entry["error"])):
+                    raise lost_fork(reason, self.url)
                 raise NodeRefusedError(
                     f"{request['method']}: {_reason(entry['error'])}", self.url, "correct the call"
                 )
@@ -183,6 +209,9 @@ class DevnetRpc:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            failure = known_failure(self._failure_file)
+            if failure is not None:
+                raise lost_fork(f"the node ended, since {LOST}: {failure}", self.url) from error
             raise EndpointError(
                 f"no answer: {type(error).__name__}: {error}",
                 self.url,
@@ -195,6 +224,20 @@ class DevnetRpc:
                 f"HTTP {response.status} without JSON: {content[:200]!r}", self.url, "restart the devnet"
             ) from error
         return answer
+
+
+def known_failure(file: Path | None) -> str | None:
+    """What a fork's forwarder last had to say against its endpoint; None while that answers."""
+    try:
+        return None if file is None else file.read_text()[:FAILURE_CHARS_MAX].strip()
+    except OSError:
+        return None
+
+
+def lost_fork(what: str, where: str) -> ForkLostError:
+    return ForkLostError(
+        what, where, "check the endpoint, then `seawall devnet down`, and fork it again at the same block"
+    )
 
 
 def as_int(value: Json, what: str) -> int:

@@ -1,4 +1,4 @@
-"""What only a devnet's owner can do: grant roles, move feeds, mine, reorganise, go back, give money away."""
+"""What only a devnet's owner can do: roles, feeds, blocks, time, reorgs, going back, giving money away."""
 
 from __future__ import annotations
 
@@ -12,12 +12,25 @@ from seawall.protocols.executor.policy import Role, role_call
 from seawall.protocols.safe import known
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.lifecycle import Devnet
+from seawall.rollout.devnet.rpc import as_int
 from seawall.rollout.devnet.safe import creation_call
 
-__all__ = ["authorise", "create_safe", "fund", "mine", "reorg", "revert", "set_feed", "snapshot"]
+__all__ = [
+    "authorise",
+    "create_safe",
+    "fund",
+    "give",
+    "mine",
+    "pass_time",
+    "reorg",
+    "revert",
+    "set_feed",
+    "snapshot",
+]
 
 MINE_BLOCKS_MAX: Final = 10_000
 REORG_DEPTH_MAX: Final = 64
+PASS_TIME_S_MAX: Final = 10 * 365 * 86_400
 
 
 def authorise(devnet: Devnet, operator: Address, beneficiary: Address) -> None:
@@ -72,6 +85,23 @@ def revert(devnet: Devnet, identifier: str) -> None:
 def fund(devnet: Devnet, account: Address, balance_wei: int) -> None:
     """Set an account's native balance."""
     devnet.rpc.call("anvil_setBalance", hex_text(account), hex(balance_wei))
+
+
+def give(devnet: Devnet, token: Address, account: Address, amount: int) -> None:
+    """Make an account hold this much of a token, out of nothing: its balance is found in the token's storage.
+
+    For tokens of a fork, which nobody here can mint. NodeRefusedError for those whose balances are computed.
+    """
+    devnet.rpc.call("anvil_dealERC20", hex_text(account), hex_text(token), hex(amount))
+
+
+def pass_time(devnet: Devnet, seconds: int) -> None:
+    """Mine a block that is later than the head by this much."""
+    if not 1 <= seconds <= PASS_TIME_S_MAX:
+        raise InputError(f"{seconds} s cannot pass", "devnet", f"give 1 to {PASS_TIME_S_MAX}")
+    head = devnet.rpc.record("eth_getBlockByNumber", "latest", False)
+    devnet.rpc.call("evm_setNextBlockTimestamp", as_int(head["timestamp"], "block") + seconds)
+    devnet.rpc.call("evm_mine")
 
 
 def create_safe(devnet: Devnet, owners: Sequence[Address], threshold: int, balance_wei: int) -> Address:
