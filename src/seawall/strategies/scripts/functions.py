@@ -12,8 +12,9 @@ from typing import Final
 
 from seawall.primitives.errors import ProtocolError
 from seawall.primitives.units import BPS, NATIVE, ceil_div
-from seawall.protocols.adapters.actions import Action, Deposit, Redeem, Swap
+from seawall.protocols.adapters.actions import Action, ClaimExit, Deposit, Redeem, Swap
 from seawall.protocols.adapters.base import RAY, PositionKind, Quote
+from seawall.protocols.adapters.erased import AnyAdapter
 from seawall.strategies.scripts.arithmetic import argmax, bps_down, bps_up, mul_div
 from seawall.strategies.scripts.compiling import Frame, Run, Scope, Term, compiled, folded, require
 from seawall.strategies.scripts.kinds import BPS_KIND, NUMBER, USD, Base, Kind, Unit, amount_of
@@ -223,6 +224,39 @@ def _position(node: Call, scope: Scope) -> Term:
     return Term(amount_of(unit), lambda f: f.world.position(adapter.name, kind, token), node.at)
 
 
+def _claimable(node: Call, scope: Scope) -> Term:
+    adapter, unit = _queue(node, scope)
+
+    def run(frame: Frame) -> int:
+        found = frame.world.claimable(adapter.name, unit.token)
+        return 0 if found is None else found[1]
+
+    return Term(amount_of(unit), run, node.at)
+
+
+def _request(node: Call, scope: Scope) -> Term:
+    adapter, unit = _queue(node, scope)
+
+    def run(frame: Frame) -> int:
+        found = frame.world.claimable(adapter.name, unit.token)
+        if found is None:
+            raise ProtocolError(
+                f"{adapter.name} pays no request of ours now", node.function, "ask claimable(...) first"
+            )
+        return found[0]
+
+    return Term(NUMBER, run, node.at)
+
+
+def _queue(node: Call, scope: Scope) -> tuple[AnyAdapter, Unit]:
+    adapter = scope.adapter(node.arguments[0])
+    if ClaimExit not in adapter.actions:
+        raise ExpressionError(
+            f"{adapter.name} has no queue", "name one that pays later", node.arguments[0].at
+        )
+    return adapter, scope.unit(node.arguments[1])
+
+
 def _liquidity(node: Call, scope: Scope) -> Term:
     adapter, unit = scope.adapter(node.arguments[0]), scope.unit(node.arguments[1])
     token = unit.token
@@ -342,6 +376,14 @@ REFERENCE: Final[dict[str, Entry]] = {
         3,
         _position,
     ),
+    "claimable": Entry(
+        "claimable(lido, native)",
+        "what our first request that is due is paid; zero where none is",
+        2,
+        2,
+        _claimable,
+    ),
+    "request": Entry("request(lido, native)", "the number of that request, for `claim_exit`", 2, 2, _request),
     "liquidity": Entry("liquidity(aave_v3, usdx)", "what anyone could take out at once", 2, 2, _liquidity),
     "supply_rate": Entry(
         "supply_rate(aave_v3, usdx)",

@@ -33,7 +33,9 @@ class Keys:
         if text is None:
             return None
         try:
-            return self.scope.adapter(Text(text, 0))
+            adapter = self.scope.adapter(Text(text, 0))
+            self.scope.needs.acts_on[adapter.name] = adapter
+            return adapter
         except ExpressionError as error:
             self.notes.add(section.place_of("on"), error.what, error.fix)
             return None

@@ -322,6 +322,8 @@ class StepReader:
         if lender is None or kind is None or not loans or not inner:
             return None
         source, chosen = lender, kind
+        self._scope.needs.lenders[source] = chosen
+        self._scope.needs.borrowed |= set(loans)
         if chosen in LENT_FROM_OWN_BALANCE:
             self._scope.needs.balances |= {(token, source) for token in loans}
 
@@ -401,6 +403,7 @@ class StepReader:
         if target is None or signature is None or arguments is None or name is None:
             return None
         to, function, values, known = target, signature, arguments, name
+        self._scope.needs.raw_calls.add((to, function))
 
         def take(frame: Frame, steps: Steps, outcomes: dict[str, Outcome]) -> None:
             given = [argument(frame, outcomes) for argument in values]

@@ -15,13 +15,14 @@ from typing import Final
 
 from seawall.native import abi_decode, encode_call
 from seawall.primitives.blocks import Block, Read
-from seawall.primitives.errors import EncodingError, ProtocolError
+from seawall.primitives.errors import EncodingError, ProtocolError, UnavailableActionError
 from seawall.primitives.units import NATIVE, Address, address_text
 from seawall.protocols import chainlink, erc20
-from seawall.protocols.adapters.actions import Action
+from seawall.protocols.adapters.actions import Action, ClaimExit
 from seawall.protocols.adapters.base import READ_ROUNDS_MAX, PositionKind, Quote, Rates
 from seawall.protocols.adapters.erased import AnyAdapter, Snapshot
 from seawall.protocols.answers import Answers, integer_answer
+from seawall.protocols.executor.policy import LenderKind
 
 __all__ = ["USD_DECIMALS", "Feed", "Needs", "OwnRead", "World"]
 
@@ -48,7 +49,7 @@ class OwnRead:
 
 @dataclass(slots=True)
 class Needs:
-    """What must be read of each block, gathered while compiling."""
+    """What must be read of each block, and what the steps use, gathered while compiling."""
 
     account: Address  # whose positions count
     multicall: Address | None = None  # answers for native balances
@@ -56,6 +57,11 @@ class Needs:
     balances: set[tuple[Address, Address]] = field(default_factory=set)  # (token, holder)
     feeds: set[Address] = field(default_factory=set)
     own: dict[str, OwnRead] = field(default_factory=dict)
+    # What the steps do, which a policy must allow.
+    acts_on: dict[str, AnyAdapter] = field(default_factory=dict)
+    lenders: dict[Address, LenderKind] = field(default_factory=dict)
+    borrowed: set[Address] = field(default_factory=set)  # tokens of loans for one transaction
+    raw_calls: set[tuple[Address, str]] = field(default_factory=set)  # (target, signature)
 
     def reads(self, answers: Answers) -> tuple[Read, ...]:
         """All reads, in a stable order; `answers` of the head before tell adapters what else to look at."""
@@ -115,6 +121,18 @@ class World:
     def position(self, name: str, kind: PositionKind, token: Address) -> int:
         found = self.snapshot(name).positions(self.account)
         return sum(one.amount for one in found if one.kind is kind and one.token == token)
+
+    def claimable(self, name: str, token: Address) -> tuple[int, int] | None:
+        """Number and amount of our first request for `token` that is paid out now; None where none is."""
+        for one in self.snapshot(name).positions(self.account):
+            if one.kind is PositionKind.LEAVING and one.token == token and one.reference.isdecimal():
+                number = int(one.reference)
+                try:
+                    quote = self.quote(name, ClaimExit(number, token))
+                except UnavailableActionError:  # it is not due, or not funded
+                    continue
+                return number, sum(gained.amount for gained in quote.gives if gained.token == token)
+        return None
 
     def balance(self, token: Address, holder: Address) -> int:
         if token == NATIVE:

@@ -1,0 +1,121 @@
+"""An account on the devnet for the key that runs strategy files, under the policy that these files need.
+
+    files -> their policy -> risk limits by the devnet's feeds -> `open_account` -> entered in the book
+
+The account goes by `my_account` in the address book, which is what a file calls it. Limits are those of a
+devnet: wide enough to try things out. On a real chain a person writes them, and the policy's owners approve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind
+from seawall.native import keccak256
+from seawall.primitives.errors import InputError
+from seawall.primitives.units import NATIVE, Address
+from seawall.protocols.adapters import morpho_blue
+from seawall.protocols.executor.artifacts import ACCOUNT
+from seawall.protocols.executor.policy import Policy
+from seawall.protocols.executor.risk_book import (
+    VALUE_UNIT,
+    HealthKind,
+    HealthSource,
+    LossLimit,
+    RiskPolicy,
+    TokenLimit,
+    per_day_down,
+)
+from seawall.protocols.surroundings import surroundings_of
+from seawall.rollout.devnet.lifecycle import Devnet
+from seawall.rollout.devnet.positions import account_of, open_account
+from seawall.strategies.scripts.loading import Standing, load_script
+from seawall.strategies.scripts.permits import policy_of_scripts
+from seawall.strategies.scripts.script import Script
+
+__all__ = ["ACCOUNT_NAME", "account_for"]
+
+ACCOUNT_NAME: Final = "my_account"
+HEARTBEAT_S: Final = 86_400
+CAP_USD: Final = 5_000_000
+ETHER_USD: Final = 2_500
+# Wide: what waits in a queue, or is staked, counts for nothing in the risk book.
+LOSS_USD: Final = 50_000
+_ETHER_DECIMALS: Final = 18
+_ETHER_LIKE: Final = ("weth", "ethx", "steth", "wsteth", "reth")
+_DOLLAR_LIKE: Final = ("usdx", "usd")
+_POSITION_VIEWS: Final = "position_"
+_STABLE_POOLS: Final = ("curve_stable_", "convex_curve_stable_")
+
+
+def account_for(
+    devnet: Devnet, operator: Address, beneficiary: Address, files: Mapping[str, bytes]
+) -> Address:
+    """Made, listed for what `files` (their text by name) do, and entered in the devnet's address book."""
+    if not files:
+        raise InputError("no strategy file is named", "devnet account", "name those that it shall run")
+    account = account_of(devnet, operator, beneficiary)
+    book = AddressBook.from_json(devnet.book.to_json())
+    entry = AddressEntry(devnet.info.chain_id, ACCOUNT_NAME, account, AddressKind.EXECUTOR, ACCOUNT, None)
+    book.put(entry)
+    surroundings = surroundings_of(book.to_json())
+    standing = Standing(devnet.info.chain_id, operator, book.address("atomic_executor"))
+    scripts = [load_script(content, name, surroundings, standing) for name, content in files.items()]
+    policy = policy_of_scripts(*scripts)
+    if policy.executor != account:
+        raise InputError("these files do not run in it", ACCOUNT_NAME, f"write `account: {ACCOUNT_NAME}`")
+    open_account(devnet, operator, beneficiary, policy, _limits(book, policy, scripts))
+    (code,) = devnet.rpc.codes([account])
+    devnet.book.put(replace(entry, code_hash=keccak256(code)))
+    devnet.book.write(devnet.info.addresses)
+    return account
+
+
+def _limits(book: AddressBook, policy: Policy, scripts: list[Script]) -> RiskPolicy:
+    """For every listed token that a feed of the devnet prices; the others may not leave."""
+    ether, dollar = book.address("feed_eth_usd"), book.address("feed_usdx_usd")
+    limits = [_limit(NATIVE, ether, _ETHER_DECIMALS, CAP_USD // ETHER_USD)]
+    for listed in policy.tokens:
+        found = book.find(listed.token)
+        if found is None or listed.token == NATIVE:
+            continue
+        last = found.name.rpartition("_")[2]
+        decimals = _ETHER_DECIMALS if found.decimals is None else found.decimals
+        is_token = found.kind in (AddressKind.TOKEN, AddressKind.POSITIONS)
+        if found.name.startswith(_STABLE_POOLS) or (is_token and last in _DOLLAR_LIKE):
+            limits.append(_limit(listed.token, dollar, decimals, CAP_USD))
+        elif is_token and last in _ETHER_LIKE:
+            limits.append(_limit(listed.token, ether, decimals, CAP_USD // ETHER_USD))
+    loss = LOSS_USD * VALUE_UNIT
+    return RiskPolicy(
+        policy.executor,
+        tuple(limits),
+        LossLimit(loss, loss, per_day_down(loss)),
+        _health(book, scripts),
+        holds_positions=True,
+    )
+
+
+def _limit(token: Address, feed: Address, decimals: int, cap: int) -> TokenLimit:
+    capacity: int = cap * 10**decimals
+    return TokenLimit(token, feed, HEARTBEAT_S, decimals, capacity, per_day_down(capacity))
+
+
+def _health(book: AddressBook, scripts: list[Script]) -> tuple[HealthSource, ...]:
+    """Every place of these files at which something may be owed."""
+    used = {name for script in scripts for name in script.scope.needs.acts_on}
+    found = [
+        HealthSource(HealthKind.AAVE_POOL, book.address(pool))
+        for name, pool in (("aave_v3", "aave_pool"), ("spark", "spark_pool"))
+        if name in used
+    ]
+    found += [
+        HealthSource(HealthKind.MORPHO_MARKET, market.morpho, market.market_id)
+        for market in morpho_blue.from_book(book)
+        if market.name in used
+    ]
+    if "compound_v3:usdx" in used:
+        found.append(HealthSource(HealthKind.COMET, book.address("comet_usdx")))
+    return tuple(found)

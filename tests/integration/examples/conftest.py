@@ -1,0 +1,28 @@
+"""One devnet for all examples; every test goes back to how the world was before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seawall.rollout.devnet import Devnet, DevnetSettings, running
+from seawall.rollout.devnet.build import BuiltState
+from seawall.rollout.devnet.steering import revert, snapshot
+from tests.integration.examples.stage import Stage
+
+
+@pytest.fixture(scope="package")
+def world(built_devnet: BuiltState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    settings = DevnetSettings(tmp_path_factory.mktemp("devnet"), manual_mining=True)
+    with running(settings) as started:
+        yield started
+
+
+@pytest.fixture
+def stage(world: Devnet, tmp_path: Path) -> Iterator[Stage]:
+    before, book = snapshot(world), world.info.addresses.read_text()
+    yield Stage(world, tmp_path)
+    revert(world, before)
+    world.info.addresses.write_text(book)
