@@ -23,7 +23,16 @@ from seawall.primitives.units import BPS, Address, Hash, address_text
 from seawall.protocols import chainlink
 from seawall.protocols.answers import Answers
 
-__all__ = ["FeedTerms", "PriceObservation", "Problem", "compare", "deviation_bps", "observe", "reads"]
+__all__ = [
+    "AHEAD_S_MAX",
+    "FeedTerms",
+    "PriceObservation",
+    "Problem",
+    "compare",
+    "deviation_bps",
+    "observe",
+    "reads",
+]
 
 DECIMALS_MAX: Final = 36
 # A round may be dated by a clock that is a little ahead of the block's.

@@ -14,12 +14,14 @@ from seawall.native import abi_decode, encode_call
 from seawall.primitives.errors import EncodingError
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, ceil_div
+from seawall.protocols.oracles import AHEAD_S_MAX
 from seawall.risk.evidence import Evidence
 from seawall.risk.limits import ChainFacts, PriceFeed
 
 __all__ = [
     "VALUE_SCALE",
     "Ratio",
+    "age_s_of",
     "apart_bps_up",
     "price_probe",
     "value_of",
@@ -72,6 +74,12 @@ def valued(evidence: Evidence, facts: ChainFacts, token: Address, amount: int, *
     return share.value(evidence.simulation.probes, amount, by_feed, up=up)
 
 
+def age_s_of(evidence: Evidence, updated_at_s: int) -> int | None:
+    """How old an answer is, at least 0; None for one of the future, which would be fresh until then."""
+    age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at_s
+    return None if age_s < -AHEAD_S_MAX else max(0, age_s)
+
+
 def apart_bps_up(one: Ratio, other: Ratio) -> int:
     """How far apart two positive ratios are, of the lower one, rounded up [bps]."""
     left, right = one[0] * other[1], other[0] * one[1]
@@ -87,11 +95,12 @@ def _price_of(evidence: Evidence, feed: PriceFeed | None) -> int | None:
         values: tuple[object, ...] = tuple(abi_decode(_ROUND_KINDS, raw))
     except EncodingError:
         return None
-    _, answer, _, updated_at, _ = values
+    round_id, answer, _, updated_at, answered_in = values
     assert isinstance(answer, int)
     assert isinstance(updated_at, int)
-    age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at
-    return answer if answer > 0 and age_s <= evidence.limits.oracle_age_s_max else None
+    age_s = age_s_of(evidence, updated_at)
+    is_fresh = age_s is not None and age_s <= evidence.limits.oracle_age_s_max
+    return answer if answer > 0 and is_fresh and round_id == answered_in else None
 
 
 def _scale_of(feed: PriceFeed) -> int:

@@ -85,10 +85,15 @@ class MevExposure:
         self, evidence: Evidence, body: ExecutorBody, changes: dict[Address, int]
     ) -> dict[Address, int]:
         """What the plan's bounds leave open, by token."""
-        bounds: dict[tuple[Address, str], int] = defaultdict(int)
+        # Each bound is held by itself: of several on one token the tightest counts.
+        tightest: dict[tuple[Address, str], int] = {}
         for bound in body.bounds:
-            token = NATIVE if evidence.is_native_like(bound.token) else bound.token
-            bounds[(token, bound.kind)] += bound.amount
+            held = tightest.get((bound.token, bound.kind), bound.amount)
+            tighter = max if bound.kind == "inflow" else min
+            tightest[bound.token, bound.kind] = tighter(held, bound.amount)
+        bounds: dict[tuple[Address, str], int] = defaultdict(int)
+        for (token, kind), amount in tightest.items():
+            bounds[NATIVE if evidence.is_native_like(token) else token, kind] += amount
         rooms: dict[Address, int] = {}
         for token in {*changes, *(token for token, _ in bounds)}:
             change = changes.get(token, 0)

@@ -13,7 +13,7 @@ from seawall.protocols import chainlink, sequencer
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.guards.base import measured, probes_of
 from seawall.risk.guards.pools import Pool, average_reads
-from seawall.risk.prices import Ratio, apart_bps_up
+from seawall.risk.prices import Ratio, age_s_of, apart_bps_up
 
 __all__ = ["OracleDeviation", "OracleStaleness", "OracleTerms", "SequencerUp"]
 
@@ -53,7 +53,11 @@ class OracleStaleness:
             return cannot_measure(
                 self.name, evidence, limit, "s", f"feed {feed} holds no complete positive answer"
             )
-        age_s = max(0, max(evidence.candidate.base.timestamp_s, evidence.now_s) - updated_at)
+        age_s = age_s_of(evidence, updated_at)
+        if age_s is None:
+            return cannot_measure(
+                self.name, evidence, limit, "s", f"the answer of feed {feed} is of the future"
+            )
         return below(self.name, evidence, age_s, limit, "s", f"age of feed {feed}")
 
 
@@ -149,7 +153,9 @@ def _fresh_price(evidence: Evidence, feed: Address) -> Ratio:
     """Of a whole token. `ProtocolError` where it is not positive, not complete, or too old."""
     answers, source = evidence.simulation.probes, f"feed {address_text(feed)}"
     found, decimals = chainlink.latest_round(feed, answers), chainlink.decimals(feed, answers)
-    age_s = max(evidence.candidate.base.timestamp_s, evidence.now_s) - found.updated_at_s
+    age_s = age_s_of(evidence, found.updated_at_s)
+    if age_s is None:
+        raise ProtocolError("its answer is of the future", source, "use another feed: its clock is wrong")
     if not found.is_complete or age_s > evidence.limits.oracle_age_s_max:
         raise ProtocolError(
             f"its answer is {age_s} s old" if found.is_complete else "its answer is of an earlier round",
