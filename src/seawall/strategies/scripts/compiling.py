@@ -66,7 +66,12 @@ class Frame:
             return self.known[name]
         if self.outer is not None:
             return self.outer.value(name)
-        self.known[name] = self.definitions[name].run(self)
+        try:
+            self.known[name] = self.definitions[name].run(self)
+        except RecursionError:
+            raise ExpressionError(
+                f"{name!r} and what it is made of build on each other too deeply", "use fewer `values`", 0
+            ) from None
         return self.known[name]
 
 

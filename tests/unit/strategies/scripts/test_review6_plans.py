@@ -112,3 +112,13 @@ def test_amounts_of_the_token_itself_are_limits() -> None:
         "  balance: {min_wei: 1 native}",
     )
     assert not problems_of(with_lines(*lines))
+
+
+def test_values_that_build_on_each_other_too_deeply_are_told_and_stop_nothing() -> None:
+    """Within every bound of the file, and beyond what can be evaluated at once."""
+    lines = ["values:", "  v0: balance(weth)"]
+    lines += [f"  v{place}: -(-(-(-(-(-(-(-(v{place - 1}))))))))" for place in range(1, 128)]
+    strategy = strategy_of(with_lines(*lines, "when:", "  - v127 > 0"))
+    assert strategy.decide(seen(strategy), b"").plans == ()
+    (reason,) = strategy.drops
+    assert "build on each other" in reason
