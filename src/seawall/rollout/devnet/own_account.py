@@ -47,7 +47,7 @@ _ETHER_DECIMALS: Final = 18
 _ETHER_LIKE: Final = ("weth", "ethx", "steth", "wsteth", "reth")
 _DOLLAR_LIKE: Final = ("usdx", "usd")
 _POSITION_VIEWS: Final = "position_"
-_STABLE_POOLS: Final = ("curve_stable_", "convex_curve_stable_")
+_STABLE_POOLS: Final = "curve_stable_"
 
 
 def account_for(
@@ -79,10 +79,10 @@ def _limits(book: AddressBook, policy: Policy, scripts: list[Script]) -> RiskPol
     limits = [_limit(NATIVE, ether, _ETHER_DECIMALS, CAP_USD // ETHER_USD)]
     for listed in policy.tokens:
         found = book.find(listed.token)
-        if found is None or listed.token == NATIVE:
+        if found is None or found.decimals is None:  # the risk book takes no token that does not say them
             continue
         last = found.name.rpartition("_")[2]
-        decimals = _ETHER_DECIMALS if found.decimals is None else found.decimals
+        decimals = found.decimals
         is_token = found.kind in (AddressKind.TOKEN, AddressKind.POSITIONS)
         if found.name.startswith(_STABLE_POOLS) or (is_token and last in _DOLLAR_LIKE):
             limits.append(_limit(listed.token, dollar, decimals, CAP_USD))
