@@ -65,6 +65,12 @@ def deploy(parts: Parts) -> Outcome:
         stage = found.stage
         if stage is None:
             return Outcome(found)
+        if stage.hands_over and found.owner_problems:
+            raise RolloutError(
+                f"nothing is handed over yet: {'; '.join(found.owner_problems)}",
+                f"deployment {found.wish.name}, block {found.block.number}",
+                f"mend {found.wish.owner_name}, or correct the file, and run the same again",
+            )
         if stage.takings:
             return Outcome(found, _propose(parts, found, stage))
         if before is not None and set(before.lines) & set(stage.lines):

@@ -33,8 +33,9 @@ from seawall.rollout.deployment.files import DeploymentWish
 from seawall.rollout.deployment.wanted import Write, closing, offers, policy_writes, settings
 from seawall.transactions.safes.looking import state_at
 
-__all__ = ["Stage", "Survey", "survey"]
+__all__ = ["OFFERS", "Stage", "Survey", "survey"]
 
+OFFERS: Final = "offers of ownership"
 _WORD: Final = 32
 TAKE_CALL: Final = encode_call("takeOwnership()", ())
 
@@ -47,6 +48,10 @@ class Stage:
     creations: tuple[Contract, ...] = ()
     writes: tuple[Write, ...] = ()
     takings: tuple[Contract, ...] = ()  # by the owner's Safe
+
+    @property
+    def hands_over(self) -> bool:
+        return self.name == OFFERS or bool(self.takings)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -73,6 +78,7 @@ class Survey:
     done: tuple[str, ...]  # what stands already, in words
     owners: Mapping[Address, Address]
     problems: tuple[str, ...]
+    owner_problems: tuple[str, ...]  # those of the Safe that is to be the owner
 
     @property
     def stage(self) -> Stage | None:
@@ -92,7 +98,7 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
     stages = (
         ("settings", settings(wish, fleet)),
         ("closing", closing(wish, fleet)),
-        ("offers of ownership", offers(wish, fleet)),
+        (OFFERS, offers(wish, fleet)),
     )
     own = _own_reads(wish, fleet)
     reads = {read.label: read for read in (*own, *(w.read for _, writes in stages for w in writes))}
@@ -112,7 +118,8 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
         done += [w.text for w in writes if w not in open_]
     takings = tuple(one for one in fleet.owned if owners[one.address] != wish.owner)
     missing.append(Stage(f"taking of ownership by {wish.owner_name}", takings=takings))
-    problems = [*_owner_problems(wish, await _safe(client, wish, block)), *_left_over(wish, fleet, answers)]
+    of_owner = _owner_problems(wish, await _safe(client, wish, block))
+    problems = [*of_owner, *_left_over(wish, fleet, answers)]
     return Survey(
         wish,
         block,
@@ -122,6 +129,7 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
         tuple(done),
         {address: owner for address, owner in owners.items() if owner is not None},
         tuple(problems),
+        tuple(of_owner),
     )
 
 
