@@ -24,6 +24,7 @@ __all__ = [
     "LANE_UNLANDED_MAX",
     "LOGS_PENDING_MAX",
     "MISSING_ROUNDS_MAX",
+    "NOTE_CHARS_MAX",
     "OBSERVATION_BYTES_MAX",
     "PLANS_PER_DECISION_MAX",
     "QUEUED_PER_LANE_MAX",
@@ -47,6 +48,7 @@ OBSERVATION_BYTES_MAX: Final = 64 * 1024 * 1024
 DECISION_FRAME_BYTES_MAX: Final = 1024 * 1024
 PLANS_PER_DECISION_MAX: Final = 64
 TIMERS_PER_STRATEGY_MAX: Final = 64
+NOTE_CHARS_MAX: Final = 400  # of why a decision brings no plan
 # Times in UTC seconds; far beyond any deadline, and within what the executor and the ledger can hold.
 TIME_S_MAX: Final = 2**40
 STATE_BYTES_MAX: Final = 256 * 1024

@@ -20,6 +20,7 @@ from typing import Final
 from seawall.primitives.bounds import (
     DECISION_FRAME_BYTES_MAX,
     FRAME_BYTES_MAX,
+    NOTE_CHARS_MAX,
     OBSERVATION_BYTES_MAX,
     PLANS_PER_DECISION_MAX,
     STATE_BYTES_MAX,
@@ -256,6 +257,10 @@ def check_decision(decision: Decision, strategy: str, seq: int) -> None:
         (
             len(decision.timers or ()) > TIMERS_PER_STRATEGY_MAX,
             f"{len(decision.timers or ())} timers exceed {TIMERS_PER_STRATEGY_MAX}",
+        ),
+        (
+            len(decision.note or "") > NOTE_CHARS_MAX,
+            f"its note is longer than {NOTE_CHARS_MAX} characters",
         ),
     ]
     for broken, what in found:

@@ -94,7 +94,7 @@ class Decision:
 
     `state` of None leaves it as it is. `state_version` is the version the decision stands on
     (compare-and-set). `timers` and `subscriptions` of None leave them as they are; a tuple replaces all of
-    them."""
+    them. `note` tells the operator why there is no plan, where the strategy looked for one."""
 
     strategy: str
     seq: int
@@ -103,3 +103,4 @@ class Decision:
     state: bytes | None = None
     timers: tuple[Timer, ...] | None = None
     subscriptions: tuple[Subscription, ...] | None = None
+    note: str | None = field(default=None, metadata={"tail": True})

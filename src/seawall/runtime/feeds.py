@@ -143,6 +143,7 @@ class Feed:
     kept_in: Ledger | None = None  # None: in `ledger`
     seq: int = 0
     failures: int = 0
+    note: str = ""  # why the strategy's last look brought no plan, with its block
     _replaced: tuple[Subscription, ...] | None = None  # by a decision
     _due: asyncio.Event = field(default_factory=asyncio.Event)
     _gathered: _Gathered = field(default_factory=_Gathered)
@@ -533,8 +534,12 @@ class Feed:
         if decision.subscriptions is not None:
             self._replaced = decision.subscriptions
         if decision.plans:
+            self.note = ""
             _log.info("plans_accepted", strategy=self.strategy, plans=len(decision.plans))
             self.on_accepted()
+        elif decision.note is not None:
+            self.note = f"no plan at block {observation.block.number}: {decision.note}"
+            self.desk.parts.metrics.strategy_passed(self.strategy)
 
     def _subscription(self) -> Subscription:
         """What is wanted of this chain now: the last decision's word, or what was declared at loading."""

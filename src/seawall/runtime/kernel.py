@@ -514,14 +514,17 @@ class Kernel:
                 Check(f"executor:{chain_id}", not finding, finding or "it has code")
                 for chain_id, finding in self._executors.items()
             ]
+        notes = {feed.strategy: feed.note for book in self._books for feed in book.feeds if feed.note}
         if self._hosts is not None:
             for status in self._hosts.status():
                 running = status.standing is Standing.RUNNING
-                finding = str(status.standing) + (f": {status.reason}" if status.reason else "")
+                told = status.reason or (notes.get(status.name, "") if running else "")
+                finding = str(status.standing) + (f": {told}" if told else "")
                 checks.append(Check(f"strategy:{status.name}", running, finding, is_needed=False))
         facts: dict[str, str | int | None] = {"authority": self.latch.authority.name, **self._lane_facts()}
         for chain in (chain for book in self._books[:1] for chain in book.chains.values()):
             facts |= _endpoint_facts(chain)
+        facts |= {f"strategy {name}": note for name, note in notes.items()}
         return HealthReport(self._started, tuple(checks), facts)
 
     def _fleet_checks(self, book: Book) -> list[Check]:

@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol, Self
 
+from seawall.primitives.bounds import NOTE_CHARS_MAX
 from seawall.primitives.errors import StrategyError
 from seawall.primitives.frames import Turn, check_decision
 from seawall.primitives.observations import Decision, Observation, Subscription, Timer
@@ -57,9 +58,13 @@ def decision(
     state: bytes | None = None,
     timers: tuple[Timer, ...] | None = None,
     subscriptions: tuple[Subscription, ...] | None = None,
+    note: str | None = None,
 ) -> Decision:
-    """The answer to `observation`; what is left out stays as it is. `answer` enters the state's version."""
-    return Decision(observation.strategy, observation.seq, 0, plans, state, timers, subscriptions)
+    """The answer to `observation`; what is left out stays as it is. `answer` enters the state's version.
+
+    `note` says why there is no plan, for the operator; what is too long of it is cut."""
+    told = None if note is None else note[:NOTE_CHARS_MAX]
+    return Decision(observation.strategy, observation.seq, 0, plans, state, timers, subscriptions, told)
 
 
 def answer(strategy: Strategy, turn: Turn) -> Decision:

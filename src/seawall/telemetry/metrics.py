@@ -174,6 +174,9 @@ class Metrics:
     def _watch_strategies(self, labels: MetricLabels) -> None:
         names = labels.strategies
         self._failures = self._counters("strategy_failures", "Decisions that failed.", "strategy", names)
+        self._passes = self._counters(
+            "strategy_passes", "Looks of a strategy that brought no plan.", "strategy", names
+        )
         self._profits = self._gauges(
             "realised_profit_wei", "Realised profit since start, in the accounting token.", "strategy", names
         )
@@ -247,6 +250,9 @@ class Metrics:
 
     def strategy_failed(self, strategy: str) -> None:
         self._failures[strategy].inc()
+
+    def strategy_passed(self, strategy: str) -> None:
+        self._passes[strategy].inc()
 
     def authority(self, authority: Authority) -> None:
         self._authority.set(int(authority))

@@ -2,8 +2,8 @@
 
 Flow: intents, timers and logs change the memory -> at a head, its reads make a `World` -> if a trigger fired
 or a run is due, and nothing of ours is under way, the file is looked at (`running.attempt`). What prevents a
-plan at this block is counted in `drops` and tried again when the next trigger fires; a run that is due stays
-due while the chain cannot be read.
+plan at this block is counted in `drops`, told to the operator in the decision's note, and tried again when
+the next trigger fires; a run that is due stays due while the chain cannot be read.
 
 The file's text and the address book come with the settings: a host reads no files.
 """
@@ -98,8 +98,11 @@ class ScriptStrategy:
         plans = () if found is None or found.plan is None else (found.plan,)
         if plans:
             memory = replace(memory, own=memory.own.with_plans(plans))
-        if found is not None and found.plan is None and len(self.drops) < DROPS_KEPT_MAX:
-            self.drops[f"{found.place}: {found.reason}" if found.place else found.reason] += 1
+        note = None
+        if found is not None and found.plan is None:
+            note = f"{found.place}: {found.reason}" if found.place else found.reason
+            if len(self.drops) < DROPS_KEPT_MAX:
+                self.drops[note] += 1
         timers = timers_of(dict(memory.schedule)) if memory.schedule != before.schedule else None
         return decision(
             observation,
@@ -107,6 +110,7 @@ class ScriptStrategy:
             state=memory.to_state() if memory != before else None,
             timers=timers,
             subscriptions=subscriptions,
+            note=note,
         )
 
     def world(self, observation: Observation) -> World:
@@ -154,9 +158,9 @@ class ScriptStrategy:
         for trigger in self._blocks:
             fired = trigger.fires(number, self._last_number) or fired
         self._last_number = number
-        memory, crossed = self._crossed(memory, world)
-        if not (fired or crossed or memory.due) or not memory.own.is_quiet(number):
-            return memory, None
+        memory, trouble = self._crossed(memory, world)
+        if not (fired or memory.due) or not memory.own.is_quiet(number):
+            return memory, trouble
         keeper = self.script.keeper
         refusal = "" if keeper is None else keeper.refuses(memory, observation)
         if refusal:
@@ -168,22 +172,22 @@ class ScriptStrategy:
             memory = keeper.charged(memory, found.plan.idempotency_key, observation.now_s)
         return memory, found
 
-    def _crossed(self, memory: Memory, world: World) -> tuple[Memory, bool]:
-        """A crossing is due until it was acted on: the next block is on one side only."""
+    def _crossed(self, memory: Memory, world: World) -> tuple[Memory, Attempt | None]:
+        """A crossing is due until it was acted on: the next block is on one side only. With it, why a value
+        cannot be told."""
         above, due = dict(memory.above), dict(memory.due)
         frame = self.script.scope.frame(world)
-        crossed = False
+        trouble = None
         for trigger in self._crossings:
             try:
                 is_above = trigger.is_above(frame)
             except SeawallError as error:
-                self.drops[f"{trigger.name}: {error.what}"] += 1
+                trouble = Attempt(None, f"{trigger.name}: {error.what}")
                 continue
             if trigger.fires(was_above=above.get(trigger.name), is_above=is_above):
                 due[trigger.name] = 1
-                crossed = True
             above[trigger.name] = is_above
-        return replace(memory, above=tuple(sorted(above.items())), due=tuple(sorted(due.items()))), crossed
+        return replace(memory, above=tuple(sorted(above.items())), due=tuple(sorted(due.items()))), trouble
 
 
 def _one_run_less(memory: Memory) -> Memory:
