@@ -74,6 +74,8 @@ contract AtomicExecutor is Authority, Operations {
     uint8 internal constant BOUND_INFLOW_GE = 2;
     uint8 internal constant BOUND_DEBT_INCREASE_LE = 3;
 
+    /// @dev The floor under health factors in REDUCE_ONLY.
+    uint256 private constant NO_FALL = type(uint256).max;
     uint256 internal constant MAX_BOUNDS = 32;
     uint256 internal constant MAX_SEGMENTS = 64;
     /// @notice What a segment costs around its plan: its copy, the call and the event [gas].
@@ -162,12 +164,12 @@ contract AtomicExecutor is Authority, Operations {
         bytes calldata operations
     ) external {
         if (msg.sender != address(this)) _mustHave(ROLE_OPERATOR);
-        bool reducing = _admit(header);
-        Scratch.begin(reducing);
+        uint256 floor = _admit(header);
+        Scratch.begin(floor == NO_FALL);
         _claim(header.intentId);
 
         uint256[] memory health;
-        if (reducing) health = riskBook.healthFactors(address(this));
+        if (floor != 0) health = riskBook.healthFactors(address(this));
         Flows memory flows = _snapshot(header.accountingToken);
         _runAll(operations);
         flows.afterwards = _balances(flows.tracked);
@@ -175,7 +177,7 @@ contract AtomicExecutor is Authority, Operations {
         _charge(flows);
         uint256 gain = _payOut(header.accountingToken, flows);
         uint256 inflow = _checkProfit(header, gain, flows.paidBefore);
-        if (reducing) _mustNotWeaken(health);
+        if (floor != 0) _mustNotWeaken(health, floor);
         if (checks.length != 0) planChecks.verify(address(this), checks);
 
         Scratch.end();
@@ -269,8 +271,9 @@ contract AtomicExecutor is Authority, Operations {
         }
     }
 
-    function _admit(Header calldata header) private view returns (bool reducing) {
-        Level current = level;
+    /// @return floor no health factor may fall to below it [1e18]
+    function _admit(Header calldata header) private view returns (uint256 floor) {
+        (Level current, uint64 running) = (level, healthFloor);
         if (current == Level.HALT) revert Halted();
         if (block.timestamp > header.deadline) revert Expired(header.deadline, block.timestamp);
         if (tx.gasprice > header.maxGasPriceWei) {
@@ -283,7 +286,7 @@ contract AtomicExecutor is Authority, Operations {
         } else if (token != weth && token != Tokens.NATIVE) {
             revert AccountingTokenUnpriced(token);
         }
-        return current == Level.REDUCE_ONLY;
+        return current == Level.REDUCE_ONLY ? NO_FALL : running;
     }
 
     /// @dev In the frame of the plan, so that a revert leaves the bit clear.
@@ -368,11 +371,14 @@ contract AtomicExecutor is Authority, Operations {
         }
     }
 
-    /// @dev The maximum means that nothing is owed there.
-    function _mustNotWeaken(uint256[] memory before) private view {
+    /// @dev One-sided: what was below the floor may rise by as little as it likes. The maximum means that nothing is
+    ///      owed there.
+    function _mustNotWeaken(uint256[] memory before, uint256 floor) private view {
         uint256[] memory afterwards = riskBook.healthFactors(address(this));
         for (uint256 i = 0; i < before.length; ++i) {
-            if (afterwards[i] < before[i]) revert HealthFactorFell(i, before[i], afterwards[i]);
+            if (afterwards[i] < before[i] && afterwards[i] < floor) {
+                revert HealthFactorFell(i, before[i], afterwards[i]);
+            }
         }
     }
 

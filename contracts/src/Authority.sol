@@ -41,11 +41,15 @@ abstract contract Authority is TwoStepOwner {
 
     event RoleChanged(address indexed account, uint8 indexed role, bool granted);
     event LevelChanged(Level indexed level, address indexed by);
+    event HealthFloorChanged(uint64 floor);
     event RescueProposed(bytes32 indexed id, uint256 readyAt, RescueCall[] calls, bytes32 salt);
     event RescueVetoed(bytes32 indexed id, address indexed by);
     event Rescued(bytes32 indexed id);
 
     Level public level;
+    /// @notice No plan may lower a health factor that the risk book lists to below this [1e18]; zero: no floor. Past
+    ///         the edge others liquidate, and what that costs is no loss of any execution: no cap would count it.
+    uint64 public healthFloor;
     mapping(address account => uint8 roles) public rolesOf;
     mapping(bytes32 id => uint256 time) public rescueReadyAt;
 
@@ -92,6 +96,12 @@ abstract contract Authority is TwoStepOwner {
         emit RoleChanged(account, role, granted);
     }
 
+    // --------------------------------------------------------------- health
+
+    function setHealthFloor(uint64 floor) external onlyOwner whenIdle {
+        _setHealthFloor(floor);
+    }
+
     // --------------------------------------------------------------- rescue
 
     /// @param salt tells apart rescues of the same calls
@@ -136,6 +146,11 @@ abstract contract Authority is TwoStepOwner {
 
     function _mustHave(uint8 role) internal view {
         if (rolesOf[msg.sender] & role == 0) revert MissingRole(msg.sender, role);
+    }
+
+    function _setHealthFloor(uint64 floor) internal {
+        healthFloor = floor;
+        emit HealthFloorChanged(floor);
     }
 
     /// @dev A stop is idempotent, and a weaker stop never undoes a stronger one.

@@ -27,12 +27,16 @@ contract PositionAccount is AtomicExecutor {
         address pauser;
     }
 
+    /// @dev Until the owner says otherwise: 5 % from the edge of liquidation [1e18].
+    uint64 private constant FIRST_HEALTH_FLOOR = 1.05e18;
+
     constructor(Surroundings memory around, People memory people)
         AtomicExecutor(
             people.owner, around.registry, around.riskBook, around.planChecks, around.weth, people.beneficiary
         )
     {
         if (people.operator == address(0)) revert ZeroAddress();
+        _setHealthFloor(FIRST_HEALTH_FLOOR);
         _grant(people.operator, ROLE_OPERATOR);
         if (people.guardian != address(0)) _grant(people.guardian, ROLE_GUARDIAN);
         if (people.pauser != address(0)) _grant(people.pauser, ROLE_PAUSER);
