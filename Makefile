@@ -13,7 +13,7 @@ SEED ?= 1
 INTENTS ?= 5000
 FORGE := ../devnet/node_modules/.bin/forge
 
-.PHONY: help setup demo test test-python test-long test-contracts coverage bench world chaos clean
+.PHONY: help setup demo test test-python test-long test-contracts prove-contracts coverage bench world chaos clean
 .PHONY: check check-lint check-types check-imports check-native check-contracts
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test            all tests: Python, native core, contracts"
 	@echo "make test-long       those that have a shorter relative in make test"
 	@echo "make coverage        lines that each room's own tests reach; fails under 90 % (ROOMS=\"risk adapters\": these)"
+	@echo "make prove-contracts the contracts for all inputs within bounds, and that no line of theirs is untested"
 	@echo "make check           linters, types, import direction, contract artifacts (make -k check: all of them)"
 	@echo "make bench           benchmarks"
 	@echo "make world           the whole kernel in $(SEEDS) simulated worlds, under every fault"
@@ -45,7 +46,12 @@ test-long: setup
 
 # The native core has no tests of its own: it is tested through its Python face, against other implementations.
 test-contracts: setup
-	cd contracts && $(FORGE) test
+	cd contracts && FORGE_SNAPSHOT_CHECK=true $(FORGE) test
+	$(VENV)/python contracts/prove.py slither
+
+prove-contracts: setup
+	$(VENV)/python contracts/prove.py halmos
+	$(VENV)/python contracts/prove.py coverage
 
 coverage: setup
 	@$(VENV)/python -m tests.rooms $(ROOMS)
