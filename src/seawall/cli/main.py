@@ -17,6 +17,7 @@ from seawall.cli import (
     authority,
     deploy,
     devnet,
+    devnet_account,
     devnet_trade,
     keys,
     lanes,
@@ -50,6 +51,7 @@ authority.register(application)
 application.add_typer(project.config, name="config")
 submission.register(records.plans)
 strategies.register(records.strategies)
+devnet_account.register(devnet.application)
 devnet_trade.register(devnet.application)
 application.add_typer(records.plans, name="plans")
 application.add_typer(records.transactions, name="tx")

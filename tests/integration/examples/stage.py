@@ -123,7 +123,7 @@ class Stage:
     def open(self, *names: str, **settings: str) -> Address:
         """The account for these examples, and the kernel's folder with them; `settings` are variables."""
         contents = {f"{name}.yaml": (EXAMPLES / f"{name}.yaml").read_bytes() for name in names}
-        account = account_for(self.devnet, self.folder.key, self.folder.key, contents)
+        account = account_for(self.devnet, self.folder.key, self.folder.key, contents).address
         self.folder.chain_extra = CHAIN
         capped = {"weth", "usdx", "native", "debt_usdx"}
         for entry in self.book:

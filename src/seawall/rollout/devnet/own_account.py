@@ -8,8 +8,8 @@ devnet: wide enough to try things out. On a real chain a person writes them, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind
@@ -30,12 +30,12 @@ from seawall.protocols.executor.risk_book import (
 )
 from seawall.protocols.surroundings import surroundings_of
 from seawall.rollout.devnet.lifecycle import Devnet
+from seawall.rollout.devnet.own_settings import settings_text
 from seawall.rollout.devnet.positions import account_of, open_account
 from seawall.strategies.scripts.loading import Standing, load_script
 from seawall.strategies.scripts.permits import policy_of_scripts
-from seawall.strategies.scripts.script import Script
 
-__all__ = ["ACCOUNT_NAME", "account_for"]
+__all__ = ["ACCOUNT_NAME", "OwnAccount", "account_for"]
 
 ACCOUNT_NAME: Final = "my_account"
 HEARTBEAT_S: Final = 86_400
@@ -50,9 +50,15 @@ _POSITION_VIEWS: Final = "position_"
 _STABLE_POOLS: Final = "curve_stable_"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    address: Address
+    settings: str  # what `seawall.toml` must say besides
+
+
 def account_for(
     devnet: Devnet, operator: Address, beneficiary: Address, files: Mapping[str, bytes]
-) -> Address:
+) -> OwnAccount:
     """Made, listed for what `files` (their text by name) do, and entered in the devnet's address book."""
     if not files:
         raise InputError("no strategy file is named", "devnet account", "name those that it shall run")
@@ -66,34 +72,50 @@ def account_for(
     policy = policy_of_scripts(*scripts)
     if policy.executor != account:
         raise InputError("these files do not run in it", ACCOUNT_NAME, f"write `account: {ACCOUNT_NAME}`")
-    open_account(devnet, operator, beneficiary, policy, _limits(book, policy, scripts))
+    feeds, used = _feeds(book, policy), sorted({x for script in scripts for x in script.scope.needs.acts_on})
+    open_account(devnet, operator, beneficiary, policy, _limits(book, policy, feeds, used))
     (code,) = devnet.rpc.codes([account])
     devnet.book.put(replace(entry, code_hash=keccak256(code)))
     devnet.book.write(devnet.info.addresses)
-    return account
+    return OwnAccount(account, settings_text(book, policy, feeds, used, list(files)))
 
 
-def _limits(book: AddressBook, policy: Policy, scripts: list[Script]) -> RiskPolicy:
-    """For every listed token that a feed of the devnet prices; the others may not leave."""
-    ether, dollar = book.address("feed_eth_usd"), book.address("feed_usdx_usd")
-    limits = [_limit(NATIVE, ether, _ETHER_DECIMALS, CAP_USD // ETHER_USD)]
+def _feeds(book: AddressBook, policy: Policy) -> dict[str, str]:
+    """By the names of listed tokens, for those that a feed of the devnet prices.
+
+    Left out are tokens that do not say their decimals: the risk book takes none of them."""
+    feeds: dict[str, str] = {}
     for listed in policy.tokens:
         found = book.find(listed.token)
-        if found is None or found.decimals is None:  # the risk book takes no token that does not say them
+        if found is None or found.decimals is None:
             continue
         last = found.name.rpartition("_")[2]
-        decimals = found.decimals
-        is_token = found.kind in (AddressKind.TOKEN, AddressKind.POSITIONS)
-        if found.name.startswith(_STABLE_POOLS) or (is_token and last in _DOLLAR_LIKE):
-            limits.append(_limit(listed.token, dollar, decimals, CAP_USD))
+        is_token = found.kind is AddressKind.TOKEN or found.name.startswith(_POSITION_VIEWS)
+        if is_token and last in _DOLLAR_LIKE:
+            feeds[found.name] = "feed_usdx_usd"
         elif is_token and last in _ETHER_LIKE:
-            limits.append(_limit(listed.token, ether, decimals, CAP_USD // ETHER_USD))
+            feeds[found.name] = "feed_eth_usd"
+    return feeds
+
+
+def _limits(book: AddressBook, policy: Policy, feeds: Mapping[str, str], used: Sequence[str]) -> RiskPolicy:
+    """For every listed token that a feed of the devnet prices; the others may not leave."""
+    limits = [_limit(NATIVE, book.address("feed_eth_usd"), _ETHER_DECIMALS, CAP_USD // ETHER_USD)]
+    for listed in policy.tokens:
+        found = book.find(listed.token)
+        if found is None or found.decimals is None:
+            continue
+        # A share of the stable pool is worth about a dollar.
+        feed = "feed_usdx_usd" if found.name.startswith(_STABLE_POOLS) else feeds.get(found.name)
+        if feed is not None:
+            cap = CAP_USD if feed == "feed_usdx_usd" else CAP_USD // ETHER_USD
+            limits.append(_limit(listed.token, book.address(feed), found.decimals, cap))
     loss = LOSS_USD * VALUE_UNIT
     return RiskPolicy(
         policy.executor,
         tuple(limits),
         LossLimit(loss, loss, per_day_down(loss)),
-        _health(book, scripts),
+        _health(book, used),
         holds_positions=True,
     )
 
@@ -103,9 +125,8 @@ def _limit(token: Address, feed: Address, decimals: int, cap: int) -> TokenLimit
     return TokenLimit(token, feed, HEARTBEAT_S, decimals, capacity, per_day_down(capacity))
 
 
-def _health(book: AddressBook, scripts: list[Script]) -> tuple[HealthSource, ...]:
-    """Every place of these files at which something may be owed."""
-    used = {name for script in scripts for name in script.scope.needs.acts_on}
+def _health(book: AddressBook, used: Sequence[str]) -> tuple[HealthSource, ...]:
+    """Every place at which something may be owed."""
     found = [
         HealthSource(HealthKind.AAVE_POOL, book.address(pool))
         for name, pool in (("aave_v3", "aave_pool"), ("spark", "spark_pool"))
