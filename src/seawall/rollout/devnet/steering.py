@@ -14,6 +14,7 @@ from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.lifecycle import Devnet
 from seawall.rollout.devnet.rpc import as_int
 from seawall.rollout.devnet.safe import creation_call
+from seawall.rollout.devnet.unwinding import reorg_fork
 
 __all__ = [
     "authorise",
@@ -64,7 +65,10 @@ def reorg(devnet: Devnet, depth: int) -> None:
     """
     if not 1 <= depth <= REORG_DEPTH_MAX:
         raise InputError(f"cannot reorganise {depth} blocks", "devnet", f"give 1 to {REORG_DEPTH_MAX}")
-    devnet.rpc.call("anvil_reorg", depth, [])
+    if devnet.info.fork is not None:
+        reorg_fork(devnet.rpc, depth, devnet.info.fork.block)
+    else:
+        devnet.rpc.call("anvil_reorg", depth, [])
 
 
 def snapshot(devnet: Devnet) -> str:
