@@ -61,6 +61,7 @@ def test_plan_shows_what_the_file_wants_or_the_condition_that_does_not_hold(fold
     assert code == 0
     assert told["plan"] is None
     assert told["at"].endswith("key when[0]")
+    assert told["line"].startswith("- profit > least")
 
 
 def test_simulate_asks_the_gate_with_the_operators_limits(folder: KernelFolder) -> None:

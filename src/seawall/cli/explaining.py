@@ -303,6 +303,8 @@ def print_document(document: Mapping[str, Json]) -> None:
         print_line(f"no plan: {document['reason']}")
         if document["at"]:
             print_line(f"     at: {document['at']}")
+        if document.get("line"):
+            print_line(f"         {document['line']}")
         return
     told = _mapping(plan)
     print_line("")

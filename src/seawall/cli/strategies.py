@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seawall.primitives.units import Address
     from seawall.runtime.configuration.settings import ChainSettings, Configuration, StrategySettings
     from seawall.runtime.rehearsing import Judged, Seen
-    from seawall.strategies.scripts.problems import Problem
+    from seawall.strategies.scripts.problems import Place, Problem
     from seawall.strategies.scripts.strategy import ScriptStrategy
 
 __all__ = ["register"]
@@ -205,12 +205,22 @@ def _run(subject: _Subject, *, depth: int, json: bool) -> int:
     seen, judged = asyncio.run(_asked(subject, strategy, wants_verdict=depth > 1))
     names = Names(subject.chain.book, subject.named, strategy.script)
     document = document_of(names, seen, judged, depth)
+    place = seen.attempt.place
+    if place is not None:
+        document["line"] = _line_of(subject, place)
     if json:
         print_json(document)
     else:
         print_document(document)
     is_refused = judged is not None and not judged.verdict.admitted
     return EXIT_FAILED if is_refused else 0
+
+
+def _line_of(subject: _Subject, place: Place) -> str:
+    """The file's own words there, for a person who has it before his eyes or not."""
+    lines = subject.content.decode("utf-8", "replace").splitlines()
+    is_there = place.file == subject.settings["file"] and 0 < place.line <= len(lines)
+    return lines[place.line - 1].strip() if is_there else ""
 
 
 async def _asked(

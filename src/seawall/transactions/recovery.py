@@ -166,7 +166,7 @@ async def _replace(runner: LaneRunner, slot: OpenSlot, policy: StuckPolicy) -> N
     if judgement is None:
         return
     if judgement.admitted and judgement.verdict is not None:
-        await replace(runner, slot, bid, judgement.verdict)
+        await replace(runner, slot, bid, judgement.verdict, beside=judgement.beside)
     elif policy.cancel_refused:
         await _fill(runner, slot, f"at the fee that it needs now it is refused: {judgement.why}")
     else:

@@ -116,10 +116,15 @@ async def replacement_bid(runner: LaneRunner, slot: OpenSlot) -> Fees | str:
 
 
 async def replace(
-    runner: LaneRunner, slot: OpenSlot, bid: Fees, verdict: Verdict, route: str | None = None
+    runner: LaneRunner,
+    slot: OpenSlot,
+    bid: Fees,
+    verdict: Verdict,
+    route: str | None = None,
+    beside: Sequence[Verdict] = (),
 ) -> None:
     """Sign the same payload at `bid`, commit it as a further attempt of the slot, and write it; by `route`,
-    or as the earlier one went."""
+    or as the earlier one went. It stands on `verdict`; `beside` are those of its further plans."""
     desk, earlier, intent = runner.desk, slot.newest, slot.intent
     assert intent is not None
     price = (bid.max_fee_per_gas_wei, bid.max_priority_fee_per_gas_wei)
@@ -133,10 +138,13 @@ async def replace(
         tx.controls.require_epoch(desk.epoch)
         if not desk.parts.latch.admits(verdict.kind):
             raise AuthorityChangedError("authority changed", str(runner.lane), "resume to go on")
-        tx.intents.count_candidate(intent.number)
+        numbers = []
+        for one in (verdict, *beside):
+            tx.intents.count_candidate(one.number)
+            numbers.append(tx.verdicts.insert(one, now_s))
         row = tx.attempts.insert(
             slot.slot, Hash(signed.hash), signed.raw, earlier.payload, earlier.payload_digest, verdict.kind,
-            *price, route or earlier.route, tx.verdicts.insert(verdict, now_s), earlier.intents, now_s,
+            *price, route or earlier.route, numbers[0], earlier.intents, now_s,
         )  # fmt: skip
         data: EventData = {
             "hash": hex_text(row.hash),

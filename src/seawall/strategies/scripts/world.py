@@ -23,6 +23,7 @@ from seawall.protocols.adapters.base import READ_ROUNDS_MAX, PositionKind, Quote
 from seawall.protocols.adapters.erased import AnyAdapter, Snapshot
 from seawall.protocols.answers import Answers, integer_answer
 from seawall.protocols.executor.policy import LenderKind
+from seawall.protocols.oracles import AHEAD_S_MAX
 
 __all__ = ["USD_DECIMALS", "Feed", "Needs", "OwnRead", "World"]
 
@@ -144,7 +145,7 @@ class World:
         feed = self.feeds[token_name]
         latest = chainlink.latest_round(feed.feed, self.answers)
         age_s = max(self.block.timestamp_s, self.now_s) - latest.updated_at_s
-        if age_s > feed.max_age_s or not latest.is_complete:
+        if not -AHEAD_S_MAX <= age_s <= feed.max_age_s or not latest.is_complete:
             raise ProtocolError(
                 f"the price of {token_name} is {age_s} s old, and {feed.max_age_s} s are allowed",
                 f"feed {address_text(feed.feed)}",

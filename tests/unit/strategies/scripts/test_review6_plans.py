@@ -122,3 +122,20 @@ def test_values_that_build_on_each_other_too_deeply_are_told_and_stop_nothing() 
     assert strategy.decide(seen(strategy), b"").plans == ()
     (reason,) = strategy.drops
     assert "build on each other" in reason
+
+
+@pytest.mark.parametrize(("dated_s", "is_price"), [(0, True), (30, True), (31, False), (10**12, False)])
+def test_price_of_the_future_is_no_price(dated_s: int, is_price: bool) -> None:
+    lines = ("prices:", "  weth: {feed: feed_eth_usd, max_age: 1 h}", "when:", "  - price(weth) < 0 usd")
+    strategy = strategy_of(with_lines(*lines))
+    words = (5, 2_000 * 10**8, 1, 1_700_000_000 + dated_s, 5)
+    answers: dict[str, bytes | None] = {
+        read.label: b"".join(word.to_bytes(32, "big") for word in words)
+        if "round" in read.label
+        else (8).to_bytes(32, "big")
+        for read in strategy.subscriptions()[0].reads
+        if "chainlink" in read.label
+    }
+    strategy.decide(seen(strategy, answers=answers), b"")
+    (reason,) = strategy.drops
+    assert ("does not hold" in reason) is is_price
