@@ -347,7 +347,7 @@ def _read_info(directory: Path) -> DevnetInfo | None:
     path = directory / _INFO_FILE
     try:
         document = json.loads(path.read_bytes())
-        fork = document.get("fork")
+        fork = document["fork"] if "fork" in document else None
         return DevnetInfo(
             rpc_url=str(document["rpc_url"]),
             ws_url=str(document["ws_url"]),
