@@ -10,6 +10,7 @@ by what the plan does name (a factory, for its pools).
 
 `loosenings` compares two whole configurations of one chain: what it lists needs authority (a restart by
 whoever may restart, today); an empty answer means that the new limits may come into force at once.
+`standing_of` is what it compares, in a form that can be kept (`limit_records`).
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ from seawall.risk.limits import ExposureLimit, MultisigRule, RiskLimits
 __all__ = [
     "DEFAULT",
     "Effective",
+    "Footing",
     "Layer",
     "LayerKind",
     "LimitSet",
     "Limited",
     "Scalar",
+    "Standing",
     "effective",
+    "loosened",
     "loosenings",
     "scalars_of",
+    "standing_of",
 ]
 
 DEFAULT: Final = "default"
@@ -141,6 +146,26 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Footing:
+    """What limits stand on beside numbers. Rules and places are told in full, as text."""
+
+    chain_checks: bool = False
+    volatility: str = ""  # empty: none
+    lending: frozenset[str] = frozenset()
+    sequencer: str = ""  # empty: none
+    private_keys: frozenset[Address] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All of one chain's limits that can be looser or tighter than others."""
+
+    base: LimitSet
+    footing: Footing
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Limited:
     """Everything that the configuration limits on one chain."""
 
@@ -221,8 +246,25 @@ def loosenings(old: Limited, new: Limited) -> tuple[str, ...]:
 
     Layers are compared one by one, so that moving a limit from one layer into another counts as loosening
     the first: whoever asks for authority too often errs on the right side."""
-    found = _loosened_sets(_BASE, _set_of(old.base), _set_of(new.base))
-    found += _loosened_facts(old.base, new.base)
+    return loosened(standing_of(old), standing_of(new))
+
+
+def standing_of(limited: Limited) -> Standing:
+    base = limited.base
+    footing = Footing(
+        base.chain_checks,
+        "" if base.volatility is None else repr(base.volatility),
+        frozenset(map(repr, base.facts.lending)),
+        "" if base.facts.sequencer is None else repr(base.facts.sequencer),
+        base.facts.private_keys,
+    )
+    return Standing(_set_of(base), footing, limited.layers)
+
+
+def loosened(old: Standing, new: Standing) -> tuple[str, ...]:
+    """As `loosenings`, of what was kept of limits."""
+    found = _loosened_sets(_BASE, old.base, new.base)
+    found += _loosened_footing(old.footing, new.footing)
     known = {(layer.kind, layer.name): layer for layer in new.layers}
     for layer in old.layers:
         later = known.get((layer.kind, layer.name))
@@ -276,17 +318,17 @@ def _is_loosened(name: Scalar, before: int | None, after: int | None, *, is_base
     return name.is_tighter(before, after)
 
 
-def _loosened_facts(old: RiskLimits, new: RiskLimits) -> list[str]:
+def _loosened_footing(old: Footing, new: Footing) -> list[str]:
     found = []
     if old.chain_checks and not new.chain_checks:
         found.append("plans need no longer check on chain what their guards ask")
-    if old.volatility is not None and old.volatility != new.volatility:
+    if old.volatility and old.volatility != new.volatility:
         found.append("limits no longer follow volatility as they did")
-    if set(old.facts.lending) - set(new.facts.lending):
+    if old.lending - new.lending:
         found.append("a lending place is no longer watched")
-    if old.facts.sequencer is not None and old.facts.sequencer != new.facts.sequencer:
+    if old.sequencer and old.sequencer != new.sequencer:
         found.append("the sequencer is watched otherwise, or no longer")
-    if new.facts.private_keys - old.facts.private_keys:
+    if new.private_keys - old.private_keys:
         found.append("more keys count as private")
     return found
 

@@ -29,6 +29,7 @@ from seawall.runtime.authority import AuthorityKeeper, Membership
 from seawall.runtime.configuration.policies import book_of, policies_of
 from seawall.runtime.configuration.settings import ChainSettings, Configuration, StrategySettings
 from seawall.runtime.feeds import Feed
+from seawall.runtime.limit_changes import keep_limits
 from seawall.runtime.limiting import limited_by, own_guards_of, require_countable
 from seawall.runtime.reducing import reduce_rule_of
 from seawall.runtime.relays import open_routed, routes_of
@@ -82,7 +83,13 @@ class BookOpener:
     stack: AsyncExitStack
 
     async def open_live(self) -> Book:
-        return await self._open(self.configuration.kernel.ledger_url, None)
+        """What the limits loosen since the last run is told before anything is judged by them."""
+        book = await self._open(self.configuration.kernel.ledger_url, None)
+        keys = {name: signer.address for name, signer in self.signers.items()}
+        chains = self.configuration.chains
+        limited = {one.network.chain_id: limited_by(self.configuration, one, keys) for one in chains}
+        await keep_limits(book.ledger, limited, self.clock)
+        return book
 
     async def open_dry_run(self, strategy: StrategySettings, live: Ledger) -> Book:
         path = dry_run_ledger(self.configuration, strategy.name)
