@@ -1,82 +1,55 @@
 """Exchanges on a fork of a chain that exists: what their adapters quote is what happens there.
 
-Runs where SEAWALL_FORK_URL names an endpoint, with the address book published for its chain. Nothing is sent
-to that endpoint: the fork is a node on this machine, and only reads go out.
+Runs where SEAWALL_FORK_URL names an endpoint, with the address book published for its chain, or the one that
+SEAWALL_FORK_BOOK names. Nothing is sent to that endpoint: the fork is a node on this machine, and only reads
+go out. The same way is gone without any endpoint by a fork of the devnet's own chain.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind
-from seawall.chain.books import published_book
-from seawall.native import abi_encode
-from seawall.primitives.errors import EndpointError, UnavailableActionError
-from seawall.primitives.units import NATIVE, Address, hex_text
+from seawall.primitives.errors import UnavailableActionError
+from seawall.primitives.secrets import Secret
+from seawall.primitives.units import NATIVE, Address
 from seawall.protocols import uniswap_v2, uniswap_v3
 from seawall.protocols.adapters.actions import Action, Deposit, Redeem, Swap
 from seawall.protocols.adapters.catalogue import adapters_of
 from seawall.protocols.adapters.erased import AnyAdapter
-from seawall.protocols.executor.artifacts import PLAN_CHECKS, REGISTRY, load_artifact
 from seawall.protocols.executor.policy import TokenClass
-from seawall.rollout.devnet import CHAIN_ID, Devnet, DevnetInfo
-from seawall.rollout.devnet.accounts import OWNER
-from seawall.rollout.devnet.rpc import DevnetRpc
-from tests.conformance.stage import OPERATOR, Account, Stage
-from tests.fixtures.anvil import running_anvil
+from seawall.rollout.devnet import Devnet, DevnetSettings, ForkSettings, running
+from seawall.rollout.devnet.rpc import NodeRefusedError
+from tests.conformance.stage import Account, Stage
 
 FORK_URL = os.environ.get("SEAWALL_FORK_URL", "")
-pytestmark = [
-    pytest.mark.anvil,
-    pytest.mark.skipif(not FORK_URL, reason="SEAWALL_FORK_URL names no endpoint to fork from"),
-]
+FORK_BOOK = os.environ.get("SEAWALL_FORK_BOOK", "")
+pytestmark = pytest.mark.anvil
 # Tokens whose pools are looked for on a public chain.
 PUBLIC_PAIR = ("weth", "usdc")
-ANSWER_TIMEOUT_S = 30
 # Those of which a swap of one unit each way is known to be worth trying anywhere.
 FAMILIES = ("weth", "uniswap_", "sushi_", "solidly", "camelot", "balancer_")
 
 
-@pytest.fixture(scope="module")
-def forked() -> Iterator[Stage]:
-    """A node of ours on top of it, with our own contracts."""
-    book = with_pools(published_book(chain_id_of(FORK_URL)))
-    with running_anvil("--fork-url", FORK_URL) as node, DevnetRpc(node.url) as rpc:
-        for account in (OWNER, OPERATOR):
-            rpc.call("anvil_impersonateAccount", hex_text(account))
-            rpc.call("anvil_setBalance", hex_text(account), hex(10**24))
-        ours = [entry for entry in book if entry.name not in ("policy_registry", "plan_checks")]
-        extended = AddressBook(book.chain_id, ours)
-        for name, artifact, owner in (
-            ("policy_registry", REGISTRY, (OWNER,)),
-            ("plan_checks", PLAN_CHECKS, ()),
-        ):
-            code = load_artifact(artifact).creation_code + abi_encode(["address"] * len(owner), owner)
-            created = rpc.settle([rpc.send(OWNER, None, code)], mine=True)[0]
-            address = Address(bytes.fromhex(str(created["contractAddress"])[2:]))
-            extended.add(AddressEntry(book.chain_id, name, address, AddressKind.REGISTRY, "test", bytes(32)))
-        info = DevnetInfo(node.url, node.socket_url, node.process.pid, CHAIN_ID, Path(), Path(), "")
-        yield Stage(Devnet(info, extended, rpc))
-
-
-def chain_id_of(url: str) -> int:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as response:
-        return int(json.load(response)["result"], 16)
+@contextmanager
+def forked(url: str, book: str, directory: Path) -> Iterator[Stage]:
+    """A node of ours on top of an endpoint's head, with our own contracts."""
+    settings = ForkSettings(Secret(url), book=Path(book) if book else None)
+    with running(DevnetSettings(directory, fork=settings)) as devnet:
+        yield Stage(Devnet(devnet.info, with_pools(devnet.book), devnet.rpc))
 
 
 def with_pools(book: AddressBook) -> AddressBook:
     """The pools of the best-known pair, which nobody publishes because their addresses follow."""
     extended = AddressBook(book.chain_id, list(book))
+    if any(name not in book for name in PUBLIC_PAIR):
+        return extended
     tokens = [book.address(name) for name in PUBLIC_PAIR]
     found = {}
     if "uniswap_v2_factory" in book:
@@ -107,14 +80,29 @@ def attempts(stage: Stage, adapter: AnyAdapter, account: Account) -> list[list[A
     return rounds
 
 
-def test_what_adapters_quote_is_what_happens_on_the_fork(forked: Stage) -> None:
+@pytest.mark.skipif(not FORK_URL, reason="SEAWALL_FORK_URL names no endpoint to fork from")
+def test_what_adapters_quote_is_what_happens_on_the_fork(tmp_path: Path) -> None:
+    with forked(FORK_URL, FORK_BOOK, tmp_path) as stage:
+        trades_as_quoted(stage)
+
+
+@pytest.mark.long
+def test_what_adapters_quote_is_what_happens_on_a_fork_of_the_devnet(tmp_path: Path) -> None:
+    with (
+        running(DevnetSettings(tmp_path / "origin")) as origin,
+        forked(origin.info.rpc_url, str(origin.info.addresses), tmp_path / "fork") as stage,
+    ):
+        trades_as_quoted(stage)
+
+
+def trades_as_quoted(stage: Stage) -> None:
     moved: dict[str, int] = {}
-    found = adapters_of(forked.devnet.book)
+    found = adapters_of(stage.devnet.book)
     adapters = {name: found[name] for name in found if name.startswith(FAMILIES)}
     for name, adapter in adapters.items():
-        account = forked.open_account(adapter)
-        for actions in attempts(forked, adapter, account):
-            with suppress(UnavailableActionError, EndpointError):
+        account = stage.open_account(adapter)
+        for actions in attempts(stage, adapter, account):
+            with suppress(UnavailableActionError, NodeRefusedError):
                 for action in actions:
                     moved_as_quoted(account, action)
                     moved[name] = moved.get(name, 0) + 1

@@ -347,9 +347,10 @@ def _read_info(directory: Path) -> DevnetInfo | None:
     path = directory / _INFO_FILE
     try:
         document = json.loads(path.read_bytes())
-        fork = document["fork"] if "fork" in document else None
+        rpc_url = str(document["rpc_url"])
+        fork = document.get("fork")
         return DevnetInfo(
-            rpc_url=str(document["rpc_url"]),
+            rpc_url=rpc_url,
             ws_url=str(document["ws_url"]),
             pid=int(document["pid"]),
             chain_id=int(document["chain_id"]),
