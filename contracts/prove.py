@@ -147,7 +147,7 @@ def read_lcov(text: str) -> tuple[int, list[str]]:
         mark, _, rest = line.partition(":")
         if mark == "SF":
             source = rest
-        elif mark in ("DA", "BRDA"):
+        elif mark in ("DA", "BRDA") and source.startswith("src/"):
             seen += 1
             parts = rest.split(",")
             if parts[-1] in ("0", "-"):

@@ -4,10 +4,11 @@ pragma solidity 0.8.28;
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {Authority} from "../src/Authority.sol";
 import {TOKEN_DEBT} from "../src/IPolicyRegistry.sol";
+import {PlanChecks} from "../src/PlanChecks.sol";
 import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {PositionAccount} from "../src/PositionAccount.sol";
 import {TwoStepOwner} from "../src/TwoStepOwner.sol";
-import {Fence} from "./support/Heist.sol";
+import {Fence, Trojan} from "./support/Heist.sol";
 import {OpenRiskBook} from "./support/OpenRiskBook.sol";
 import {Ops} from "./support/Ops.sol";
 import {World} from "./support/World.sol";
@@ -79,6 +80,45 @@ contract AttacksOnPositionsTest is World {
         vm.prank(owner);
         executor.setHealthFloor(7);
         assertEq(executor.healthFloor(), 7);
+    }
+
+    // --------------------------------------------------------------- in the middle
+
+    /// @dev A token's hook that is the owner: none of the owner's hands moves while a plan runs, all do afterwards.
+    function test_none_of_the_owners_hands_moves_in_the_middle() public {
+        Trojan trojan = new Trojan();
+        vm.prank(owner);
+        executor.offerOwnership(address(trojan));
+        vm.prank(address(trojan));
+        executor.takeOwnership();
+        bytes[] memory attempts = new bytes[](5);
+        attempts[0] = abi.encodeCall(executor.setRole, (address(trojan), 1, true));
+        attempts[1] = abi.encodeCall(executor.setBeneficiary, (stranger));
+        attempts[2] = abi.encodeCall(executor.setHealthFloor, (0));
+        attempts[3] = abi.encodeCall(executor.raise, (Authority.Level.RUN));
+        attempts[4] = abi.encodeCall(executor.rescue, (new Authority.RescueCall[](0), bytes32(0)));
+        trojan.arm(address(executor), attempts);
+        usd.setHook(trojan);
+        book.setHealth(new uint256[](0));
+        _execute(_arbitrage(1 ether));
+        assertEq(trojan.letIn(), 0);
+        trojan.onTransfer(address(0), address(0), 0);
+        // Nothing is lowered that could be raised, and no rescue was proposed.
+        assertEq(trojan.letIn(), 3);
+    }
+
+    function test_an_account_needs_all_that_it_asks() public {
+        for (uint256 i = 0; i < 4; ++i) {
+            address[4] memory p = [address(registry), address(book), address(planChecks), address(weth)];
+            p[i] = address(0);
+            vm.expectRevert(TwoStepOwner.ZeroAddress.selector);
+            new PositionAccount(
+                PositionAccount.Surroundings(
+                    PolicyRegistry(p[0]), OpenRiskBook(p[1]), PlanChecks(p[2]), p[3]
+                ),
+                PositionAccount.People(owner, beneficiary, operator, guardian, pauser)
+            );
+        }
     }
 
     // ------------------------------------------------------------ profit that is owed

@@ -20,6 +20,7 @@ contract Crowd is World {
     uint256 public strangersLetIn;
     uint256 public dirtyAfterwards;
     uint256 public heldAfterwards;
+    uint256 public reducingBlocked;
     AtomicExecutor.Header[] private past;
 
     function setUp() public override {
@@ -48,6 +49,18 @@ contract Crowd is World {
         bytes memory pull =
             Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(amount), data);
         _land(_nothingHeader(), Ops.stream(Ops.flash(vault, address(usd), amount, 0, pull)));
+    }
+
+    /// @dev In REDUCE_ONLY an entry marked `reduce` lands, whatever the crowd does around it.
+    function reduce(uint96 lent) external {
+        if (executor.level() != Authority.Level.REDUCE_ONLY) return;
+        uint256 amount = bound(lent, 1, 1_000 ether);
+        bytes memory data = abi.encodeCall(Target.pull, (address(usd), amount, amount));
+        bytes memory pull =
+            Ops.callWithAllowance(address(target), address(usd), address(target), Ops.lit(amount), data);
+        uint256 before = landed;
+        _land(_nothingHeader(), Ops.stream(Ops.flash(vault, address(usd), amount, 0, pull)));
+        if (landed == before) ++reducingBlocked;
     }
 
     function replay(uint256 which) external {
@@ -129,7 +142,7 @@ contract InvariantsTest is Test {
     function setUp() public {
         crowd = new Crowd();
         crowd.setUp();
-        bytes4[] memory selectors = new bytes4[](8);
+        bytes4[] memory selectors = new bytes4[](9);
         selectors[0] = Crowd.arbitrage.selector;
         selectors[1] = Crowd.pullWithAllowance.selector;
         selectors[2] = Crowd.replay.selector;
@@ -138,6 +151,7 @@ contract InvariantsTest is Test {
         selectors[5] = Crowd.stop.selector;
         selectors[6] = Crowd.raise.selector;
         selectors[7] = Crowd.intrude.selector;
+        selectors[8] = Crowd.reduce.selector;
         targetSelector(FuzzSelector(address(crowd), selectors));
         targetContract(address(crowd));
     }
@@ -148,6 +162,7 @@ contract InvariantsTest is Test {
         assertEq(crowd.dirtyAfterwards(), 0, "transient state outlived an execution");
         assertEq(crowd.strangersLetIn(), 0, "a stranger got in");
         assertEq(crowd.landedWhileHalted(), 0, "halted did not mean halted");
+        assertEq(crowd.reducingBlocked(), 0, "a stop blocked reducing");
         assertEq(crowd.landedTwice(), 0, "an intent landed twice");
         assertEq(crowd.heldAfterwards(), 0, "the executor kept something");
         assertTrue(crowd.ready(), "owner or beneficiary changed");
@@ -164,5 +179,11 @@ contract InvariantsTest is Test {
         crowd.raise();
         crowd.arbitrage(1 ether, 0);
         assertEq(crowd.landed(), 3);
+        crowd.stop(0);
+        crowd.arbitrage(1 ether, 0);
+        assertEq(crowd.landed(), 3);
+        crowd.reduce(5 ether);
+        assertEq(crowd.landed(), 4);
+        assertEq(crowd.reducingBlocked(), 0);
     }
 }
