@@ -1,8 +1,9 @@
-"""`seawall strategies validate|plan|simulate|explain`: a strategy file, tried before it runs.
+"""`seawall strategies validate|plan|simulate|explain|policy`: a strategy file, tried before it runs.
 
 `validate` reads the file and the configuration alone and tells every problem at once. The others look at the
 head of the configured chain and sign nothing: `plan` shows what would be wanted, `simulate` runs it in the
-local EVM and asks the gate, `explain` adds the flow of tokens and the calls.
+local EVM and asks the gate, `explain` adds the flow of tokens and the calls. `policy` prints what the
+contracts must allow.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def register(strategies: typer.Typer) -> None:
     strategies.command("plan")(plan)
     strategies.command("simulate")(simulate)
     strategies.command("explain")(explain)
+    strategies.command("policy")(policy)
 
 
 def validate(
@@ -118,6 +120,26 @@ def explain(
 ) -> int:
     """As simulate, and show where tokens flow, every call, and every guard with its margin."""
     return _run(_subject(file, path, signer, variables), depth=3, json=json)
+
+
+def policy(
+    file: FileArgument,
+    path: ConfigOption = DEFAULT_CONFIG,
+    signer: SignerOption = None,
+    variables: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Print what a policy must list so that the file may run, and no more: for a deployment file."""
+    from seawall.rollout.deployment.rendering import policy_text
+    from seawall.strategies.scripts.permits import policy_of_scripts
+
+    subject = _subject(file, path, signer, variables)
+    text = policy_text(policy_of_scripts(subject.strategy().script), subject.chain.book)
+    if json:
+        print_json({"file": str(file), "policy": text})
+    else:
+        print_line(text)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

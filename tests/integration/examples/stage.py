@@ -8,7 +8,6 @@ kernel, `lands` waits for plans -> the test looks at the chain. What must hold a
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -206,13 +205,11 @@ class Stage:
         assert words in row.reason, row.reason
         assert self.folder.on_chain() == []
 
-    def why_not(self, name: str) -> str:
-        """What `seawall strategies plan` says, where there is no plan."""
-        path = str(self.folder.directory / f"{name}.yaml")
-        done = self.folder.seawall("strategies", "plan", path, "--json")
-        told: dict[str, object] = json.loads(done.stdout)
-        assert told["plan"] is None
-        return f"{told['reason']} {told.get('at')}"
+    def seawall(self, verb: str, name: str) -> str:
+        """What `seawall strategies VERB` prints of the example."""
+        done = self.folder.seawall("strategies", verb, str(self.folder.directory / f"{name}.yaml"))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     # ------------------------------------------------------------------ after
 

@@ -14,6 +14,9 @@ OWED = 25_062_500_000
 def test_leverage_goes_up_and_ends_when_owing_becomes_dear(stage: Stage) -> None:
     account = stage.open("leverage_up", "leverage_unwind")
     stage.give("weth", account, 10 * ETHER)
+    printed = stage.seawall("policy", "leverage_up")
+    assert 'function = "borrow(address,uint256,uint256,uint16,address)"' in printed
+    assert 'lender = "@balancer_vault"' in printed
     with stage.play():
         stage.lands(1)
         rest = stage.balance("weth", account)
