@@ -43,6 +43,9 @@ PREFIXES = ("", "src/seawall/")
 # The program, with ports that are free here.
 PROGRAM = """\
 #!/bin/sh
+case "$*" in
+  "devnet up "*"--port 0") exec {python} -m seawall.cli "$@" ;;
+esac
 case "$1 $2" in
   "devnet up"|"devnet load") exec {python} -m seawall.cli "$@" --port {port} ;;
   init*)
@@ -57,11 +60,16 @@ PROLOGUE = """\
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true; wait || true' EXIT
 """
-# What a reader's pace gives by itself: between two blocks, a running kernel lands its first plan.
+# What a reader's pace gives by itself: between two blocks, a running kernel lands its first plan. What was
+# seen once is not asked for again.
 READING = """
-if [ -f data/ledger.db ] && [ -n "$(jobs -rp)" ]; then
-  for _ in $(seq 60); do seawall plans list | grep -q landed && break; sleep 0.5; done
-  seawall plans list | grep -q landed
+if [ -z "${landed:-}" ] && [ -f data/ledger.db ] && [ -n "$(jobs -rp)" ]; then
+  for _ in $(seq 60); do
+    landed=$(seawall plans list | grep landed || true)
+    [ -z "$landed" ] || break
+    sleep 1
+  done
+  [ -n "$landed" ]
 fi
 """
 
