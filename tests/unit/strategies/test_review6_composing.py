@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from seawall.primitives.errors import PlanError
 from seawall.primitives.plans import TokenBound
-from seawall.primitives.units import Address
+from seawall.primitives.units import NATIVE, Address
 from seawall.protocols.adapters.actions import (
     Action,
     AddLiquidity,
@@ -21,8 +21,10 @@ from seawall.protocols.adapters.actions import (
 from seawall.protocols.adapters.arguments import inflow_bounds
 from seawall.protocols.adapters.base import Exact, Quote
 from seawall.protocols.adapters.erased import erased
-from seawall.strategies.composing import Steps
-from tests.builders.strategy_files import KEY, USDX, VAULT, WETH, block
+from seawall.protocols.adapters.weth import WethAdapter
+from seawall.protocols.executor.operations import Call, Measured
+from seawall.strategies.composing import Outcome, Steps
+from tests.builders.strategy_files import CHAIN_ID, KEY, USDX, VAULT, WETH, block
 from tests.unit.strategies.test_composing import Recorder
 
 SHARE = VAULT
@@ -100,3 +102,21 @@ def test_minimums_of_several_steps_in_one_token_add_up_in_the_plans_bounds() -> 
     steps.deposit(erased(two), USDX, SHARE, 5, least=100)
     steps.redeem(erased(three), SHARE, WETH, 5, least=3)
     assert steps.bounds == (TokenBound(SHARE, "inflow", 200), TokenBound(WETH, "inflow", 3))
+
+
+def test_what_a_step_brings_can_be_wrapped_and_unwrapped() -> None:
+    """One for one: what the earlier step was held to is what comes out."""
+    weth = erased(WethAdapter(CHAIN_ID, WETH))
+    one = Recorder("one")
+    answers: dict[str, bytes | None] = {
+        read.label: (10**30).to_bytes(32, "big") for read in weth.reads((KEY,))
+    }
+    answers["one:price"] = (1).to_bytes(32, "big")
+    steps = Steps(KEY, lambda adapter: adapter.at(answers, block()), tolerance_bps=100)
+    bought = steps.swap(erased(one), USDX, WETH, 5, name="bought")
+    assert steps.redeem(weth, WETH, NATIVE, bought, name="coins").expected == 1_000
+    steps = Steps(KEY, lambda adapter: adapter.at(answers, block()), tolerance_bps=100)
+    steps.deposit(weth, NATIVE, WETH, Outcome("coins", NATIVE, 1_000))
+    (operation,) = steps.operations
+    assert isinstance(operation, Call)
+    assert operation.value_wei == Measured("coins")

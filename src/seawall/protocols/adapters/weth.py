@@ -150,10 +150,11 @@ class WethAdapter:
             raise foreign_token(self.name, share)
 
     def _require_minimum(self, amount: Amount, minimum: Amount) -> None:
-        """One for one: a minimum says nothing that the amount does not say."""
-        if minimum not in (0, amount) and not (
-            isinstance(minimum, int) and isinstance(amount, int) and minimum < amount
-        ):
+        """One for one: a minimum says nothing that the amount does not say, and what is measured is held by
+        whatever brought it."""
+        if isinstance(minimum, int) and (isinstance(amount, Measured) or minimum <= amount):
+            return
+        if minimum != amount:
             raise refused(
                 "the minimum cannot be held", self.name, "leave it 0: wrapping is always one for one"
             )
