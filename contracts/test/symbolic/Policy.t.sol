@@ -57,10 +57,13 @@ contract PolicySymbolicTest is Test {
         assert(value <= MAX_NATIVE);
     }
 
-    /// @dev Measured amounts only in words that are LE or ANY.
-    function check_measured_words_are_bounded_ones(uint8 spliced, uint256 low) public {
-        bytes memory data = abi.encodePacked(words, EQUAL, uint256(uint160(EXECUTOR)), MEMBER, low, low);
-        if (_admitted(data, 0, spliced, false)) assert(spliced & ~uint8(0x18) == 0);
+    /// @dev Measured amounts only in words that are LE or ANY: every choice of words, and one past the end.
+    function check_measured_words_are_bounded_ones() public {
+        uint256 self = uint160(EXECUTOR);
+        bytes memory data = abi.encodePacked(words, EQUAL, self, MEMBER, MOST, MOST);
+        for (uint256 spliced = 0; spliced < 64; ++spliced) {
+            assert(_admitted(data, 0, spliced, false) == (spliced & ~uint256(0x18) == 0));
+        }
     }
 
     /// @dev What is not marked passes in REDUCE_ONLY with no words at all.
@@ -101,10 +104,12 @@ contract PolicySymbolicTest is Test {
     }
 
     /// @dev Words 0, 4 and 5 alone may be measured: no offset, no length.
-    function check_no_offset_and_no_length_is_measured(uint8 spliced) public {
+    function check_no_offset_and_no_length_is_measured() public {
         bytes memory head = abi.encodePacked(dynamic, uint256(1), uint256(0x60), uint256(0xc0));
         bytes memory data = abi.encodePacked(head, uint256(2), MOST, MOST, uint256(0));
-        if (_admitted(data, 0, spliced, false)) assert(spliced & ~uint8(0x31) == 0);
+        for (uint256 spliced = 0; spliced < 256; ++spliced) {
+            assert(_admitted(data, 0, spliced, false) == (spliced & ~uint256(0x31) == 0));
+        }
     }
 
     function check_admitted_empty_arrays_are_canonical(uint256[3] memory word) public {
