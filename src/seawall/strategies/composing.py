@@ -94,6 +94,7 @@ class Steps:
         self.account = account
         self.taken: list[Taken] = []
         self._bounds: dict[tuple[Address, str], int] = {}
+        self._held: dict[str, TokenBound] = {}  # by the name of what they hold
         self._snapshot_of = snapshot_of
         self._tolerance_bps = tolerance_bps
         self._operations: list[Operation] = []
@@ -303,6 +304,8 @@ class Steps:
             quote = self._quote(at, action(expected, 0, ()))
         minimum = self._least(at, quote, token_out, least, tolerance_bps)
         made = action(_amount(amount), _amount(minimum), _measures(name, token_out))
+        if isinstance(amount, Outcome) and isinstance(minimum, int):
+            self._traded_on(amount)
         return self._take(at, type(made).__name__.lower(), made, token_out, quote, minimum, name)
 
     def _take(
@@ -343,10 +346,25 @@ class Steps:
 
     def _run(self, at: AnyAdapter, action: Action) -> None:
         self._operations += at.build(action, self.account)
+        named = {measure.token: measure.name for measure in action.measure}
         for bound in at.bounds(action, self.account):
-            key = (bound.token, bound.kind)
-            self._bounds[key] = self._bounds.get(key, 0) + bound.amount
+            self._add(bound, bound.amount)
+            if bound.token in named:
+                self._held[named[bound.token]] = bound
         self._moved.add(at.name)
+
+    def _add(self, bound: TokenBound, amount: int) -> None:
+        key = (bound.token, bound.kind)
+        self._bounds[key] = self._bounds.get(key, 0) + amount
+        if not self._bounds[key]:
+            del self._bounds[key]
+
+    def _traded_on(self, outcome: Outcome) -> None:
+        """All of it goes into a trade that has a minimum of its own: that holds it, and no bound on what is
+        left of it in the end could."""
+        bound = self._held.pop(outcome.name, None)
+        if bound is not None:
+            self._add(bound, -bound.amount)
 
     def _quote(self, at: AnyAdapter, action: Action) -> Quote:
         if at.name in self._moved:

@@ -105,7 +105,7 @@ def test_minimums_of_several_steps_in_one_token_add_up_in_the_plans_bounds() -> 
 
 
 def test_what_a_step_brings_can_be_wrapped_and_unwrapped() -> None:
-    """One for one: what the earlier step was held to is what comes out."""
+    """One for one, and held to what the earlier step was held to."""
     weth = erased(WethAdapter(CHAIN_ID, WETH))
     one = Recorder("one")
     answers: dict[str, bytes | None] = {
@@ -115,8 +115,31 @@ def test_what_a_step_brings_can_be_wrapped_and_unwrapped() -> None:
     steps = Steps(KEY, lambda adapter: adapter.at(answers, block()), tolerance_bps=100)
     bought = steps.swap(erased(one), USDX, WETH, 5, name="bought")
     assert steps.redeem(weth, WETH, NATIVE, bought, name="coins").expected == 1_000
+    assert steps.bounds == (TokenBound(NATIVE, "inflow", 990),)
     steps = Steps(KEY, lambda adapter: adapter.at(answers, block()), tolerance_bps=100)
     steps.deposit(weth, NATIVE, WETH, Outcome("coins", NATIVE, 1_000))
     (operation,) = steps.operations
     assert isinstance(operation, Call)
     assert operation.value_wei == Measured("coins")
+    assert steps.bounds == (TokenBound(WETH, "inflow", 990),)
+    known = Steps(KEY, lambda adapter: adapter.at(answers, block()))
+    known.deposit(weth, NATIVE, WETH, 5)
+    assert known.bounds == ()
+
+
+def test_minimum_of_what_is_traded_on_is_held_by_the_trade_and_not_by_what_is_left() -> None:
+    """Redeemed and swapped at once, nothing of the asset stays: its own bound could never be met."""
+    steps = steps_at(vault := Held("vault"), market := Recorder("market"), other := Held("other"))
+    steps.redeem(erased(other), SHARE, USDX, 5, least=40)
+    redeemed = steps.redeem(erased(vault), SHARE, USDX, 5, least=60, name="redeemed")
+    assert steps.bounds == (TokenBound(USDX, "inflow", 100),)
+    steps.swap(erased(market), USDX, WETH, redeemed)
+    assert steps.bounds == (TokenBound(USDX, "inflow", 40),)
+
+
+def test_minimum_of_what_goes_on_without_one_stays_a_bound() -> None:
+    """Refused in simulation rather than sent without a minimum."""
+    steps = steps_at(vault := Held("vault"), market := Recorder("market"))
+    redeemed = steps.redeem(erased(vault), SHARE, USDX, 5, least=60, name="redeemed")
+    steps.supply(erased(market), USDX, redeemed)
+    assert steps.bounds == (TokenBound(USDX, "inflow", 60),)

@@ -14,9 +14,11 @@ from seawall.chain.addresses import AddressBook
 from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.bounds import UINT256_MAX
+from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import NATIVE, Address
 from seawall.protocols import weth
 from seawall.protocols.adapters.actions import Action, Deposit, Redeem
+from seawall.protocols.adapters.arguments import inflow_bounds
 from seawall.protocols.adapters.base import (
     Dependency,
     DependencyKind,
@@ -115,6 +117,16 @@ class WethAdapter:
             case _:
                 raise unsupported(self.name, action)
 
+    def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
+        """Of an amount that is known the minimum is held by itself."""
+        del account
+        if not isinstance(action, Deposit | Redeem):
+            raise unsupported(self.name, action)
+        if not isinstance(action.amount_in, Measured) or action.min_out == action.amount_in:
+            return ()
+        token = action.share if isinstance(action, Deposit) else action.token_out
+        return inflow_bounds(token, action.min_out, self.name)
+
     def policy(self, account: Address) -> PolicyPart:
         del account
         return PolicyPart(
@@ -150,8 +162,8 @@ class WethAdapter:
             raise foreign_token(self.name, share)
 
     def _require_minimum(self, amount: Amount, minimum: Amount) -> None:
-        """One for one: a minimum says nothing that the amount does not say, and what is measured is held by
-        whatever brought it."""
+        """One for one: a minimum says nothing that the amount does not say, and that of one that is measured
+        is a bound."""
         if isinstance(minimum, int) and (isinstance(amount, Measured) or minimum <= amount):
             return
         if minimum != amount:
