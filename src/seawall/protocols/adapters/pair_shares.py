@@ -100,6 +100,10 @@ class Pair:
         )
 
     def build_add(self, action: AddLiquidity, account: Address) -> tuple[Operation, ...]:
+        if action.min_share == 0 and any(entry.amount != 0 for entry in action.minimums):
+            raise refused(
+                "a minimum of what is brought holds no price", self.name, "give a minimum of the share"
+            )
         pay = tuple(
             call_with(token, "transfer(address,uint256)", (self.address, amount))
             for token, amount in zip(self.tokens, self._in_order(action), strict=True)
