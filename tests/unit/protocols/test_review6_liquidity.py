@@ -9,6 +9,7 @@ import pytest
 from seawall.primitives.errors import UnavailableActionError
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import AddLiquidity, TokenAmount
+from seawall.protocols.adapters.curve import brought
 from seawall.protocols.adapters.pair_shares import Pair
 
 TOKEN0, TOKEN1, PAIR, US = (Address(bytes([n]) * 20) for n in (1, 2, 3, 4))
@@ -22,3 +23,11 @@ def test_pair_that_takes_all_that_is_brought_holds_no_price_by_minimums_of_it() 
     assert pair.bounds(action)
     with pytest.raises(UnavailableActionError, match="holds no price"):
         pair.build_add(replace(action, min_share=0), US)
+
+
+def test_curve_takes_all_that_is_brought_too() -> None:
+    action = AddLiquidity(BOTH, PAIR, 7, (), BOTH)
+    assert len(brought(action, (TOKEN0, TOKEN1), "curve")) == len(BOTH)
+    with pytest.raises(UnavailableActionError, match="holds no price"):
+        brought(replace(action, min_share=0), (TOKEN0, TOKEN1), "curve")
+    assert brought(replace(action, min_share=0, minimums=()), (TOKEN0, TOKEN1), "curve")

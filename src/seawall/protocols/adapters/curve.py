@@ -287,6 +287,8 @@ class CurveStableAdapter:
 
 def brought(action: AddLiquidity, coins: tuple[Address, ...], where: str) -> tuple[tuple[int, Amount], ...]:
     """Place and amount of each coin that is brought, in the pool's order; zero amounts bring nothing."""
+    if action.min_share == 0 and any(entry.amount != 0 for entry in action.minimums):
+        raise refused("a minimum of what is brought holds no price", where, "give a minimum of the share")
     amounts = wanted_of_each(action.amounts, coins, where)
     some = tuple((place, amount) for place, amount in enumerate(amounts) if amount != 0)
     if not some:
