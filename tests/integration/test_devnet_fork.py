@@ -6,11 +6,15 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from seawall.chain.addresses import AddressBook
 from seawall.native import encode_call
@@ -203,7 +207,7 @@ def test_fork_cannot_be_saved_and_says_how_to_have_it_again(fork: Devnet, tmp_pa
     assert not (tmp_path / "saved.gz").exists()
 
 
-def test_true_chain_id_is_kept_only_when_asked_for_and_down_ends_both_processes(
+def test_true_chain_id_is_kept_when_asked_for_and_down_ends_both_processes(
     past: Past, tmp_path: Path
 ) -> None:
     info = up(past.settings(tmp_path, block=None, keep_chain_id=True))
@@ -214,11 +218,54 @@ def test_true_chain_id_is_kept_only_when_asked_for_and_down_ends_both_processes(
         standing = status(tmp_path)
         assert standing is not None
         assert standing.info.fork == info.fork
+        os.kill(info.fork.forwarder_pid, signal.SIGKILL)
+        os.waitpid(info.fork.forwarder_pid, 0)
+        with pytest.raises(ForkLostError, match="which read the endpoint, ended"):
+            status(tmp_path)
     finally:
         assert down(tmp_path)
     assert not is_alive(info.pid)
     assert not is_alive(info.fork.forwarder_pid)
     assert status(tmp_path) is None
+
+
+@contextmanager
+def pruning_endpoint(past: Past) -> Iterator[str]:
+    """Serves blocks of the origin, and no state of any."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answers = [self.answer(one) for one in (asked if isinstance(asked, list) else [asked])]
+            body = json.dumps(answers if isinstance(asked, list) else answers[0]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def answer(self, one: dict[str, Json]) -> dict[str, Json]:
+            told: dict[str, Json] = {"jsonrpc": "2.0", "id": one["id"]}
+            if one["method"] in ("eth_chainId", "eth_getBlockByNumber"):
+                with DevnetRpc(past.origin.info.rpc_url) as rpc:
+                    return {**told, "result": rpc.call(str(one["method"]), *one["params"])}  # type: ignore[misc]
+            return {
+                **told,
+                "error": {"code": -32000, "message": "missing trie node 0xabc (path ) state 0xdef"},
+            }
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 class TestRefusals:
@@ -242,6 +289,15 @@ class TestRefusals:
     def test_chain_without_a_book_needs_one(self, past: Past, tmp_path: Path) -> None:
         with pytest.raises(RolloutError, match="wrapped native token of chain 31337"):
             up(past.settings(tmp_path, book=None))
+
+    def test_block_whose_state_is_pruned(self, past: Past, tmp_path: Path) -> None:
+        with (
+            pruning_endpoint(past) as url,
+            pytest.raises(UnknownBlockError, match="no longer has the state") as caught,
+        ):
+            up(past.settings(tmp_path, endpoint=Secret(f"{url}/{KEY}")))
+        assert caught.value.where == url
+        assert "archive" in caught.value.fix
 
     def test_impossible_block(self) -> None:
         with pytest.raises(InputError, match="block -1 does not exist"):

@@ -50,7 +50,7 @@ from seawall.rollout.devnet.node import BASE_FEE_WEI, is_alive_with, kept_enviro
 from seawall.rollout.devnet.rpc import CHAIN_ID, DevnetRpc, ForkLostError, NodeRefusedError, as_int
 from seawall.rollout.devnet.toolchain import Toolchain
 
-__all__ = ["ForkInfo", "ForkSettings", "Origin", "connect", "settle_in", "stop_forwarder"]
+__all__ = ["ForkInfo", "ForkSettings", "Origin", "connect", "forwarder_runs", "settle_in", "stop_forwarder"]
 
 BLOCK_MAX: Final = 2**53
 FORWARDER_WAIT_S: Final = 30.0
@@ -126,7 +126,7 @@ class Origin:
     info: ForkInfo
     url: str
     settings: ForkSettings
-    _input: int = field(repr=False)
+    _input: int | None = field(repr=False)
 
     @property
     def chain_id(self) -> int:
@@ -135,11 +135,18 @@ class Origin:
 
     def hand_over(self, node_pid: int, log: Path) -> None:
         """From now on the forwarder lives as long as the node, and shows nothing above the fork's block."""
+        assert self._input is not None, "handed over once"
         _write(self._input, {"pid": node_pid, "block": self.info.block, "log": str(log)})
-        os.close(self._input)
+        self._close()
 
     def stop(self) -> None:
+        self._close()
         stop_process(self.info.forwarder_pid)
+
+    def _close(self) -> None:
+        if self._input is not None:
+            os.close(self._input)
+            self._input = None
 
 
 def connect(settings: ForkSettings, directory: Path) -> Origin:
@@ -201,9 +208,14 @@ def settle_in(rpc: DevnetRpc, toolchain: Toolchain, origin: Origin) -> AddressBo
     return book
 
 
+def forwarder_runs(info: ForkInfo, directory: Path) -> bool:
+    """Whether the fork in this directory can still read its endpoint."""
+    return is_alive_with(info.forwarder_pid, str(directory.absolute()))
+
+
 def stop_forwarder(info: ForkInfo, directory: Path) -> bool:
     """Stop the forwarder of a fork in this directory, if it runs still."""
-    runs = is_alive_with(info.forwarder_pid, str(directory.absolute()))
+    runs = forwarder_runs(info, directory)
     if runs:
         stop_process(info.forwarder_pid)
     return runs
@@ -246,7 +258,12 @@ def _port(from_it: int, log: Path) -> int:
 
 
 def _write(to_it: int, line: dict[str, str | int]) -> None:
-    os.write(to_it, json.dumps(line).encode() + b"\n")
+    try:
+        os.write(to_it, json.dumps(line).encode() + b"\n")
+    except OSError as error:
+        raise RolloutError(
+            f"the fork's forwarder ended: {error.strerror}", "devnet", f"look into {_LOG_FILE} of its folder"
+        ) from None
 
 
 def _look(rpc: DevnetRpc, settings: ForkSettings, label: str, forwarder_pid: int) -> ForkInfo:

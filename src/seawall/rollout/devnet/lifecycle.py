@@ -28,7 +28,14 @@ from seawall.primitives.errors import InputError, RolloutError
 from seawall.primitives.ports import SystemClock
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.build import build_state, cache_directory, dump_state
-from seawall.rollout.devnet.forking import ForkInfo, ForkSettings, connect, settle_in, stop_forwarder
+from seawall.rollout.devnet.forking import (
+    ForkInfo,
+    ForkSettings,
+    connect,
+    forwarder_runs,
+    settle_in,
+    stop_forwarder,
+)
 from seawall.rollout.devnet.forwarding import FAILURE_FILE
 from seawall.rollout.devnet.node import (
     BASE_FEE_WEI,
@@ -168,7 +175,7 @@ def down(directory: Path) -> bool:
 
 def status(directory: Path) -> DevnetStatus | None:
     """Where the devnet of this directory stands; None when none runs. `ForkLostError` for a fork whose node
-    ended because its endpoint did not answer."""
+    ended because its endpoint did not answer, or that cannot read it any more."""
     info = _read_info(directory)
     if info is None:
         return None
@@ -177,6 +184,8 @@ def status(directory: Path) -> DevnetStatus | None:
         if failure is not None:
             raise lost_fork(f"the node ended, since {LOST}: {failure}", str(directory))
         return None
+    if info.fork is not None and not forwarder_runs(info.fork, directory):
+        raise lost_fork(f"process {info.fork.forwarder_pid}, which read the endpoint, ended", str(directory))
     with _rpc(info) as rpc:
         latest, safe, final = (
             rpc.record("eth_getBlockByNumber", tag, False) for tag in ("latest", "safe", "finalized")
