@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +13,7 @@ from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import AddLiquidity, TokenAmount
 from seawall.protocols.adapters.curve import brought
 from seawall.protocols.adapters.pair_shares import Pair
+from seawall.protocols.adapters.uniswap_v3 import UniswapV3Adapter
 
 TOKEN0, TOKEN1, PAIR, US = (Address(bytes([n]) * 20) for n in (1, 2, 3, 4))
 BOTH = (TokenAmount(TOKEN0, 10), TokenAmount(TOKEN1, 20))
@@ -31,3 +34,11 @@ def test_curve_takes_all_that_is_brought_too() -> None:
     with pytest.raises(UnavailableActionError, match="holds no price"):
         brought(replace(action, min_share=0), (TOKEN0, TOKEN1), "curve")
     assert brought(replace(action, min_share=0, minimums=()), (TOKEN0, TOKEN1), "curve")
+
+
+def test_position_of_v3_is_held_by_minimums_and_not_by_being_one() -> None:
+    """One position comes out at any price."""
+    scenario = AddLiquidity(BOTH, PAIR, 1)
+    adapter = SimpleNamespace(name="uniswap_v3:a-b")
+    with pytest.raises(UnavailableActionError, match="holds no price"):
+        UniswapV3Adapter._build_add(cast(Any, adapter), scenario, US)

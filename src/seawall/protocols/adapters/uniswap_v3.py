@@ -298,6 +298,10 @@ class UniswapV3Adapter:
 
     def _build_add(self, action: AddLiquidity, account: Address) -> tuple[Operation, ...]:
         """Unwrap, mint with the coins sent along, take back what was not used, wrap it again."""
+        if action.min_share and not action.minimums:
+            raise refused(
+                "a minimum of one position holds no price", self.name, "give minimums of the tokens"
+            )
         amounts, minimums = self._offered(action), self._minimums(action)
         coins, other = amounts if self.market.token0 == self.weth else amounts[::-1]
         values = (
