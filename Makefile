@@ -6,7 +6,7 @@ VENV := .venv/bin
 CACHE := $(or $(SEAWALL_CACHE),$(HOME)/.cache/seawall)
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo
 # make bench BENCH=wire measures one part.
-BENCH ?= backfill evm fees ledger rpc rpc_faults signers takeover transactions wire
+BENCH ?= backfill evm fees gas ledger plans rpc rpc_faults signers takeover transactions wire
 # make world SEEDS=200 is shorter; make chaos SEED=7 gives other faults.
 SEEDS ?= 2000
 SEED ?= 1
