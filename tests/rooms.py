@@ -94,7 +94,8 @@ ROOMS: Final = (
     Room(
         "devnet",
         ("rollout/devnet/*.py",),
-        ("unit/rollout", "unit/cli/test_devnet.py", "integration/test_devnet*.py"),
+        # The examples run on accounts and markets that a devnet opens.
+        ("unit/rollout", "unit/cli/test_devnet*.py", "integration/test_devnet*.py", "integration/examples"),
     ),
     Room(
         "addresses",
