@@ -3,6 +3,8 @@
 Limit: revm's own handler and database in a bare Rust loop on the same state, with nothing of ours. Peers:
 pyrevm, and the node's `eth_call` one by one and in batches of 100. Everything in one run, interleaved.
 
+What a call costs whose state is far away is told by `remote`.
+
 Router swaps run on a bare chain; the executor's call on the devnet, with everything that it will meet in
 production.
 """
@@ -32,6 +34,7 @@ from bench.devchain import (
     simulate,
     unhex,
 )
+from bench.remote import rows_of_cold_calls
 from bench.rows import Row, best_rate
 from seawall.native import Bundle, Evm, EvmTransaction, Execution, Missing, encode_call
 from seawall.native.limits import bench_bare_loop
@@ -64,6 +67,10 @@ class Scenario:
 
 
 def measure() -> list[Row]:
+    return warm() + rows_of_cold_calls()
+
+
+def warm() -> list[Row]:
     rows: list[Row] = []
     with run_devchain() as chain:
         for scenario in router_swaps(chain, deploy_venues(chain)):
@@ -276,3 +283,6 @@ def pyrevm_runner(
         return RUNS
 
     return work
+
+
+PARTS: dict[str, Callable[[], list[Row]]] = {"warm": warm, "cold": rows_of_cold_calls}

@@ -132,6 +132,7 @@ async def running_pipeline(
     unlanded_max: int = ANVIL_UNLANDED_MAX,
     directory: Path | None = None,
     readers: Sequence[str] = (),
+    segments_max: int = 1,
 ) -> AsyncIterator[Pipeline]:
     """With `directory`, on the ledger that is there. Reads go to `readers`, most of whom must agree, or else
     to the node itself."""
@@ -162,6 +163,7 @@ async def running_pipeline(
             HEAD_POLL_S,
             lane_unlanded_max=unlanded_max,
             agreement=default_agreement(len(readers) or 1),
+            segments_max=segments_max,
         )
         chain = await build_chain(spec, services, _raise)
         keeper = AuthorityKeeper(latch, ledger, clock, [chain.desk], chain.loop.wake_lanes)
