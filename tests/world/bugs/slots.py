@@ -57,7 +57,9 @@ def nonce_counter() -> Iterator[None]:
 def second_nonce() -> Planted:
     """What was dropped is queued again, to be signed with another nonce, while its first one is filled."""
 
-    async def renew(runner: LaneRunner, slot: OpenSlot, _verdict: Verdict) -> None:
+    async def renew(
+        runner: LaneRunner, slot: OpenSlot, _verdict: Verdict, _beside: Sequence[Verdict] = ()
+    ) -> None:
         now_s, intent = runner.desk.parts.clock.now_s(), slot.intent
         assert intent is not None
         await runner.desk.parts.ledger.write(
