@@ -33,6 +33,7 @@ from seawall.protocols.executor.policy import (
     registry_calls,
     role_call,
 )
+from seawall.protocols.executor.risk_book import LossLimit, RiskPolicy, TokenLimit, risk_book_calls
 from seawall.risk.limits import OurAddresses
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.build import build_state, cache_directory
@@ -52,6 +53,7 @@ USDX_UNIT: Final = 10**6
 SWAPPED: Final = 50 * USDX_UNIT
 STOCK: Final = 10**9 * USDX_UNIT
 SWAP_GAS: Final = 400_000
+FEED_AGE_MAX_S: Final = 2**31
 SWAP_FEE_WEI: Final = 10**15
 
 
@@ -132,6 +134,9 @@ class Swaps:
         with running_node("--load-state", self.state) as node, DevnetRpc(node.url) as rpc:
             rpc.call("evm_setTime", int(time.time()))
             sent = [rpc.send(OWNER, book.address("policy_registry"), call) for call in registry_calls(kept)]
+            sent += [
+                rpc.send(OWNER, book.address("risk_book"), call) for call in risk_book_calls(self._risk())
+            ]
             sent.append(rpc.send(OWNER, executor, encode_call("setBeneficiary(address)", (BENEFICIARY,))))
             sent.append(rpc.send(OWNER, usdx, encode_call("mint(address,uint256)", (executor, STOCK))))
             rpc.settle(sent, mine=False)
@@ -160,6 +165,15 @@ class Swaps:
         data = execution.calldata(intent_id=index + 1, plan_digest=DIGEST, max_fee_wei=SWAP_FEE_WEI)
         executor = self.book.address("atomic_executor")
         return DynamicFeeTransaction(CHAIN_ID, nonce, GWEI, MAX_FEE_PER_GAS_WEI, SWAP_GAS, executor, 0, data)
+
+    def _risk(self) -> RiskPolicy:
+        """Prices of the state's own time do for ever, and more may leave than all plans together trade."""
+        book = self.book
+        limits = tuple(
+            TokenLimit(book.address(token), book.address(feed), FEED_AGE_MAX_S, decimals, STOCK * ETHER, 0)
+            for token, feed, decimals in (("weth", "feed_eth_usd", 18), ("usdx", "feed_usdx_usd", 6))
+        )
+        return RiskPolicy(book.address("atomic_executor"), limits, LossLimit(STOCK * ETHER, STOCK * ETHER, 0))
 
     def _operations(self) -> bytes:
         book = self.book
