@@ -31,6 +31,7 @@ DOCUMENTS = sorted(
         for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
     ]
     + list((ROOT / "docs").rglob("*.md"))
+    + [ROOT / "examples" / "README.md"]
 )
 SESSION_S = 150
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -85,6 +86,7 @@ class Session:
         script = PROLOGUE + READING.join(blocks)
         environment = {
             **os.environ,
+            "EXAMPLES": str(ROOT / "examples"),
             "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(
                 filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])

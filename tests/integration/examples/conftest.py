@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from seawall.primitives.ports import SystemClock
 from seawall.rollout.devnet import Devnet, DevnetSettings, running
 from seawall.rollout.devnet.build import BuiltState
+from seawall.rollout.devnet.lifecycle import refresh
 from seawall.rollout.devnet.steering import revert, snapshot
 from tests.integration.examples.stage import Stage
 
@@ -22,6 +24,8 @@ def world(built_devnet: BuiltState, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def stage(world: Devnet, tmp_path: Path) -> Iterator[Stage]:
+    # A revert takes the node's clock back too: without this the kernel would find heads that are too old.
+    refresh(world.rpc, world.book, SystemClock().now_s())
     before, book = snapshot(world), world.info.addresses.read_text()
     yield Stage(world, tmp_path)
     revert(world, before)

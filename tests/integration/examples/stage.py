@@ -8,6 +8,7 @@ kernel, `lands` waits for plans -> the test looks at the chain. What must hold a
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -197,13 +198,22 @@ class Stage:
         assert {row.state for row in rows} == {IntentState.LANDED}, told
         return rows[-1]
 
-    def refuses(self, words: str) -> None:
-        """The kernel makes a plan, and refuses it for this reason: nothing is sent."""
-        with self.play():
-            row = self.folder.settle(1)[0]
-        assert row.state is IntentState.REFUSED
-        assert words in row.reason, row.reason
-        assert self.folder.on_chain() == []
+    def refusal(self, name: str, *arguments: str) -> str:
+        """Why `seawall strategies simulate` admits no plan: the condition, or the guard's words."""
+        path = str(self.folder.directory / f"{name}.yaml")
+        done = self.folder.seawall("strategies", "simulate", path, "--json", *arguments)
+        assert done.stdout, done.stderr
+        told: dict[str, object] = json.loads(done.stdout)
+        if told["plan"] is None:
+            return f"{told['reason']} {told.get('at')}"
+        assert told["admitted"] is False
+        return str(told["explanation"])
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """In the kernel's copy of an example."""
+        path = self.folder.directory / f"{name}.yaml"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
 
     def seawall(self, verb: str, name: str) -> str:
         """What `seawall strategies VERB` prints of the example."""

@@ -15,6 +15,7 @@ DEBT = 20_000 * DOLLAR
 def test_collateral_is_swapped_and_the_debt_stays(stage: Stage) -> None:
     account = stage.open("collateral_swap")
     stage.owes_at_aave(account, "ethx", 20 * ETHER, DEBT)
+    assert stage.refusal("collateral_swap").endswith("key when[2]")  # it would not earn more
     stage.leave_at_aave("weth", 20 * ETHER)
     with stage.play():
         stage.lands()
@@ -30,6 +31,7 @@ def test_collateral_is_swapped_and_the_debt_stays(stage: Stage) -> None:
 def test_debt_moves_to_the_cheaper_lender(stage: Stage) -> None:
     account = stage.open("debt_refinance")
     stage.owes_at_aave(account, "weth", 20 * ETHER, DEBT)
+    assert stage.refusal("debt_refinance").endswith("key when[2]")  # it would not be cheaper
     stage.leave_at_aave("usdx", 100_000 * DOLLAR)
     with stage.play():
         stage.lands()

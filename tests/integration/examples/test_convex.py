@@ -26,6 +26,7 @@ def test_yield_becomes_a_larger_stake(stage: Stage) -> None:
     stage.send("crv", "approve(address,uint256)", stage.book.address("convex_booster"), REWARD)
     stage.send("convex_booster", "notify(uint256,uint256)", 0, REWARD)
     mine(stage.devnet, 2)
+    assert stage.refusal("convex_compound", "--set", "least=1_000 usdx").endswith("key when[0]")
     with stage.play():
         stage.lands()
     for token in ("usdx", "crv", "convex_cvx", STABLE_POOL):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from seawall.rollout.devnet.steering import mine
 from tests.integration.examples.stage import DOLLAR, ETHER, Stage
 
 pytestmark = pytest.mark.anvil
@@ -34,3 +35,21 @@ def test_leverage_goes_up_and_ends_when_owing_becomes_dear(stage: Stage) -> None
     assert 10 * ETHER * 995 // 1_000 < stage.balance("weth", account) < 10 * ETHER
     assert 0 < stage.balance("usdx", account) < 100 * DOLLAR
     stage.assert_clean(account, "weth", "usdx")
+
+
+def test_price_that_is_too_old_makes_no_plan(stage: Stage) -> None:
+    account = stage.open("leverage_up")
+    stage.give("weth", account, 10 * ETHER)
+    stage.edit(
+        "leverage_up", "weth: {feed: feed_eth_usd, max_age: 1 h}", "weth: {feed: feed_eth_usd, max_age: 1 s}"
+    )
+    mine(stage.devnet, 5)
+    assert "s old, and 1 s are allowed" in stage.refusal("leverage_up")
+
+
+def test_feed_that_is_too_old_is_refused_by_the_guard(stage: Stage) -> None:
+    account = stage.open("leverage_up")
+    stage.give("weth", account, 10 * ETHER)
+    stage.edit("leverage_up", "max_age_s: 1 h", "max_age_s: 1 s")
+    mine(stage.devnet, 5)
+    assert "age of feed feed_eth_usd" in stage.refusal("leverage_up")

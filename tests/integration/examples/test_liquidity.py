@@ -15,6 +15,7 @@ def test_liquidity_goes_in_at_par_and_comes_out_when_par_is_lost(stage: Stage) -
     account = stage.open("liquidity_entry", "liquidity_exit")
     stage.give("usdx", account, 10_000 * DOLLAR)
     stage.give("redeemable_usd", account, 10_000 * ETHER)
+    assert stage.refusal("liquidity_entry").endswith("key when[3]")  # not at par
     # The pool begins with four times more of one dollar than of the other: somebody buys that.
     stage.trade_stable("usdx", "redeemable_usd", 1_500_000 * DOLLAR)
     with stage.play():

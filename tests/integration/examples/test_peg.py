@@ -17,6 +17,9 @@ def test_what_is_bought_under_par_is_redeemed_at_par(stage: Stage) -> None:
     stage.give("usdx", account, SIZE)
     # Instant fee and cap, queue fee, minimum, delay: the day that the issuer takes is a second here.
     stage.send("redeemable_issuer", "setTerms(uint256,uint256,uint256,uint256,uint256)", 10, 0, 0, ETHER, 1)
+    stage.send("redeemable_issuer", "setFrozen(bool)", True)
+    assert "it would revert" in stage.refusal("peg_redemption")
+    stage.send("redeemable_issuer", "setFrozen(bool)", False)
     bought = stage.word(POOL, "get_dy(int128,int128,uint256)", 0, 1, SIZE)
     with stage.play():
         stage.lands(1)
