@@ -24,6 +24,7 @@ help:
 	@echo "make prove-contracts the contracts for all inputs within bounds, and that no line of theirs is untested"
 	@echo "make check           linters, types, import direction, contract artifacts (make -k check: all of them)"
 	@echo "make bench           benchmarks"
+	@echo "make load            many plans at once, and very large ones, through a whole pipeline"
 	@echo "make world           the whole kernel in $(SEEDS) simulated worlds, under every fault"
 	@echo "make chaos           $(INTENTS) plans through real kernels on a real node, under kills and network faults"
 	@echo "make setup           only what the others do first"
@@ -85,6 +86,10 @@ chaos: setup
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 1
 	@$(VENV)/python -m tests.chaos --intents $(INTENTS) --seed $(SEED) --ledger postgresql --kernels 3
 	@SEAWALL_LONG=all $(VENV)/python -m pytest tests/integration/test_fleet.py
+
+# Fifty plans at once, two hundred calls in one transaction, and one plan too large.
+load: setup
+	@$(VENV)/python -m bench load
 
 bench: setup
 	@for name in $(BENCH); do $(VENV)/python -m bench $$name || exit 1; done
