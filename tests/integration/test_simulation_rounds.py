@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import pytest
 from typing_extensions import override
 
+from bench.remote import ROUNDS_MAX, Scenario, arbitrage, leverage, waits_of
+from bench.stage import ten_calls_stage
 from seawall.chain.client import ChainClient
 from seawall.chain.networks import network_of
 from seawall.chain.rpc import HttpTransport, Request, RpcError, RpcPool
@@ -84,3 +87,13 @@ async def test_node_without_access_lists_only_costs_more_rounds(devnet: Devnet) 
         assert simulator.rounds > 1
     finally:
         await pool.close()
+
+
+@pytest.mark.parametrize("scenario", [arbitrage, leverage], ids=["flash arbitrage", "Aave leverage"])
+async def test_executor_call_never_seen_waits_three_times_for_the_node(
+    scenario: Callable[[Devnet], Scenario],
+) -> None:
+    """For its access list, for the state that this names, and once for what is missing then."""
+    with ten_calls_stage() as devnet:
+        _, waits = await waits_of(devnet.info.rpc_url, scenario(devnet).payload)
+    assert waits <= ROUNDS_MAX
