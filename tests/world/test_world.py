@@ -23,7 +23,9 @@ _FAULTS = {"LedgerLockedError", "kill", "lag", "reorg"}
 _OUTCOMES = {"landed", "failed", "refused", "expired", "cancelled"}
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(CHUNK, SEEDS, CHUNK))]
+)
 def test_no_invariant_breaks(first: int) -> None:
     faults: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()

@@ -93,13 +93,18 @@ def test_kernel_killed_at_point_lands_every_intent_once(folder: KernelFolder, po
 
 
 @pytest.mark.parametrize(
-    "point", ["ledger.before_commit", pytest.param("ledger.after_commit", marks=pytest.mark.long)]
+    ("point", "commits"),
+    [
+        ("ledger.before_commit", (5, 9)),
+        pytest.param("ledger.before_commit", (5, 7, 9, 11), marks=pytest.mark.long),
+        pytest.param("ledger.after_commit", (5, 7, 9, 11), marks=pytest.mark.long),
+    ],
 )
 def test_kernel_killed_at_later_and_later_commits_lands_every_intent_once(
-    folder: KernelFolder, point: str
+    folder: KernelFolder, point: str, commits: tuple[int, ...]
 ) -> None:
     """Each life gets a commit further than the one before it: through start, acceptance, sending."""
-    for nth in (5, 7, 9, 11):
+    for nth in commits:
         die(folder, point, nth)
     live_on(folder)
     assert_each_landed_once(folder)
