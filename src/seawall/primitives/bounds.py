@@ -82,7 +82,7 @@ GAS_LIMIT_TRANSACTION_MAX: Final = 2**24
 GAS_USE_BPS_MAX: Final = 8_000
 
 # Rounds of fetching what the local EVM missed before a simulation counts as unavailable.
-MISSING_ROUNDS_MAX: Final = 64
+MISSING_ROUNDS_MAX: Final = 256
 # Heads remembered for parent-hash checks; a deeper reorg is an integrity alarm.
 HEADS_KEPT: Final = 256
 REORG_DEPTH_MAX: Final = 128

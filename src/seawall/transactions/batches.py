@@ -24,12 +24,13 @@ from seawall.chain.simulation import Entry, Machine, StateKey
 from seawall.ledger.rows import IntentRow
 from seawall.native.evm import Execution, Missing
 from seawall.primitives.blocks import Block
+from seawall.primitives.bounds import GAS_USE_BPS_MAX
 from seawall.primitives.errors import NativeError, PlanError, SeawallError, StaleError, UnavailableError
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
 from seawall.primitives.simulations import Probe
-from seawall.primitives.units import Address, ceil_div
+from seawall.primitives.units import BPS, Address, ceil_div
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
@@ -295,6 +296,11 @@ class BatchJudging:
                 self._measured[one.number] = measured
             gas_limit = (self._gas_limit_of(one) or 0) + SEGMENT_GAS
             candidates.append(self._candidate(one, nonce + place, gas_limit, base))
+        fitting = _fitting_in(candidates, gas_limit_room(base) * GAS_USE_BPS_MAX // BPS)
+        if fitting < 2:
+            self._apart.add(row.number)
+            return None
+        group, candidates = group[:fitting], candidates[:fitting]
         together = judge_together(machine, gate, candidates, self.now_s)
         if isinstance(together, Missing):
             return together
@@ -445,6 +451,16 @@ class BatchJudging:
         roomy = build_candidate(row, row.lane, nonce, number, NO_FEES, base, gas_limit_room(base))
         gas_used = measure_gas_now(machine, roomy, self._fees_of(row).max_fee_per_gas_wei)
         return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, base)
+
+
+def _fitting_in(candidates: Sequence[Candidate], room_gas: int) -> int:
+    """How many of them fit together into one transaction."""
+    used_gas = 0
+    for count, one in enumerate(candidates):
+        used_gas += one.payload.gas_limit
+        if used_gas > room_gas:
+            return count
+    return len(candidates)
 
 
 def _entry_of(candidate: Candidate) -> Entry:
