@@ -93,6 +93,22 @@ def test_slippage_of_an_expected_outflow_counts_paying_more() -> None:
     assert (found.measured, found.passed) == (1_000, False)
 
 
+@pytest.mark.parametrize(
+    ("expected", "flow", "measured", "passes"),
+    [
+        (1_000, Flow(USD, POOL, KEY, 1_100), 1_000, False),
+        (1_000, Flow(USD, POOL, KEY, 900), 0, True),
+        (-1_000, Flow(USD, KEY, POOL, 900), 1_000, False),
+        (-1_000, Flow(USD, KEY, POOL, 1_100), 0, True),
+    ],
+    ids=["owes more", "owes less", "repaid less", "repaid more"],
+)
+def test_slippage_of_a_debt_is_owing_more(expected: int, flow: Flow, measured: int, passes: bool) -> None:
+    who = candidate(direct_plan(expected=(TokenDelta(KEY, USD, expected),)))
+    found = Slippage(50, (USD,)).measure(evidence(who, simulation(flow)))
+    assert (found.measured, found.passed) == (measured, passes)
+
+
 def test_slippage_reports_the_worst_of_several_expected_changes() -> None:
     deltas = (TokenDelta(TREASURY, WETH, 1_000), TokenDelta(TREASURY, USD, 1_000))
     flows = (Flow(WETH, POOL, TREASURY, 1_000), Flow(USD, POOL, TREASURY, 900))

@@ -65,7 +65,7 @@ def _standing(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
     guards: list[Guard] = [
         GasPrice(wishes.at_most("gas_price", "max_fee_per_gas_wei", limits.max_fee_per_gas_wei)),
         GasUse(),
-        Slippage(wishes.at_most("slippage", "limit_bps", limits.slippage_bps_max)),
+        Slippage(wishes.at_most("slippage", "limit_bps", limits.slippage_bps_max), limits.facts.debts),
         _moving(PositionSize(_caps(wishes, limits)), limits),
         Balance(wishes.at_least("balance", "min_wei", keep_wei)),
     ]

@@ -21,9 +21,10 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Slippage:
     """How far the simulated change of each expected token falls short of what the plan expected, worst
-    one."""
+    one. What is owed falls short by being more."""
 
     limit_bps: int
+    debts: tuple[Address, ...] = ()  # tokens that stand for what is owed
     name: str = "slippage"
 
     def probes(self) -> tuple[Probe, ...]:
@@ -34,7 +35,8 @@ class Slippage:
         for delta in evidence.candidate.plan.expected:
             limit = min(self.limit_bps, delta.tolerance_bps)
             actual = evidence.simulation.net(frozenset({delta.holder}), delta.token)
-            short = max(0, delta.change - actual)
+            missing = actual - delta.change if delta.token in self.debts else delta.change - actual
+            short = max(0, missing)
             bps = ceil_div(short * BPS, max(1, abs(delta.change)))
             found = below(self.name, evidence, bps, limit, "bps", f"shortfall of {address_text(delta.token)}")
             if worst is None or (found.margin or 0) < (worst.margin or 0):
