@@ -11,6 +11,8 @@ BENCH ?= backfill evm fees gas ledger plans rpc rpc_faults signers takeover tran
 SEEDS ?= 2000
 SEED ?= 1
 INTENTS ?= 5000
+# Of the tests: they wait for blocks and processes as often as for a processor.
+WORKERS ?= 3
 FORGE := ../devnet/node_modules/.bin/forge
 
 .PHONY: help setup demo test test-python test-long test-contracts prove-contracts coverage bench world chaos clean
@@ -40,7 +42,7 @@ demo:
 test: test-python test-contracts
 
 test-python: setup
-	$(VENV)/python -m pytest -n 2
+	$(VENV)/python -m pytest -n $(WORKERS)
 
 test-long: setup
 	SEAWALL_LONG=all $(VENV)/python -m pytest -n 2 -m long
