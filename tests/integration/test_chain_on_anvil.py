@@ -390,8 +390,8 @@ async def test_state_that_takes_too_many_rounds_is_unavailable_and_goes_on_from_
         simulator = Simulator(client, DEVNET, InlineOffload())
         await simulator.pin(await client.head())
         with pytest.raises(UnavailableError, match="rounds"):
-            await simulator.run(payload(key, TARGET, gas_limit=200_000), 0, 20 * GWEI)
-        execution = await simulator.run(payload(key, TARGET, gas_limit=200_000), 0, 20 * GWEI)
+            await simulator.run(payload(key, TARGET, gas_limit=1_000_000), 0, 20 * GWEI)
+        execution = await simulator.run(payload(key, TARGET, gas_limit=1_000_000), 0, 20 * GWEI)
         assert execution.transactions[0].return_data == word(length)
 
 

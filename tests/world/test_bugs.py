@@ -97,6 +97,7 @@ def test_planted_bug_is_found(name: str) -> None:
     others = (seed for seed in range(SEEDS) if seed != known)
     for seed in (known, *others):
         violation = simulate(seed, BUGS[name], place=place).violation
+        assert "TypeError(" not in str(violation), "the bug does not fit what it takes the place of"
         if violation is not None and re.search(said, violation):
             # Without a place of its own it is one of the seeds that test_world finds clean.
             assert name not in HABITATS or simulate(seed, place=place).violation is None

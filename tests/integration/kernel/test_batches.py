@@ -93,12 +93,12 @@ def test_plans_of_one_decision_land_in_one_transaction_and_each_is_accounted_for
 
 
 def test_plan_that_fails_on_chain_fails_alone(folder: KernelFolder) -> None:
-    with folder.run() as kernel:
-        kernel.wait_ready()
-        mine(folder.devnet)
-        committed(folder)
+    with folder.run(hold_at="transactions.before_first_write") as kernel:
+        folder.pump(kernel.reached.exists, "it is committed, and nothing is written")
         # What was simulated well fails now: its giver is poor when the block comes.
         folder.devnet.rpc.call("anvil_setBalance", hex_text(GIVERS[2]), "0x0")
+        kernel.release()
+        committed(folder)
         folder.settle(len(GIVERS))
     (sent,) = folder.on_chain()
     assert sent.succeeded

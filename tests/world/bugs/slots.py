@@ -42,8 +42,9 @@ def nonce_counter() -> Iterator[None]:
         rows: list[IntentRow],
         authority: Authority,
         signed: Mapping[IntentNumber, SignedAhead],
+        segments_max: int = 1,
     ) -> BatchJudging:
-        work = await true_judged(self, rows, authority, signed)
+        work = await true_judged(self, rows, authority, signed, segments_max)
         counters.update(work.nonces)
         return work
 
