@@ -11,8 +11,8 @@ BENCH ?= backfill evm fees gas ledger plans rpc rpc_faults signers takeover tran
 SEEDS ?= 2000
 SEED ?= 1
 INTENTS ?= 5000
-# Of the tests: they wait for blocks and processes as often as for a processor.
-WORKERS ?= 3
+# Of the tests; three are quicker where nothing else runs, for much of their time is waiting.
+WORKERS ?= 2
 FORGE := ../devnet/node_modules/.bin/forge
 
 .PHONY: help setup demo test test-python test-long test-contracts prove-contracts coverage bench world chaos clean

@@ -164,7 +164,7 @@ def behaving(house: House) -> None:
 
 def test_plan_above_the_threshold_lands_by_the_relay_and_was_never_public(house: House) -> None:
     before = house.metric("seawall_private_landed_total", "builder")
-    small, large = house.submit(house.plan(ETHER), house.plan(3 * ETHER))
+    small, large = house.submit(house.plan(ETHER), house.plan(3 * ETHER, window_blocks=400))
     assert house.ended(small).state is IntentState.LANDED
     assert house.ended(large).state is IntentState.LANDED
     (public,), (private,) = house.attempts(small), house.attempts(large)
