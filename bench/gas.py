@@ -18,14 +18,18 @@ __all__ = ["measure"]
 
 SNAPSHOT: Final = Path(__file__).resolve().parent.parent / "contracts/snapshots/AtomicExecutor.json"
 OVER: Final = ", over a bare one"
+MANAGER: Final = ", by OpenZeppelin's AccessManager"
 
 
 def measure() -> list[Row]:
     found = {str(name): int(gas) for name, gas in json.loads(SNAPSHOT.read_text()).items()}
     rows = []
     for name, gas in found.items():
-        if name.endswith(OVER):
+        if name.endswith((OVER, MANAGER)):
             continue
-        over = found.get(name + OVER)
-        rows.append(Row(name, "gas", gas, {} if over is None else {"bare": gas - over}))
+        over, managed = found.get(name + OVER), found.get(name + MANAGER)
+        peers = {} if over is None else {"bare": float(gas - over)}
+        if managed is not None:
+            peers["OpenZeppelin AccessManager"] = managed
+        rows.append(Row(name, "gas", gas, peers))
     return rows

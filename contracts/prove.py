@@ -104,7 +104,7 @@ def halmos() -> int:
 
 
 def stage() -> Path:
-    """A copy of the sources with forge-std inside it: coverage does not look outside its root for imports."""
+    """A copy of the sources with what they import inside it: coverage does not look outside its root."""
     place = CONTRACTS / "out" / "coverage" / "contracts"
     packages = ROOT / "devnet" / "node_modules"
     for name in ("src", "test", "snapshots"):
@@ -112,9 +112,11 @@ def stage() -> Path:
     shutil.rmtree(place / "test" / "symbolic", ignore_errors=True)
     standard = packages / "@uniswap" / "v4-core" / "lib" / "forge-std" / "src"
     shutil.copytree(standard, place / "lib" / "forge-std", dirs_exist_ok=True)
+    shutil.copytree(packages / "@openzeppelin", place / "lib" / "@openzeppelin", dirs_exist_ok=True)
     shutil.copy(CONTRACTS / "solc", place / "solc")
     settings = (CONTRACTS / "foundry.toml").read_text()
     settings = re.sub(r'"forge-std/=[^"]*"', '"forge-std/=lib/forge-std/"', settings)
+    settings = re.sub(r'"@openzeppelin/=[^"]*"', '"@openzeppelin/=lib/@openzeppelin/"', settings)
     (place / "foundry.toml").write_text(settings)
     # What tests read, at the same distance.
     for link, target in (("devnet", ROOT / "devnet"), ("src", ROOT / "src")):

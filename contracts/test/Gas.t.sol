@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {DebtDesk} from "./support/DebtDesk.sol";
@@ -39,6 +40,16 @@ contract Bare {
         bytes calldata
     ) external {
         _weth.transfer(msg.sender, amounts[0]);
+    }
+}
+
+/// @dev Calls through a published contract that knows who may call which function of whom, as ours does; it judges
+///      neither arguments nor native coin, keeps no balances and lends nothing.
+contract Managed {
+    function many(AccessManager manager, address target, bytes calldata data, uint256 count) external {
+        for (uint256 i = 0; i < count; ++i) {
+            manager.execute(target, data);
+        }
     }
 }
 
@@ -100,6 +111,23 @@ contract GasTest is World {
         uint256 direct = (before - gasleft() - one) / MANY;
         vm.snapshotValue(GROUP, "call", through);
         vm.snapshotValue(GROUP, "call, over a bare one", through - direct);
+    }
+
+    function test_gas_of_a_call_against_an_access_manager() public {
+        AccessManager manager = new AccessManager(address(this));
+        Managed managed = new Managed();
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = Target.note.selector;
+        manager.setTargetFunctionRole(address(target), selectors, 7);
+        manager.grantRole(7, address(managed), 0);
+        bytes memory data = abi.encodeCall(Target.note, (1, 2));
+        managed.many(manager, address(target), data, 1);
+        uint256 before = gasleft();
+        managed.many(manager, address(target), data, 1);
+        uint256 one = before - gasleft();
+        before = gasleft();
+        managed.many(manager, address(target), data, 1 + MANY);
+        vm.snapshotValue(GROUP, "call, by OpenZeppelin's AccessManager", (before - gasleft() - one) / MANY);
     }
 
     function test_gas_of_a_flash_loan_against_a_bare_one() public {
