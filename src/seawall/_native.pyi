@@ -410,6 +410,9 @@ class Evm:
         overrides: Sequence[StateOverride] = (),
         trace: bool = False,
     ) -> Execution | Missing: ...
+    def run_alone(
+        self, transaction: EvmTransaction, overrides: Sequence[StateOverride] = ()
+    ) -> Execution | Missing: ...
     def run_many(self, bundles: Sequence[Bundle], trace: bool = False) -> list[Execution | Missing]: ...
 
 # benchmarks

@@ -19,6 +19,7 @@ from seawall.chain.simulation import Simulator
 from seawall.chain.state import StateKeys
 from seawall.chain.subscriptions import HeadSocket, HeadWake
 from seawall.native import LocalKey
+from seawall.native.evm import Execution
 from seawall.primitives.blocks import Block, LogFilter, Read
 from seawall.primitives.bounds import HEADS_KEPT, MISSING_ROUNDS_MAX
 from seawall.primitives.errors import (
@@ -393,6 +394,25 @@ async def test_state_that_takes_too_many_rounds_is_unavailable_and_goes_on_from_
             await simulator.run(payload(key, TARGET, gas_limit=1_000_000), 0, 20 * GWEI)
         execution = await simulator.run(payload(key, TARGET, gas_limit=1_000_000), 0, 20 * GWEI)
         assert execution.transactions[0].return_data == word(length)
+
+
+async def test_what_is_run_first_pays_for_the_writes_that_others_would_have_paid_for(coded: Anvil) -> None:
+    key, other = coded.funded_key(), coded.funded_key()
+    coded.mine()
+    async with client_of(coded) as client:
+        simulator = Simulator(client, DEVNET, InlineOffload())
+        await simulator.pin(await client.head())
+        assert simulator.machine.run_first(payload(other, COUNTER), 20 * GWEI) is None, "nothing is before it"
+        fresh = await simulator.push(payload(key, COUNTER), 0, 20 * GWEI)
+        behind = await simulator.run(payload(other, COUNTER), 0, 20 * GWEI)
+        first = simulator.machine.run_first(payload(other, COUNTER), 20 * GWEI)
+        assert isinstance(first, Execution)
+        assert first.transactions[0].gas_used == fresh.transactions[0].gas_used
+        assert first.transactions[0].gas_used > behind.transactions[0].gas_used
+        # Where its own lane is ahead of it, it runs in that one's place.
+        again = simulator.machine.run_first(payload(key, COUNTER), 20 * GWEI)
+        assert isinstance(again, Execution)
+        assert again.transactions[0].success
 
 
 async def test_overlay_is_kept_in_commit_order_and_rebuilt_after_a_pin(coded: Anvil) -> None:

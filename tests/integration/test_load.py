@@ -9,9 +9,6 @@ from bench.load import Sizes, rows_of
 pytestmark = pytest.mark.anvil
 
 
-# Known to fail now and then: a plan of another lane that is mined before those it was simulated upon pays for
-# first writes that they paid for in the simulation, and its gas limit may not cover that.
-@pytest.mark.long
 async def test_plans_at_once_and_large_ones_end_as_they_should_and_one_too_large_is_refused() -> None:
     """The run itself requires that nothing is lost or twice, and that the refusal names the gas."""
     rows = {row.metric: row for row in await rows_of(Sizes(keys=10, waves=1))}

@@ -70,6 +70,7 @@ impl Pinned {
         keep: bool,
     ) -> Result<(Answer, Option<EvmState>), Fault> {
         let on = On {
+            overlay: &self.overlay,
             series: &Layer::default(),
             digest: self.overlay_digest,
         };
@@ -95,7 +96,7 @@ impl Pinned {
             }
         }
         let environment = self.environment()?;
-        let mut state = LayeredState::new(&self.base, &self.overlay, on.series);
+        let mut state = LayeredState::new(&self.base, on.overlay, on.series);
         for change in overrides {
             state.apply_override(change.get())?;
         }
@@ -129,6 +130,7 @@ impl Pinned {
         let (mut layer, mut digest) = (Layer::default(), self.overlay_digest);
         for (transaction, probes) in steps {
             let on = On {
+                overlay: &self.overlay,
                 series: &layer,
                 digest,
             };
@@ -153,8 +155,9 @@ impl Pinned {
     }
 }
 
-/// What lies on the overlay while a part of a series runs.
+/// What a run stands on beside the base: the overlay, and what lies on that while a part of a series runs.
 struct On<'a> {
+    overlay: &'a Layer,
     series: &'a Layer,
     digest: B256,
 }
@@ -343,6 +346,28 @@ impl Evm {
         py.detach(|| {
             let pinned = self.read()?;
             let (answer, _) = pinned.answer(&transactions, &probes, &overrides, trace, false)?;
+            Ok(answer.into())
+        })
+    }
+
+    /// Runs one transaction on the base alone, as if nothing of ours were before it. Changes nothing.
+    #[pyo3(signature = (transaction, overrides = Vec::new()))]
+    fn run_alone(
+        &self,
+        py: Python<'_>,
+        transaction: Py<EvmTransaction>,
+        overrides: Vec<Py<StateOverride>>,
+    ) -> Result<Outcome, Fault> {
+        py.detach(|| {
+            let pinned = self.read()?;
+            let nothing = Layer::default();
+            let on = On {
+                overlay: &nothing,
+                series: &nothing,
+                digest: EMPTY_OVERLAY,
+            };
+            let one = std::slice::from_ref(&transaction);
+            let (answer, _) = pinned.answer_on(&on, one, &[], &overrides, false, false)?;
             Ok(answer.into())
         })
     }

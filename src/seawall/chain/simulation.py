@@ -377,6 +377,15 @@ class Machine:
             self._ran(payload, answer)
         return answer
 
+    def run_first(
+        self, payload: Payload, fee_per_gas_wei: int, overrides: Sequence[StateOverride] = ()
+    ) -> Execution | Missing | None:
+        """As if it came before everything of ours that has not landed, at whatever nonce it would have then.
+        None: nothing is before it."""
+        if not self._simulator.held:
+            return None
+        return self._evm.run_alone(_transaction(payload, None, fee_per_gas_wei), overrides)
+
     def series(self, steps: Sequence[Step]) -> list[Execution | Missing]:
         """Each step upon those before it, as far as that goes: where one fails or misses state, that is the
         last answer. The overlay stays as it is."""
@@ -489,7 +498,7 @@ def _native(probes: Sequence[Probe]) -> list[NativeProbe]:
     return [NativeProbe(probe.target, probe.calldata) for probe in probes]
 
 
-def _transaction(payload: Payload, nonce: int, fee_per_gas_wei: int) -> EvmTransaction:
+def _transaction(payload: Payload, nonce: int | None, fee_per_gas_wei: int) -> EvmTransaction:
     return EvmTransaction(
         payload.sender, payload.to, payload.data, payload.value_wei, payload.gas_limit, fee_per_gas_wei, nonce
     )

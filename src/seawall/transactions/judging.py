@@ -97,14 +97,24 @@ def evidence_from(
 
 
 def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int) -> int | Missing:
-    """Gas that the candidate uses with all the room that its gas limit gives."""
+    """Gas that the candidate uses with all the room that its gas limit gives, at most.
+
+    A block may put it before plans of other lanes that it is simulated upon. Then it pays for the first writes
+    that they paid for (a pair's sums, a bucket, a word of intents), so it is run in that place too. Where it
+    cannot run there, it stands on what is before it in its lane, and no block can put it first."""
     payload = candidate.payload
     rich = StateOverride(payload.sender, balance_wei=_MEASURING_BALANCE_WEI)
     execution = machine.run(payload, candidate.nonce, fee_per_gas_wei, (), (rich,))
     if isinstance(execution, Missing):
         return execution
     _require_its_turn(execution, candidate)
-    return execution.transactions[0].gas_used
+    gas_used = execution.transactions[0].gas_used
+    first = machine.run_first(payload, fee_per_gas_wei, (rich,))
+    if isinstance(first, Missing):
+        return first
+    if first is None or not first.transactions[0].success:
+        return gas_used
+    return max(gas_used, first.transactions[0].gas_used)
 
 
 def _require_its_turn(execution: Execution, candidate: Candidate) -> None:
