@@ -99,7 +99,7 @@ def evidence_from(
 def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int) -> int | Missing:
     """Gas that the candidate uses with all the room that its gas limit gives, at most.
 
-    A block may put it before plans of other lanes that it is simulated upon. Then it pays for the first writes
+    A block may put it before plans of other lanes that it is simulated upon. It pays then for first writes
     that they paid for (a pair's sums, a bucket, a word of intents), so it is run in that place too. Where it
     cannot run there, it stands on what is before it in its lane, and no block can put it first."""
     payload = candidate.payload
