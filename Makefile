@@ -42,7 +42,7 @@ demo:
 test: test-python test-contracts
 
 test-python: setup
-	$(VENV)/python -m pytest -n $(WORKERS)
+	$(VENV)/python -m tests.whole -n $(WORKERS)
 
 test-long: setup
 	SEAWALL_LONG=all $(VENV)/python -m pytest -n 2 -m long
