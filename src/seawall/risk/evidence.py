@@ -81,14 +81,16 @@ class Evidence:
         return dict(totals)
 
     def spends(self) -> dict[Address, int]:
-        """The most that this candidate may take from us: native value and maximum fee from its key, and of
-        each other token what our addresses together have less of, with what is left approved to others."""
+        """The most that this candidate may take from us: of each token what our addresses together have less
+        of, with what is left approved to others; of the native one at least the value that its key sends, and
+        the maximum fee besides."""
         payload = self.candidate.payload
-        totals = {NATIVE: payload.value_wei + self.candidate.max_total_fee_wei}
         net: dict[Address, int] = defaultdict(int)
         for flow in self.simulation.flows:
             net[flow.token] += flow.amount * ((flow.receiver in self.holders) - (flow.sender in self.holders))
-        totals |= {token: -change for token, change in net.items() if change < 0 and token != NATIVE}
+        native_wei = max(payload.value_wei, -net.pop(NATIVE, 0))
+        totals = {NATIVE: native_wei + self.candidate.max_total_fee_wei}
+        totals |= {token: -change for token, change in net.items() if change < 0}
         for (token, owner, spender), amount in self.allowances_left().items():
             if amount > 0 and owner in self.holders and spender not in self.holders:
                 totals[token] = totals.get(token, 0) + amount

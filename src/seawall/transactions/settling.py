@@ -201,8 +201,8 @@ def _holders(one: Consumed, out: dict[Address, int]) -> list[tuple[AttemptNumber
 
 
 def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]:
-    """What the use of this slot took: of the native token out of its key, of others out of all that is ours,
-    which is what a verdict counts as spent."""
+    """What the use of this slot took out of all that is ours, of the native token at least what its key sent:
+    that is what a verdict counts as spent."""
     if not one.attempts:
         return {}
     if one.winner is None:
@@ -213,11 +213,11 @@ def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]
     if legs is None:
         postings = [p for number, _ in mined.intents for p in tx.postings.of_intent(number)]
         legs = _legs_of([p for p in postings if p.entry.inclusion == one.winner.number])
-    out = {NATIVE: one.winner.fee_wei + value_wei}
     change: dict[Address, int] = defaultdict(int)
     for leg in legs:
-        if isinstance(leg.account, bytes) and leg.token != NATIVE:
+        if isinstance(leg.account, bytes):
             change[leg.token] += leg.delta
+    out = {NATIVE: max(one.winner.fee_wei + value_wei, -change.pop(NATIVE, 0))}
     out |= {token: -delta for token, delta in change.items() if delta < 0}
     return out
 

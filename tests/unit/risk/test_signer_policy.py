@@ -18,6 +18,7 @@ from seawall.risk.limits import OurAddresses, RiskLimits, SignerPolicy, TargetRu
 from seawall.risk.spending import DAY_S, HOUR_S, Spent
 from tests.builders.messages import (
     ETHER,
+    EXECUTOR,
     GWEI,
     KEY,
     NOW_S,
@@ -27,6 +28,7 @@ from tests.builders.messages import (
     WETH,
     candidate,
     direct_plan,
+    executor_plan,
     simulation,
 )
 
@@ -160,6 +162,28 @@ def test_token_that_leaves_counts_and_one_without_a_limit_is_refused() -> None:
     assert (found.measured, found.limit, found.passed) == (1_001, 1_000, False)
     back = finding("signer_spend", flows=(away, Flow(USD, POOL, KEY, 701)), spent=(*ROOMY, *usd))
     assert back.passed
+
+
+def test_native_coin_that_a_stolen_key_moves_out_of_an_account_counts_in_hour_and_day() -> None:
+    """The key itself sends none: the plan empties the account, and what its own addresses pass on is none."""
+    most = candidate(executor_plan()).max_total_fee_wei
+
+    def judged(*flows: Flow) -> Measurement:
+        return finding("signer_spend", one=candidate(executor_plan()), flows=flows)
+
+    out = judged(Flow(NATIVE, EXECUTOR, POOL, 9 * ETHER))
+    assert (out.measured, out.passed) == (9 * ETHER + most, True)
+    over = judged(Flow(NATIVE, EXECUTOR, POOL, 10 * ETHER))
+    assert (over.measured, over.limit, over.passed) == (10 * ETHER + most, 10 * ETHER, False)
+    assert judged(Flow(NATIVE, EXECUTOR, TREASURY, 20 * ETHER)).measured == most  # its beneficiary is ours
+    back = judged(Flow(NATIVE, EXECUTOR, POOL, 20 * ETHER), Flow(NATIVE, POOL, EXECUTOR, 19 * ETHER))
+    assert back.measured == ETHER + most
+
+
+def test_native_value_that_comes_back_still_counts_as_sent() -> None:
+    one = called(WETH, DEPOSIT, value_wei=ETHER)
+    there = (Flow(NATIVE, KEY, WETH, ETHER), Flow(NATIVE, WETH, KEY, ETHER))
+    assert finding("signer_spend", one=one, flows=there).measured == ETHER + one.max_total_fee_wei
 
 
 def test_approval_counts_as_spent() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 from seawall.ledger.bulk import CHUNKS
+from seawall.ledger.rows import Leg
 from seawall.ledger.session import Session
 from seawall.primitives.levels import Finality, IntentState
-from seawall.primitives.units import NATIVE
+from seawall.primitives.units import NATIVE, Address
+from seawall.transactions.accounting import Accountant, Entry, Included
 from tests.builders.chain_model import ChainModel
+from tests.builders.messages import EXECUTOR
 from tests.builders.pipeline import Pipeline, pipeline
 
 FINAL_BLOCKS = 4  # after the inclusion, with the model's depth
@@ -67,6 +71,25 @@ async def test_reservations_go_and_spends_become_what_was_taken(tmp_path: Path) 
         inclusion = await found.ledger.read(lambda tx: tx.inclusions.of_intent(number))
         assert inclusion is not None
         assert spend.amount == inclusion.fee_wei + 7
+
+
+async def test_native_coin_that_left_an_account_stays_counted_as_taken(tmp_path: Path) -> None:
+    true_entry = Accountant._entry
+
+    def with_what_left(self: Accountant, included: Included, holders: frozenset[Address]) -> Entry:
+        found = true_entry(self, included, holders)
+        moved = (Leg(EXECUTOR, NATIVE, -900), Leg("world", NATIVE, 900))
+        return replace(found, legs=(*found.legs, *moved))
+
+    async with pipeline(ChainModel(), tmp_path) as found:
+        (number,) = await found.submit(found.plan("one", value_wei=7))
+        with patch.object(Accountant, "_entry", with_what_left):
+            await found.block()
+        await found.empty_block(FINAL_BLOCKS)
+        (spend,) = await found.ledger.read(lambda tx: tx.spends.since(found.lane, 0))
+        inclusion = await found.ledger.read(lambda tx: tx.inclusions.of_intent(number))
+        assert inclusion is not None
+        assert spend.amount == inclusion.fee_wei + 7 + 900
 
 
 async def test_statements_of_a_head_change_do_not_grow_with_its_transactions(tmp_path: Path) -> None:
