@@ -42,6 +42,8 @@ mod _native {
     #[pymodule_export]
     use crate::wire::address::{keccak256, parse_address, to_checksum};
     #[pymodule_export]
+    use crate::wire::answers::{hex_text, plain_data, plain_quantities, plain_results};
+    #[pymodule_export]
     use crate::wire::derivation::MasterKey;
     #[pymodule_export]
     use crate::wire::elsewhere::{
@@ -49,6 +51,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::wire::keys::{LocalKey, recover};
+    #[pymodule_export]
+    use crate::wire::multicall::{aggregate3_calldata, aggregate3_results};
     #[pymodule_export]
     use crate::wire::password::Password;
     #[pymodule_export]

@@ -7,9 +7,11 @@
 
 pub mod abi;
 pub mod address;
+pub mod answers;
 pub mod derivation;
 pub mod elsewhere;
 pub mod keys;
 pub mod keystore;
+pub mod multicall;
 pub mod password;
 pub mod transaction;
