@@ -9,42 +9,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from seawall.primitives.errors import InputError, RolloutError, SeawallError
 from seawall.primitives.units import Address
-from seawall.rollout.demo.account import Balance, PlanAccount, balances, plan_accounts
+from seawall.rollout.demo.account import balances, plan_accounts
 from seawall.rollout.demo.acts import GAP_BPS, arbitrage_act, introduce, keeper_act, refusal_act
 from seawall.rollout.demo.books import Books
+from seawall.rollout.demo.result import Result
 from seawall.rollout.demo.scene import Play, settle
 from seawall.rollout.demo.stage import LOG_NAME, KernelProcess, Stage
 from seawall.rollout.demo.telling import narrate, tell_as_json, tell_as_text
-from seawall.rollout.demo.trouble import Halt, Reorg, halt_act, reorg_act
+from seawall.rollout.demo.trouble import halt_act, reorg_act
 from seawall.rollout.demo.words import Words
 from seawall.rollout.devnet import Devnet, DevnetSettings, down, up
 
-__all__ = ["Result", "main", "perform"]
+__all__ = ["main", "perform"]
 
 DIRECTORY_PREFIX: Final = "seawall-demo-"
 _DEVNET: Final = "devnet"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Everything that the demo shows at its end."""
-
-    play: Play
-    plans: list[PlanAccount]
-    reorg: Reorg
-    halt: Halt
-    balances: list[Balance]
-    last_number: int
-    kernel_started_in_s: float
-    took_s: float
 
 
 def main(json: bool, *, keep: Path | None = None) -> int:

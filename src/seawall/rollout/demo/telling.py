@@ -17,7 +17,7 @@ from seawall.rollout.demo.words import ether
 
 if TYPE_CHECKING:
     from seawall.rollout.demo.account import Balance, PlanAccount
-    from seawall.rollout.demo.play import Result
+    from seawall.rollout.demo.result import Result
 
 __all__ = ["narrate", "tell_as_json", "tell_as_text"]
 
