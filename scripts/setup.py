@@ -104,7 +104,7 @@ def output_of(*command: str) -> str | None:
 
 
 def make_venv() -> None:
-    inputs = digest(sys.version, Path(sys.prefix))
+    inputs = digest(sys.version, Path(sys.base_prefix))
     if is_fresh("venv", inputs):
         return
     say("virtual environment: .venv")
