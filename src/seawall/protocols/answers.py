@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Final
 
 from seawall.native import abi_decode
 from seawall.primitives.errors import EncodingError, ProtocolError
@@ -15,28 +16,21 @@ from seawall.primitives.units import Address
 
 __all__ = ["Answers", "address_answer", "bytes_answer", "integer_answer", "integer_answers"]
 
+_WORD_BYTES: Final = 32
+
 Answers = Mapping[str, bytes | None]
 """What reads returned, by label; None where the call reverted."""
 
 
 def integer_answer(answers: Answers, label: str, kind: str) -> int:
     """The one integer that the read `label` returned."""
-    return integer_answers(answers, label, (kind,))[0]
+    return _integer(_returned(answers, label), 0, label, kind)
 
 
 def integer_answers(answers: Answers, label: str, kinds: Sequence[str]) -> tuple[int, ...]:
     """The leading integers that the read `label` returned; further words are ignored (forks append some)."""
     raw = _returned(answers, label)
-    values = _decoded(raw[: 32 * len(kinds)], label, kinds)
-    integers: list[int] = []
-    for value, kind in zip(values, kinds, strict=True):
-        if not isinstance(value, int):
-            raise _malformed(label, "is not made of integers")
-        least, most = _range_of(kind)
-        if not least <= value <= most:
-            raise _malformed(label, f"has {value} where a {kind} should be")
-        integers.append(value)
-    return tuple(integers)
+    return tuple([_integer(raw, place, label, kind) for place, kind in enumerate(kinds)])
 
 
 def address_answer(answers: Answers, label: str) -> Address:
@@ -75,6 +69,18 @@ def _decoded(raw: bytes, label: str, kinds: Sequence[str]) -> Sequence[object]:
     except EncodingError as error:
         raise _malformed(label, f"does not decode as ({', '.join(kinds)}): {error.what}") from error
     return values
+
+
+def _integer(raw: bytes, place: int, label: str, kind: str) -> int:
+    """The word at `place`. Cut out here: a snapshot has a hundred of them."""
+    least, most = _range_of(kind)
+    word = raw[_WORD_BYTES * place : _WORD_BYTES * (place + 1)]
+    if len(word) != _WORD_BYTES:
+        raise _malformed(label, f"does not decode: its {len(raw)} bytes have no word {place}, a {kind}")
+    value = int.from_bytes(word, "big", signed=least < 0)
+    if not least <= value <= most:
+        raise _malformed(label, f"has {value} where a {kind} should be")
+    return value
 
 
 @cache
