@@ -11,7 +11,7 @@ import pytest
 from seawall.primitives.errors import UnavailableActionError
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import AddLiquidity, TokenAmount
-from seawall.protocols.adapters.curve import brought
+from seawall.protocols.adapters.curve_coins import CurveCoins
 from seawall.protocols.adapters.pair_shares import Pair
 from seawall.protocols.adapters.uniswap_v3 import UniswapV3Adapter
 
@@ -30,10 +30,11 @@ def test_pair_that_takes_all_that_is_brought_holds_no_price_by_minimums_of_it() 
 
 def test_curve_takes_all_that_is_brought_too() -> None:
     action = AddLiquidity(BOTH, PAIR, 7, (), BOTH)
-    assert len(brought(action, (TOKEN0, TOKEN1), "curve")) == len(BOTH)
+    coins = CurveCoins("curve", PAIR, PAIR, (TOKEN0, TOKEN1))
+    assert len(coins.brought(action)) == len(BOTH)
     with pytest.raises(UnavailableActionError, match="holds no price"):
-        brought(replace(action, min_share=0), (TOKEN0, TOKEN1), "curve")
-    assert brought(replace(action, min_share=0, minimums=()), (TOKEN0, TOKEN1), "curve")
+        coins.brought(replace(action, min_share=0))
+    assert coins.brought(replace(action, min_share=0, minimums=()))
 
 
 def test_position_of_v3_is_held_by_minimums_and_not_by_being_one() -> None:

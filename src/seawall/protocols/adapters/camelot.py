@@ -27,13 +27,12 @@ from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
 from seawall.protocols.adapters.base import Dependency, PolicyPart, Position, Quote, Rates
 from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
-from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair
-from seawall.protocols.adapters.pools import NamedPool, call_with, pools_named, swap_quote, token_set
-from seawall.protocols.adapters.refusals import market_refusals, unsupported
+from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair, pair_of
+from seawall.protocols.adapters.pools import NamedPool, pools_named, swap_quote, token_set
+from seawall.protocols.adapters.refusals import market_refusals
 from seawall.protocols.answers import Answers, integer_answer, integer_answers
 from seawall.protocols.executor.operations import CallWithAllowance, Measured, Operation, Splice
 from seawall.protocols.executor.policy import Listing, anything, equal_to, in_set, ourselves, up_to
-from seawall.protocols.uniswap_v2 import sorted_tokens
 
 __all__ = ["CamelotAdapter", "CamelotState", "from_book"]
 
@@ -42,7 +41,6 @@ _FEE_DENOMINATOR: Final = 100_000
 _SWAP: Final = (
     "swapExactTokensForTokensSupportingFeeOnTransferTokens(uint256,uint256,address[],address,address,uint256)"
 )
-_REMOVE: Final = "removeLiquidity(address,address,uint256,uint256,uint256,address,uint256)"
 _ONE_PAIR: Final = 2  # tokens on the way
 
 
@@ -129,26 +127,13 @@ class CamelotAdapter:
                         action,
                         lambda amount: state.pool.swapped_out_down(zero_for_one, amount + found),
                     )
-                case AddLiquidity():
-                    return self.pair.quote_add(state.shares, action)
-                case RemoveLiquidity():
-                    return self.pair.quote_remove(state.shares, action)
                 case _:
-                    raise unsupported(self.name, action)
+                    return self.pair.quote_liquidity(state.shares, action)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
-        pair = self.pair
-        match action:
-            case Swap():
-                return (self._build_swap(action, account),)
-            case AddLiquidity():
-                return pair.build_add(action, account)
-            case RemoveLiquidity():
-                values = (*pair.tokens, action.amount, *pair.minimums(action), account, FOREVER_S)
-                allowed = (pair.address, action.amount)
-                return (call_with(self.router, _REMOVE, values, allowed, action.measure),)
-            case _:
-                raise unsupported(self.name, action)
+        if isinstance(action, Swap):
+            return (self._build_swap(action, account),)
+        return self.pair.build_liquidity(action, account, self.router)
 
     def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
         del account
@@ -166,19 +151,8 @@ class CamelotAdapter:
             equal_to(ZERO_ADDRESS),
             anything(),
         )
-        remove = (
-            equal_to(self.pair.token0),
-            equal_to(self.pair.token1),
-            *(anything() for _ in range(3)),
-            ourselves(),
-            anything(),
-        )
         return PolicyPart(
-            listings=(
-                *self.pair.listings(),
-                Listing(self.router, _SWAP, swap),
-                Listing(self.router, _REMOVE, remove, reduce=True),
-            ),
+            listings=(*self.pair.listings(self.router), Listing(self.router, _SWAP, swap)),
             tokens=self.pair.token_policies(allowance=True),
             sets=(tokens,),
         )
@@ -232,11 +206,11 @@ def from_book(book: AddressBook) -> tuple[CamelotAdapter, ...]:
 
 
 def _adapter(book: AddressBook, pool: NamedPool) -> CamelotAdapter:
-    token0, token1 = sorted_tokens(*pool.tokens)
+    pair = pair_of(pool, _PREFIX)
     return CamelotAdapter(
         book.chain_id,
         book.address(f"{_PREFIX}_factory"),
         book.address(f"{_PREFIX}_router"),
-        Pair(f"{_PREFIX}:{pool.pair_name}", pool.address, token0, token1),
-        (pool.unit(book, token0), pool.unit(book, token1)),
+        pair,
+        (pool.unit(book, pair.token0), pool.unit(book, pair.token1)),
     )

@@ -19,44 +19,40 @@ from seawall.chain.addresses import AddressBook
 from seawall.markets.curve_stable import StableKind, StablePool
 from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
-from seawall.primitives.errors import ProtocolError
 from seawall.primitives.plans import TokenBound
-from seawall.primitives.units import Address, address_text
+from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import (
     Action,
     AddLiquidity,
     Redeem,
     RemoveLiquidity,
     Swap,
-    TokenAmount,
 )
 from seawall.protocols.adapters.answer_lists import integer_list
 from seawall.protocols.adapters.arguments import call_data, inflow_bounds, word_splices
 from seawall.protocols.adapters.base import (
     Dependency,
-    DependencyKind,
     Exact,
     PolicyPart,
     Position,
-    PositionKind,
     Quote,
     Rates,
 )
-from seawall.protocols.adapters.holdings import Holdings, holding_of, holding_reads, holdings
+from seawall.protocols.adapters.curve_coins import CurveCoins, known_or_zero
+from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
 from seawall.protocols.adapters.pools import pools_named, swap_quote
 from seawall.protocols.adapters.refusals import (
-    foreign_token,
     known_amount,
     known_minimum,
     market_refusals,
     refused,
     unsupported,
 )
-from seawall.protocols.answers import Answers, address_answer, integer_answer
-from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measured, Operation
-from seawall.protocols.executor.policy import Listing, TokenClass, TokenPolicy, anything, at_most, up_to
+from seawall.protocols.answers import Answers
+from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Operation
+from seawall.protocols.executor.policy import Listing, anything, at_most, up_to
 
-__all__ = ["CurveStableAdapter", "CurveState", "brought", "from_book", "wanted_of_each"]
+__all__ = ["CurveStableAdapter", "CurveState", "from_book"]
 
 _EXCHANGE: Final = "exchange(int128,int128,uint256,uint256)"
 _ADD: Final = "add_liquidity(uint256[],uint256)"
@@ -86,26 +82,15 @@ class CurveStableAdapter:
     # ------------------------------------------------------------------ reading
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        views = [(view, encode_call(f"{view}()", ())) for view in (*_NUMBERS, "stored_rates")]
-        for place in range(len(self.coins)):
-            views.append((f"coin:{place}", encode_call("coins(uint256)", (place,))))
-            views.append((f"balance:{place}", encode_call("balances(uint256)", (place,))))
-        reads = (Read(self._label(view), self.pool, calldata) for view, calldata in views)
+        reads = self._coins.reads((*_NUMBERS, "stored_rates"))
         return (*reads, *holding_reads(self.name, self.pool, holders))
 
     def decode(self, answers: Answers, block: Block) -> CurveState:
         del block
-        for place, coin in enumerate(self.coins):
-            found = address_answer(answers, self._label(f"coin:{place}"))
-            if found != coin:
-                raise ProtocolError(
-                    f"coin {place} is {address_text(found)}, not {address_text(coin)}",
-                    self.name,
-                    "name the pool's coins in their order in the address book",
-                )
-        a, fee, offpeg, admin_fee, supply = (self._number(answers, view) for view in _NUMBERS)
-        rates = integer_list(answers, self._label("stored_rates"))
-        balances = tuple(self._number(answers, f"balance:{place}") for place in range(len(self.coins)))
+        coins = self._coins
+        balances = coins.balances(answers)
+        a, fee, offpeg, admin_fee, supply = (coins.number(answers, view) for view in _NUMBERS)
+        rates = integer_list(answers, coins.label("stored_rates"))
         with market_refusals(self.name):
             pool = StablePool(self.name, StableKind.NG, a, balances, rates, supply, fee, offpeg, admin_fee)
         return CurveState(pool, holdings(self.name, self.pool, answers))
@@ -114,26 +99,19 @@ class CurveStableAdapter:
 
     def quote(self, state: CurveState, action: Action, account: Address) -> Quote:
         del account
+        coins = self._coins
         with market_refusals(self.name):
             match action:
                 case Swap():
-                    i, j = self._place(action.token_in), self._place(action.token_out)
+                    i, j = coins.place(action.token_in), coins.place(action.token_out)
                     return swap_quote(self.name, action, lambda dx: state.pool.exchanged_down(i, j, dx))
                 case AddLiquidity():
                     return self._quote_added(state, action)
                 case RemoveLiquidity():
-                    self._require_share(action.share)
-                    burnt = known_amount(action.amount, self.name)
-                    paid = state.pool.withdrawn_down(burnt)
-                    for least, amount in zip(
-                        wanted_of_each(action.minimums, self.coins, self.name), paid, strict=True
-                    ):
-                        known_minimum(least, amount, self.name)
-                    gives = tuple(Exact(coin, amount) for coin, amount in zip(self.coins, paid, strict=True))
-                    return Quote(takes=(Exact(self.pool, burnt),), gives=gives)
+                    return coins.quote_removed(action, state.pool.withdrawn_down)
                 case Redeem():
-                    self._require_share(action.share)
-                    place = self._place(action.token_out)
+                    coins.require_share(action.share)
+                    place = coins.place(action.token_out)
                     burnt = known_amount(action.amount_in, self.name)
                     one = state.pool.withdrawn_one_down(burnt, place)
                     known_minimum(action.min_out, one, self.name)
@@ -142,9 +120,9 @@ class CurveStableAdapter:
                     raise unsupported(self.name, action)
 
     def _quote_added(self, state: CurveState, action: AddLiquidity) -> Quote:
-        pool, minted = state.pool, 0
+        pool, minted, coins = state.pool, 0, self._coins
         takes = []
-        for place, amount in self._brought(action):
+        for place, amount in coins.brought(action):
             known = known_amount(amount, self.name)
             amounts = [known if k == place else 0 for k in range(len(self.coins))]
             minted += pool.minted_down(amounts)
@@ -157,9 +135,10 @@ class CurveStableAdapter:
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         del account
+        coins = self._coins
         match action:
             case Swap():
-                places = (self._place(action.token_in), self._place(action.token_out))
+                places = (coins.place(action.token_in), coins.place(action.token_out))
                 data, splices = call_data(_EXCHANGE, (*places, action.amount_in, action.min_out))
                 traded = CallWithAllowance(
                     self.pool,
@@ -173,24 +152,23 @@ class CurveStableAdapter:
             case AddLiquidity():
                 return self._build_added(action)
             case RemoveLiquidity():
-                self._require_share(action.share)
-                minimums = wanted_of_each(action.minimums, self.coins, self.name)
-                known = tuple(0 if isinstance(least, Measured) else least for least in minimums)
-                burnt = 0 if isinstance(action.amount, Measured) else action.amount
-                data = encode_call(_REMOVE, (burnt, known))
+                coins.require_share(action.share)
+                minimums = coins.amounts_of(action.minimums)
+                known = tuple(known_or_zero(least) for least in minimums)
+                data = encode_call(_REMOVE, (known_or_zero(action.amount), known))
                 words: dict[int, Amount] = {0: action.amount}
                 words |= {_ADDED_FIRST_WORD + place: least for place, least in enumerate(minimums)}
                 splices = word_splices(dict(words))
             case Redeem():
-                self._require_share(action.share)
-                place = self._place(action.token_out)
+                coins.require_share(action.share)
+                place = coins.place(action.token_out)
                 data, splices = call_data(_REMOVE_ONE, (action.amount_in, place, action.min_out))
             case _:
                 raise unsupported(self.name, action)
         return (Call(self.pool, data, splices=splices, measure=action.measure),)
 
     def _build_added(self, action: AddLiquidity) -> tuple[Operation, ...]:
-        several = self._brought(action)
+        several = self._coins.brought(action)
         if len(several) > 1 and action.measure:
             raise refused(
                 "several coins are several calls: no measurement spans them",
@@ -200,10 +178,8 @@ class CurveStableAdapter:
         operations = []
         for place, amount in several:
             least = action.min_share if len(several) == 1 else 0
-            amounts = tuple(
-                amount if k == place and isinstance(amount, int) else 0 for k in range(len(self.coins))
-            )
-            data = encode_call(_ADD, (amounts, 0 if isinstance(least, Measured) else least))
+            amounts = tuple(known_or_zero(amount) if k == place else 0 for k in range(len(self.coins)))
+            data = encode_call(_ADD, (amounts, known_or_zero(least)))
             splices = word_splices({1: least, _ADDED_FIRST_WORD + place: amount})
             operations.append(
                 CallWithAllowance(
@@ -214,7 +190,7 @@ class CurveStableAdapter:
 
     def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
         del account
-        if isinstance(action, AddLiquidity) and len(self._brought(action)) > 1:
+        if isinstance(action, AddLiquidity) and len(self._coins.brought(action)) > 1:
             return inflow_bounds(self.pool, action.min_share, self.name)
         return ()
 
@@ -229,28 +205,16 @@ class CurveStableAdapter:
                 Listing(self.pool, _REMOVE, (anything(), *amounts), reduce=True),
                 Listing(self.pool, _REMOVE_ONE, (anything(), place, anything()), reduce=True),
             ),
-            tokens=(
-                *(TokenPolicy(coin, allowance=True) for coin in self.coins),
-                TokenPolicy(self.pool, TokenClass.KEPT),
-            ),
+            tokens=self._coins.token_policies(),
         )
 
     # ------------------------------------------------------------------ having
 
     def positions(self, state: CurveState, holder: Address) -> tuple[Position, ...]:
-        """One position a coin: what burning the share in proportion pays."""
-        held = holding_of(holder, state.shares, self.name)
-        if held == 0:
-            return ()
-        with market_refusals(self.name):
-            paid = state.pool.withdrawn_down(held)
-        return tuple(
-            Position(holder, PositionKind.SHARE, coin, amount, self.pool, held)
-            for coin, amount in zip(self.coins, paid, strict=True)
-        )
+        return self._coins.positions(state.shares, holder, state.pool.withdrawn_down)
 
     def liquidity(self, state: CurveState, token: Address) -> int:
-        return state.pool.balances[self._place(token)]
+        return state.pool.balances[self._coins.place(token)]
 
     def rates(self, state: CurveState, token: Address, change: int = 0) -> Rates:
         """None: what trading fees earn is not in the state of one block."""
@@ -258,56 +222,11 @@ class CurveStableAdapter:
         return Rates(supply_ray=None, borrow_ray=None)
 
     def dependencies(self) -> tuple[Dependency, ...]:
-        return (
-            Dependency(DependencyKind.PROTOCOL, "curve"),
-            *(Dependency(DependencyKind.ASSET, address_text(coin).lower()) for coin in self.coins),
-        )
+        return self._coins.dependencies()
 
-    # ------------------------------------------------------------------ details
-
-    def _brought(self, action: AddLiquidity) -> tuple[tuple[int, Amount], ...]:
-        self._require_share(action.share)
-        return brought(action, self.coins, self.name)
-
-    def _place(self, coin: Address) -> int:
-        if coin not in self.coins:
-            raise foreign_token(self.name, coin)
-        return self.coins.index(coin)
-
-    def _require_share(self, share: Address) -> None:
-        if share != self.pool:
-            raise foreign_token(self.name, share)
-
-    def _number(self, answers: Answers, view: str) -> int:
-        return integer_answer(answers, self._label(view), "uint256")
-
-    def _label(self, what: str) -> str:
-        return f"{self.name}:{self.pool.hex()}:{what}"
-
-
-def brought(action: AddLiquidity, coins: tuple[Address, ...], where: str) -> tuple[tuple[int, Amount], ...]:
-    """Place and amount of each coin that is brought, in the pool's order; zero amounts bring nothing."""
-    if action.min_share == 0 and any(entry.amount != 0 for entry in action.minimums):
-        raise refused("a minimum of what is brought holds no price", where, "give a minimum of the share")
-    amounts = wanted_of_each(action.amounts, coins, where)
-    some = tuple((place, amount) for place, amount in enumerate(amounts) if amount != 0)
-    if not some:
-        raise refused("nothing is brought", where, "give an amount above zero")
-    return some
-
-
-def wanted_of_each(
-    wanted: tuple[TokenAmount, ...], coins: tuple[Address, ...], where: str
-) -> tuple[Amount, ...]:
-    """Amounts in the pool's order of coins, 0 for those that are not named."""
-    by_coin: dict[Address, Amount] = {}
-    for entry in wanted:
-        if entry.token not in coins:
-            raise foreign_token(where, entry.token)
-        if entry.token in by_coin:
-            raise refused(f"{address_text(entry.token)} is named twice", where, "name each token once")
-        by_coin[entry.token] = entry.amount
-    return tuple(by_coin.get(coin, 0) for coin in coins)
+    @property
+    def _coins(self) -> CurveCoins:
+        return CurveCoins(self.name, self.pool, self.pool, self.coins)
 
 
 def from_book(book: AddressBook) -> tuple[CurveStableAdapter, ...]:

@@ -16,34 +16,30 @@ from seawall.chain.addresses import AddressBook
 from seawall.markets.curve_crypto import Amplification, CryptoPool
 from seawall.native import encode_call
 from seawall.primitives.blocks import Block, Read
-from seawall.primitives.errors import ProtocolError
-from seawall.primitives.units import Address, address_text
+from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
 from seawall.protocols.adapters.arguments import call_data, word_splices
 from seawall.protocols.adapters.base import (
     Dependency,
-    DependencyKind,
     Exact,
     PolicyPart,
     Position,
-    PositionKind,
     Quote,
     Rates,
 )
-from seawall.protocols.adapters.curve import brought, wanted_of_each
-from seawall.protocols.adapters.holdings import Holdings, holding_of, holding_reads, holdings
+from seawall.protocols.adapters.curve_coins import CurveCoins, known_or_zero
+from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
 from seawall.protocols.adapters.pools import pools_named, swap_quote
 from seawall.protocols.adapters.refusals import (
-    foreign_token,
     known_amount,
     known_minimum,
     market_refusals,
     refused,
     unsupported,
 )
-from seawall.protocols.answers import Answers, address_answer, integer_answer
-from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measured, Operation
-from seawall.protocols.executor.policy import Listing, TokenClass, TokenPolicy, anything, at_most
+from seawall.protocols.answers import Answers
+from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Operation
+from seawall.protocols.executor.policy import Listing, anything, at_most
 
 __all__ = ["CurveCryptoAdapter", "CurveCryptoState", "from_book"]
 
@@ -81,27 +77,16 @@ class CurveCryptoAdapter:
     # ------------------------------------------------------------------ reading
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
-        views = [(view, encode_call(f"{view}()", ())) for view in (*_NUMBERS, *_FLAGS)]
-        for place in range(_COINS):
-            views.append((f"coin:{place}", encode_call("coins(uint256)", (place,))))
-            views.append((f"balance:{place}", encode_call("balances(uint256)", (place,))))
-        reads = [Read(self._label(view), self.pool, calldata) for view, calldata in views]
-        reads.append(Read(self._label("supply"), self.share, encode_call("totalSupply()", ())))
-        return (*reads, *holding_reads(self.name, self.share, holders))
+        coins = self._coins
+        supply = Read(coins.label("supply"), self.share, encode_call("totalSupply()", ()))
+        return (*coins.reads((*_NUMBERS, *_FLAGS)), supply, *holding_reads(self.name, self.share, holders))
 
     def decode(self, answers: Answers, block: Block) -> CurveCryptoState:
         del block
-        for place, coin in enumerate(self.coins):
-            found = address_answer(answers, self._label(f"coin:{place}"))
-            if found != coin:
-                raise ProtocolError(
-                    f"coin {place} is {address_text(found)}, not {address_text(coin)}",
-                    self.name,
-                    "name the pool's coins in their order in the address book",
-                )
-        a, gamma, d, scale, mid_fee, out_fee, fee_gamma = (self._number(answers, x) for x in _NUMBERS)
-        balances = tuple(self._number(answers, f"balance:{place}") for place in range(_COINS))
-        killed, ramping = (self._number(answers, flag) != 0 for flag in _FLAGS)
+        coins = self._coins
+        balances = coins.balances(answers)
+        a, gamma, d, scale, mid_fee, out_fee, fee_gamma = (coins.number(answers, x) for x in _NUMBERS)
+        killed, ramping = (coins.number(answers, flag) != 0 for flag in _FLAGS)
         with market_refusals(self.name):
             pool = CryptoPool(
                 name=self.name,
@@ -114,7 +99,7 @@ class CurveCryptoAdapter:
                 mid_fee=mid_fee,
                 out_fee=out_fee,
                 fee_gamma=fee_gamma,
-                supply=self._number(answers, "supply"),
+                supply=coins.number(answers, "supply"),
             )
         return CurveCryptoState(pool, killed, ramping, holdings(self.name, self.share, answers))
 
@@ -130,7 +115,7 @@ class CurveCryptoAdapter:
         with market_refusals(self.name):
             match action:
                 case Swap():
-                    i, j = self._place(action.token_in), self._place(action.token_out)
+                    i, j = (self._coins.place(token) for token in (action.token_in, action.token_out))
                     return swap_quote(self.name, action, lambda dx: state.pool.get_dy_down(i, j, dx))
                 case AddLiquidity():
                     place, amount = self._one_coin(action)
@@ -139,14 +124,7 @@ class CurveCryptoAdapter:
                     known_minimum(action.min_share, minted, self.name)
                     return Quote((Exact(self.coins[place], known),), (Exact(self.share, minted),))
                 case RemoveLiquidity():
-                    self._require_share(action.share)
-                    burnt = known_amount(action.amount, self.name)
-                    paid = state.pool.withdrawn_down(burnt)
-                    minimums = wanted_of_each(action.minimums, self.coins, self.name)
-                    for least, out in zip(minimums, paid, strict=True):
-                        known_minimum(least, out, self.name)
-                    gives = tuple(Exact(coin, out) for coin, out in zip(self.coins, paid, strict=True))
-                    return Quote((Exact(self.share, burnt),), gives)
+                    return self._coins.quote_removed(action, state.pool.withdrawn_down)
                 case _:
                     raise unsupported(self.name, action)
 
@@ -156,20 +134,20 @@ class CurveCryptoAdapter:
         del account
         match action:
             case Swap():
-                places = (self._place(action.token_in), self._place(action.token_out))
+                places = (self._coins.place(token) for token in (action.token_in, action.token_out))
                 data, splices = call_data(_EXCHANGE, (*places, action.amount_in, action.min_out))
                 token, amount = action.token_in, action.amount_in
             case AddLiquidity():
                 place, amount = self._one_coin(action)
                 token = self.coins[place]
-                amounts = tuple(_known(amount) if k == place else 0 for k in range(_COINS))
-                data = encode_call(_ADD, (amounts, _known(action.min_share)))
+                amounts = tuple(known_or_zero(amount) if k == place else 0 for k in range(_COINS))
+                data = encode_call(_ADD, (amounts, known_or_zero(action.min_share)))
                 splices = word_splices({place: amount, _COINS: action.min_share})
             case RemoveLiquidity():
-                self._require_share(action.share)
-                minimums = wanted_of_each(action.minimums, self.coins, self.name)
-                known = tuple(_known(least) for least in minimums)
-                data = encode_call(_REMOVE, (_known(action.amount), known))
+                self._coins.require_share(action.share)
+                minimums = self._coins.amounts_of(action.minimums)
+                known = tuple(known_or_zero(least) for least in minimums)
+                data = encode_call(_REMOVE, (known_or_zero(action.amount), known))
                 splices = word_splices(dict(enumerate((action.amount, *minimums))))
                 return (Call(self.pool, data, splices=splices, measure=action.measure),)
             case _:
@@ -185,28 +163,16 @@ class CurveCryptoAdapter:
                 Listing(self.pool, _ADD, (amount, amount, amount)),
                 Listing(self.pool, _REMOVE, (amount, amount, amount), reduce=True),
             ),
-            tokens=(
-                *(TokenPolicy(coin, allowance=True) for coin in self.coins),
-                TokenPolicy(self.share, TokenClass.KEPT),
-            ),
+            tokens=self._coins.token_policies(),
         )
 
     # ------------------------------------------------------------------ having
 
     def positions(self, state: CurveCryptoState, holder: Address) -> tuple[Position, ...]:
-        """One position a coin: what burning the share in proportion pays."""
-        held = holding_of(holder, state.shares, self.name)
-        if held == 0:
-            return ()
-        with market_refusals(self.name):
-            paid = state.pool.withdrawn_down(held)
-        return tuple(
-            Position(holder, PositionKind.SHARE, coin, amount, self.share, held)
-            for coin, amount in zip(self.coins, paid, strict=True)
-        )
+        return self._coins.positions(state.shares, holder, state.pool.withdrawn_down)
 
     def liquidity(self, state: CurveCryptoState, token: Address) -> int:
-        return state.pool.balances[self._place(token)]
+        return state.pool.balances[self._coins.place(token)]
 
     def rates(self, state: CurveCryptoState, token: Address, change: int = 0) -> Rates:
         """None: what trading fees earn is not in the state of one block."""
@@ -214,34 +180,19 @@ class CurveCryptoAdapter:
         return Rates(supply_ray=None, borrow_ray=None)
 
     def dependencies(self) -> tuple[Dependency, ...]:
-        return (
-            Dependency(DependencyKind.PROTOCOL, "curve"),
-            *(Dependency(DependencyKind.ASSET, address_text(coin).lower()) for coin in self.coins),
-        )
+        return self._coins.dependencies()
 
     # ------------------------------------------------------------------ details
 
     def _one_coin(self, action: AddLiquidity) -> tuple[int, Amount]:
-        self._require_share(action.share)
-        several = brought(action, self.coins, self.name)
+        several = self._coins.brought(action)
         if len(several) > 1:
             raise refused("only one coin can be brought by one action", self.name, "use two actions")
         return several[0]
 
-    def _place(self, coin: Address) -> int:
-        if coin not in self.coins:
-            raise foreign_token(self.name, coin)
-        return self.coins.index(coin)
-
-    def _require_share(self, share: Address) -> None:
-        if share != self.share:
-            raise foreign_token(self.name, share)
-
-    def _number(self, answers: Answers, view: str) -> int:
-        return integer_answer(answers, self._label(view), "uint256")
-
-    def _label(self, what: str) -> str:
-        return f"{self.name}:{self.pool.hex()}:{what}"
+    @property
+    def _coins(self) -> CurveCoins:
+        return CurveCoins(self.name, self.pool, self.share, self.coins)
 
 
 def from_book(book: AddressBook) -> tuple[CurveCryptoAdapter, ...]:
@@ -257,8 +208,3 @@ def from_book(book: AddressBook) -> tuple[CurveCryptoAdapter, ...]:
         name = f"curve_crypto:{pool.pair_name}"
         found.append(CurveCryptoAdapter(book.chain_id, pool.address, share, pool.tokens, precisions, name))
     return tuple(found)
-
-
-def _known(amount: Amount) -> int:
-    """What stands in calldata until a measured amount is spliced in."""
-    return 0 if isinstance(amount, Measured) else amount

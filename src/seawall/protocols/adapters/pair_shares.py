@@ -2,7 +2,8 @@
 
 Bringing liquidity pays both tokens to the pair and has it mint: a router would need allowances of two tokens
 in one call. The pair's `mint` knows no minimum, so `bounds` says what the plan must hold. Taking it back goes
-through the router, which does know minimums; what its call looks like is each protocol's own.
+through the router, which does know minimums. Where a router serves pairs of two curves, `curve` is the word
+by which it tells them apart: (stable,), and () elsewhere.
 """
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ from seawall.protocols.adapters.base import (
     Quote,
 )
 from seawall.protocols.adapters.holdings import Holdings, holding_of
-from seawall.protocols.adapters.pools import call_with
-from seawall.protocols.adapters.refusals import foreign_token, known_amount, known_minimum, refused
+from seawall.protocols.adapters.pools import NamedPool, call_with
+from seawall.protocols.adapters.refusals import (
+    foreign_token,
+    known_amount,
+    known_minimum,
+    refused,
+    unsupported,
+)
 from seawall.protocols.answers import Answers, integer_answer
 from seawall.protocols.executor.operations import Amount, Call, Measured, Operation
 from seawall.protocols.executor.policy import (
@@ -39,8 +46,11 @@ from seawall.protocols.executor.policy import (
     equal_to,
     ourselves,
 )
+from seawall.protocols.uniswap_v2 import sorted_tokens
 
-__all__ = ["FOREVER_S", "Pair"]
+__all__ = ["FOREVER_S", "Pair", "pair_of"]
+
+Curve = tuple[()] | tuple[bool]
 
 # The header of an execution has the deadline that counts; a router's own never ends.
 FOREVER_S: Final = 2**40
@@ -79,7 +89,30 @@ class Pair:
     def stray(self, answers: Answers) -> int:
         return erc20.balance(self.address, self.address, answers)
 
-    def quote_add(self, shares: V2Shares, action: AddLiquidity) -> Quote:
+    def quote_liquidity(self, shares: V2Shares, action: Action) -> Quote:
+        match action:
+            case AddLiquidity():
+                return self._quote_add(shares, action)
+            case RemoveLiquidity():
+                return self._quote_remove(shares, action)
+            case _:
+                raise unsupported(self.name, action)
+
+    def build_liquidity(
+        self, action: Action, account: Address, router: Address, curve: Curve = ()
+    ) -> tuple[Operation, ...]:
+        match action:
+            case AddLiquidity():
+                return self.build_add(action, account)
+            case RemoveLiquidity():
+                minimums = self.minimums(action)
+                values = (*self.tokens, *curve, action.amount, *minimums, account, FOREVER_S)
+                allowed = (self.address, action.amount)
+                return (call_with(router, _removal(curve), values, allowed, action.measure),)
+            case _:
+                raise unsupported(self.name, action)
+
+    def _quote_add(self, shares: V2Shares, action: AddLiquidity) -> Quote:
         amount0, amount1 = (known_amount(amount, self.name) for amount in self._in_order(action))
         minted = shares.minted_down(amount0, amount1)
         known_minimum(action.min_share, minted, self.name)
@@ -88,7 +121,7 @@ class Pair:
             gives=(Exact(self.address, minted),),
         )
 
-    def quote_remove(self, shares: V2Shares, action: RemoveLiquidity) -> Quote:
+    def _quote_remove(self, shares: V2Shares, action: RemoveLiquidity) -> Quote:
         minimums = self.minimums(action)
         given = known_amount(action.amount, self.name)
         amounts = shares.burned_down(given)
@@ -131,12 +164,15 @@ class Pair:
             )
         return wanted.get(self.token0, 0), wanted.get(self.token1, 0)
 
-    def listings(self) -> tuple[Listing, ...]:
-        """Paying the pair alone, and minting to ourselves alone."""
+    def listings(self, router: Address, curve: Curve = ()) -> tuple[Listing, ...]:
+        """Paying the pair alone, minting to ourselves alone, taking back from this pair alone."""
         pay = (equal_to(self.address), anything())
+        which = (equal_to(self.token0), equal_to(self.token1), *(equal_to(int(word)) for word in curve))
+        remove = (*which, *(anything() for _ in range(3)), ourselves(), anything())
         return (
             *(Listing(token, "transfer(address,uint256)", pay) for token in self.tokens),
             Listing(self.address, "mint(address)", (ourselves(),)),
+            Listing(router, _removal(curve), remove, reduce=True),
         )
 
     def token_policies(self, *, allowance: bool) -> tuple[TokenPolicy, ...]:
@@ -198,3 +234,13 @@ class Pair:
                     "a minimum of what is brought", self.name, "leave it out: all of the amounts are taken"
                 )
         return offered[self.token0], offered[self.token1]
+
+
+def pair_of(pool: NamedPool, prefix: str) -> Pair:
+    token0, token1 = sorted_tokens(*pool.tokens)
+    return Pair(f"{prefix}:{pool.pair_name}", pool.address, token0, token1)
+
+
+def _removal(curve: Curve) -> str:
+    word = ",bool" if curve else ""
+    return f"removeLiquidity(address,address{word},uint256,uint256,uint256,address,uint256)"

@@ -28,13 +28,12 @@ from seawall.primitives.units import Address
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
 from seawall.protocols.adapters.base import Dependency, PolicyPart, Position, Quote, Rates
 from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
-from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair
+from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair, pair_of
 from seawall.protocols.adapters.pools import NamedPool, call_with, pools_named, swap_quote, token_set
-from seawall.protocols.adapters.refusals import market_refusals, refused, unsupported
+from seawall.protocols.adapters.refusals import market_refusals, refused
 from seawall.protocols.answers import Answers, integer_answer, integer_answers
 from seawall.protocols.executor.operations import Operation
 from seawall.protocols.executor.policy import Listing, anything, equal_to, in_set, ourselves
-from seawall.protocols.uniswap_v2 import sorted_tokens
 
 __all__ = ["SolidlyAdapter", "SolidlyState", "from_book"]
 
@@ -42,7 +41,6 @@ _PREFIXES: Final = ("solidly", "ramses")
 _CURVES: Final = {"stable": True, "volatile": False}
 _BPS: Final = 10_000
 _SWAP: Final = "swapExactTokensForTokensSimple(uint256,uint256,address,address,bool,address,uint256)"
-_REMOVE: Final = "removeLiquidity(address,address,bool,uint256,uint256,uint256,address,uint256)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,31 +118,17 @@ class SolidlyAdapter:
                     return swap_quote(
                         self.name, action, lambda amount: state.pool.swapped_out_down(zero_for_one, amount)
                     )
-                case AddLiquidity():
-                    return self.pair.quote_add(state.shares, action)
-                case RemoveLiquidity():
-                    return self.pair.quote_remove(state.shares, action)
                 case _:
-                    raise unsupported(self.name, action)
+                    return self.pair.quote_liquidity(state.shares, action)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
-        pair = self.pair
-        match action:
-            case Swap():
-                pair.require(action.token_in, action.token_out)
-                tokens = (action.token_in, action.token_out)
-                values = (action.amount_in, action.min_out, *tokens, self.stable, account, FOREVER_S)
-                allowed = (action.token_in, action.amount_in)
-                return (call_with(self.router, _SWAP, values, allowed, action.measure),)
-            case AddLiquidity():
-                return pair.build_add(action, account)
-            case RemoveLiquidity():
-                minimums = pair.minimums(action)
-                taken = (*pair.tokens, self.stable, action.amount, *minimums, account, FOREVER_S)
-                shares = (pair.address, action.amount)
-                return (call_with(self.router, _REMOVE, taken, shares, action.measure),)
-            case _:
-                raise unsupported(self.name, action)
+        if not isinstance(action, Swap):
+            return self.pair.build_liquidity(action, account, self.router, (self.stable,))
+        tokens = (action.token_in, action.token_out)
+        self.pair.require(*tokens)
+        values = (action.amount_in, action.min_out, *tokens, self.stable, account, FOREVER_S)
+        allowed = (action.token_in, action.amount_in)
+        return (call_with(self.router, _SWAP, values, allowed, action.measure),)
 
     def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
         del account
@@ -155,19 +139,10 @@ class SolidlyAdapter:
         tokens = token_set(*self.pair.tokens)
         one_of, curve = in_set(tokens.set_id), equal_to(int(self.stable))
         swap = (anything(), anything(), one_of, one_of, curve, ourselves(), anything())
-        remove = (
-            equal_to(self.pair.token0),
-            equal_to(self.pair.token1),
-            curve,
-            *(anything() for _ in range(3)),
-            ourselves(),
-            anything(),
-        )
         return PolicyPart(
             listings=(
-                *self.pair.listings(),
+                *self.pair.listings(self.router, (self.stable,)),
                 Listing(self.router, _SWAP, swap),
-                Listing(self.router, _REMOVE, remove, reduce=True),
             ),
             tokens=self.pair.token_policies(allowance=True),
             sets=(tokens,),
@@ -203,13 +178,13 @@ def _adapter(book: AddressBook, prefix: str, pool: NamedPool) -> SolidlyAdapter:
             f"address book of chain {book.chain_id}",
             f"name it {prefix}_<token>_<token>_stable or {prefix}_<token>_<token>_volatile",
         )
-    token0, token1 = sorted_tokens(*pool.tokens)
+    pair = pair_of(pool, prefix)
     return SolidlyAdapter(
         book.chain_id,
         prefix,
         book.address(f"{prefix}_factory"),
         book.address(f"{prefix}_router"),
-        Pair(f"{prefix}:{pool.pair_name}", pool.address, token0, token1),
-        (pool.unit(book, token0), pool.unit(book, token1)),
+        pair,
+        (pool.unit(book, pair.token0), pool.unit(book, pair.token1)),
         _CURVES[pool.suffix],
     )

@@ -28,23 +28,18 @@ from seawall.protocols import uniswap_v2 as protocol
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
 from seawall.protocols.adapters.base import Dependency, Exact, PolicyPart, Position, Quote, Rates
 from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
-from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair
-from seawall.protocols.adapters.pools import NamedPool, call_with, pools_named
-from seawall.protocols.adapters.refusals import known_amount, known_minimum, market_refusals, unsupported
+from seawall.protocols.adapters.pair_shares import Pair, pair_of
+from seawall.protocols.adapters.pools import NamedPool, pools_named
+from seawall.protocols.adapters.refusals import known_amount, known_minimum, market_refusals
 from seawall.protocols.answers import Answers, address_answer, integer_answer
 from seawall.protocols.executor.operations import Operation, SwapV2
 from seawall.protocols.executor.policy import (
     FactoryKind,
     FactoryPolicy,
-    Listing,
-    anything,
-    equal_to,
-    ourselves,
 )
 
 __all__ = ["FORKS", "Fork", "UniswapV2Adapter", "UniswapV2State", "from_book"]
 
-_REMOVE: Final = "removeLiquidity(address,address,uint256,uint256,uint256,address,uint256)"
 _PPM: Final = 1_000_000
 _PREFIXES: Final = ("uniswap_v2", "sushi_v2", "pancake_v2")
 
@@ -137,36 +132,15 @@ class UniswapV2Adapter:
             match action:
                 case Swap():
                     return self._quote_swap(state.pool, action)
-                case AddLiquidity():
-                    return self.pair.quote_add(state.shares, action)
-                case RemoveLiquidity():
-                    return self.pair.quote_remove(state.shares, action)
                 case _:
-                    raise unsupported(self.name, action)
+                    return self.pair.quote_liquidity(state.shares, action)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
-        match action:
-            case Swap():
-                self.pair.require(action.token_in, action.token_out)
-                return (
-                    SwapV2(
-                        self.factory,
-                        action.token_in,
-                        action.token_out,
-                        action.amount_in,
-                        action.min_out,
-                        measure=action.measure,
-                    ),
-                )
-            case AddLiquidity():
-                return self.pair.build_add(action, account)
-            case RemoveLiquidity():
-                pair, minimums = self.pair, self.pair.minimums(action)
-                values = (*pair.tokens, action.amount, *minimums, account, FOREVER_S)
-                allowed = (pair.address, action.amount)
-                return (call_with(self.router, _REMOVE, values, allowed, action.measure),)
-            case _:
-                raise unsupported(self.name, action)
+        if not isinstance(action, Swap):
+            return self.pair.build_liquidity(action, account, self.router)
+        tokens = (action.token_in, action.token_out)
+        self.pair.require(*tokens)
+        return (SwapV2(self.factory, *tokens, action.amount_in, action.min_out, measure=action.measure),)
 
     def bounds(self, action: Action, account: Address) -> tuple[TokenBound, ...]:
         del account
@@ -174,13 +148,6 @@ class UniswapV2Adapter:
 
     def policy(self, account: Address) -> PolicyPart:
         del account
-        remove = (
-            equal_to(self.pair.token0),
-            equal_to(self.pair.token1),
-            *(anything() for _ in range(3)),
-            ourselves(),
-            anything(),
-        )
         factory = FactoryPolicy(
             self.factory,
             FactoryKind.UNISWAP_V2,
@@ -189,7 +156,7 @@ class UniswapV2Adapter:
             reduce=True,
         )
         return PolicyPart(
-            listings=(*self.pair.listings(), Listing(self.router, _REMOVE, remove, reduce=True)),
+            listings=self.pair.listings(self.router),
             tokens=self.pair.token_policies(allowance=False),
             factories=(factory,),
         )
@@ -241,12 +208,12 @@ def from_book(book: AddressBook) -> tuple[UniswapV2Adapter, ...]:
 
 def _adapter(book: AddressBook, prefix: str, pool: NamedPool) -> UniswapV2Adapter:
     factory = book.address(f"{prefix}_factory")
-    token0, token1 = protocol.sorted_tokens(*pool.tokens)
+    pair = pair_of(pool, prefix)
     fork = next(
         (
             fork
             for fork in FORKS
-            if protocol.pair_address(factory, token0, token1, fork.init_code_hash) == pool.address
+            if protocol.pair_address(factory, *pair.tokens, fork.init_code_hash) == pool.address
         ),
         None,
     )
@@ -261,6 +228,6 @@ def _adapter(book: AddressBook, prefix: str, pool: NamedPool) -> UniswapV2Adapte
         prefix.replace("_", "-"),
         factory,
         book.address(f"{prefix}_router"),
-        Pair(f"{prefix}:{pool.pair_name}", pool.address, token0, token1),
+        pair,
         fork,
     )
