@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from seawall.chain import decoding
+from seawall.chain.contents import BlockContents, contents_of
 from seawall.chain.headers import require_own_hash
 from seawall.chain.networks import Network, Proofs, ReceiptReads
 from seawall.chain.node_errors import NodeError, judge
@@ -237,6 +238,21 @@ class ChainClient:
 
         return await self.pool.agreed(requests, decode) if requests else []
 
+    async def contents(self, block_hash: Hash) -> BlockContents:
+        """The block's whole transactions, held against its header's transactions root (`chain.contents`).
+
+        Raises `UnknownBlockError` if it is gone."""
+        where = f"block {hex_text(block_hash)}"
+
+        def decode(answers: _Answers) -> BlockContents:
+            value = _known("eth_getBlockByHash", answers[0])
+            if value is None:
+                raise UnknownBlockError("the block is not known", where, "follow the head again")
+            return contents_of(value, block_hash, self.network)
+
+        request = Request("eth_getBlockByHash", (hex_text(block_hash), True))
+        return await self.pool.agreed([request], decode)
+
     async def receipts(self, hashes: Sequence[Hash]) -> list[Receipt | None]:
         """Receipts in order; None for what is in no block. Their block may go again: compare its hash."""
         if not hashes:
@@ -387,13 +403,16 @@ class ChainClient:
     async def _numbers(self, method: str, places: Sequence[tuple[Address, Hash]], *, limit: int) -> list[int]:
         if not places:
             return []
-        requests = [
-            Request(method, (hex_text(address), pin_of(block_hash))) for address, block_hash in places
-        ]
-        return await self.pool.agreed(
-            requests,
-            lambda answers: [decoding.quantity(_known(method, a), method, limit=limit) for a in answers],
-        )
+        pins = {block_hash: pin_of(block_hash) for _, block_hash in places}
+        requests = [Request(method, (hex_text(address), pins[block_hash])) for address, block_hash in places]
+
+        def decode(answers: _Answers) -> list[int]:
+            for answer in answers:
+                if isinstance(answer, RpcError):
+                    _known(method, answer)
+            return decoding.quantities(answers, method, limit=limit)
+
+        return await self.pool.agreed(requests, decode)
 
     async def _logs_between(
         self, wanted: LogFilter, from_number: int, to_number: int, retries: int = LOGS_RETRIES_MAX
