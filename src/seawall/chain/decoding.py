@@ -8,9 +8,10 @@ a hash of 31 bytes means that the answer is not what was asked for. Nothing here
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
+from seawall.native.wire import plain_data, plain_quantities
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import EndpointError
 from seawall.primitives.units import Address, Hash
@@ -24,6 +25,7 @@ __all__ = [
     "digest",
     "mapping",
     "optional_quantity",
+    "quantities",
     "quantity",
     "text",
 ]
@@ -53,19 +55,24 @@ def quantity(value: object, where: str, *, limit: int = UINT256_MAX) -> int:
     return number
 
 
+def quantities(values: Sequence[object], where: str, *, limit: int = UINT256_MAX) -> list[int]:
+    """As `quantity` of each, in one crossing."""
+    numbers = plain_quantities(list(values))
+    if numbers is None or max(numbers, default=0) > limit:
+        return [quantity(value, where, limit=limit) for value in values]
+    return numbers
+
+
 def optional_quantity(value: object, where: str) -> int | None:
     return None if value is None else quantity(value, where)
 
 
 def data(value: object, where: str, *, size: int | None = None) -> bytes:
     """JSON-RPC data: `0x` and whole bytes, exactly `size` of them if given."""
-    if not isinstance(value, str) or len(value) > 2 * DATA_BYTES_MAX + 2 or value[:2] != "0x":
+    if not isinstance(value, str) or len(value) > 2 * DATA_BYTES_MAX + 2:
         raise _misfit("data", value, where)
-    try:
-        raw = bytes.fromhex(value[2:])
-    except ValueError:
-        raise _misfit("data", value, where) from None
-    if 2 * len(raw) + 2 != len(value):  # `fromhex` passes over spaces
+    raw = plain_data(value)
+    if raw is None:
         raise _misfit("data", value, where)
     if size is not None and len(raw) != size:
         raise _misfit(f"{size} bytes", value, where)
@@ -74,12 +81,9 @@ def data(value: object, where: str, *, size: int | None = None) -> bytes:
 
 def digest(value: object, where: str) -> Hash:
     # As `data` with a size, which says what is wrong; most of what is decoded is a hash.
-    if isinstance(value, str) and len(value) == _DIGEST_CHARS and value[:2] == "0x":
-        try:
-            raw = bytes.fromhex(value[2:])
-        except ValueError:
-            raw = b""
-        if len(raw) == _DIGEST_BYTES:
+    if isinstance(value, str) and len(value) == _DIGEST_CHARS:
+        raw = plain_data(value)
+        if raw is not None:
             return Hash(raw)
     return Hash(data(value, where, size=_DIGEST_BYTES))
 

@@ -17,6 +17,7 @@ import orjson
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.pool.connection import HttpConnection, connect, request_head
 from seawall.chain.pool.timeouts import timeout_s
+from seawall.native.wire import plain_results
 from seawall.primitives.errors import ConnectionLostError, EndpointError, MalformedAnswerError
 
 __all__ = ["BATCH_REQUESTS_MAX", "CHAIN_ID_REQUEST", "HttpTransport", "Request", "RpcError", "RpcTransport"]
@@ -173,6 +174,12 @@ class HttpTransport:
 
 def _answers(body: bytes, first_id: int, count: int, endpoint: Endpoint) -> list[object | RpcError]:
     """Decoded, in the order asked."""
+    plain = plain_results(body, first_id, count)
+    return _any_answers(body, first_id, count, endpoint) if plain is None else plain
+
+
+def _any_answers(body: bytes, first_id: int, count: int, endpoint: Endpoint) -> list[object | RpcError]:
+    """With errors, nulls and objects among them; or it says what is wrong."""
     try:
         tree: object = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -10,6 +10,7 @@ from typing import Final, NewType
 
 from seawall.native import parse_address as _parse_address
 from seawall.native import to_checksum as _to_checksum
+from seawall.native.wire import hex_text
 from seawall.primitives.errors import InputError
 
 __all__ = [
@@ -47,10 +48,6 @@ def address_from_text(text: str) -> Address:
 def address_text(address: bytes) -> str:
     """The EIP-55 form of an address."""
     return _to_checksum(address)
-
-
-def hex_text(data: bytes) -> str:
-    return "0x" + data.hex()
 
 
 def hash_from_text(text: str) -> Hash:

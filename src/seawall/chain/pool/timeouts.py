@@ -71,7 +71,9 @@ class _Request(Protocol):
 
 def kind_of(requests: Sequence[_Request]) -> Kind:
     """The slowest kind among `requests`."""
-    return max([_KINDS.get(request.method, Kind.READ) for request in requests])
+    if len(requests) == 1:
+        return _KINDS.get(requests[0].method, Kind.READ)
+    return max([_KINDS.get(method, Kind.READ) for method in {request.method for request in requests}])
 
 
 def timeout_s(requests: Sequence[_Request]) -> float:
