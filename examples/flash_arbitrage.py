@@ -10,7 +10,6 @@ from seawall.primitives.errors import MarketError, ProtocolError
 from seawall.primitives.observations import Decision, Observation, Subscription
 from seawall.primitives.plans import Plan, TokenDelta
 from seawall.primitives.units import Address
-from seawall.protocols.adapters.actions import Swap
 from seawall.protocols.surroundings import surroundings_of
 from seawall.strategies.base import decision
 from seawall.strategies.composing import Steps, bounds_of
@@ -74,12 +73,9 @@ class FlashArbitrage:
     def plans(self, observation: Observation) -> tuple[Plan, ...]:
         world = World(observation.block, observation.now_s, observation.reads, self.needs, {})
 
-        def sold(at: str, token_in: Address, token_out: Address, amount: int) -> int:
-            return world.quote(at, Swap(token_in, token_out, amount)).gives[0].amount
-
         def gained(first: str, second: str, size: int) -> int:
-            middle = sold(first, self.weth, self.usdx, size)
-            return sold(second, self.usdx, self.weth, middle) - size
+            middle = world.sold(first, self.weth, self.usdx, size)
+            return world.sold(second, self.usdx, self.weth, middle) - size
 
         ways = [(self.v2, self.v3), (self.v3, self.v2)]
         sizes = [

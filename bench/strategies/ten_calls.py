@@ -10,7 +10,6 @@ from seawall.native import encode_call
 from seawall.primitives.observations import Decision, Observation
 from seawall.primitives.plans import Plan
 from seawall.primitives.units import Address
-from seawall.protocols.adapters.actions import Swap
 from seawall.protocols.adapters.erased import AnyAdapter
 from seawall.protocols.executor.operations import Call
 from seawall.protocols.surroundings import Surroundings
@@ -60,9 +59,8 @@ class TenCalls:
         world = World(observation.block, observation.now_s, observation.reads, self.needs, {})
 
         def gained(first: str, second: str, size: int) -> int:
-            there = Swap(self.weth, self.usdx, size)
-            back = Swap(self.usdx, self.weth, world.quote(first, there).gives[0].amount)
-            return world.quote(second, back).gives[0].amount - size
+            middle = world.sold(first, self.weth, self.usdx, size)
+            return world.sold(second, self.usdx, self.weth, middle) - size
 
         ways = [(self.v2.name, self.v3.name), (self.v3.name, self.v2.name)]
         sizes = [argmax(LEAST, 100 * ETHER, partial(gained, *way), 0) for way in ways]

@@ -4,7 +4,8 @@ Flow: `reads` names the view calls, somebody answers them at one block, `decode`
 block, and everything else is a pure function of it. `build` needs no state at all: what must hold on chain is
 in the action's minimums and in the plan's bounds; where a protocol's own call knows no minimum, the adapter
 also fulfils `HoldsByBounds` and says what the plan must list. Where the answers themselves say what else must
-be read (the ticks of a pool, the requests of a queue), it also fulfils `ReadsInRounds`.
+be read (the ticks of a pool, the requests of a queue), it also fulfils `ReadsInRounds`; where one state is
+quoted for many amounts faster than one by one, `SellsOften`.
 
 Rounding: what we receive rounds down, what we pay and owe rounds up. A quote equals what the contract does,
 to the wei, or it is refused with `UnavailableActionError`; nothing is estimated silently.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
+from seawall.markets.selling import Selling
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address
@@ -41,6 +43,7 @@ __all__ = [
     "Quote",
     "Rates",
     "ReadsInRounds",
+    "SellsOften",
 ]
 
 RAY = 10**27
@@ -127,6 +130,7 @@ class PolicyPart:
 
 
 State = TypeVar("State")
+State_contra = TypeVar("State_contra", contravariant=True)
 
 
 class Adapter(Protocol[State]):
@@ -189,6 +193,16 @@ class ReadsInRounds(Protocol):
         Somebody who observes head by head may subscribe to these from the next head on: `decode` takes what
         there is, and refuses quotes that need more.
         """
+        ...
+
+
+@runtime_checkable
+class SellsOften(Protocol[State_contra]):
+    """An adapter that is asked for many amounts at once, by a search for the best one."""
+
+    def selling(self, state: State_contra, token_in: Address, token_out: Address) -> Selling:
+        """To the wei what `quote` of a `Swap` says reaches us, for any amount; None where only `quote` can
+        tell, as it does whatever is refused."""
         ...
 
 

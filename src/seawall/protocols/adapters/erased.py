@@ -16,7 +16,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.plans import TokenBound
 from seawall.primitives.units import Address
-from seawall.protocols.adapters.actions import Action
+from seawall.protocols.adapters.actions import Action, Swap
 from seawall.protocols.adapters.base import (
     READ_ROUNDS_MAX,
     Adapter,
@@ -27,6 +27,7 @@ from seawall.protocols.adapters.base import (
     Quote,
     Rates,
     ReadsInRounds,
+    SellsOften,
 )
 from seawall.protocols.adapters.refusals import refused
 from seawall.protocols.answers import Answers
@@ -53,6 +54,10 @@ class Snapshot(Protocol):
     def block(self) -> Block: ...
 
     def quote(self, action: Action, account: Address) -> Quote: ...
+
+    def selling(self, token_in: Address, token_out: Address, account: Address) -> Callable[[int], int]:
+        """What of `quote` of a `Swap` reaches us in `token_out`, for whoever asks about many amounts."""
+        ...
 
     def positions(self, holder: Address) -> tuple[Position, ...]: ...
 
@@ -98,7 +103,8 @@ def erased(adapter: Adapter[State]) -> AnyAdapter:
     # Asked once: what a protocol class with members is costs ten times a call.
     rounds = adapter if isinstance(adapter, ReadsInRounds) else None
     bounded = adapter if isinstance(adapter, HoldsByBounds) else None
-    return _Erased(adapter, rounds, bounded)
+    often = adapter if isinstance(adapter, SellsOften) else None
+    return _Erased(adapter, rounds, bounded, often)
 
 
 def gather(adapter: AnyAdapter, ask: Ask, holders: tuple[Address, ...] = ()) -> Answers:
@@ -123,6 +129,7 @@ class _Snapshot(Generic[State]):
     held: Adapter[State]
     state: State
     block: Block
+    often: SellsOften[State] | None
 
     @property
     def adapter(self) -> AnyAdapter:
@@ -130,6 +137,18 @@ class _Snapshot(Generic[State]):
 
     def quote(self, action: Action, account: Address) -> Quote:
         return self.held.quote(self.state, action, account)
+
+    def selling(self, token_in: Address, token_out: Address, account: Address) -> Callable[[int], int]:
+        sold = None if self.often is None else self.often.selling(self.state, token_in, token_out)
+
+        def reaches_us(amount_in: int) -> int:
+            amount_out = None if sold is None else sold(amount_in)
+            if amount_out is not None:
+                return amount_out
+            gives = self.quote(Swap(token_in, token_out, amount_in), account).gives
+            return sum(one.amount for one in gives if one.token == token_out)
+
+        return reaches_us
 
     def positions(self, holder: Address) -> tuple[Position, ...]:
         return self.held.positions(self.state, holder)
@@ -146,6 +165,7 @@ class _Erased(Generic[State]):
     held: Adapter[State]
     rounds: ReadsInRounds | None
     bounded: HoldsByBounds | None
+    often: SellsOften[State] | None
     # The first reads depend on the holders alone, and are asked for at every head.
     firsts: dict[tuple[Address, ...], tuple[Read, ...]] = field(
         default_factory=dict, compare=False, repr=False
@@ -175,7 +195,7 @@ class _Erased(Generic[State]):
         return () if self.rounds is None else self.rounds.more_reads(answers, holders)
 
     def at(self, answers: Answers, block: Block) -> Snapshot:
-        return _Snapshot(self.held, self.held.decode(answers, block), block)
+        return _Snapshot(self.held, self.held.decode(answers, block), block, self.often)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         return self.held.build(action, account)

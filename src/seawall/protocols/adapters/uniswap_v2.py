@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
+from seawall.markets.selling import Selling, selling_v2
 from seawall.markets.uniswap_v2 import V2Pool
 from seawall.markets.v2_shares import SIXTH, ProtocolCut, V2Shares
 from seawall.native import encode_call
@@ -134,6 +135,10 @@ class UniswapV2Adapter:
                     return self._quote_swap(state.pool, action)
                 case _:
                     return self.pair.quote_liquidity(state.shares, action)
+
+    def selling(self, state: UniswapV2State, token_in: Address, token_out: Address) -> Selling:
+        self.pair.require(token_in, token_out)
+        return selling_v2(state.pool, state.pool.zero_for_one(token_in))
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         if not isinstance(action, Swap):

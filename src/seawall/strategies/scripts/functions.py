@@ -160,7 +160,20 @@ def _priced(unit: Unit, scope: Scope, node: Call) -> Unit:
     return unit
 
 
-def _quoted(node: Call, scope: Scope) -> tuple[Unit, Callable[[Frame], Quote]]:
+@dataclass(frozen=True, slots=True)
+class _Trade:
+    """What `quote` and `impact` ask about."""
+
+    adapter: AnyAdapter
+    end: Unit
+    amount: Run
+    action_of: Callable[[int], Action]
+
+    def quote(self, frame: Frame) -> Quote:
+        return frame.world.quote(self.adapter.name, self.action_of(self.amount(frame)))
+
+
+def _trade(node: Call, scope: Scope) -> _Trade:
     adapter = scope.adapter(node.arguments[0])
     route = node.arguments[1]
     if not isinstance(route, Route):
@@ -175,7 +188,7 @@ def _quoted(node: Call, scope: Scope) -> tuple[Unit, Callable[[Frame], Quote]]:
         raise ExpressionError(
             f"{adapter.name} does not {kind.__name__.lower()}", f"it knows: {known}", route.at
         )
-    return end, lambda f: f.world.quote(adapter.name, action_of(term.run(f)))
+    return _Trade(adapter, end, term.run, action_of)
 
 
 def _action(route: Route, start: Unit, end: Unit) -> Callable[[int], Action]:
@@ -197,18 +210,21 @@ def _action(route: Route, start: Unit, end: Unit) -> Callable[[int], Action]:
 
 
 def _quote(node: Call, scope: Scope) -> Term:
-    end, quote = _quoted(node, scope)
-    token = end.token
+    trade = _trade(node, scope)
+    kind, action, token = amount_of(trade.end), trade.action_of(1), trade.end.token
+    if isinstance(action, Swap):
+        name, given, amount = trade.adapter.name, action.token_in, trade.amount
+        return Term(kind, lambda f: f.world.sold(name, given, token, amount(f)), node.at)
 
     def run(frame: Frame) -> int:
-        return sum(one.amount for one in quote(frame).gives if one.token == token)
+        return sum(one.amount for one in trade.quote(frame).gives if one.token == token)
 
-    return Term(amount_of(end), run, node.at)
+    return Term(kind, run, node.at)
 
 
 def _impact(node: Call, scope: Scope) -> Term:
-    _, quote = _quoted(node, scope)
-    return Term(BPS_KIND, lambda f: quote(f).impact_bps, node.at)
+    trade = _trade(node, scope)
+    return Term(BPS_KIND, lambda f: trade.quote(f).impact_bps, node.at)
 
 
 def _position(node: Call, scope: Scope) -> Term:

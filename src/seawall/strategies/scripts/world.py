@@ -8,7 +8,7 @@ Rounding: what a price makes of an amount rounds down.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -101,6 +101,10 @@ class World:
     def _snapshots(self) -> dict[str, Snapshot]:
         return {}
 
+    @cached_property
+    def _sellings(self) -> dict[tuple[str, Address, Address], Callable[[int], int]]:
+        return {}
+
     @property
     def account(self) -> Address:
         return self.needs.account
@@ -112,6 +116,14 @@ class World:
 
     def quote(self, name: str, action: Action) -> Quote:
         return self.snapshot(name).quote(action, self.account)
+
+    def sold(self, name: str, token_in: Address, token_out: Address, amount: int) -> int:
+        """What reaches us of a swap: `quote`, for whoever asks about many amounts."""
+        way = (name, token_in, token_out)
+        selling = self._sellings.get(way)
+        if selling is None:
+            selling = self._sellings[way] = self.snapshot(name).selling(token_in, token_out, self.account)
+        return selling(amount)
 
     def liquidity(self, name: str, token: Address) -> int:
         return self.snapshot(name).liquidity(token)
