@@ -1,12 +1,14 @@
 """What the executor says: its events, and its errors in plain words.
 
 `Executed` marks the landing of a plan and carries its intent id and digest. `NativeMoved` books the legs that
-leave no token log. Errors come from both of our contracts and nest: a refused target's own reason is inside
-`OperationFailed`. Nothing here guesses: bytes that are no known error come back as they are.
+leave no token log. Errors come from our contracts and nest: a refused target's own reason is inside
+`OperationFailed`, told in words where the target's protocol is known. Nothing here guesses: bytes that are no
+known error come back as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, cast
@@ -23,6 +25,7 @@ from seawall.protocols.executor.artifacts import (
     load_artifact,
 )
 from seawall.protocols.executor.sentences import SENTENCES
+from seawall.protocols.known_errors import known_error, meaning_of
 
 __all__ = [
     "EXECUTED_TOPIC",
@@ -67,13 +70,23 @@ class Revert:
     name: str
     arguments: tuple[tuple[str, int | bytes | str], ...]
     inner: Revert | None = None
+    source: str = ""  # whose error it is, in words; empty: ours, or Solidity's own
 
     @property
     def text(self) -> str:
-        told = SENTENCES.get(self.name)
         values = {name: _shown(value) for name, value in self.arguments}
-        own = told(values) if told else f"{self.name}({', '.join(f'{k}={v}' for k, v in values.items())})"
+        own = self._own(values)
         return f"{own}: {self.inner.text}" if self.inner else own
+
+    def _own(self, values: Mapping[str, str]) -> str:
+        listed = ", ".join(f"{name}={value}" for name, value in values.items())
+        if self.source:
+            return f"{self.source}" + (f" ({listed})" if listed else "")
+        told = SENTENCES.get(self.name)
+        if told is None:
+            return f"{self.name}({listed})"
+        means = meaning_of(values["message"]) if self.name == "Error" else None
+        return told(values) if means is None else f"{told(values)} ({means})"
 
 
 def decode_event(log: Log, executor: Address) -> Executed | NativeMoved | None:
@@ -93,12 +106,14 @@ def decode_event(log: Log, executor: Address) -> Executed | NativeMoved | None:
 
 
 def decode_revert(data: bytes) -> Revert | None:
-    """The error that these revert bytes carry, or None if it is neither ours nor Solidity's own."""
+    """The error that these revert bytes carry; None if it is neither ours, nor Solidity's, nor known."""
     return _decode(data, depth=0)
 
 
 def _decode(data: bytes, depth: int) -> Revert | None:
-    known = _errors().get(data[:4])
+    known, source = _errors().get(data[:4]), ""
+    if known is None and (foreign := known_error(data[:4])) is not None:
+        known, source = (foreign.name, foreign.inputs), f"{foreign.source}: {foreign.words}"
     if known is None or depth == _NESTED_MAX:
         return None
     name, inputs = known
@@ -114,7 +129,7 @@ def _decode(data: bytes, depth: int) -> Revert | None:
             if inner is not None:
                 continue
         arguments.append((argument, cast("int | bytes | str", value)))
-    return Revert(name, tuple(arguments), inner)
+    return Revert(name, tuple(arguments), inner, source)
 
 
 @lru_cache(maxsize=1)
