@@ -62,8 +62,11 @@ def demanding(action: Action, quote: Quote) -> Action | None:
         case Swap() | Deposit() | Redeem():
             (minimum,) = more.values()
             return replace(action, min_out=minimum)
-        case AddLiquidity():
+        case AddLiquidity() if action.share in more:
             return replace(action, min_share=more[action.share])
+        case AddLiquidity():
+            taken = {entry.token: entry.amount + 1 for entry in quote.takes}
+            return replace(action, minimums=tuple(TokenAmount(*entry) for entry in taken.items()))
         case RemoveLiquidity():
             return replace(action, minimums=tuple(TokenAmount(*entry) for entry in more.items()))
         case _:

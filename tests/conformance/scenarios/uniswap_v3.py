@@ -16,7 +16,7 @@ from seawall.protocols.adapters.actions import (
 from seawall.protocols.adapters.erased import AnyAdapter, erased
 from seawall.protocols.adapters.uniswap_v3 import UniswapV3Adapter, from_book
 from seawall.protocols.uniswap_v2 import sorted_tokens
-from seawall.rollout.devnet import Trader
+from seawall.rollout.devnet import TRADERS, Trader
 from seawall.rollout.devnet.accounts import OWNER
 from tests.conformance.scenario import Absent, Scenario
 from tests.conformance.stage import FAR_FUTURE_S, Account, Stage
@@ -28,8 +28,16 @@ CROSSING = 600 * ETHER
 
 
 def fund(account: Account) -> None:
-    account.stage.give(account.stage.address("weth"), account.address, 700 * ETHER)
-    account.stage.give(account.stage.address("usdx"), account.address, 30 * DOLLARS)
+    ether_like, usdx = tokens(account)
+    account.stage.give(ether_like, account.address, 700 * ETHER)
+    account.stage.give(usdx, account.address, 30 * DOLLARS)
+
+
+def tokens(account: Account) -> tuple[Address, Address]:
+    """The one that is worth as much as WETH, and dollars."""
+    usdx = account.stage.address("usdx")
+    market = adapter_named(account.stage, account.adapter.name).market
+    return (market.token1 if market.token0 == usdx else market.token0), usdx
 
 
 def adapter_named(stage: Stage, name: str) -> UniswapV3Adapter:
@@ -37,28 +45,34 @@ def adapter_named(stage: Stage, name: str) -> UniswapV3Adapter:
 
 
 def buy(account: Account) -> Action:
-    return Swap(account.stage.address("weth"), account.stage.address("usdx"), CROSSING)
+    return Swap(*tokens(account), CROSSING)
 
 
 def sell_back(account: Account) -> Action:
-    bought = account.holds(account.stage.address("usdx")) - 30 * DOLLARS
-    return Swap(account.stage.address("usdx"), account.stage.address("weth"), bought)
+    ether_like, usdx = tokens(account)
+    return Swap(usdx, ether_like, account.holds(usdx) - 30 * DOLLARS)
 
 
-def bring(account: Account) -> Action:
-    weth, usdx = account.stage.address("weth"), account.stage.address("usdx")
-    amounts = (TokenAmount(weth, 2 * ETHER), TokenAmount(usdx, 2 * DOLLARS))
+def bring(account: Account) -> AddLiquidity:
+    ether_like, usdx = tokens(account)
+    amounts = (TokenAmount(ether_like, 2 * ETHER), TokenAmount(usdx, 2 * DOLLARS))
     return AddLiquidity(amounts, account.stage.address("uniswap_v3_positions"))
+
+
+def bring_more(account: Account) -> Action:
+    return replace(bring(account), position=number_of(account))
 
 
 def collect(account: Account) -> Action:
     """After somebody else has traded through the position, both ways."""
-    fee = adapter_named(account.stage, account.adapter.name).market.fee_pips
-    market = Trader(account.stage.devnet)
-    market.swap_v3("weth", "usdx", fee, 50 * ETHER)
-    market.swap_v3("usdx", "weth", fee, 40 * DOLLARS)
-    tokens = tuple(account.stage.address(token) for token in ("weth", "usdx"))
-    return ClaimRewards(tokens, position=number_of(account))
+    stage, (ether_like, usdx) = account.stage, tokens(account)
+    fee = adapter_named(stage, account.adapter.name).market.fee_pips
+    name = {entry.address: entry.name for entry in stage.devnet.book}[ether_like]
+    stage.send(TRADERS[0], ether_like, "approve(address,uint256)", stage.address("uniswap_v3_router"), 10**30)
+    market = Trader(stage.devnet)
+    market.swap_v3(name, "usdx", fee, 50 * ETHER)
+    market.swap_v3("usdx", name, fee, 40 * DOLLARS)
+    return ClaimRewards((ether_like, usdx), position=number_of(account))
 
 
 def take_back(account: Account) -> Action:
@@ -73,7 +87,7 @@ def number_of(account: Account) -> int:
 
 
 def drain(account: Account) -> Action:
-    return Swap(account.stage.address("weth"), account.stage.address("usdx"), 2**112)
+    return Swap(*tokens(account), 2**112)
 
 
 def open_pool(name: str, stage: Stage, token: Address, other: Address) -> UniswapV3Adapter:
@@ -90,14 +104,16 @@ def open_pool(name: str, stage: Stage, token: Address, other: Address) -> Uniswa
         fee,
         2**96,
     )
-    pool = stage.word_address(model.factory, "getPool(address,address,uint24)", token0, token1, fee)
+    factory = model.deployment.factory
+    pool = stage.word_address(factory, "getPool(address,address,uint24)", token0, token1, fee)
     market = replace(model.market, address=pool, token0=token0, token1=token1)
-    return replace(model, name=f"{name}-new", market=market)
+    deployment = replace(model.deployment, name=f"{name}-new", market=market)
+    return replace(model, deployment=deployment)
 
 
 def unopened(name: str, stage: Stage) -> tuple[AnyAdapter, Action]:
-    usdx, ethx = stage.address("usdx"), stage.address("ethx")
-    return erased(open_pool(name, stage, usdx, ethx)), Swap(usdx, ethx, DOLLARS)
+    dollar, ethx = stage.address("redeemable_usd"), stage.address("ethx")
+    return erased(open_pool(name, stage, dollar, ethx)), Swap(dollar, ethx, DOLLARS)
 
 
 def odd_pool(name: str, stage: Stage, odd: Address) -> tuple[AnyAdapter, Action]:
@@ -126,12 +142,12 @@ def odd_pool(name: str, stage: Stage, odd: Address) -> tuple[AnyAdapter, Action]
     return erased(adapter), Swap(odd, weth, ETHER)
 
 
-def scenario(name: str) -> Scenario:
+def scenario(name: str, base: str) -> Scenario:
     return Scenario(
         adapter=name,
         fund=fund,
-        steps=(buy, sell_back, bring, collect, take_back),
-        base="weth",
+        steps=(buy, sell_back, bring, bring_more, collect, take_back),
+        base=base,
         too_much=drain,
         pause=Absent("pools cannot be stopped"),
         empty=lambda stage: unopened(name, stage),
@@ -139,4 +155,8 @@ def scenario(name: str) -> Scenario:
     )
 
 
-SCENARIOS = (scenario("uniswap_v3:weth-usdx-500"), scenario("uniswap_v3:weth-usdx-3000"))
+SCENARIOS = (
+    scenario("uniswap_v3:weth-usdx-500", "weth"),
+    scenario("uniswap_v3:weth-usdx-3000", "weth"),
+    scenario("uniswap_v3:ethx-usdx-3000", "ethx"),
+)

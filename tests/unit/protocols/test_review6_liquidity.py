@@ -42,4 +42,4 @@ def test_position_of_v3_is_held_by_minimums_and_not_by_being_one() -> None:
     scenario = AddLiquidity(BOTH, PAIR, 1)
     adapter = SimpleNamespace(name="uniswap_v3:a-b")
     with pytest.raises(UnavailableActionError, match="holds no price"):
-        UniswapV3Adapter._build_add(cast(Any, adapter), scenario, US)
+        UniswapV3Adapter._build_add(cast(Any, adapter), scenario, US, PAIR)

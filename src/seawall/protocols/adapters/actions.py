@@ -137,6 +137,7 @@ class AddLiquidity:
     min_share: Amount = 0
     measure: tuple[Measure, ...] = ()
     minimums: tuple[TokenAmount, ...] = ()
+    position: int = 0  # the number of one that is added to, where shares are numbered; 0 opens another
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
+from seawall.markets.selling import Selling
 from seawall.markets.tick_math import MAX_TICK
 from seawall.markets.v3_liquidity import TickRange
 from seawall.primitives.blocks import Block, Read
@@ -175,6 +176,9 @@ class UniswapV3Adapter:
             known_minimum(minimum, amount, self.name)
         gives = self._both(amounts[0] + held.fees0, amounts[1] + held.fees1)
         return Quote(takes=(), gives=gives, held=self._both(*amounts))
+
+    def selling(self, state: UniswapV3State, token_in: Address, token_out: Address) -> Selling:
+        return self.deployment.selling(state.swaps, token_in, token_out)
 
     # ------------------------------------------------------------------ doing
 

@@ -21,13 +21,12 @@ from seawall.markets.uniswap_v3 import V3Pool
 from seawall.native import abi_encode, encode_call, keccak256
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.errors import InputError
-from seawall.primitives.units import BPS, NATIVE, ZERO_ADDRESS, Address, address_text, mul_div_up
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address, address_text
 from seawall.protocols import uniswap_v3 as protocol
 from seawall.protocols.adapters.actions import Action, Swap
 from seawall.protocols.adapters.base import (
     Dependency,
     DependencyKind,
-    Exact,
     PolicyPart,
     Position,
     Quote,
@@ -35,12 +34,11 @@ from seawall.protocols.adapters.base import (
 )
 from seawall.protocols.adapters.refusals import (
     foreign_token,
-    known_amount,
-    known_minimum,
     market_refusals,
     refused,
     unsupported,
 )
+from seawall.protocols.adapters.v3_swaps import quote_over_ticks, window_of
 from seawall.protocols.answers import Answers, integer_answer
 from seawall.protocols.executor.operations import Operation
 
@@ -115,24 +113,12 @@ class UniswapV4Adapter:
         del account
         if not isinstance(action, Swap):
             raise unsupported(self.name, action)
-        amount_in = known_amount(action.amount_in, self.name)
         zero_for_one = self._direction(action)
-        if state.pool is None:
-            raise refused("ticks around the price were not read", self.name, "ask for `more_reads` as well")
-        pool = self._with_fee(state.pool, state.protocol_fees_pips[0 if zero_for_one else 1])
+        pool = state.pool
+        if pool is not None:
+            pool = self._with_fee(pool, state.protocol_fees_pips[0 if zero_for_one else 1])
         with market_refusals(self.name):
-            amount_out = pool.quote_exact_in(zero_for_one, amount_in).amount_out
-        known_minimum(action.min_out, amount_out, self.name)
-        # Of a price that did not move: amount_in (1 - fee) price, the price being (sqrt / 2^96)^2.
-        square, scale = pool.sqrt_price_x96**2, 2**192
-        numerator, denominator = (square, scale) if zero_for_one else (scale, square)
-        unmoved = amount_in * (_PIPS - pool.fee_pips) * numerator
-        lost = max(unmoved - amount_out * _PIPS * denominator, 0)
-        return Quote(
-            takes=(Exact(action.token_in, amount_in),),
-            gives=(Exact(action.token_out, amount_out),),
-            impact_bps=mul_div_up(lost, BPS, unmoved),
-        )
+            return quote_over_ticks(self.name, pool, action, zero_for_one)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
         del account
@@ -236,12 +222,7 @@ class UniswapV4Adapter:
 
     def _window(self, answers: Answers) -> protocol.V3Window:
         """What of the pool was read already."""
-        found: dict[str, list[int]] = {"word": [], "tick": []}
-        for _, what in self._known(answers):
-            kind, _, number = what.partition(":")
-            if kind in found:
-                found[kind].append(int(number))
-        return protocol.V3Window(tuple(sorted(found["word"])), tuple(sorted(found["tick"])))
+        return window_of(what for _, what in self._known(answers))
 
     def _known(self, answers: Answers) -> tuple[tuple[str, str], ...]:
         prefix = self._label("")

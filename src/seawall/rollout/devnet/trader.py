@@ -53,14 +53,13 @@ class Trader:
         return self._send(
             "uniswap_v3_router",
             encode_call(
-                "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))",
+                "exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))",
                 (
                     (
                         book.address(token_in),
                         book.address(token_out),
                         fee_pips,
                         self.account,
-                        FOREVER_S,
                         amount_in,
                         0,
                         0,

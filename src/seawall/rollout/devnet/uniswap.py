@@ -31,6 +31,7 @@ _V2_CORE: Final = "@uniswap/v2-core"
 _V2_PERIPHERY: Final = "@uniswap/v2-periphery"
 _V3_CORE: Final = "@uniswap/v3-core"
 _V3_PERIPHERY: Final = "@uniswap/v3-periphery"
+_V3_ROUTER: Final = "@uniswap/swap-router-contracts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,38 @@ class _Range:
 
     width_bps: int
     """Distance of each end from the price; 0 covers every price."""
-    weth_wei: int
+    amount_wei: int
+    """Of the first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Market:
+    tokens: tuple[str, str]
+    """The first is worth as much as WETH."""
     fee_pips: int
     tick_spacing: int
     ranges: tuple[_Range, ...]
 
+    @property
+    def name(self) -> str:
+        return f"uniswap_v3_{'_'.join(self.tokens)}_{self.fee_pips}"
+
 
 _MARKETS: Final = (
-    _Market(3000, 60, (_Range(0, 400 * ETHER), _Range(1_000, 400 * ETHER), _Range(200, 300 * ETHER))),
-    _Market(500, 10, (_Range(0, 200 * ETHER), _Range(500, 600 * ETHER), _Range(100, 400 * ETHER))),
+    _Market(
+        ("weth", "usdx"),
+        3000,
+        60,
+        (_Range(0, 400 * ETHER), _Range(1_000, 400 * ETHER), _Range(200, 300 * ETHER)),
+    ),
+    _Market(
+        ("weth", "usdx"),
+        500,
+        10,
+        (_Range(0, 200 * ETHER), _Range(500, 600 * ETHER), _Range(100, 400 * ETHER)),
+    ),
+    # Neither of the two can be sent along with a call.
+    _Market(("ethx", "usdx"), 3000, 60, (_Range(0, 400 * ETHER), _Range(300, 300 * ETHER))),
 )
 _TICK_MAX: Final = 887_272
 
@@ -99,11 +119,11 @@ def deploy_v2(deployer: Deployer) -> None:
 
 
 def deploy_v3(deployer: Deployer) -> None:
-    """Factory, position manager, router, quoter, and WETH/USDX at 0.3 % and 0.05 %."""
+    """Factory, position manager, router, quoter, and their markets."""
     tools, book = deployer.toolchain, deployer.book
     pool = tools.package_artifact(_V3_CORE, "artifacts/contracts/UniswapV3Pool.sol/UniswapV3Pool.json")
     _require_init_code_hash(pool, V3_INIT_CODE_HASH)
-    weth, usdx = book.address("weth"), book.address("usdx")
+    weth = book.address("weth")
     factory = deployer.deploy(
         "uniswap_v3_factory",
         AddressKind.FACTORY,
@@ -121,9 +141,11 @@ def deploy_v3(deployer: Deployer) -> None:
     deployer.deploy(
         "uniswap_v3_router",
         AddressKind.ROUTER,
-        _periphery(deployer, "SwapRouter.sol/SwapRouter.json"),
-        ("address", "address"),
+        tools.package_artifact(_V3_ROUTER, "artifacts/contracts/SwapRouter02.sol/SwapRouter02.json"),
+        ("address", "address", "address", "address"),
+        book.address("uniswap_v2_factory"),
         factory,
+        positions,
         weth,
     )
     deployer.deploy(
@@ -137,17 +159,16 @@ def deploy_v3(deployer: Deployer) -> None:
     _approve(deployer, positions)
     for market in _MARKETS:
         _open_market(deployer, positions, market)
-        deployed = deployer.view_address(
-            factory, "getPool(address,address,uint24)", weth, usdx, market.fee_pips
-        )
-        deployer.record(f"uniswap_v3_weth_usdx_{market.fee_pips}", AddressKind.POOL, deployed, pool.source)
+        tokens = (book.address(token) for token in market.tokens)
+        deployed = deployer.view_address(factory, "getPool(address,address,uint24)", *tokens, market.fee_pips)
+        deployer.record(market.name, AddressKind.POOL, deployed, pool.source)
 
 
 def _open_market(deployer: Deployer, positions: Address, market: _Market) -> None:
-    weth, usdx = deployer.book.address("weth"), deployer.book.address("usdx")
-    weth_first = weth < usdx
-    token0, token1 = (weth, usdx) if weth_first else (usdx, weth)
-    unit0, unit1 = (ETHER, _usdx(ETHER)) if weth_first else (_usdx(ETHER), ETHER)
+    ether_like, dollars = (deployer.book.address(token) for token in market.tokens)
+    in_order = ether_like < dollars
+    token0, token1 = (ether_like, dollars) if in_order else (dollars, ether_like)
+    unit0, unit1 = (ETHER, _usdx(ETHER)) if in_order else (_usdx(ETHER), ETHER)
     deployer.send(
         positions,
         "createAndInitializePoolIfNecessary(address,address,uint24,uint160)",
@@ -157,8 +178,8 @@ def _open_market(deployer: Deployer, positions: Address, market: _Market) -> Non
         math.isqrt((unit1 << 192) // unit0),
     )
     for position in market.ranges:
-        amounts = (position.weth_wei, _usdx(position.weth_wei))
-        amount0, amount1 = amounts if weth_first else amounts[::-1]
+        amounts = (position.amount_wei, _usdx(position.amount_wei))
+        amount0, amount1 = amounts if in_order else amounts[::-1]
         lower, upper = _ticks(unit1 / unit0, position.width_bps, market.tick_spacing)
         deployer.send(
             positions,
