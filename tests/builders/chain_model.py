@@ -14,6 +14,7 @@ from seawall.chain.rpc import Request, RpcError
 from seawall.native import decode_transaction, keccak256
 from seawall.primitives.errors import EndpointError
 from seawall.primitives.units import Address, Hash
+from tests.builders.shown import shown_transaction
 
 __all__ = ["GWEI", "ChainModel", "ModelTransaction"]
 
@@ -37,6 +38,7 @@ class ModelTransaction:
     gas_limit: int = 100_000
     data: bytes = b""
     reverts: bool = False
+    raw: bytes = b""  # as it was signed, if it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class ChainModel:
         made = ModelTransaction(
             Hash(decoded.hash), Address(decoded.sender), fields.nonce, Address(fields.to or b""),
             fields.value_wei, fields.max_fee_per_gas_wei, fields.max_priority_fee_per_gas_wei,
-            fields.gas_limit, fields.data, (fields.to or b"") in self.reverting,
+            fields.gas_limit, fields.data, (fields.to or b"") in self.reverting, raw,
         )  # fmt: skip
         if made.hash in self.pool or self.find(made.hash) is not None:
             return "already known"
@@ -195,7 +197,8 @@ class ChainModel:
                 return self._json(self._tagged(params[0]))
             case "eth_getBlockByHash":
                 block = self._by_hash.get(bytes.fromhex(params[0][2:]))
-                return None if block is None or block.number >= len(self.blocks) else self._json(block)
+                is_known = block is not None and block.number < len(self.blocks)
+                return self._json(block, whole=params[1]) if is_known else None
             case "eth_getTransactionByHash":
                 tx_hash = bytes.fromhex(params[0][2:])
                 is_known = tx_hash in self.pool or self.find(tx_hash) is not None
@@ -235,7 +238,7 @@ class ChainModel:
         number = max(0, self.head.number - depths[tag]) if tag in depths else int(tag, 16)
         return self.blocks[number] if number < len(self.blocks) else None
 
-    def _json(self, block: _Block | None) -> object:
+    def _json(self, block: _Block | None, *, whole: bool = False) -> object:
         if block is None:
             return None
         return {
@@ -248,7 +251,7 @@ class ChainModel:
             "gasUsed": hex(_BLOCK_GAS // 2),
             "miner": "0x" + bytes(20).hex(),
             "mixHash": "0x" + bytes(32).hex(),
-            "transactions": ["0x" + t.hash.hex() for t in block.transactions],
+            "transactions": [_shown(t) if whole else "0x" + t.hash.hex() for t in block.transactions],
         }
 
     def _receipt(self, tx_hash: bytes) -> object:
@@ -277,6 +280,12 @@ class ChainModel:
             "gasUsedRatio": [0.5] * len(fees),
             "reward": [[hex(GWEI // 100)] * percentiles] * len(fees),
         }
+
+
+def _shown(transaction: ModelTransaction) -> dict[str, object]:
+    if transaction.raw:
+        return shown_transaction(transaction.raw)
+    return {"hash": "0x" + transaction.hash.hex(), "type": "0x6a", "nonce": hex(transaction.nonce)}
 
 
 def _outbids(new: ModelTransaction, old: ModelTransaction) -> bool:

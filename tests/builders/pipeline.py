@@ -44,6 +44,7 @@ from seawall.risk.reduce import ReduceRule, TokenClass
 from seawall.risk.spending import Budget, SpendBook, SpendCap
 from seawall.runtime.wiring import Chain, ChainSpec, Services, build_chain
 from seawall.telemetry.metrics import Metrics
+from seawall.transactions.policies import MovePolicy
 from seawall.transactions.routes import RoutePolicy, Routes
 from tests.builders.chain_model import ChainModel
 
@@ -240,6 +241,7 @@ async def pipeline(
     emergency_gwei: int = 1_000,
     budget_wei: int | None = None,  # that all keys share, an hour and a day
     routes: RoutePolicy | None = None,
+    moves: MovePolicy | None = None,
 ) -> AsyncIterator[Pipeline]:
     """A kernel's chain on `model` with its ledger in `folder`, which may have one already. With `send_urls`
     signed bytes go out by the true port."""
@@ -274,6 +276,7 @@ async def pipeline(
         lane_unlanded_max=unlanded_max,
         routes=Routes(routes, metrics),
         relays=port,
+        moves=moves or MovePolicy(),
     )
     services = Services(ledger, latch, clock, SystemEntropy(), InlineOffload(), metrics, "test", 60)
     chain = await build_chain(spec, services, alarms.append)

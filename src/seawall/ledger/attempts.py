@@ -111,6 +111,15 @@ _OF_INTENT: Final = Prepared(
     .where(attempt_intents.c.intent == bindparam("of"))
     .order_by(attempts.c.number)
 )
+_SLOTS_OF: Final = InList(
+    lambda numbers: (
+        sa.select(attempt_intents.c.intent, attempts.c.slot, slots.c.final)
+        .join_from(attempt_intents, attempts, attempt_intents.c.attempt == attempts.c.number)
+        .join(slots, attempts.c.slot == slots.c.number)
+        .where(attempt_intents.c.intent.in_(numbers))
+        .distinct()
+    )
+)
 _UNSETTLED: Final = Prepared(_JOINED.where(_ON_CHAIN, _OPEN).order_by(attempts.c.number))
 _UNSETTLED_LINKS: Final = Prepared(
     sa.select(*_LINKS)
@@ -213,6 +222,13 @@ class Attempts:
 
     def of_intent(self, number: IntentNumber) -> list[AttemptRow]:
         return [self._with_links(record) for record in self._session.rows(_OF_INTENT, {"of": number})]
+
+    def slots_of(self, numbers: Sequence[IntentNumber]) -> dict[IntentNumber, list[tuple[int, bool]]]:
+        """Of each intent the slots that bytes of it were made for, and whether each is final."""
+        found: dict[IntentNumber, list[tuple[int, bool]]] = {number: [] for number in numbers}
+        for number, slot, final in _SLOTS_OF.rows(self._session, numbers):
+            found[number].append((slot, bool(final)))
+        return found
 
     def by_hash(self, hash: Hash) -> AttemptRow | None:  # noqa: A002
         record = self._session.first(_BY_HASH, {"wanted": hash})

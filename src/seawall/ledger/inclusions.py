@@ -73,7 +73,7 @@ _CANONICAL_OF: Final = Prepared(_JOINED.where(attempts.c.hash == bindparam("want
 _OF_INTENT: Final = Prepared(
     _JOINED.join(attempt_intents, attempt_intents.c.attempt == inclusions.c.attempt)
     .where(attempt_intents.c.intent == bindparam("of"), _CANONICAL)
-    .order_by(inclusions.c.number)
+    .order_by(inclusions.c.status.desc(), inclusions.c.number)
 )
 _OF_ATTEMPT: Final = Prepared(
     _JOINED.where(inclusions.c.attempt == bindparam("of")).order_by(inclusions.c.number)
@@ -157,7 +157,8 @@ class Inclusions:
         return [_row_of(record) for record in self._session.rows(_OF_ATTEMPT, {"of": attempt})]
 
     def of_intent(self, number: IntentNumber) -> InclusionRow | None:
-        """Where the intent stands in the chain now: the canonical inclusion of one of its attempts."""
+        """Where the intent stands in the chain now: the canonical inclusion of one of its attempts, one that
+        succeeded before a copy of it that reverted."""
         record = self._session.first(_OF_INTENT, {"of": number})
         return None if record is None else _row_of(record)
 

@@ -378,8 +378,10 @@ class Intents:
         found = self._session.first(_ASK_CANCEL, {"row": number, "wish": reason})
         return self.get(number) if found is None else _row_of(found)
 
-    def end_many(self, endings: Sequence[Ending], at_s: int) -> None:
-        """Outcomes, with what they realised; moved as `set_state` says, and one that cannot undoes all."""
+    def end_many(self, endings: Sequence[Ending], at_s: int) -> int:
+        """Outcomes, with what they realised; moved as `set_state` says, and one that cannot undoes all.
+        Answers of how many this outcome stood there already."""
+        stood = 0
         by_state: dict[IntentState, list[Ending]] = {}
         for ending in endings:
             _require_fitting(ending.number, ending.state, ending.finality)
@@ -395,8 +397,10 @@ class Intents:
                 )
                 for ending in group
             ]
-            if self._session.load(_END[state], rows) != len(rows):
+            if (changed := self._session.load(_END[state], rows)) != len(rows):
                 self._require_ended(group)
+                stood += len(rows) - changed
+        return stood
 
     def explain(self, number: IntentNumber, reason: str) -> None:
         """Say why an intent that is alive goes the way it goes; its state stays."""

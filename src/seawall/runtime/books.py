@@ -150,6 +150,7 @@ class BookOpener:
             agreement=settings.agreement,
             verify_state=settings.verify_state,
             stuck=settings.stuck,
+            moves=settings.moves,
             endpoints=settings.readers,
             routes=routes_of(settings.relays, settings.private, wrapped, named, self.metrics),
             relays=port,

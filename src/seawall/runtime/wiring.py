@@ -34,7 +34,7 @@ from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.intake import Intake
 from seawall.transactions.lanes import LaneRunner
-from seawall.transactions.policies import StuckPolicies
+from seawall.transactions.policies import MovePolicy, StuckPolicies
 from seawall.transactions.queue import Queues
 from seawall.transactions.routes import Routes
 from seawall.transactions.waiting import Waiting
@@ -75,6 +75,7 @@ class ChainSpec:
     lane_unlanded_max: int = LANE_UNLANDED_MAX
     segments_max: int = 1
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
+    moves: MovePolicy = MovePolicy()  # noqa: RUF009  (frozen)
     endpoints: Sequence[EndpointSettings] = ()  # of `transports`, in their order, or none
     routes: Routes = field(default_factory=Routes)
     relays: Withdrawer | None = None
@@ -119,6 +120,7 @@ async def build_chain(
         lane_unlanded_max=spec.lane_unlanded_max,
         segments_max=spec.segments_max,
         stuck=spec.stuck,
+        moves=spec.moves,
         routes=spec.routes,
         relays=spec.relays,
     )

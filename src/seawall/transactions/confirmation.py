@@ -279,7 +279,8 @@ class Confirmer:
         final = tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held, known)
         consumed += [self._consumed(tx, row) for row in final]
         slots = tuple((one.lane, one.nonce) for one in consumed)
-        memory = Memory(self.desk.intents, self._legs | legs, self.accountant.ours.wrapped_native)
+        wrapped = self.accountant.ours.wrapped_native
+        memory = Memory(self.desk.intents, self._legs | legs, wrapped, self.desk.parts.moves)
         ended, taken = settle(tx, consumed, memory, now_s)
         are_final = frozenset(row.number for row in final)
         return _Done(slots, tuple(taken), tuple(ended), suspects, rows, legs, are_final)

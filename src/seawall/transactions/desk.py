@@ -37,7 +37,7 @@ from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.gate import Gate
 from seawall.telemetry.metrics import Metrics
-from seawall.transactions.policies import StuckPolicies
+from seawall.transactions.policies import MovePolicy, StuckPolicies
 from seawall.transactions.routes import Routes
 
 __all__ = ["HEAD_AGE_S_MAX", "Desk", "DeskParts", "Turn"]
@@ -65,6 +65,7 @@ class DeskParts:
     lane_unlanded_max: int = LANE_UNLANDED_MAX
     segments_max: int = 1  # plans that may go in one transaction
     stuck: StuckPolicies = StuckPolicies()  # noqa: RUF009  (frozen)
+    moves: MovePolicy = MovePolicy()  # noqa: RUF009  (frozen)
     routes: Routes = field(default_factory=Routes)
     relays: Withdrawer | None = None
 

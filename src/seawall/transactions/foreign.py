@@ -7,7 +7,9 @@ accounted for. What nothing of ours explains is a *sighting*, with the block in 
     a slot of ours      it is marked as overtaken; its bytes stay watched, for a reorg may bring them back
 
 It is told at once (`slot.foreign`, a metric, a warning), and taken back by the reorg that removes its block.
-Beyond finality the slot is settled: only then is the fate of its intent decided.
+Beyond finality the slot is settled: only then is the fate of its intent decided, and only if it is proved
+whose transaction used the nonce may the intent have another one. A plan of the executor need not wait for
+that: it is queued again at once, and committed as before if a reorg takes the sighting back (`moving`).
 
 That a transaction of ours is *unknown* decides something here, so one endpoint's word is not enough: nonces
 and receipts are what enough endpoints agree on, and while they do not, nothing is decided. A receipt that
@@ -21,14 +23,17 @@ from typing import Final
 
 from seawall.chain.client import Receipt
 from seawall.chain.heads import HeadChange
+from seawall.chain.uses import use_of
 from seawall.ledger.rows import EventData, NewEvent, SlotRow
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.identifiers import IntentNumber, Lane
+from seawall.primitives.levels import IntentState
 from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.desk import Desk
+from seawall.transactions.moving import movable, queue_again, stay_committed
 from seawall.transactions.settling import Consumed
 
 __all__ = ["NONCES_LOOKED_AT_MAX", "ForeignUse", "NonceWatch", "Sighting"]
@@ -49,6 +54,7 @@ class Sighting:
     block_hash: Hash
     block_number: int | None  # None: loaded from the ledger, and too old to be among its heads
     is_ours: bool  # a slot of ours has this nonce
+    used_by: Hash | None = None  # the transaction that used it, beyond finality and proved
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +239,20 @@ class NonceWatch:
                 continue
             receipt = receipts.get((one.lane, one.nonce))
             if receipt is None:
-                final.append(one)
+                proved = await self._proved(one, change) if one.is_ours else one
+                final += [] if proved is None else [proved]
             elif (block := await self._settled_block(receipt, change)) is not None:
                 missed.append((block, receipt))
         return final, missed
+
+    async def _proved(self, one: Sighting, change: HeadChange) -> Sighting | None:
+        """With the transaction that used the nonce in a final block, if that can be proved; None where it
+        was ours, though there is said to be no receipt: then nothing is decided."""
+        use = await use_of(self.desk.parts.client, one.lane.key, one.nonce, change.final_number)
+        if use is not None and use.transaction_hash in self.desk.hashes_of(one.lane, one.nonce):
+            _log.warning("receipt_withheld", nonce=one.nonce, hash=hex_text(use.transaction_hash))
+            return None
+        return one if use is None else replace(one, used_by=use.transaction_hash)
 
     async def _final_nonces(self, lanes: Collection[Lane], final_number: int) -> dict[Lane, int]:
         """Nonces at the final block; nothing where its state is not kept: it is asked again when finality
@@ -270,6 +286,7 @@ class NonceWatch:
         for one in undone:
             if one.is_ours:
                 tx.slots.mark_overtaken(one.lane, one.nonce, None)
+                self._take_back(tx, one, now_s)
         events = [_event("slot.foreign_removed", one, None) for one in undone]
         for one in new:
             present = tx.slots.get(one.lane, one.nonce)
@@ -277,15 +294,31 @@ class NonceWatch:
                 tx.slots.insert(one.lane, one.nonce, "foreign", None, one.block_hash)
             elif present.purpose != "foreign":  # ours, and maybe only since the chain was read
                 tx.slots.mark_overtaken(one.lane, one.nonce, one.block_hash)
+                self._move_at_once(tx, one, present, now_s)
             events.append(_event("slot.foreign", one, None if present is None else present.intent))
         tx.events.append_many(events, now_s)
         return [self._consumed(tx, one) for one in use.final if one.lane in self.desk.fences]
+
+    def _move_at_once(self, tx: Transaction, one: Sighting, slot: SlotRow, now_s: int) -> None:
+        """Where a second copy would revert, another nonce need not wait for finality."""
+        rows = tx.intents.get_many(self._intents_of(one))
+        going = movable(tx, rows, self.desk.parts.moves, now_s, still_open=slot.row)
+        queue_again(tx, going, one.nonce, "its nonce was used by a transaction that is not ours", now_s)
+
+    def _take_back(self, tx: Transaction, one: Sighting, now_s: int) -> None:
+        """The nonce is ours again: what has no other one yet stays with it."""
+        rows = tx.intents.get_many(self._intents_of(one))
+        stay_committed(tx, [(row, "") for row in rows if row.state is IntentState.QUEUED], now_s)
+
+    def _intents_of(self, one: Sighting) -> list[IntentNumber]:
+        rows = [self.desk.unsettled[h] for h in self.desk.hashes_of(one.lane, one.nonce)]
+        return list(dict.fromkeys([number for row in rows for number, _ in row.intents]))
 
     def _consumed(self, tx: Transaction, one: Sighting) -> Consumed:
         if tx.slots.get(one.lane, one.nonce) is None:  # another kernel, on another branch, took it back
             tx.slots.insert(one.lane, one.nonce, "foreign", None, one.block_hash)
         rows = [r for r in self.desk.unsettled.values() if (r.lane, r.nonce) == (one.lane, one.nonce)]
-        return Consumed(one.lane, one.nonce, tuple(rows), None)
+        return Consumed(one.lane, one.nonce, tuple(rows), None, one.used_by)
 
     def note(self, use: ForeignUse, included: Collection[Slot]) -> None:
         """The commit is done."""

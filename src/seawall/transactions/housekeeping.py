@@ -54,7 +54,7 @@ async def fill(
             slot, Hash(signed.hash), signed.raw, payload, payload_digest(payload), WriteKind.HOUSEKEEPING,
             *bid, "public", None, [], now_s,
         )  # fmt: skip
-        if intent is not None:
+        if intent is not None and not tx.intents.get(intent.number).state.is_outcome:
             tx.intents.explain(intent.number, why)
         number = None if intent is None else intent.number
         data: EventData = {"hash": hex_text(row.hash), "nonce": nonce, "why": why}

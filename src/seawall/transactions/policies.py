@@ -1,4 +1,5 @@
-"""When a transaction that does not land is written again, made dearer, or given up: one policy a priority.
+"""When a transaction that does not land is written again, made dearer, or given up: one policy a priority;
+and how often an intent whose nonce somebody else used may have another one.
 
 Blocks are counted from the moment at which the transaction could have been in one: it is committed, and
 every nonce before it is used. Not here: how much dearer (`chain.replacement`), how dear at most (verdict)."""
@@ -11,9 +12,29 @@ from typing import Final
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.levels import Priority
 
-__all__ = ["HOUSEKEEPING", "WAIT_BLOCKS_MAX", "StuckPolicies", "StuckPolicy"]
+__all__ = [
+    "HOUSEKEEPING",
+    "MOVES_MAX",
+    "WAIT_BLOCKS_MAX",
+    "MovePolicy",
+    "StuckPolicies",
+    "StuckPolicy",
+]
 
 WAIT_BLOCKS_MAX: Final = 100_000
+MOVES_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class MovePolicy:
+    """Of an intent whose nonce a transaction that is not ours used (`transactions.moving`)."""
+
+    moves_max: int = 3  # nonces after its first; 0: it ends cancelled when that use is final
+    at_once: bool = True  # plans of the executor do not wait for finality
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.moves_max <= MOVES_MAX:
+            raise ConfigError(f"{self.moves_max} moves", "moves", f"give 0 to {MOVES_MAX}")
 
 
 @dataclass(frozen=True, slots=True)

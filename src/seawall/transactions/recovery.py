@@ -100,7 +100,9 @@ async def _tend_slot(
         await tend_private(runner, slot, known)
         return
     with correlated(intent.correlation_id):
-        if intent.plan.deadline_s < desk.parts.clock.now_s():
+        if intent.state.is_outcome:
+            await _fill(runner, slot, f"its intent is {intent.state} by another nonce")
+        elif intent.plan.deadline_s < desk.parts.clock.now_s():
             await _fill(runner, slot, "its deadline passed before it was on chain")
         elif intent.cancel_reason is not None:
             await _fill(runner, slot, intent.cancel_reason)

@@ -6,6 +6,9 @@ it, and its spends become what was truly taken. Its intent has
     landed           its bytes succeeded
     failed           they reverted
     been cancelled   something else used the nonce: a filler, or somebody else
+    been queued      somebody else used the nonce, which is proved, and it may have another (`moving`)
+
+One that has several slots ends when one of them has landed it, or with the last of them.
 
 Everything is read and written in bulk: one statement a kind, whatever the number of slots. Nothing here looks
 at a chain."""
@@ -19,17 +22,23 @@ from typing import Final
 
 from seawall.ledger.rows import AttemptRow, Ending, InclusionRow, IntentRow, Leg, NewEvent, PostingRow
 from seawall.ledger.transaction import Transaction
+from seawall.primitives.errors import IntegrityAlarm
 from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Finality, IntentState
 from seawall.primitives.plans import ExecutorBody
-from seawall.primitives.units import NATIVE, Address
+from seawall.primitives.units import NATIVE, Address, Hash, hex_text
 from seawall.transactions.accounting import REVERTED, realised_of
+from seawall.transactions.moving import movable, queue_again, with_open_slots
+from seawall.transactions.policies import MovePolicy
 
 __all__ = ["FOREIGN", "Consumed", "Ended", "holders_of", "settle"]
 
 FOREIGN: Final = "its nonce was used, beyond finality, by a transaction that is not ours"
 _FILLED: Final = "its nonce was filled"
 _BEATEN: Final = "an alternative to it used the nonce"
+_NAMED_MAX: Final = 8  # intents in the text of an alarm
+
+_Failed = Mapping[tuple[int, IntentNumber], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Consumed:
     nonce: int
     attempts: tuple[AttemptRow, ...]  # all that were ever signed for it, in commit order
     winner: InclusionRow | None  # None: the transaction was not ours
+    used_by: Hash | None = None  # then: which it was, if that is proved
 
     @property
     def own(self) -> frozenset[IntentNumber]:
@@ -57,6 +67,7 @@ class Memory:
     intents: Mapping[IntentNumber, IntentRow]  # their plans; states may be old
     legs: Mapping[int, Sequence[Leg]]  # what inclusions moved, by number
     wrapped_native: Address | None
+    moves: MovePolicy = MovePolicy()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +94,39 @@ def settle(
     done = {one.intent.number for one in ended}
     left = [n for one in consumed for row in one.attempts for n, _ in row.intents if n not in done]
     if left:
-        ended += _not_landed(tx, consumed, list(dict.fromkeys(left)), memory, failed)
+        ended += _not_landed(tx, consumed, list(dict.fromkeys(left)), memory, failed, now_s)
     _write(tx, ended, now_s)
     return ended, _release(tx, consumed, memory)
 
 
-def _failed_segments(tx: Transaction, consumed: Sequence[Consumed]) -> dict[IntentNumber, str]:
-    """Plans that did not land though their transaction did, with the reason."""
+def _failed_segments(tx: Transaction, consumed: Sequence[Consumed]) -> _Failed:
+    """Plans that did not land though their transaction did, by inclusion and intent, with the reason."""
     shared = [one.winner.number for one in consumed if one.winner and len(one.own) > 1]
     ends = tx.segments.of_inclusions(shared) if shared else []
-    return {end.intent: end.reason or REVERTED for end in ends if not end.landed}
+    return {(end.inclusion, end.intent): end.reason or REVERTED for end in ends if not end.landed}
 
 
-def _landed(
-    tx: Transaction, consumed: Sequence[Consumed], memory: Memory, failed: Mapping[IntentNumber, str]
-) -> list[Ended]:
+def _landed(tx: Transaction, consumed: Sequence[Consumed], memory: Memory, failed: _Failed) -> list[Ended]:
     """Intents of which a success is final now: nearly all of them, so that they come first and cheap."""
-    won = {number: one.winner for one in consumed if one.winner and one.winner.status for number in one.own}
-    for number in failed:
-        won.pop(number, None)
-    unread = [number for number, row in won.items() if row.number not in memory.legs]
+    won = {
+        number: one.winner
+        for one in consumed
+        if one.winner and one.winner.status
+        for number in one.own
+        if not failed or (one.winner.number, number) not in failed
+    }
+    unread = [
+        number
+        for number, row in won.items()
+        if row.number not in memory.legs or _may_have_moved(memory.intents.get(number))
+    ]
     read = tx.postings.of_intents(unread) if unread else {}
     unknown = [number for number in won if number not in memory.intents]
     rows = {row.number: row for row in tx.intents.get_many(unknown)} if unknown else {}
     ended = []
     for number, inclusion in won.items():
         intent = memory.intents.get(number) or rows[number]
-        legs = memory.legs.get(inclusion.number)
-        if legs is None:
-            legs = _legs_of(read[number])
+        legs = _legs_of(read[number]) if number in read else memory.legs[inclusion.number]
         realised_wei = realised(intent, legs, memory.wrapped_native)
         ended.append(Ended(intent, IntentState.LANDED, "", realised_wei))
     return ended
@@ -122,19 +137,72 @@ def _not_landed(
     consumed: Sequence[Consumed],
     numbers: Sequence[IntentNumber],
     memory: Memory,
-    failed: Mapping[IntentNumber, str],
+    failed: _Failed,
+    now_s: int,
 ) -> list[Ended]:
+    """Of intents whose nonce is used and that did not land by it: what becomes of those that have no other
+    chance, and another chance for those that may have one."""
+    alive = []
+    for row in tx.intents.get_many(list(numbers)):
+        if row.state is IntentState.LANDED:
+            _count_copy(tx, row, memory)
+        elif row.state is IntentState.COMMITTED:
+            alive.append(row)
+    waiting = with_open_slots(tx, [row.number for row in alive])
+    rows = [row for row in alive if row.number not in waiting]
+    moved = _move(tx, consumed, rows, memory, now_s)
+    return _ended(tx, consumed, [row for row in rows if row.number not in moved], memory, failed)
+
+
+def _move(
+    tx: Transaction, consumed: Sequence[Consumed], rows: Sequence[IntentRow], memory: Memory, now_s: int
+) -> frozenset[IntentNumber]:
+    """Queue again what may have another nonce: its own is used beyond finality, by a transaction that is
+    proved."""
+    moved: set[IntentNumber] = set()
+    for one in consumed:
+        if one.winner is not None or one.used_by is None:
+            continue
+        numbers = {number for attempt in one.attempts for number, _ in attempt.intents}
+        here = [row for row in rows if row.number in numbers and tx.inclusions.of_intent(row.number) is None]
+        going = movable(tx, here, memory.moves, now_s)
+        why = f"its nonce {one.nonce} was used, beyond finality, by {hex_text(one.used_by)}"
+        queue_again(tx, going, one.nonce, why, now_s)
+        moved |= {row.number for row in going}
+    return frozenset(moved)
+
+
+def _count_copy(tx: Transaction, row: IntentRow, memory: Memory) -> None:
+    """A copy of what has landed used its nonce too, and reverted or was filled: it cost gas."""
+    legs = _legs_of(tx.postings.of_intent(row.number))
+    tx.intents.set_profit(row.number, None, realised(row, legs, memory.wrapped_native))
+
+
+def _may_have_moved(row: IntentRow | None) -> bool:
+    """Whether it was built before it was committed to the slot that landed it: then other bytes of it may
+    have cost something too."""
+    return row is None or row.candidates > 0
+
+
+def _ended(
+    tx: Transaction,
+    consumed: Sequence[Consumed],
+    rows: Sequence[IntentRow],
+    memory: Memory,
+    failed: _Failed,
+) -> list[Ended]:
+    reasons = {number: why for (_, number), why in failed.items()}
     reverted = {
         n for one in consumed if one.winner and not one.winner.status for n in one.own
-    } | failed.keys()
+    } | reasons.keys()
     foreign = {n for one in consumed if one.winner is None for row in one.attempts for n, _ in row.intents}
     beaten = {n for one in consumed if one.own for row in one.attempts for n, _ in row.intents} - reverted
     ended = []
-    for row in tx.intents.get_many(list(numbers)):
-        if row.number in reverted:
+    for row in rows:
+        if row.number in reverted or tx.inclusions.of_intent(row.number) is not None:
             legs = _legs_of(tx.postings.of_intent(row.number))
             realised_wei = realised(row, legs, memory.wrapped_native)
-            reason = failed.get(row.number, REVERTED)
+            reason = reasons.get(row.number, REVERTED)
             ended.append(Ended(row, IntentState.FAILED, reason, realised_wei))
         else:
             reason = FOREIGN if row.number in foreign else row.reason
@@ -156,10 +224,15 @@ def _legs_of(postings: Sequence[PostingRow]) -> list[Leg]:
 
 
 def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
-    tx.intents.end_many(
-        [Ending(one.intent.number, one.state, one.reason, Finality.FINAL, one.realised_wei) for one in ended],
-        now_s,
-    )
+    landed = [one for one in ended if one.state is IntentState.LANDED]
+    if tx.intents.end_many(_endings(landed), now_s):
+        numbers = ", ".join(f"#{one.intent.number}" for one in landed[:_NAMED_MAX])
+        raise IntegrityAlarm(
+            f"an intent landed by a second transaction, beyond finality: one of {len(landed)}, {numbers}",
+            "settling",
+            "halt, and find out how its second copy could succeed",
+        )
+    tx.intents.end_many(_endings([one for one in ended if one.state is not IntentState.LANDED]), now_s)
     tx.events.append_many(
         [
             NewEvent(
@@ -173,6 +246,12 @@ def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
         ],
         now_s,
     )
+
+
+def _endings(ended: Sequence[Ended]) -> list[Ending]:
+    return [
+        Ending(one.intent.number, one.state, one.reason, Finality.FINAL, one.realised_wei) for one in ended
+    ]
 
 
 def _release(tx: Transaction, consumed: Sequence[Consumed], memory: Memory) -> list[dict[Address, int]]:

@@ -22,6 +22,7 @@ from seawall.telemetry.logs import correlated, get_logger
 from seawall.transactions.batches import Judged
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
+from seawall.transactions.moving import stay_committed, with_open_slots
 from seawall.transactions.queue import Queues
 from seawall.transactions.suspects import is_included
 
@@ -150,6 +151,11 @@ def store_endings(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
     present = tx.intents.get_many([row.number for row, *_ in ended])
     queued = {row.number for row in present if row.state is IntentState.QUEUED}
     ended = [one for one in ended if one[0].number in queued]
+    # What had a nonce before, and bytes of it may still land: its slots decide how it ends.
+    tried = with_open_slots(tx, [row.number for row in present if row.candidates and row.number in queued])
+    if tried:
+        stay_committed(tx, [(row, why) for row, _, why, _ in ended if row.number in tried], now_s)
+        ended = [one for one in ended if one[0].number not in tried]
     judged = [(row, one) for row, _, _, one in ended if one is not None]
     if judged:
         tx.intents.counted_many([row.number for row, _ in judged])

@@ -57,7 +57,13 @@ from seawall.runtime.configuration.relays import read_private, read_relays
 from seawall.runtime.configuration.secrets import SecretReader
 from seawall.runtime.configuration.settings import ChainSettings
 from seawall.runtime.configuration.tables import Table
-from seawall.transactions.policies import WAIT_BLOCKS_MAX, StuckPolicies, StuckPolicy
+from seawall.transactions.policies import (
+    MOVES_MAX,
+    WAIT_BLOCKS_MAX,
+    MovePolicy,
+    StuckPolicies,
+    StuckPolicy,
+)
 
 __all__ = ["CHAIN_KEYS", "NETWORK_KEYS", "read_chain", "read_network"]
 
@@ -131,6 +137,7 @@ CHAIN_KEYS: Final = (
     "accounts",
     "fees",
     "stuck",
+    "moves",
     "prices",
     "health",
     "lending",
@@ -142,6 +149,7 @@ CHAIN_KEYS: Final = (
     "logs",
 )
 _STUCK_KEYS: Final = tuple(f.name for f in fields(StuckPolicy))
+_MOVE_KEYS: Final = tuple(f.name for f in fields(MovePolicy))
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
 _HEALTH_KEYS: Final = ("target",)
 _FEED_DECIMALS: Final = 8
@@ -181,6 +189,7 @@ def read_chain(
         verify_state=table.choice("verify_state", StateCheck, StateCheck.AGREEMENT),
         fees=_fees(fees, network),
         stuck=_stuck(table.table("stuck", [p.name.lower() for p in Priority])),
+        moves=_moves(table.table("moves", _MOVE_KEYS)),
         emergency_max_fee_per_gas_wei=_emergency(fees, network),
         book=book,
         executor=address_of(table.text("executor"), table.key("executor"), book)
@@ -235,6 +244,15 @@ def _stuck(table: Table) -> StuckPolicies:
             p.name.lower(): _policy(table.table(p.name.lower(), _STUCK_KEYS), standard.of(p))
             for p in Priority
         }
+    )
+
+
+def _moves(table: Table) -> MovePolicy:
+    """Of intents whose nonce somebody else used."""
+    standard = MovePolicy()
+    return MovePolicy(
+        table.integer("moves_max", standard.moves_max, minimum=0, maximum=MOVES_MAX),
+        table.flag("at_once", default=standard.at_once),
     )
 
 

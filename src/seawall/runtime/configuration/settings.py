@@ -34,7 +34,7 @@ from seawall.runtime.places import LATCH_NAME, PID_NAME, SOCKET_NAME
 from seawall.signers.kinds import KeyKind
 from seawall.signers.opening import key_address
 from seawall.telemetry.logs import LogSettings
-from seawall.transactions.policies import StuckPolicies
+from seawall.transactions.policies import MovePolicy, StuckPolicies
 
 __all__ = [
     "OWN_BOOK",
@@ -103,6 +103,7 @@ class ChainSettings:
     fees: FeeSettings
     emergency_max_fee_per_gas_wei: int
     stuck: StuckPolicies
+    moves: MovePolicy
     book: AddressBook
     executor: Address | None
     accounts: tuple[Address, ...] = ()  # that hold positions of ours, and run plans of their own
