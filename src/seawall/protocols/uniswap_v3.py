@@ -14,7 +14,7 @@ is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +34,12 @@ __all__ = [
     "V3Market",
     "V3Observed",
     "V3Window",
+    "label_of",
+    "next_window",
     "observe",
     "pool_address",
+    "pool_of",
+    "price_of",
     "quote_exact_in_call",
     "quote_exact_out_call",
     "reads",
@@ -87,49 +91,72 @@ class V3Observed:
     """The next window is this one: subscribing again would add nothing."""
 
 
-def reads(market: V3Market, window: V3Window) -> tuple[Read, ...]:
-    """The reads of one head."""
-    address = market.address
-    return (
-        Read(_label(market, "slot0"), address, encode_call("slot0()", ())),
-        Read(_label(market, "liquidity"), address, encode_call("liquidity()", ())),
-        *(
-            Read(_label(market, f"word:{word}"), address, encode_call("tickBitmap(int16)", (word,)))
-            for word in window.words
-        ),
-        *(
-            Read(_label(market, f"tick:{tick}"), address, encode_call("ticks(int24)", (tick,)))
-            for tick in window.ticks
-        ),
+def reads(market: V3Market, window: V3Window, known: Container[str] = ()) -> tuple[Read, ...]:
+    """The reads of one head, but for those whose labels are `known`."""
+    calls = [
+        ("slot0", "slot0()", ()),
+        ("liquidity", "liquidity()", ()),
+        *[(f"word:{word}", "tickBitmap(int16)", (word,)) for word in window.words],
+        *[(f"tick:{tick}", "ticks(int24)", (tick,)) for tick in window.ticks],
+    ]
+    return tuple(
+        [
+            Read(label, market.address, encode_call(signature, values))
+            for what, signature, values in calls
+            if (label := label_of(market, what)) not in known
+        ]
     )
+
+
+def label_of(market: V3Market, what: str) -> str:
+    """Of a read; with nothing, how all labels of this pool begin."""
+    return f"v3:{market.address.hex()}:{what}"
+
+
+def price_of(market: V3Market, answers: Answers) -> tuple[int, int]:
+    """The square root of the price, times 2^96, and the tick."""
+    price, tick = integer_answers(answers, label_of(market, "slot0"), ("uint160", "int24"))
+    return price, tick
 
 
 def observe(
     market: V3Market, window: V3Window, answers: Answers, word_radius: int = WORD_RADIUS
 ) -> V3Observed:
     """Decode the answers to `reads(market, window)`, all of one block."""
-    sqrt_price_x96, tick = integer_answers(answers, _label(market, "slot0"), ("uint160", "int24"))
-    liquidity = integer_answer(answers, _label(market, "liquidity"), "uint128")
-    initialised = tuple(_initialised(market, window.words, answers))
-    table = _table(market, window, answers, tick, initialised)
-    pool = None
-    if table is not None:
-        pool = V3Pool(
-            market.address,
-            market.token0,
-            market.token1,
-            market.fee_pips,
-            market.tick_spacing,
-            sqrt_price_x96,
-            tick,
-            liquidity,
-            table,
-        )
+    following = next_window(market, window, answers, word_radius)
+    pool = pool_of(market, window, answers)
+    return V3Observed(pool, following, complete=pool is not None and following == window)
+
+
+def pool_of(market: V3Market, window: V3Window, answers: Answers) -> V3Pool | None:
+    """As in `V3Observed`."""
+    sqrt_price_x96, tick = price_of(market, answers)
+    liquidity = integer_answer(answers, label_of(market, "liquidity"), "uint128")
+    table = _table(market, window, answers, tick, _initialised(market, window.words, answers))
+    if table is None:
+        return None
+    return V3Pool(
+        market.address,
+        market.token0,
+        market.token1,
+        market.fee_pips,
+        market.tick_spacing,
+        sqrt_price_x96,
+        tick,
+        liquidity,
+        table,
+    )
+
+
+def next_window(
+    market: V3Market, window: V3Window, answers: Answers, word_radius: int = WORD_RADIUS
+) -> V3Window:
+    """As in `V3Observed`, without making a pool."""
+    _, tick = price_of(market, answers)
     words = _words_around(market, tick, word_radius)
-    wanted = tuple(index for index in initialised if _word(market, index) in words)
+    wanted = _initialised(market, tuple(word for word in window.words if word in words), answers)
     nearest = sorted(wanted, key=lambda index: abs(index - tick))[:TICKS_READ_MAX]
-    next_window = V3Window(words, tuple(sorted(nearest)))
-    return V3Observed(pool, next_window, complete=pool is not None and next_window == window)
+    return V3Window(words, tuple(sorted(nearest)))
 
 
 def pool_address(
@@ -180,7 +207,7 @@ def _quoter_call(
 
 
 def _table(
-    market: V3Market, window: V3Window, answers: Answers, tick: int, initialised: tuple[int, ...]
+    market: V3Market, window: V3Window, answers: Answers, tick: int, initialised: list[int]
 ) -> TickTable | None:
     """The ticks known for certain around `tick`: within the words, up to the first tick that was not read."""
     words = window.words
@@ -196,19 +223,21 @@ def _table(
     nets = {}
     for index in initialised:
         if known_low <= index <= known_high:
-            label = _label(market, f"tick:{index}")
+            label = label_of(market, f"tick:{index}")
             nets[index] = integer_answers(answers, label, ("uint128", "int128"))[1]
     return TickTable.from_mapping(nets, known_low, known_high)
 
 
-def _initialised(market: V3Market, words: tuple[int, ...], answers: Answers) -> Iterator[int]:
+def _initialised(market: V3Market, words: tuple[int, ...], answers: Answers) -> list[int]:
     """The ticks whose bits are set in the words, ascending."""
+    found = []
     for word in words:
-        bits = integer_answer(answers, _label(market, f"word:{word}"), "uint256")
+        bits = integer_answer(answers, label_of(market, f"word:{word}"), "uint256")
         while bits:
             lowest = bits & -bits
-            yield (word * TICKS_PER_WORD + lowest.bit_length() - 1) * market.tick_spacing
+            found.append((word * TICKS_PER_WORD + lowest.bit_length() - 1) * market.tick_spacing)
             bits ^= lowest
+    return found
 
 
 def _words_around(market: V3Market, tick: int, radius: int) -> tuple[int, ...]:
@@ -219,7 +248,3 @@ def _words_around(market: V3Market, tick: int, radius: int) -> tuple[int, ...]:
 
 def _word(market: V3Market, tick: int) -> int:
     return tick // market.tick_spacing // TICKS_PER_WORD
-
-
-def _label(market: V3Market, what: str) -> str:
-    return f"v3:{market.address.hex()}:{what}"

@@ -22,7 +22,7 @@ from seawall.protocols import uniswap_v3 as protocol
 from seawall.protocols.adapters.actions import Swap
 from seawall.protocols.adapters.base import Dependency, DependencyKind, Exact, Quote
 from seawall.protocols.adapters.refusals import foreign_token, known_amount, known_minimum, refused
-from seawall.protocols.answers import Answers, integer_answers
+from seawall.protocols.answers import Answers
 from seawall.protocols.executor.operations import SwapV3
 from seawall.protocols.executor.policy import FactoryKind, FactoryPolicy
 
@@ -67,16 +67,14 @@ class V3Deployment:
         )
 
     def more_reads(self, answers: Answers) -> tuple[Read, ...]:
-        """The words and ticks that `answers` make necessary, read already or not."""
-        return protocol.reads(
-            self.market, protocol.observe(self.market, self._window(answers), answers).next_window
-        )
+        """The words and ticks that `answers` make necessary and do not hold."""
+        following = protocol.next_window(self.market, self._window(answers), answers)
+        return protocol.reads(self.market, following, answers)
 
     def decode(self, answers: Answers) -> V3State:
         market = self.market
-        pool = protocol.observe(market, self._window(answers), answers).pool
-        label = protocol.reads(market, protocol.NOTHING_READ)[0].label
-        price, tick = integer_answers(answers, label, ("uint160", "int24"))
+        pool = protocol.pool_of(market, self._window(answers), answers)
+        price, tick = protocol.price_of(market, answers)
         balance0, balance1 = (erc20.balance(token, market.address, answers) for token in self.tokens)
         return V3State(pool, price, tick, (balance0, balance1))
 
@@ -121,7 +119,7 @@ class V3Deployment:
 
     def _window(self, answers: Answers) -> protocol.V3Window:
         """What of the pool was read already."""
-        prefix = protocol.reads(self.market, protocol.NOTHING_READ)[0].label.removesuffix("slot0")
+        prefix = protocol.label_of(self.market, "")
         return window_of(label.removeprefix(prefix) for label in answers if label.startswith(prefix))
 
 
