@@ -1,10 +1,10 @@
-"""What many plans at once and very large plans do: 50 keys that all want a block, and 200 calls in one.
+"""What many plans at once and very large ones do: 50 keys that all want a block, 200 calls in a transaction.
 
-Flow: a true anvil, a whole pipeline on it with everything on (`pipeline`), swaps on the true Uniswap V2 by
-one executor. *Concurrent*: in each wave 50 keys are given a plan each at the same moment; each plan's time
-runs from there until it is in a block. *Batch*: 50 plans of four swaps, as segments of as few transactions as
-the guards let pass. *Whole*: one plan of 200 swaps. *Too large*: one plan above 80 % of what a transaction
-may use, which must be refused with that reason.
+Flow: a true anvil, a whole pipeline on it with everything on (`pipeline`), one executor for all.
+*Concurrent*: in each wave 50 keys are given a plan each at the same moment; each plan's time runs from there
+until it is in a block. *Batch*: ten plans of twenty calls, whose gas limit as one transaction is near the
+most that the guards let pass; with a little more they are cut in two. *Whole*: one plan of 200 calls near
+that limit; with a little more it must be refused with that reason.
 
 Every plan must end as it should, or the run fails: nothing lost, nothing twice. `python -m bench load`.
 """
@@ -20,31 +20,37 @@ from typing import Final
 
 import aiohttp
 import psutil
-from typing_extensions import override
 
 from bench.latency import percentile
+from bench.mixed import SUPPLY, SWAP_V2, SWAP_V3, MixedCalls
 from bench.nodes import Node
-from bench.payloads import SWAPPED, Swaps, swaps
+from bench.payloads import swaps
 from bench.pipeline import Pipeline, running_pipeline
 from bench.rows import Row
 from seawall.ledger.rows import IntentRow
 from seawall.ledger.transaction import Transaction
-from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX
+from seawall.primitives.bounds import (
+    BATCH_SEGMENTS_MAX,
+    GAS_LIMIT_TRANSACTION_MAX,
+    GAS_USE_BPS_MAX,
+    PAYLOAD_BYTES_MAX,
+)
 from seawall.primitives.levels import IntentState
-from seawall.primitives.plans import Plan, TokenBound
-from seawall.primitives.units import NATIVE, Address, Hash, hex_text
-from seawall.protocols.executor.encoding import encode_operations
-from seawall.protocols.executor.operations import SwapV2
-from seawall.strategies.plans import gas_use_guard
+from seawall.primitives.plans import Plan
+from seawall.primitives.units import BPS, Hash, hex_text
 
 __all__ = ["Sizes", "measure", "rows_of"]
 
 POLL_S: Final = 0.02
 WAIT_S: Final = 60.0
-GAS_USE_MAX: Final = GAS_LIMIT_TRANSACTION_MAX * 8 // 10
-CALLS_PER_SEGMENT: Final = 4
-# As many as fit below the guard on gas: a group that does not fit goes one by one.
-SEGMENTS_MAX: Final = 25
+GAS_USE_MAX: Final = GAS_LIMIT_TRANSACTION_MAX * GAS_USE_BPS_MAX // BPS
+# What counts as near the limit, of the gas that the guards let pass.
+NEAR_BPS: Final = 8_500
+PLANS: Final = 10
+CALLS: Final = 200
+# Calls of a plan of ten, and of one alone, that are a little too many.
+CALLS_CUT: Final = 22
+CALLS_REFUSED: Final = 210
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +59,16 @@ class Sizes:
 
     keys: int = 50
     waves: int = 6
-    calls: int = 200
-    calls_too_many: int = 500
 
 
 @dataclass(frozen=True, slots=True)
-class ManySwaps(Swaps):
-    """As `Swaps`, with several swaps in one plan."""
+class Landed:
+    """A transaction in a block."""
 
-    calls: int = 1
-
-    @property
-    @override
-    def caps(self) -> dict[Address, int]:
-        return {NATIVE: 10**21, self.book.address("usdx"): 1_000 * SWAPPED}
-
-    @override
-    def plan(self, key: Address, name: str) -> Plan:
-        return replace(Swaps.plan(self, key, name), guards=(gas_use_guard(),))
-
-    @override
-    def _operations(self) -> bytes:
-        book = self.book
-        one = SwapV2(book.address("uniswap_v2_factory"), book.address("usdx"), book.address("weth"), SWAPPED)
-        return encode_operations((one,) * self.calls)
-
-    @override
-    def _bounds(self) -> tuple[TokenBound, ...]:
-        return (TokenBound(self.book.address("usdx"), "outflow", self.calls * SWAPPED),)
+    gas_limit: int
+    gas_used: int
+    calldata_bytes: int
+    logs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +78,11 @@ class Ended:
     rows: list[IntentRow]
     landed_ms: list[float]  # from acceptance to the block
     our_cpu_s: float
-    gas_used: list[int]  # of each transaction
+    transactions: list[Landed]
+
+    @property
+    def largest(self) -> Landed:
+        return max(self.transactions, key=lambda one: one.gas_limit)
 
     def require(self, count: int, state: IntentState) -> None:
         """Nothing lost, nothing twice, and each as it should be."""
@@ -105,27 +97,31 @@ def measure() -> list[Row]:
 
 async def rows_of(sizes: Sizes) -> list[Row]:
     payload = swaps()
-    one = ManySwaps(payload.state, payload.book, calls=1)
+    one = MixedCalls(payload.state, payload.book, calls=2)
+    swapping = replace(one, pattern=SWAP_V3 + SWAP_V2)
+    lending = replace(one, pattern=SWAP_V3 + SUPPLY)
     with one.node() as node:
         rows = await _concurrent(node, one, sizes)
-        several, whole = replace(one, calls=CALLS_PER_SEGMENT), replace(one, calls=sizes.calls)
-        segments = sizes.calls // CALLS_PER_SEGMENT
-        batch = await _together(node, several, segments, SEGMENTS_MAX)
-        batch.require(segments, IntentState.LANDED)
-        single = await _together(node, whole, 1, 1)
+        batch = await _together(node, replace(swapping, calls=CALLS // PLANS), PLANS)
+        batch.require(PLANS, IntentState.LANDED)
+        cut = await _together(node, replace(swapping, calls=CALLS_CUT), PLANS)
+        cut.require(PLANS, IntentState.LANDED)
+    with lending.node() as node:
+        single = await _together(node, replace(lending, calls=CALLS), 1)
         single.require(1, IntentState.LANDED)
-        refused = await _together(node, replace(one, calls=sizes.calls_too_many), 1, 1)
+        refused = await _together(node, replace(lending, calls=CALLS_REFUSED), 1)
         refused.require(1, IntentState.REFUSED)
-        reason = refused.rows[0].reason
-        assert "gas limit" in reason, reason
-    rows += _large(f"{sizes.calls} swaps as {segments} segments", batch)
-    rows += _large(f"{sizes.calls} swaps in one plan", single)
-    rows.append(Row(f"a plan of {sizes.calls_too_many} swaps is refused: {reason}", "plans", 1))
+    reason = refused.rows[0].reason
+    assert "gas limit" in reason, reason
+    rows += _large(f"{CALLS} calls as {PLANS} plans", batch, transactions=1)
+    rows += _large(f"{CALLS_CUT * PLANS} calls as {PLANS} plans", cut, transactions=2)
+    rows += _large(f"{CALLS} calls in one plan", single, transactions=1)
+    rows.append(Row(f"a plan of {CALLS_REFUSED} calls is refused: {reason}", "plans", 1))
     rows.append(Row("resident memory, all done", "MiB", psutil.Process().memory_info().rss / 2**20))
     return rows
 
 
-async def _concurrent(node: Node, payload: ManySwaps, sizes: Sizes) -> list[Row]:
+async def _concurrent(node: Node, payload: MixedCalls, sizes: Sizes) -> list[Row]:
     landed_ms: list[float] = []
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(running_pipeline(node, payload, sizes.keys))
@@ -172,11 +168,11 @@ async def _landed(
     return landed_ms
 
 
-async def _together(node: Node, payload: ManySwaps, count: int, segments_max: int) -> Ended:
+async def _together(node: Node, payload: MixedCalls, count: int) -> Ended:
     """`count` plans of one decision and one key, until each has its outcome."""
     async with AsyncExitStack() as stack:
         pipeline = await stack.enter_async_context(
-            running_pipeline(node, payload, 1, segments_max=segments_max)
+            running_pipeline(node, payload, 1, segments_max=BATCH_SEGMENTS_MAX)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         plans = [payload.plan(pipeline.keys[0], f"large-{place}") for place in range(count)]
@@ -186,7 +182,7 @@ async def _together(node: Node, payload: ManySwaps, count: int, segments_max: in
         taken_ms = 1e3 * (time.perf_counter() - begin_s)
         cpu_s = time.process_time() - cpu_s
         hashes = await pipeline.names_by_hash(2 * count)
-        return Ended(rows, [taken_ms], cpu_s, await _gas_of(node, session, list(hashes)))
+        return Ended(rows, [taken_ms], cpu_s, await _landed_of(node, session, list(hashes)))
 
 
 async def _ended(pipeline: Pipeline, count: int) -> list[IntentRow]:
@@ -205,18 +201,32 @@ async def _rows(pipeline: Pipeline, limit: int) -> list[IntentRow]:
     return await pipeline.ledger.read(read)
 
 
-async def _gas_of(node: Node, session: aiohttp.ClientSession, hashes: Sequence[Hash]) -> list[int]:
-    """What each transaction used, of those that are in a block."""
-    if not hashes:
-        return []
-    found = await node.ask(session, *(("eth_getTransactionReceipt", [hex_text(one)]) for one in hashes))
-    return [int(str(one["gasUsed"]), 16) for one in found if isinstance(one, dict)]
+async def _landed_of(node: Node, session: aiohttp.ClientSession, hashes: Sequence[Hash]) -> list[Landed]:
+    """Those that are in a block."""
+    found = []
+    for one in map(hex_text, hashes):
+        sent, receipt = await node.ask(
+            session, ("eth_getTransactionByHash", [one]), ("eth_getTransactionReceipt", [one])
+        )
+        if isinstance(sent, dict) and isinstance(receipt, dict):
+            calldata_bytes = len(str(sent["input"])) // 2 - 1
+            gas_limit, gas_used = int(str(sent["gas"]), 16), int(str(receipt["gasUsed"]), 16)
+            found.append(Landed(gas_limit, gas_used, calldata_bytes, len(receipt["logs"])))
+    return found
 
 
-def _large(name: str, ended: Ended) -> list[Row]:
+def _large(name: str, ended: Ended, *, transactions: int) -> list[Row]:
+    """Figures of what must have gone in so many transactions, the largest near the limit."""
+    count, largest = len(ended.transactions), ended.largest
+    assert count == transactions, f"{name}: {count} transactions"
+    near = GAS_USE_MAX * NEAR_BPS // BPS
+    assert near <= largest.gas_limit <= GAS_USE_MAX, f"{name}: {largest.gas_limit} gas of {GAS_USE_MAX}"
     return [
-        Row(f"{name}: transactions", "transactions", len(ended.gas_used)),
-        Row(f"{name}: gas used by the largest", "gas", max(ended.gas_used), {}, GAS_USE_MAX),
+        Row(f"{name}: transactions", "transactions", count),
+        Row(f"{name}: gas limit of the largest", "gas", largest.gas_limit, {}, GAS_USE_MAX),
+        Row(f"{name}: gas used by the largest", "gas", largest.gas_used, {}, GAS_USE_MAX),
+        Row(f"{name}: calldata of the largest", "bytes", largest.calldata_bytes, {}, PAYLOAD_BYTES_MAX),
+        Row(f"{name}: logs of the largest", "logs", largest.logs),
         Row(f"{name}: accepted to accounted for", "ms", ended.landed_ms[0]),
         Row(f"{name}: our CPU", "ms", 1e3 * ended.our_cpu_s),
     ]

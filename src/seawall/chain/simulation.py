@@ -386,6 +386,10 @@ class Machine:
             return None
         return self._evm.run_alone(_transaction(payload, None, fee_per_gas_wei), overrides)
 
+    def is_behind_others(self, sender: Address) -> bool:
+        """Whether plans of other keys are before it: a block may put it first."""
+        return any(payload.sender != sender for payload, _, _ in self._simulator.held)
+
     def series(self, steps: Sequence[Step]) -> list[Execution | Missing]:
         """Each step upon those before it, as far as that goes: where one fails or misses state, that is the
         last answer. The overlay stays as it is."""

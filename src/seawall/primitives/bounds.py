@@ -10,7 +10,6 @@ from typing import Final
 
 __all__ = [
     "AGEING_S",
-    "BATCH_BYTES_MAX",
     "BATCH_SEGMENTS_MAX",
     "DECISION_FRAME_BYTES_MAX",
     "DISPATCH_BATCH_MAX",
@@ -26,6 +25,7 @@ __all__ = [
     "MISSING_ROUNDS_MAX",
     "NOTE_CHARS_MAX",
     "OBSERVATION_BYTES_MAX",
+    "PAYLOAD_BYTES_MAX",
     "PLANS_PER_DECISION_MAX",
     "QUEUED_PER_LANE_MAX",
     "REBUILDS_MAX",
@@ -65,7 +65,6 @@ QUEUED_PER_LANE_MAX: Final = 10_000
 DISPATCH_BATCH_MAX: Final = 128
 # Of several plans in one call of the executor.
 BATCH_SEGMENTS_MAX: Final = 64
-BATCH_BYTES_MAX: Final = 96 * 1024
 # An intent that waited this long counts as one class more urgent, so that a stream of urgent work starves
 # nobody.
 AGEING_S: Final = 30
@@ -80,6 +79,8 @@ INTENT_ID_BLOCK: Final = 256
 # EIP-7825 caps one transaction; use is judged against the lower of this and the block.
 GAS_LIMIT_TRANSACTION_MAX: Final = 2**24
 GAS_USE_BPS_MAX: Final = 8_000
+# Calldata of one transaction: common nodes take 128 KiB with its envelope, Arbitrum's sequencer 95,000 bytes.
+PAYLOAD_BYTES_MAX: Final = 90 * 1024
 
 # Rounds of fetching what the local EVM missed before a simulation counts as unavailable.
 MISSING_ROUNDS_MAX: Final = 256

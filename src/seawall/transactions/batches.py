@@ -38,7 +38,15 @@ from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import before_now, evidence_from, measure_gas_now
 from seawall.transactions.routes import PUBLIC
-from seawall.transactions.segments import SEGMENT_GAS, Apart, Together, group_at, judge_together
+from seawall.transactions.segments import (
+    SEGMENT_GAS,
+    Apart,
+    Together,
+    fitting_in,
+    gas_in_turn,
+    group_at,
+    judge_together,
+)
 
 __all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
 
@@ -287,16 +295,14 @@ class BatchJudging:
         """Judge these as one transaction; if they cannot go together, they are left to go one by one."""
         row = group[0]
         base, nonce = self.desk.base(), self.nonces[row.lane]
+        missing = self._measure_group(group, machine)
+        if missing is not None:
+            return missing
         candidates = []
         for place, one in enumerate(group):
-            if not self._gas_limit_of(one):
-                measured = self._measure(one, machine)
-                if isinstance(measured, Missing):
-                    return measured
-                self._measured[one.number] = measured
             gas_limit = (self._gas_limit_of(one) or 0) + SEGMENT_GAS
             candidates.append(self._candidate(one, nonce + place, gas_limit, base))
-        fitting = _fitting_in(candidates, gas_limit_room(base) * GAS_USE_BPS_MAX // BPS)
+        fitting = fitting_in(candidates, gas_limit_room(base) * GAS_USE_BPS_MAX // BPS)
         if fitting < 2:
             self._apart.add(row.number)
             return None
@@ -445,22 +451,34 @@ class BatchJudging:
             capped = self._capped[priority] = replace(fees, ceiling_fee_per_gas_wei=ceiling_wei)
         return capped
 
+    def _measure_group(self, group: Sequence[IntentRow], machine: Machine) -> Missing | None:
+        """Gas limits of those that have none: of the first as of anything that goes alone, of the rest
+        behind those before them, unless plans of other keys may come to stand behind them."""
+        first, *others = group
+        if not all(map(self._gas_limit_of, others)) and not machine.is_behind_others(first.lane.key):
+            used = gas_in_turn(machine, [self._roomy(one, place) for place, one in enumerate(group)])
+            if isinstance(used, Missing):
+                return used
+            for one, gas_used in list(zip(group, used, strict=False))[1:]:
+                if not self._gas_limit_of(one):
+                    self._measured[one.number] = gas_limit_for(gas_used, self.desk.base())
+        for one in group:
+            if not self._gas_limit_of(one):
+                measured = self._measure(one, machine)
+                if isinstance(measured, Missing):
+                    return measured
+                self._measured[one.number] = measured
+        return None
+
     def _measure(self, row: IntentRow, machine: Machine) -> int | Missing:
-        base = self.desk.base()
-        nonce, number = self.nonces[row.lane], row.candidates + 1
-        roomy = build_candidate(row, row.lane, nonce, number, NO_FEES, base, gas_limit_room(base))
-        gas_used = measure_gas_now(machine, roomy, self._fees_of(row).max_fee_per_gas_wei)
-        return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, base)
+        fee_per_gas_wei = self._fees_of(row).max_fee_per_gas_wei
+        gas_used = measure_gas_now(machine, self._roomy(row), fee_per_gas_wei)
+        return gas_used if isinstance(gas_used, Missing) else gas_limit_for(gas_used, self.desk.base())
 
-
-def _fitting_in(candidates: Sequence[Candidate], room_gas: int) -> int:
-    """How many of them fit together into one transaction."""
-    used_gas = 0
-    for count, one in enumerate(candidates):
-        used_gas += one.payload.gas_limit
-        if used_gas > room_gas:
-            return count
-    return len(candidates)
+    def _roomy(self, row: IntentRow, place: int = 0) -> Candidate:
+        """With all the gas there is, and without a fee that this would raise."""
+        base, nonce = self.desk.base(), self.nonces[row.lane] + place
+        return build_candidate(row, row.lane, nonce, row.candidates + 1, NO_FEES, base, gas_limit_room(base))
 
 
 def _entry_of(candidate: Candidate) -> Entry:

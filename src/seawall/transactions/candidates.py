@@ -12,7 +12,8 @@ from seawall.chain.fees import FeeQuote
 from seawall.ledger.rows import IntentRow
 from seawall.native.wire import DynamicFeeTransaction
 from seawall.primitives.blocks import Block
-from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX
+from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX, PAYLOAD_BYTES_MAX
+from seawall.primitives.errors import PlanError
 from seawall.primitives.identifiers import Lane
 from seawall.primitives.plans import DirectBody
 from seawall.primitives.units import ceil_div
@@ -62,8 +63,14 @@ def unsigned(
 def build_candidate(
     row: IntentRow, lane: Lane, nonce: int, attempt_number: int, fees: FeeQuote, base: Block, gas_limit: int
 ) -> Candidate:
-    """The payload that would be signed for `row` at this fee ceiling and gas limit."""
+    """The payload that would be signed for `row` at this fee ceiling and gas limit.
+
+    Raises `PlanError` where no node would take it."""
     max_total_fee_wei = gas_limit * fees.ceiling_fee_per_gas_wei
+    payload = _payload(row, lane, gas_limit, max_total_fee_wei)
+    if len(payload.data) > PAYLOAD_BYTES_MAX:
+        what = f"{len(payload.data)} bytes of calldata, more than the {PAYLOAD_BYTES_MAX} that nodes take"
+        raise PlanError(what, f"plan {row.plan.idempotency_key!r}", "make several plans of it")
     return Candidate(
         number=row.number,
         attempt_number=attempt_number,
@@ -72,7 +79,7 @@ def build_candidate(
         intent_id=row.intent_id,
         lane=lane,
         nonce=nonce,
-        payload=_payload(row, lane, gas_limit, max_total_fee_wei),
+        payload=payload,
         max_fee_per_gas_wei=fees.max_fee_per_gas_wei,
         max_priority_fee_per_gas_wei=fees.max_priority_fee_per_gas_wei,
         expected_fee_per_gas_wei=fees.expected_fee_per_gas_wei,

@@ -23,7 +23,7 @@ from seawall.chain.simulation import Entry, Machine
 from seawall.ledger.rows import AttemptRow, IntentRow
 from seawall.native.evm import Execution, Missing
 from seawall.primitives.blocks import Log
-from seawall.primitives.bounds import BATCH_BYTES_MAX
+from seawall.primitives.bounds import PAYLOAD_BYTES_MAX
 from seawall.primitives.errors import ProtocolError
 from seawall.primitives.levels import Authority
 from seawall.primitives.plans import ExecutorBody
@@ -47,6 +47,8 @@ __all__ = [
     "Piece",
     "Together",
     "adjacent",
+    "fitting_in",
+    "gas_in_turn",
     "group_at",
     "judge_together",
     "payload_of",
@@ -62,6 +64,9 @@ _OWN_GAS: Final = 21_000
 _BYTE_GAS_MAX: Final = 16
 _AROUND_GAS: Final = 40_000
 _COPY_BYTE_GAS: Final = 2
+# What the encoding of a batch needs, by itself and around the calldata of each segment.
+_FRAME_BYTES: Final = 4 + 3 * 32
+_SEGMENT_FRAME_BYTES: Final = 5 * 32
 _NO_HASH: Final = Hash(bytes(32))
 
 
@@ -150,6 +155,29 @@ def payload_of(candidates: Sequence[Candidate]) -> Payload:
     return Payload(first.chain_id, first.sender, first.to, batch_calldata(calls), 0, gas_limit)
 
 
+def fitting_in(candidates: Sequence[Candidate], room_gas: int) -> int:
+    """How many of them fit together into one transaction: by their gas, and by what nodes take of bytes."""
+    used_gas, used_bytes = 0, _FRAME_BYTES
+    for count, one in enumerate(candidates):
+        used_gas += one.payload.gas_limit
+        used_bytes += _SEGMENT_FRAME_BYTES + len(one.payload.data)
+        if used_gas > room_gas or used_bytes > PAYLOAD_BYTES_MAX:
+            return count
+    return len(candidates)
+
+
+def gas_in_turn(machine: Machine, roomy: Sequence[Candidate]) -> list[int] | Missing:
+    """The gas that each of these uses behind those before it, given all the room there is: as they will stand
+    in their batch, where only the first one pays for first writes. As far as they succeed."""
+    used: list[int] = []
+    for answer in machine.series([(_entry_of(one), ()) for one in roomy]):
+        if isinstance(answer, Missing):
+            return answer
+        if answer.success:
+            used.append(answer.transactions[0].gas_used)
+    return used
+
+
 def judge_together(
     machine: Machine, gate: Gate, candidates: Sequence[Candidate], now_s: int
 ) -> Together | Missing | Apart:
@@ -158,8 +186,6 @@ def judge_together(
     What was put before them stays as it is; the payload of all is the last series of the machine, so that it
     can be kept."""
     payload = payload_of(candidates)
-    if len(payload.data) > BATCH_BYTES_MAX:
-        return _ALL_APART
     singles = _judged_alone(machine, gate, candidates, now_s)
     if isinstance(singles, Missing | Apart):
         return singles

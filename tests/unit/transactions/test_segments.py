@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import pytest
 
@@ -20,7 +21,15 @@ from seawall.primitives.units import Address, Hash
 from seawall.primitives.verdicts import Candidate, Payload
 from seawall.protocols.executor.batches import SEGMENT_ENDED_TOPIC, batch_fees
 from seawall.protocols.executor.encoding import execution_calldata
-from seawall.transactions.segments import adjacent, group_at, payload_of, pieces_of, shares_of
+from seawall.transactions import segments
+from seawall.transactions.segments import (
+    adjacent,
+    fitting_in,
+    group_at,
+    payload_of,
+    pieces_of,
+    shares_of,
+)
 from tests.builders.messages import (
     CHAIN_ID,
     EXECUTOR,
@@ -121,6 +130,28 @@ def test_group_ends_at_its_bound() -> None:
     rows = [row(number, executor_plan()) for number in range(1, 6)]
     assert numbers(group_at(rows, 0, 3)) == [1, 2, 3]
     assert numbers(group_at(rows, 3, 3)) == [4, 5]
+
+
+def test_group_is_cut_where_its_gas_would_pass_the_room() -> None:
+    several = [alone(number, 300_000) for number in range(1, 6)]
+    assert fitting_in(several, 5 * 300_000) == 5
+    assert fitting_in(several, 5 * 300_000 - 1) == 4
+
+
+def test_group_is_cut_where_nodes_would_not_take_its_bytes() -> None:
+    one = alone(1, 300_000)
+    wide = dataclasses.replace(one, payload=dataclasses.replace(one.payload, data=bytes(20_000)))
+    count = fitting_in([wide] * 8, 8 * 300_000)
+    assert count == 4
+    assert fitting_in([wide] * 4, 8 * 300_000) == 4
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_bytes_of_a_batch_are_no_more_than_what_it_is_cut_by(count: int) -> None:
+    several = [alone(number, 300_000) for number in range(1, count + 1)]
+    encoded_bytes = len(payload_of(several).data)
+    with patch.object(segments, "PAYLOAD_BYTES_MAX", encoded_bytes - 1):
+        assert fitting_in(several, count * 300_000) < count
 
 
 def test_batch_promises_the_fee_of_each_and_is_given_the_gas_of_all() -> None:
