@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
+import {KeyedList} from "./KeyedList.sol";
 import {Scratch} from "./Scratch.sol";
 import {TwoStepOwner} from "./TwoStepOwner.sol";
 
@@ -8,6 +9,8 @@ import {TwoStepOwner} from "./TwoStepOwner.sol";
 /// @notice RUN, REDUCE_ONLY, HALT: one hand lowers, only the owner raises. A pauser reaches REDUCE_ONLY, since a
 ///         stop that also blocks repayment would cause the liquidation it fears; HALT takes the guardian or owner.
 abstract contract Authority is TwoStepOwner {
+    using KeyedList for KeyedList.List;
+
     enum Level {
         RUN,
         REDUCE_ONLY,
@@ -52,6 +55,7 @@ abstract contract Authority is TwoStepOwner {
     uint64 public healthFloor;
     mapping(address account => uint8 roles) public rolesOf;
     mapping(bytes32 id => uint256 time) public rescueReadyAt;
+    KeyedList.List private _holders;
 
     modifier onlyRole(uint8 role) {
         _mustHave(role);
@@ -91,9 +95,16 @@ abstract contract Authority is TwoStepOwner {
 
     function setRole(address account, uint8 role, bool granted) external onlyOwner whenIdle {
         if (role != ROLE_OPERATOR && role != ROLE_PAUSER && role != ROLE_GUARDIAN) revert UnknownRole(role);
-        if (granted) rolesOf[account] |= role;
-        else rolesOf[account] &= ~role;
-        emit RoleChanged(account, role, granted);
+        _setRole(account, role, granted);
+    }
+
+    /// @notice Everyone who has a role, so that anyone can compare them with who should.
+    /// @return packed roles << 160 | account, in no order
+    function roleHolders() external view returns (uint256[] memory packed) {
+        packed = _holders.items;
+        for (uint256 i = 0; i < packed.length; ++i) {
+            packed[i] |= uint256(rolesOf[address(uint160(packed[i]))]) << 160;
+        }
     }
 
     // --------------------------------------------------------------- health
@@ -146,6 +157,14 @@ abstract contract Authority is TwoStepOwner {
 
     function _mustHave(uint8 role) internal view {
         if (rolesOf[msg.sender] & role == 0) revert MissingRole(msg.sender, role);
+    }
+
+    function _setRole(address account, uint8 role, bool granted) internal {
+        uint8 roles = granted ? rolesOf[account] | role : rolesOf[account] & ~role;
+        rolesOf[account] = roles;
+        if (roles == 0) _holders.remove(uint160(account));
+        else _holders.add(uint160(account));
+        emit RoleChanged(account, role, granted);
     }
 
     function _setHealthFloor(uint64 floor) internal {

@@ -37,14 +37,9 @@ contract PositionAccount is AtomicExecutor {
     {
         if (people.operator == address(0)) revert ZeroAddress();
         _setHealthFloor(FIRST_HEALTH_FLOOR);
-        _grant(people.operator, ROLE_OPERATOR);
-        if (people.guardian != address(0)) _grant(people.guardian, ROLE_GUARDIAN);
-        if (people.pauser != address(0)) _grant(people.pauser, ROLE_PAUSER);
-    }
-
-    /// @dev One account may have several roles: an operator that is also the pauser is the owner's choice.
-    function _grant(address account, uint8 role) private {
-        rolesOf[account] |= role;
-        emit RoleChanged(account, role, true);
+        // One key may have several roles: an operator that is also the pauser is the owner's choice.
+        _setRole(people.operator, ROLE_OPERATOR, true);
+        if (people.guardian != address(0)) _setRole(people.guardian, ROLE_GUARDIAN, true);
+        if (people.pauser != address(0)) _setRole(people.pauser, ROLE_PAUSER, true);
     }
 }

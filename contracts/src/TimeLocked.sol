@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
+import {KeyedList} from "./KeyedList.sol";
 import {TwoStepOwner} from "./TwoStepOwner.sol";
 
 /// @title Policies that are tightened at once and loosened late.
 /// @notice A *policy* goes by an address: an executor's own, or a name that many accounts are bound to. Until the
 ///         owner seals it, it is being set up, and every call of the owner acts at once. Afterwards a call that
 ///         loosens must have been proposed, word for word, `LOOSENING_DELAY_S` before; a guardian can veto it all
-///         that time. What tightens never waits. Sealing cannot be undone.
+///         that time. What tightens never waits. Sealing cannot be undone, and whoever is under a sealed policy is
+///         under a sealed one for good: binding is no way around the wait.
 /// @dev A loosening function calls `_loosen`, which looks for a ripe proposal of exactly `msg.data`: signers read,
 ///      when they propose, the very call that will run. Nothing here calls out.
 abstract contract TimeLocked is TwoStepOwner {
+    using KeyedList for KeyedList.List;
+
     // ---------------------------------------------------------------- types
 
     /// @param readyAt first second at which the call may run [unix s]
@@ -54,13 +58,12 @@ abstract contract TimeLocked is TwoStepOwner {
     // -------------------------------------------------------------- storage
 
     mapping(bytes32 id => Proposal) public proposals;
-    mapping(address account => bool) public isGuardian;
-    /// @notice Who may bind accounts that nobody configured yet to sealed policies: the account factory.
-    mapping(address account => bool) public isBinder;
     mapping(address policy => bool) public isSealed;
     mapping(address executor => address policy) private _policyOf;
     mapping(address policy => bool) private _written;
-    /// @notice Once anything is sealed, new binders wait too.
+    KeyedList.List private _guardians;
+    KeyedList.List private _binders;
+    /// @notice Once anything is sealed, new binders wait, and guardians go late.
     bool public anySealed;
 
     // ------------------------------------------------------------ proposals
@@ -80,7 +83,7 @@ abstract contract TimeLocked is TwoStepOwner {
 
     /// @notice A guardian's veto, or the owner's second thought.
     function veto(bytes32 id) external {
-        if (msg.sender != owner && !isGuardian[msg.sender]) revert NotGuardian(msg.sender);
+        if (msg.sender != owner && !isGuardian(msg.sender)) revert NotGuardian(msg.sender);
         if (proposals[id].readyAt == 0) revert NotProposed(id);
         if (msg.sender != owner && !proposals[id].vetoable) revert NotVetoable(id);
         delete proposals[id];
@@ -89,8 +92,9 @@ abstract contract TimeLocked is TwoStepOwner {
 
     // ------------------------------------------------------------- policies
 
-    /// @notice Ends the setting-up of `policy`.
+    /// @notice Ends the setting-up of `policy`. Of an executor that is bound to another one: that one comes first.
     function seal(address policy) external onlyOwner {
+        if (policyOf(policy) != policy) _mustBeSealed(policyOf(policy));
         _seal(policy);
     }
 
@@ -101,16 +105,23 @@ abstract contract TimeLocked is TwoStepOwner {
     }
 
     /// @notice Puts `executor` under `policy`; zero means its own.
-    /// @dev A binder may do so only where nobody has written, sealed or bound before, and only to what is sealed.
+    /// @dev From a sealed policy the way leads late, and to a sealed one alone: what is unsealed could be written anew
+    ///      at once. A binder may bind only where nobody has written, sealed or bound before, and only to what is
+    ///      sealed.
     function bind(address executor, address policy) external {
         if (msg.sender == owner) {
-            _loosen(executor);
+            if (isSealed[executor] || isSealed[policyOf(executor)]) {
+                _mustBeSealed(policy == address(0) ? executor : policy);
+                _spend();
+            } else {
+                _loosen(executor);
+            }
         } else {
-            if (!isBinder[msg.sender]) revert NotBinder(msg.sender);
+            if (!isBinder(msg.sender)) revert NotBinder(msg.sender);
             if (_policyOf[executor] != address(0) || isSealed[executor] || _written[executor]) {
                 revert NotFresh(executor);
             }
-            if (!isSealed[policy]) revert NotSealed(policy);
+            _mustBeSealed(policy);
             _seal(executor);
         }
         _policyOf[executor] = policy;
@@ -120,15 +131,42 @@ abstract contract TimeLocked is TwoStepOwner {
     // ---------------------------------------------------------------- roles
 
     function setGuardian(address account, bool granted) external onlyOwner {
-        if (!granted) _spend();
-        isGuardian[account] = granted;
+        if (granted) {
+            _guardians.add(uint160(account));
+        } else {
+            if (anySealed) _spend();
+            _guardians.remove(uint160(account));
+        }
         emit GuardianChanged(account, granted);
     }
 
     function setBinder(address account, bool granted) external onlyOwner {
-        if (granted && anySealed) _spend();
-        isBinder[account] = granted;
+        if (granted) {
+            if (anySealed) _spend();
+            _binders.add(uint160(account));
+        } else {
+            _binders.remove(uint160(account));
+        }
         emit BinderChanged(account, granted);
+    }
+
+    function isGuardian(address account) public view returns (bool) {
+        return _guardians.has(uint160(account));
+    }
+
+    /// @notice Who may bind accounts that nobody configured yet to sealed policies: the account factory.
+    function isBinder(address account) public view returns (bool) {
+        return _binders.has(uint160(account));
+    }
+
+    /// @return accounts in no order
+    function guardians() external view returns (uint256[] memory accounts) {
+        return _guardians.items;
+    }
+
+    /// @return accounts in no order
+    function binders() external view returns (uint256[] memory accounts) {
+        return _binders.items;
     }
 
     // -------------------------------------------------------------- internal
@@ -144,6 +182,10 @@ abstract contract TimeLocked is TwoStepOwner {
         isSealed[policy] = true;
         if (!anySealed) anySealed = true;
         emit Sealed(policy);
+    }
+
+    function _mustBeSealed(address policy) private view {
+        if (!isSealed[policy]) revert NotSealed(policy);
     }
 
     function _spend() private {

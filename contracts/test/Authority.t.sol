@@ -107,6 +107,31 @@ contract AuthorityTest is World {
         _executeRefused(hex"01", abi.encodeWithSelector(Authority.MissingRole.selector, operator, 1));
     }
 
+    /// @dev So that whoever compares a file with the chain finds those that the file does not know.
+    function test_everyone_with_a_role_is_read_back() public {
+        uint256 first = uint256(1) << 160 | uint160(operator);
+        uint256 second = uint256(2) << 160 | uint160(pauser);
+        uint256 third = uint256(4) << 160 | uint160(guardian);
+        _holdersAre(first, second, third);
+        vm.startPrank(owner);
+        executor.setRole(operator, 4, true);
+        executor.setRole(stranger, 2, false);
+        _holdersAre(first | uint256(4) << 160, second, third);
+        executor.setRole(operator, 1, false);
+        executor.setRole(operator, 4, false);
+        executor.setRole(stranger, 1, true);
+        vm.stopPrank();
+        _holdersAre(third, second, uint256(1) << 160 | uint160(stranger));
+    }
+
+    function _holdersAre(uint256 first, uint256 second, uint256 third) private view {
+        uint256[] memory holders = executor.roleHolders();
+        assertEq(holders.length, 3);
+        assertEq(holders[0], first);
+        assertEq(holders[1], second);
+        assertEq(holders[2], third);
+    }
+
     function test_ownership_changes_in_two_steps() public {
         vm.prank(owner);
         executor.offerOwnership(stranger);

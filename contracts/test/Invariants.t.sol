@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
-import {Test} from "forge-std/Test.sol";
-
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {Authority} from "../src/Authority.sol";
 import {PolicyRegistry} from "../src/PolicyRegistry.sol";
 import {Ops} from "./support/Ops.sol";
+import {PlayedWorld, Playing} from "./support/Played.sol";
 import {Target} from "./support/Targets.sol";
-import {IVault, World} from "./support/World.sol";
+import {IVault} from "./support/World.sol";
 
 /// @dev Everybody at once on true protocols: operator, stoppers, owner, traders, donors, strangers.
-contract Crowd is World {
+contract Crowd is PlayedWorld {
     Target internal target;
 
-    uint256 public landed;
     uint256 public landedWhileHalted;
-    uint256 public landedTwice;
     uint256 public strangersLetIn;
-    uint256 public dirtyAfterwards;
     uint256 public heldAfterwards;
     uint256 public reducingBlocked;
     AtomicExecutor.Header[] private past;
@@ -71,18 +67,13 @@ contract Crowd is World {
         } catch {}
     }
 
+    /// @dev The gap opens and closes.
     function trade(uint96 amount, bool buyWeth) external {
-        // Moves the price on the pair, so that the gap opens and closes.
-        if (buyWeth) usd.mint(pair, bound(amount, 1 ether, 50_000 ether));
-        else weth.transfer(pair, bound(amount, 0.001 ether, 20 ether));
-        (bool ok,) = pair.call(abi.encodeWithSignature("sync()"));
-        assertTrue(ok);
+        _shift(buyWeth ? bound(amount, 1 ether, 50_000 ether) : bound(amount, 0.001 ether, 20 ether), buyWeth);
     }
 
     function donate(uint8 what) external {
-        if (what % 3 == 0) weth.transfer(address(executor), 1);
-        else if (what % 3 == 1) usd.mint(address(executor), 1);
-        else vm.deal(address(executor), address(executor).balance + 1);
+        _give(usd, what);
     }
 
     function stop(uint8 who) external {
@@ -132,11 +123,11 @@ contract Crowd is World {
             // The accounting token is always one of the plan's.
             if (weth.balanceOf(address(executor)) != 0) ++heldAfterwards;
         } catch {}
-        if (!_transientIsEmpty()) ++dirtyAfterwards;
+        _lookForDirt();
     }
 }
 
-contract InvariantsTest is Test {
+contract InvariantsTest is Playing {
     Crowd internal crowd;
 
     function setUp() public {
@@ -152,8 +143,7 @@ contract InvariantsTest is Test {
         selectors[6] = Crowd.raise.selector;
         selectors[7] = Crowd.intrude.selector;
         selectors[8] = Crowd.reduce.selector;
-        targetSelector(FuzzSelector(address(crowd), selectors));
-        targetContract(address(crowd));
+        _play(address(crowd), selectors);
     }
 
     /// forge-config: default.invariant.fail-on-revert = true

@@ -104,6 +104,7 @@ contract SealingTest is PolicyWorld {
 
     function test_removing_a_guardian_waits_longest_and_no_guardian_vetoes_it() public {
         _guard();
+        _seal();
         bytes memory call = abi.encodeCall(TimeLocked.setGuardian, (guardian, false));
         _writeRefused(call, _notProposed(call));
         _propose(call);
@@ -121,15 +122,83 @@ contract SealingTest is PolicyWorld {
         assertFalse(registry.isGuardian(guardian));
     }
 
+    /// @dev While nothing is sealed nothing waits, and there is nothing to veto: a mistake is mended at once.
+    function test_before_anything_is_sealed_a_guardian_goes_at_once() public {
+        _guard();
+        _write(abi.encodeCall(TimeLocked.setGuardian, (stranger, true)));
+        _write(abi.encodeCall(TimeLocked.setGuardian, (guardian, false)));
+        assertEq(registry.guardians(), _one(uint160(stranger)));
+        assertFalse(registry.isGuardian(guardian));
+    }
+
+    function test_guardians_and_binders_are_read_back_whole() public {
+        assertEq(registry.guardians().length + registry.binders().length, 0);
+        _guard();
+        _guard();
+        _write(abi.encodeCall(TimeLocked.setBinder, (binder, true)));
+        assertEq(registry.guardians(), _one(uint160(guardian)));
+        assertEq(registry.binders(), _one(uint160(binder)));
+        _write(abi.encodeCall(TimeLocked.setBinder, (binder, false)));
+        _write(abi.encodeCall(TimeLocked.setBinder, (stranger, false)));
+        assertEq(registry.binders().length, 0);
+    }
+
     // -------------------------------------------------------------------- binding
 
     function test_the_owner_binds_at_once_before_sealing_and_late_after() public {
         vm.prank(owner);
         registry.bind(executor, shared);
         assertEq(registry.policyOf(executor), shared);
+        _sealOf(shared);
         _seal();
         _loosens(abi.encodeCall(TimeLocked.bind, (executor, address(0))));
         assertEq(registry.policyOf(executor), executor);
+    }
+
+    /// @dev A thief of the owner's key finds an executor that nobody sealed, under a policy that is: it writes what it
+    ///      likes into policies that are not, and would have the executor obey one of them.
+    function test_nobody_leaves_a_sealed_policy_by_binding_at_once() public {
+        _write(abi.encodeCall(TimeLocked.bind, (executor, shared)));
+        _sealOf(shared);
+        address loose = makeAddr("loose");
+        _write(_loosening());
+        _write(abi.encodeCall(PolicyRegistry.list, (loose, address(target), "f()", _entry(_rules(0, 5, 0)))));
+        address[2] memory ways = [address(0), loose];
+        for (uint256 i = 0; i < ways.length; ++i) {
+            bytes memory call = abi.encodeCall(TimeLocked.bind, (executor, ways[i]));
+            address to = ways[i] == address(0) ? executor : ways[i];
+            bytes memory reason = abi.encodeWithSelector(TimeLocked.NotSealed.selector, to);
+            _writeRefused(call, reason);
+            // Nor late: what is unsealed when the wait is over could be written anew at once.
+            _propose(call);
+            vm.warp(block.timestamp + registry.LOOSENING_DELAY_S());
+            _writeRefused(call, reason);
+            assertFalse(_admitted(abi.encodeWithSignature("f()"), 0));
+            _write(abi.encodeCall(TimeLocked.veto, (keccak256(call))));
+        }
+        // Sealed, what is written there is in view for as long as the binding waits.
+        _sealOf(loose);
+        _loosens(abi.encodeCall(TimeLocked.bind, (executor, loose)));
+        assertTrue(_admitted(abi.encodeWithSignature("f()"), 0));
+    }
+
+    function test_a_sealed_executor_is_bound_to_what_is_sealed_alone() public {
+        _seal();
+        bytes memory call = abi.encodeCall(TimeLocked.bind, (executor, shared));
+        bytes memory reason = abi.encodeWithSelector(TimeLocked.NotSealed.selector, shared);
+        _writeRefused(call, reason);
+        _sealOf(shared);
+        _loosens(call);
+        assertEq(registry.policyOf(executor), shared);
+    }
+
+    function test_what_is_bound_is_sealed_after_what_it_is_bound_to() public {
+        _write(abi.encodeCall(TimeLocked.bind, (executor, shared)));
+        vm.expectRevert(abi.encodeWithSelector(TimeLocked.NotSealed.selector, shared));
+        _seal();
+        _sealOf(shared);
+        _seal();
+        assertTrue(registry.isSealed(executor));
     }
 
     function test_bound_executors_are_under_the_shared_policy_alone() public {
@@ -193,6 +262,11 @@ contract SealingTest is PolicyWorld {
 
     function _notProposed(bytes memory call) private pure returns (bytes memory) {
         return abi.encodeWithSelector(TimeLocked.NotProposed.selector, keccak256(call));
+    }
+
+    function _sealOf(address policy) private {
+        vm.prank(owner);
+        registry.seal(policy);
     }
 
     function _guard() private {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.28;
 
-import {Test} from "forge-std/Test.sol";
-
 import {AtomicExecutor} from "../src/AtomicExecutor.sol";
 import {TOKEN_DEBT, TOKEN_KEPT, TOKEN_PAID_OUT, LENDER_BALANCER_V2} from "../src/IPolicyRegistry.sol";
 import {PlanChecks} from "../src/PlanChecks.sol";
@@ -12,13 +10,14 @@ import {Tokens} from "../src/Tokens.sol";
 import {Fence, GreedyLender, Trojan} from "./support/Heist.sol";
 import {TestFeed} from "./support/Lending.sol";
 import {Ops} from "./support/Ops.sol";
+import {PlayedWorld, Playing} from "./support/Played.sol";
 import {TestToken} from "./support/TestToken.sol";
-import {IV2Factory, IV2Pair, World} from "./support/World.sol";
+import {IV2Factory, IV2Pair} from "./support/World.sol";
 
 /// @dev Somebody has the operator's key of an account with capital, receipts and a debt, under the most careless
 ///      policy that can be written: any recipient, any amount, a lender that names any fee, a token of the thief's
 ///      own. The thief also moves the pools and the clock. What is lost is valued from outside, by the same feeds.
-contract Thief is World {
+contract Thief is PlayedWorld {
     uint256 internal constant USD = 1e8;
     uint256 public constant LOSS_PER_EXECUTION = 3_000 * USD;
     uint256 public constant LOSS_CAP = 6_000 * USD;
@@ -40,10 +39,7 @@ contract Thief is World {
     uint256[ASSETS] public fallen;
 
     uint256 public lost;
-    uint256 public landed;
-    uint256 public landedTwice;
     uint256 public aboveExecution;
-    uint256 public dirtyAfterwards;
     bytes[] private past;
 
     function setUp() public override {
@@ -87,7 +83,7 @@ contract Thief is World {
             past.push(call);
             _book(before, 1);
         }
-        if (!_transientIsEmpty()) ++dirtyAfterwards;
+        _lookForDirt();
     }
 
     function stealInABatch(uint256 seed, bool atomic) external {
@@ -109,7 +105,7 @@ contract Thief is World {
             }
             _book(before, count);
         }
-        if (!_transientIsEmpty()) ++dirtyAfterwards;
+        _lookForDirt();
     }
 
     /// @dev What landed is tried again, as itself and inside a batch.
@@ -125,10 +121,10 @@ contract Thief is World {
     }
 
     function skew(uint96 amount, bool buyWeth) external {
-        if (buyWeth) usd.mint(pair, bound(amount, 1 ether, 5_000_000 ether));
-        else weth.transfer(pair, bound(amount, 0.001 ether, 1_000 ether));
-        (bool ok,) = pair.call(abi.encodeWithSignature("sync()"));
-        assertTrue(ok);
+        _shift(
+            buyWeth ? bound(amount, 1 ether, 5_000_000 ether) : bound(amount, 0.001 ether, 1_000 ether),
+            buyWeth
+        );
     }
 
     function wait(uint16 seconds_) external {
@@ -139,13 +135,26 @@ contract Thief is World {
     }
 
     function donate(uint8 what) external {
-        if (what % 3 == 0) weth.transfer(address(executor), 1);
-        else if (what % 3 == 1) evil.mint(address(executor), 1);
-        else vm.deal(address(executor), address(executor).balance + 1);
+        _give(evil, what);
     }
 
     function nameFee(uint96 fee) external {
         lender.setFee(fee % 20_000 ether);
+    }
+
+    /// @dev Native coin to the thief, with whatever the account has of it.
+    function spill(uint256 amount) external returns (bool ok) {
+        AtomicExecutor.Header memory header = _nothingHeader();
+        bytes memory operations = Ops.stream(_spilling(amount));
+        bytes memory call = abi.encodeCall(AtomicExecutor.execute, (header, _anything(), "", operations));
+        vm.prank(operator);
+        (ok,) = address(executor).call(call);
+    }
+
+    function capNative(uint128 capacity) external {
+        RiskBook.TokenLimit memory limit = RiskBook.TokenLimit(address(feeds[0]), 1 hours, 18, capacity, 0);
+        vm.prank(owner);
+        risk.setTokenLimit(address(executor), Tokens.NATIVE, limit);
     }
 
     /// @dev For the test of the test: the same thief, and nothing that holds it.
@@ -198,6 +207,10 @@ contract Thief is World {
         return LOSS_CAP + (block.timestamp - startedAt) * LOSS_REFILL;
     }
 
+    function executorOf() external view returns (AtomicExecutor) {
+        return executor;
+    }
+
     function usdAllowances() external view returns (uint256) {
         return usd.allowance(address(executor), address(fence)) + usd.allowance(address(executor), pair)
             + usd.allowance(address(executor), address(lender));
@@ -214,7 +227,7 @@ contract Thief is World {
         operations = hex"01";
         for (uint256 i = 0; i <= (seed >> 1) % 3; ++i) {
             uint256 part = uint256(keccak256(abi.encode(seed, i)));
-            bytes memory one = _operation(part % 13, part >> 128);
+            bytes memory one = _operation(part % 14, part >> 128);
             if (part >> 120 & 7 == 0) one = Ops.flash(vault, address(weth), 1 ether, 0, one);
             operations = bytes.concat(operations, one);
         }
@@ -240,7 +253,12 @@ contract Thief is World {
         if (kind == 9) return _call(abi.encodeCall(Fence.borrow, (dollars)));
         if (kind == 10) return _call(abi.encodeCall(Fence.repay, (dollars)));
         if (kind == 11) return Ops.call(address(weth), Ops.none(), _withdrawal(ether_));
+        if (kind == 12) return _spilling(ether_);
         return Ops.flash(address(lender), address(usd), dollars, 20_000 ether, "");
+    }
+
+    function _spilling(uint256 amount) private view returns (bytes memory) {
+        return Ops.call(address(fence), Ops.lit(amount), abi.encodeCall(Fence.keep, ()));
     }
 
     function _withdrawal(uint256 amount) private pure returns (bytes memory) {
@@ -301,6 +319,8 @@ contract Thief is World {
             }
             registry.list(address(executor), address(fence), one[i], _entry(rules, 0, false));
         }
+        PolicyRegistry.Entry memory paid = _entry(new PolicyRegistry.Rule[](0), type(uint128).max, false);
+        registry.list(address(executor), address(fence), "keep()", paid);
     }
 
     /// @dev A pool of the listed factory in which the thief alone trades, against a token with a mind of its own.
@@ -327,7 +347,7 @@ contract Thief is World {
     }
 }
 
-contract StolenKeyTest is Test {
+contract StolenKeyTest is Playing {
     Thief internal thief;
 
     function setUp() public {
@@ -342,8 +362,7 @@ contract StolenKeyTest is Test {
         selectors[5] = Thief.donate.selector;
         selectors[6] = Thief.nameFee.selector;
         selectors[7] = Thief.steal.selector;
-        targetSelector(FuzzSelector(address(thief), selectors));
-        targetContract(address(thief));
+        _play(address(thief), selectors);
     }
 
     /// forge-config: default.invariant.fail-on-revert = true
@@ -366,6 +385,21 @@ contract StolenKeyTest is Test {
         assertGt(thief.landed(), 10);
         assertGt(thief.lost(), thief.LOSS_CAP() / 2, "the thief is too shy to prove anything");
         invariant_a_stolen_key_loses_at_most_the_caps();
+    }
+
+    /// @dev The native coin is no token of the policy, and counts like one: none leaves without a cap, nor above it. What
+    ///      is not spilled goes to the beneficiary with the plan.
+    function test_native_coin_leaves_an_account_within_its_own_cap_alone() public {
+        address account = address(thief.executorOf());
+        vm.deal(account, 3 ether);
+        assertFalse(thief.spill(1));
+        thief.capNative(0.4 ether);
+        assertFalse(thief.spill(0.4 ether + 1));
+        assertTrue(thief.spill(0.3 ether));
+        vm.deal(account, 3 ether);
+        assertFalse(thief.spill(0.1 ether + 1));
+        assertEq(account.balance, 3 ether);
+        assertTrue(thief.spill(0.1 ether));
     }
 
     /// @dev And only if it sees what is taken where nothing holds the thief.

@@ -35,6 +35,9 @@ contract Fence {
         receipt.mint(to, amount);
     }
 
+    /// @dev Native coin for nothing.
+    function keep() external payable {}
+
     function withdraw(address to, uint256 amount) external {
         receipt.burn(msg.sender, amount);
         usd.mint(to, amount);

@@ -73,6 +73,10 @@ abstract contract PolicyWorld is Test {
         registry.unlist(executor, address(target), bytes4(keccak256(bytes(signature))));
     }
 
+    function _listNote(uint8 kind, uint256 operand) internal {
+        _list("note(uint256,uint256)", _rules(2, kind, operand));
+    }
+
     function _members(uint256 set, uint256 member, bool included) internal {
         uint256[] memory members = new uint256[](1);
         members[0] = member;
@@ -83,6 +87,26 @@ abstract contract PolicyWorld is Test {
     function _seal() internal {
         vm.prank(owner);
         registry.seal(executor);
+    }
+
+    function _tokenCall(address token, uint8 class, bool allowance) internal view returns (bytes memory) {
+        return abi.encodeCall(PolicyRegistry.setToken, (executor, token, class, allowance));
+    }
+
+    function _factoryCall(address factory, uint8 kind, uint24 feePpm, bool reduce)
+        internal
+        view
+        returns (bytes memory)
+    {
+        return abi.encodeCall(
+            PolicyRegistry.setFactory,
+            (executor, factory, kind, keccak256(type(TestPool).creationCode), feePpm, reduce)
+        );
+    }
+
+    function _one(uint256 value) internal pure returns (uint256[] memory list) {
+        list = new uint256[](1);
+        list[0] = value;
     }
 
     // --------------------------------------------------------- proposing, and calling raw
@@ -139,6 +163,15 @@ abstract contract PolicyWorld is Test {
         registry.checkCall(address(target), 0, data, spliced, false);
     }
 }
+
+/// @dev Creates pools as factories do: CREATE2, under whatever salt.
+contract PoolFactory {
+    function create(bytes32 salt) external returns (address) {
+        return address(new TestPool{salt: salt}());
+    }
+}
+
+contract TestPool {}
 
 /// @dev Any bytes as one word; with `set`, as many words as it is told.
 contract TestParser is IParser {

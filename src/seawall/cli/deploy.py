@@ -2,7 +2,8 @@
 
 Without `--yes` nothing is sent: the file is compared with the chain, and what would be done is shown, with
 the addresses that follow from it. With it the running kernel carries each step as an ordinary plan; run the
-same again at any time, also after an interruption, until it says done.
+same again at any time, also after an interruption, until it says done. Once the owners have it, what a
+changed file asks becomes a proposal to their Safe.
 """
 
 from __future__ import annotations
@@ -127,8 +128,7 @@ def _show(found: Survey, *, as_json: bool) -> None:
         print_line(f"\n{stage.name}")
         for line in stage.lines:
             print_line(f"  + {line}")
-    for problem in found.problems:
-        print_line(f"PROBLEM: {problem}")
+    _print_open(found)
     print_line("\nNothing was sent. With --yes the running kernel does it.")
 
 
@@ -152,20 +152,26 @@ def _tell(outcome: Outcome, names: tuple[str, ...], book: Path, *, as_json: bool
     _print_places(found)
     if outcome.proposal is not None:
         print_line(
-            f"\nIt is the owners' turn: proposal #{outcome.proposal} takes ownership of "
-            f"{len(found.missing[0].takings)} contracts."
-            f"\n  seawall safe sign {outcome.proposal} --signer NAME      (each owner)"
+            f"\nIt is the owners' turn: proposal #{outcome.proposal}, {found.missing[0].name}:\n  "
+            + "\n  ".join(found.missing[0].lines)
+            + f"\n  seawall safe sign {outcome.proposal} --signer NAME      (each owner)"
             f"\n  seawall safe execute {outcome.proposal}"
             "\nThen run the same again."
         )
-    for problem in found.problems:
-        print_line(f"PROBLEM: {problem}")
+    _print_open(found)
     if found.is_done:
         print_line(f"\nDone at block {found.block.number}: {len(found.done)} steps stand.")
         print_line(f"{found.wish.owner_name} owns everything, and the deployer has no power left.")
         print_line(f"Recorded in {book}: {', '.join(names)}")
     elif outcome.proposal is None:
         print_line("\nNot done.")
+
+
+def _print_open(found: Survey) -> None:
+    for line in found.waiting:
+        print_line(f"WAITS: {line}")
+    for problem in found.problems:
+        print_line(f"PROBLEM: {problem}")
 
 
 def _view(found: Survey) -> dict[str, Json]:
@@ -181,5 +187,6 @@ def _view(found: Survey) -> dict[str, Json]:
         "contracts": {one.role: address_text(one.address) for one in found.fleet.all},
         "standing": list(found.done),
         "missing": [{"stage": stage.name, "steps": list(stage.lines)} for stage in found.missing],
+        "waiting": list(found.waiting),
         "problems": list(found.problems),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind, TokenClass
+from seawall.native import encode_call
 from seawall.native.wire import Password
 from seawall.primitives.errors import ConfigError, InputError, RolloutError
 from seawall.primitives.units import ZERO_ADDRESS, Address, address_text, hex_text
@@ -25,7 +26,15 @@ from seawall.protocols.executor.policy import (
 from seawall.protocols.executor.policy_reading import FoundPolicy
 from seawall.rollout.deployment.contracts import DEPLOYERS, fleet_of
 from seawall.rollout.deployment.files import FILE_BYTES_MAX, DeploymentWish, HealthSource, read_wish
-from seawall.rollout.deployment.wanted import closing, policy_of, policy_writes, settings
+from seawall.rollout.deployment.late import LOOSENING_WINDOW_S, announcement_read, in_time, late_of
+from seawall.rollout.deployment.wanted import (
+    closing,
+    dropped,
+    policy_of,
+    policy_writes,
+    power_reads,
+    settings,
+)
 from seawall.runtime.configuration.loading import load_configuration
 from seawall.runtime.configuration.settings import Configuration
 from seawall.signers.local import THROWAWAY_COST, create_keystore
@@ -210,6 +219,9 @@ def test_addresses_are_told_by_their_names(desk: Desk) -> None:
         ("heartbeat_s = 3600", "heartbeat_s = 0", "caps[0].heartbeat_s", ""),
         ('capacity = "1.5"', 'capacity = "1.0000000000000000001"', "caps[0].capacity", ""),
         ("backup = true", "back_up = true", "back_up", ""),
+        ("backup = true", 'health_floor = "1"', "health_floor", "above 1"),
+        ("backup = true", 'health_floor = "18.5"', "health_floor", "above 1"),
+        ("backup = true", 'health_floor = "high"', "health_floor", ""),
     ],
 )
 def test_wrong_key_is_named(desk: Desk, old: str, new: str, key: str, said: str) -> None:
@@ -275,15 +287,98 @@ def test_every_write_is_done_by_its_own_answer_only(desk: Desk) -> None:
             assert not write.is_done(None)
 
 
-def test_sealed_policy_is_not_loosened_by_a_deployment(desk: Desk) -> None:
+def test_sealed_policy_is_loosened_by_its_owners_alone_and_late(desk: Desk) -> None:
     wish = desk.read()
     fleet = fleet_of(wish, DEPLOYERS[0])
+    registry = fleet.registry.address
     wanted = policy_of(wish, fleet)
     assert policy_writes(wish, fleet, FoundPolicy(wanted, sealed=True)) == ()
     narrower = desk.read('"<= 5"', '"<= 4"')
-    with pytest.raises(RolloutError, match="the policy is sealed"):
-        policy_writes(wish, fleet, FoundPolicy(policy_of(narrower, fleet), sealed=True))
-    assert policy_writes(narrower, fleet, FoundPolicy(wanted, sealed=True)), "what tightens goes at once"
+    (wider,) = policy_writes(wish, fleet, FoundPolicy(policy_of(narrower, fleet), sealed=True))
+    (tighter,) = policy_writes(narrower, fleet, FoundPolicy(wanted, sealed=True))
+    assert late_of(wish, (wider, tighter), (), {}, {registry: wish.deployer}) == ()  # nothing is sealed yet
+    with pytest.raises(RolloutError, match="the policy is sealed, and 1 changes loosen it"):
+        late_of(wish, (wider, tighter), (registry,), {}, {registry: wish.deployer})
+    late = late_of(wish, (wider, tighter), (registry,), {}, {registry: wish.owner})
+    assert late == (wider,)
+    label = announcement_read(wider).label
+
+    def at(now_s: int, ready_s: int) -> tuple[list[str], int]:
+        now, waiting = in_time((wider, tighter), late, {label: ready_s.to_bytes(32) + bytes(32)}, now_s)
+        return [one.text for one in now], len(waiting)
+
+    announced = f"announced, to be done after its delay: {wider.text}"
+    assert at(1_000, 0) == ([tighter.text, announced], 0)
+    assert at(1_000, 1_001) == ([tighter.text], 1)
+    assert at(1_001, 1_001) == ([tighter.text, wider.text], 0)
+    assert at(1_001 + LOOSENING_WINDOW_S, 1_001) == ([tighter.text, wider.text], 0)
+    assert at(1_002 + LOOSENING_WINDOW_S, 1_001) == ([tighter.text, announced], 0)
+
+
+def test_caps_wait_where_they_grow_and_not_where_they_shrink(desk: Desk) -> None:
+    wish = desk.read()
+    feed = int.from_bytes(BOOK["feed_eth_usd"][0])
+    (cap,) = [one for one in settings(wish, fleet_of(wish, DEPLOYERS[0])) if "at most 1.5 leave" in one.text]
+    present = (feed, 3_600, 18, 15 * 10**17, 10**14)
+    assert cap.loosens(b"")  # none yet
+    for place, change, waits in ((0, 1, True), (1, -1, True), (3, -1, True), (4, -1, True), (3, 1, False)):
+        words = [one + change * (at == place) for at, one in enumerate(present)]
+        assert cap.loosens(b"".join(word.to_bytes(32) for word in words)) is waits, (place, change)
+
+
+def words(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(32) for number in (32, len(numbers), *numbers))
+
+
+def test_powers_that_the_file_does_not_name_are_taken_back(desk: Desk) -> None:
+    wish = desk.read()
+    fleet = fleet_of(wish, DEPLOYERS[0])
+    stranger = int.from_bytes(b"\x99" * 20)
+    known = [int.from_bytes(group[0]) for group in (wish.operators, wish.pausers, wish.guardians)]
+    answers: dict[str, bytes | None] = {read.label: words() for read in power_reads(fleet)}
+    assert dropped(wish, fleet, answers) == ()
+    assert dropped(wish, fleet, dict.fromkeys(answers)) == ()  # there is no contract yet
+
+    def said(target: Address, signature: str, *numbers: int) -> list[str]:
+        asked = encode_call(signature, ())
+        (label,) = [r.label for r in power_reads(fleet) if (r.target, r.calldata) == (target, asked)]
+        found = dropped(wish, fleet, {**answers, label: words(*numbers)})
+        assert all(not one.is_done(None) for one in found)
+        return [one.text for one in found]
+
+    who = address_text(Address(b"\x99" * 20))
+    executor, backup = (one.address for one in fleet.executors)
+    assert said(executor, "roleHolders()", 1 << 160 | known[0], 2 << 160 | known[1]) == []
+    assert said(executor, "roleHolders()", 7 << 160 | stranger) == [
+        f"executor: {who} is no longer operator",
+        f"executor: {who} is no longer pauser",
+        f"executor: {who} is no longer guardian",
+    ]
+    assert said(backup, "roleHolders()", 4 << 160 | stranger) == [
+        f"executor_backup: {who} is no longer guardian"
+    ]
+    book = fleet.risk_book.address
+    assert said(book, "guardians()", known[2], stranger) == [
+        f"risk_book: {who} may no longer veto what loosens"
+    ]
+    assert said(book, "binders()", stranger) == [f"risk_book: {who} may no longer bind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wad"), [(None, None), ("1.05", 105 * 10**16), ("0", 0), ("18.4", 184 * 10**17)]
+)
+def test_health_floor_is_set_on_every_executor_where_the_file_names_one(
+    desk: Desk, text: str | None, wad: int | None
+) -> None:
+    added = "backup = true" if text is None else f'backup = true\nhealth_floor = "{text}"'
+    wish = desk.read("backup = true", added)
+    assert wish.health_floor_wad == wad
+    floors = [one for one in settings(wish, fleet_of(wish, DEPLOYERS[0])) if "health factor" in one.text]
+    assert len(floors) == (0 if wad is None else 2)
+    for one in floors:
+        assert one.call == encode_call("setHealthFloor(uint64)", (wad or 0,))
+        assert one.is_done((wad or 0).to_bytes(32))
+        assert not one.is_done(((wad or 0) + 1).to_bytes(32))
 
 
 def test_sealing_and_the_backup_are_left_out_where_the_file_does(desk: Desk) -> None:

@@ -6,7 +6,8 @@ Rules stand in the order of the signature: one for each static word; for an arra
 one for each word of an element; for `bytes` the content that it must have, or a parser and one rule for each
 word of what it parses. Approving, transferring from others and delegating cannot be listed. The registry
 itself checks all of that again: what is refused here is refused early, with a reason that a person can read.
-Calls that set roles are for the executor; see `role_call`. Once a policy is sealed on chain, calls that
+Calls that set roles and the floor under health factors are for the executor; see `role_call` and
+`health_floor_call`. Once a policy is sealed on chain, calls that
 loosen it must be proposed first (`proposal_call`); revocations act at once.
 """
 
@@ -18,6 +19,7 @@ from enum import IntEnum, IntFlag
 from typing import Final
 
 from seawall.native import encode_call, keccak256
+from seawall.primitives.blocks import Read
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import InputError
 from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address, address_text
@@ -26,6 +28,7 @@ from seawall.protocols.executor.signatures import Part, shape_of
 __all__ = [
     "CONTENT_BYTES_MAX",
     "ELEMENTS_MAX",
+    "HEALTH_FLOOR_WAD_MAX",
     "TRACKED_TOKENS_MAX",
     "FactoryKind",
     "FactoryPolicy",
@@ -44,6 +47,8 @@ __all__ = [
     "content",
     "equal_to",
     "factory_call",
+    "health_floor_call",
+    "health_floor_read",
     "in_set",
     "lender_call",
     "listing_call",
@@ -60,6 +65,7 @@ __all__ = [
 
 # The registry counts the native token, which is always tracked, as one of its 32.
 TRACKED_TOKENS_MAX: Final = 31
+HEALTH_FLOOR_WAD_MAX: Final = 2**64 - 1
 ELEMENTS_MAX: Final = 256
 CONTENT_BYTES_MAX: Final = 4096
 _PARSER_BITS: Final = 160
@@ -258,6 +264,19 @@ def role_call(account: Address, role: Role, granted: bool = True) -> bytes:
     if role not in (Role.OPERATOR, Role.PAUSER, Role.GUARDIAN):
         raise _refused(f"{role!r} is not one role", "roles")
     return encode_call("setRole(address,uint8,bool)", (account, int(role), granted))
+
+
+def health_floor_call(floor_wad: int) -> bytes:
+    """Calldata for the owner of an executor or account: no plan may bring a health factor below this floor
+    [1e18]; zero takes the floor away."""
+    if not 0 <= floor_wad <= HEALTH_FLOOR_WAD_MAX:
+        raise _refused(f"a health floor of {floor_wad} is outside 0..2^64-1 (18.4)", "health floor")
+    return encode_call("setHealthFloor(uint64)", (floor_wad,))
+
+
+def health_floor_read(executor: Address) -> Read:
+    """Of an executor or account, to be answered as `uint64`; accounts begin with 1.05."""
+    return Read(f"health floor:{executor.hex()}", executor, encode_call("healthFloor()", ()))
 
 
 def members_call(policy: Address, entry: MemberSet, included: bool = True) -> bytes:

@@ -19,6 +19,7 @@ from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import ConfigError, InputError
 from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address, address_text, hash_from_text
 from seawall.protocols.executor.policy import (
+    HEALTH_FLOOR_WAD_MAX,
     FactoryKind,
     FactoryPolicy,
     LenderKind,
@@ -48,14 +49,16 @@ VALUE_DECIMALS: Final = 8
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 _NATIVE_DECIMALS: Final = 18
+_WAD_DECIMALS: Final = 18
+WAD: Final = 10**_WAD_DECIMALS
 _OWNERS_MAX: Final = 256
 _CHAIN_ID_MAX: Final = 2**63 - 1
 _PARSED: Final = re.compile(r"parsed by (?P<parser>\S{1,80}) within (?P<bytes>\d{1,5}): (?P<rules>.+)")
 _CONTENT: Final = re.compile(r"content 0x(?:[0-9a-fA-F]{2})*")
 _WHO: Final = ("name", "chain_id", "deployer", "owner", "threshold_min", "owners_min")
 _KEYS: Final = (
-    *_WHO, "wrapped_native", "beneficiary", "backup", "accounts", "seal", "operators", "pausers",
-    "guardians", "tokens", "lenders", "factories", "sets", "calls", "caps", "losses", "health",
+    *_WHO, "wrapped_native", "beneficiary", "backup", "accounts", "seal", "health_floor", "operators",
+    "pausers", "guardians", "tokens", "lenders", "factories", "sets", "calls", "caps", "losses", "health",
 )  # fmt: skip
 
 K = TypeVar("K", bound=IntEnum)
@@ -120,6 +123,7 @@ class DeploymentWish:
     backup: bool
     accounts: bool  # whether there is a factory of accounts
     seal: bool
+    health_floor_wad: int | None  # of every executor [1e18]; None: as it stands on chain
     operators: tuple[Address, ...]
     pausers: tuple[Address, ...]
     guardians: tuple[Address, ...]
@@ -191,6 +195,7 @@ class _Reader:
             backup=table.flag("backup", default=False),
             accounts=table.flag("accounts", default=False),
             seal=table.flag("seal", default=True),
+            health_floor_wad=self.health_floor(),
             operators=self.addresses("operators", at_least=1),
             pausers=self.addresses("pausers", at_least=1),
             guardians=self.addresses("guardians", at_least=1),
@@ -206,6 +211,19 @@ class _Reader:
         )
         self.require_no_role(wish)
         return wish
+
+    def health_floor(self) -> int | None:
+        """1 is the edge of liquidation; under it a floor would hold nothing back."""
+        if "health_floor" not in self.table:
+            return None
+        floor_wad = self.table.amount("health_floor", _WAD_DECIMALS)
+        if floor_wad and not WAD < floor_wad <= HEALTH_FLOOR_WAD_MAX:
+            raise ConfigError(
+                "a floor is above 1, where others liquidate, and below 18.4",
+                self.table.key("health_floor"),
+                'write "1.05", or "0" for none',
+            )
+        return floor_wad
 
     def names(self) -> dict[Address, str]:
         found = {entry.address: f"@{entry.name}" for entry in self.book}

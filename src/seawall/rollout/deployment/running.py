@@ -2,7 +2,8 @@
 
 Each stage goes to the running kernel as plans of the deployer's lane, and is followed until it has landed;
 then the chain is looked at again. What only the owner may do becomes one proposal to its Safe, if none of the
-same calls is open; its owners sign and execute it, and the same command finds the end.
+same calls is open: to take what it was offered, and afterwards whatever the file changes. Its owners sign and
+execute it, and the same command finds the end.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from seawall.native import keccak256
 from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import Address, address_text, hex_text
 from seawall.protocols.safe.multisend import InnerCall, calls_of
-from seawall.rollout.deployment.surveying import TAKE_CALL, Stage, Survey, require_hand
+from seawall.rollout.deployment.surveying import TAKE_CALL, Stage, Survey, owners_writes
 from seawall.runtime.commands import Answer
 from seawall.runtime.handing_in import HandedCall, Hatch
 from seawall.transactions.safes.desk import transaction_of
 
-__all__ = ["Outcome", "Parts", "deploy", "open_proposal", "record"]
+__all__ = ["Outcome", "Parts", "deploy", "open_proposal", "owners_calls", "record"]
 
 # Of stages and looks: each stage is done once, and looked at once more.
 ROUNDS_MAX: Final = 12
@@ -71,7 +72,7 @@ def deploy(parts: Parts) -> Outcome:
                 f"deployment {found.wish.name}, block {found.block.number}",
                 f"mend {found.wish.owner_name}, or correct the file, and run the same again",
             )
-        if stage.takings:
+        if owners_calls(found, stage):
             return Outcome(found, _propose(parts, found, stage))
         if before is not None and set(before.lines) & set(stage.lines):
             what = next(line for line in stage.lines if line in before.lines)
@@ -102,7 +103,7 @@ def record(found: Survey, book: AddressBook, path: Path) -> tuple[str, ...]:
 def open_proposal(tx: Transaction, found: Survey) -> int | None:
     """The newest open proposal to the owner that makes exactly the calls that are missing."""
     stage = found.stage
-    wanted = _takings(stage) if stage is not None else ()
+    wanted = owners_calls(found, stage) if stage is not None else ()
     for row in tx.safes.listing(PROPOSALS_LOOKED_AT_MAX):
         is_open = row.state in (ProposalState.OPEN, ProposalState.EXECUTING)
         if row.safe == found.wish.owner and is_open and calls_of(transaction_of(row)) == wanted:
@@ -110,8 +111,15 @@ def open_proposal(tx: Transaction, found: Survey) -> int | None:
     return None
 
 
+def owners_calls(found: Survey, stage: Stage) -> tuple[InnerCall, ...]:
+    """What of this stage only the owner's Safe can do, before anybody else does the rest of it."""
+    return (
+        *(InnerCall(one.target, 0, one.call) for one in owners_writes(found, stage.writes)),
+        *(InnerCall(one.address, 0, TAKE_CALL) for one in stage.takings),
+    )
+
+
 def _calls(found: Survey, stage: Stage) -> tuple[HandedCall, ...]:
-    require_hand(found, stage.writes)
     wish = found.wish
     steps: list[tuple[Address, bytes, str]] = [
         (found.fleet.deployer, one.call, f"create {one.role}") for one in stage.creations
@@ -128,17 +136,14 @@ def _propose(parts: Parts, found: Survey, stage: Stage) -> int:
     if known is not None:
         return known
     calls = [
-        {"to": address_text(one.to), "value_wei": "0", "data": hex_text(one.data)} for one in _takings(stage)
+        {"to": address_text(one.to), "value_wei": "0", "data": hex_text(one.data)}
+        for one in owners_calls(found, stage)
     ]
     body: dict[str, object] = {"safe": found.wish.owner_name, "calls": calls}
-    answer = parts.ask("safe_propose", {**body, "note": f"deploy {found.wish.name}: take ownership"})
+    answer = parts.ask("safe_propose", {**body, "note": f"deploy {found.wish.name}: {stage.name}"})
     number = answer["number"]
     assert isinstance(number, int), "a proposal has a number"
     return number
-
-
-def _takings(stage: Stage) -> tuple[InnerCall, ...]:
-    return tuple(InnerCall(one.address, 0, TAKE_CALL) for one in stage.takings)
 
 
 def _key(name: str, target: Address, call: bytes) -> str:

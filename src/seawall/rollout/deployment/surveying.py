@@ -4,8 +4,9 @@
            -> Survey.problems: what must not be when it is called done
 
 The last stage is the owner's: a Safe takes what it was offered. Done is only what the chain shows: every
-contract with its code, every setting as written, every owner the Safe, no offer open, no power left to the
-deployer, and a Safe with as many owners as the file wants.
+contract with its code, every setting as written and none besides, every owner the Safe, no offer open, no
+power left to the deployer, and a Safe with as many owners as the file wants. What loosens a sealed book is
+announced to it first, and written once its delay is over: `Survey.waiting` says until when.
 """
 
 from __future__ import annotations
@@ -30,11 +31,21 @@ from seawall.protocols.safe.state import SafeState, code_problem_of
 from seawall.protocols.snapshots import snapshot
 from seawall.rollout.deployment.contracts import DEPLOYERS, Contract, Fleet, deployer_of, fleet_of
 from seawall.rollout.deployment.files import DeploymentWish
-from seawall.rollout.deployment.wanted import Write, closing, offers, policy_writes, settings
+from seawall.rollout.deployment.late import announcement_read, in_time, late_of
+from seawall.rollout.deployment.wanted import (
+    Write,
+    closing,
+    dropped,
+    offers,
+    policy_writes,
+    power_reads,
+    settings,
+)
 from seawall.transactions.safes.looking import state_at
 
-__all__ = ["OFFERS", "Stage", "Survey", "survey"]
+__all__ = ["OFFERS", "TAKE_CALL", "Stage", "Survey", "owners_writes", "survey"]
 
+SETTINGS: Final = "settings"
 OFFERS: Final = "offers of ownership"
 _WORD: Final = 32
 TAKE_CALL: Final = encode_call("takeOwnership()", ())
@@ -79,6 +90,7 @@ class Survey:
     owners: Mapping[Address, Address]
     problems: tuple[str, ...]
     owner_problems: tuple[str, ...]  # those of the Safe that is to be the owner
+    waiting: tuple[str, ...] = ()  # announced, and not to be written yet
 
     @property
     def stage(self) -> Stage | None:
@@ -86,7 +98,7 @@ class Survey:
 
     @property
     def is_done(self) -> bool:
-        return not self.missing and not self.problems
+        return not (self.missing or self.problems or self.waiting)
 
 
 async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address | None) -> Survey:
@@ -96,26 +108,31 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
     codes = await _codes(client, [one.address for one in fleet.all], block)
     absent = tuple(one for one in fleet.all if not one.is_here(codes[one.address]))
     stages = (
-        ("settings", settings(wish, fleet)),
+        (SETTINGS, settings(wish, fleet)),
         ("closing", closing(wish, fleet)),
         (OFFERS, offers(wish, fleet)),
     )
-    own = _own_reads(wish, fleet)
+    own = (*_own_reads(wish, fleet), *power_reads(fleet))
     reads = {read.label: read for read in (*own, *(w.read for _, writes in stages for w in writes))}
     answers = (await snapshot(client, tuple(reads.values()), block, multicall)).values
     owners = {one.address: _address(answers[_label(one, "owner")]) for one in fleet.owned}
     present = [one for one in fleet.all if one not in absent]
     done = [f"{one.role}: {one.artifact} at {address_text(one.address)}" for one in present]
     missing = [Stage("contracts", creations=absent)]
+    waiting: tuple[str, ...] = ()
     for name, writes in stages:
         open_ = [w for w in writes if not w.is_done(answers[w.read.label])]
-        if name == stages[0][0]:
+        done += [w.text for w in writes if w not in open_]
+        if name == SETTINGS:
             found = None if fleet.registry in absent else await _policy(client, fleet, block, multicall)
-            open_ += policy_writes(wish, fleet, found)
-        if name == stages[-1][0]:
+            open_ = [*dropped(wish, fleet, answers), *open_, *policy_writes(wish, fleet, found)]
+            sealed = [one.address for one in fleet.books if any(answers[_label(one, "anySealed")] or b"")]
+            late = late_of(wish, open_, sealed, answers, owners)
+            said = (await snapshot(client, tuple(map(announcement_read, late)), block, multicall)).values
+            open_, waiting = in_time(open_, late, said, block.timestamp_s)
+        if name == OFFERS:
             open_ = [w for w in open_ if owners.get(w.target) != wish.owner]
         missing.append(Stage(name, writes=tuple(open_)))
-        done += [w.text for w in writes if w not in open_]
     takings = tuple(one for one in fleet.owned if owners[one.address] != wish.owner)
     missing.append(Stage(f"taking of ownership by {wish.owner_name}", takings=takings))
     of_owner = _owner_problems(wish, await _safe(client, wish, block))
@@ -130,19 +147,22 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
         {address: owner for address, owner in owners.items() if owner is not None},
         tuple(problems),
         tuple(of_owner),
+        waiting,
     )
 
 
-def require_hand(found: Survey, writes: Sequence[Write]) -> None:
-    """The deployer can only write where it is the owner still."""
-    lost = [one for one in writes if found.owners.get(one.target) != found.wish.deployer]
+def owners_writes(found: Survey, writes: Sequence[Write]) -> tuple[Write, ...]:
+    """Those of `writes` that only the Safe can make. Raises `RolloutError` for what a stranger owns."""
+    hands = (found.wish.deployer, found.wish.owner)
+    lost = [one for one in writes if found.owners.get(one.target) not in hands]
     if lost:
         raise RolloutError(
-            f"{len(lost)} settings differ, and their owner is no longer the deployer: {lost[0].text}",
+            f"{len(lost)} settings differ, and neither the deployer nor the file's owner can write them: "
+            f"{lost[0].text}",
             f"deployment {found.wish.name}",
-            f"the owner changes them: propose the calls to {found.wish.owner_name}; what loosens is "
-            "proposed to the contract first, and waits",
+            "name the present owner in the file, or have it change them",
         )
+    return tuple(one for one in writes if found.owners[one.target] == found.wish.owner)
 
 
 async def _policy(client: ChainClient, fleet: Fleet, block: Block, multicall: Address | None) -> FoundPolicy:
@@ -182,6 +202,7 @@ def _own_reads(wish: DeploymentWish, fleet: Fleet) -> tuple[Read, ...]:
     asked += [(one, name, ()) for one in fleet.owned for name in ("owner", "pendingOwner")]
     asked += [(one, "rolesOf", who) for one in fleet.executors]
     asked += [(one, name, who) for one in fleet.books for name in ("isGuardian", "isBinder")]
+    asked += [(one, "anySealed", ()) for one in fleet.books]
     return tuple(
         Read(_label(one, name), one.address, encode_call(f"{name}({'address' if values else ''})", values))
         for one, name, values in asked

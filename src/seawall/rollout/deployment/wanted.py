@@ -1,9 +1,9 @@
-"""Everything that the deployer writes before it hands over, each write beside the read that shows it done.
+"""Everything that is written by who owns it, each write beside the read that shows it done.
 
-Three stages, in this order: settings (roles and caps; the policy by the registry's own difference), the
-closing (the backup is bound to the first executor's policy, policies are sealed), and the offers of
-ownership. A stage begins when the one before it stands on chain. After sealing nothing can be loosened at
-once any more, by whoever owns it.
+Three stages, in this order: settings (roles, floors and caps, what the file does not name taken back; the
+policy by the registry's own difference), the closing (the backup is bound to the first executor's policy,
+policies are sealed), and the offers of ownership. A stage begins when the one before it stands on chain. What
+is sealed nobody can loosen at once any more, whoever owns it: such a write says so, and is announced.
 """
 
 from __future__ import annotations
@@ -14,17 +14,42 @@ from typing import Final
 
 from seawall.native import AbiValue, encode_call
 from seawall.primitives.blocks import Read
-from seawall.primitives.errors import RolloutError
 from seawall.primitives.units import Address
-from seawall.protocols.executor.policy import Policy, Role, role_call
+from seawall.protocols.answers import Answers
+from seawall.protocols.executor.policy import (
+    Policy,
+    Role,
+    health_floor_call,
+    health_floor_read,
+    role_call,
+)
 from seawall.protocols.executor.policy_reading import FoundPolicy, policy_diff
 from seawall.rollout.deployment.contracts import Contract, Fleet
 from seawall.rollout.deployment.files import VALUE_DECIMALS, DeploymentWish
 
-__all__ = ["Write", "closing", "offers", "policy_of", "policy_writes", "settings"]
+__all__ = [
+    "Write",
+    "closing",
+    "dropped",
+    "offers",
+    "policy_of",
+    "policy_writes",
+    "power_reads",
+    "settings",
+]
 
 _WORD: Final = 32
+_WAD_DECIMALS: Final = 18
+_ADDRESS_BITS: Final = 160
 Holds = Callable[[bytes], bool]
+
+
+def _never(_answer: bytes) -> bool:
+    return False
+
+
+def _always(_answer: bytes) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +61,57 @@ class Write:
     call: bytes
     read: Read
     holds: Holds
+    loosens: Holds = _never  # by what the chain says now: then it waits, where anything is sealed
 
     def is_done(self, answer: bytes | None) -> bool:
         return answer is not None and self.holds(answer)
 
 
 def settings(wish: DeploymentWish, fleet: Fleet) -> tuple[Write, ...]:
-    """Roles of every executor, the policy, and what may be lost."""
+    """Roles and floor of every executor, and what may be lost."""
     writes: list[Write] = []
     for executor in fleet.executors:
-        writes += _roles(wish, executor)
+        writes += [
+            _role(wish, executor, role, account) for role, accounts in _held(wish) for account in accounts
+        ]
+        if wish.health_floor_wad is not None:
+            writes.append(_floor(executor, wish.health_floor_wad))
     if fleet.factory is not None:
-        writes += [_binder(book, fleet.factory) for book in fleet.books]
+        what = "the account factory may bind accounts to sealed policies"
+        writes += [_binder(book, fleet.factory.address, what) for book in fleet.books]
     for book in fleet.books:
-        writes += [_guardian(book, guardian, wish.named(guardian)) for guardian in wish.guardians]
+        writes += [_guardian(wish, book, guardian) for guardian in wish.guardians]
     writes += _caps(wish, fleet)
+    return tuple(writes)
+
+
+def power_reads(fleet: Fleet) -> tuple[Read, ...]:
+    """Who has a role, a veto or the binder's right, whoever they are."""
+    return (
+        *(_read(one.address, "roleHolders()", ()) for one in fleet.executors),
+        *(_read(book.address, f"{name}()", ()) for book in fleet.books for name in ("guardians", "binders")),
+    )
+
+
+def dropped(wish: DeploymentWish, fleet: Fleet, answers: Answers) -> tuple[Write, ...]:
+    """Powers that stand on chain and not in the file: taken back. A guardian of a sealed book goes late."""
+    writes: list[Write] = []
+    for executor in fleet.executors:
+        for packed in _listed(answers, executor.address, "roleHolders()"):
+            account, roles = _account(packed), packed >> _ADDRESS_BITS
+            for role, accounts in _held(wish):
+                if roles & role and account not in accounts:
+                    writes.append(_role(wish, executor, role, account, granted=False))
+    for book in fleet.books:
+        guardians = map(_account, _listed(answers, book.address, "guardians()"))
+        writes += [
+            _guardian(wish, book, one, granted=False) for one in guardians if one not in wish.guardians
+        ]
+        for binder in map(_account, _listed(answers, book.address, "binders()")):
+            if fleet.factory is None or binder != fleet.factory.address:
+                writes.append(
+                    _binder(book, binder, f"{wish.named(binder)} may no longer bind", granted=False)
+                )
     return tuple(writes)
 
 
@@ -65,16 +126,16 @@ def policy_writes(wish: DeploymentWish, fleet: Fleet, found: FoundPolicy | None)
     wanted, registry = policy_of(wish, fleet), fleet.registry.address
     present = Policy(wanted.executor) if found is None else found.policy
     changes = policy_diff(wanted, present)
-    late = [change for change in changes if change.loosens and found is not None and found.sealed]
-    if late:
-        raise RolloutError(
-            f"the policy is sealed, and {len(late)} changes loosen it: {wish.in_names(late[0].text)}",
-            f"deployment {wish.name}",
-            f"{wish.owner_name} proposes them to the registry, and makes them after their delay",
-        )
-    never = _read(registry, "owner()", ())
+    unread = _read(registry, "owner()", ())
     return tuple(
-        Write(f"registry: {wish.in_names(change.text)}", registry, change.call, never, lambda _: False)
+        Write(
+            f"registry: {wish.in_names(change.text)}",
+            registry,
+            change.call,
+            unread,
+            _never,
+            _always if change.loosens else _never,
+        )
         for change in changes
     )
 
@@ -125,36 +186,55 @@ def offers(wish: DeploymentWish, fleet: Fleet) -> tuple[Write, ...]:
     )
 
 
-def _roles(wish: DeploymentWish, executor: Contract) -> Iterator[Write]:
-    held = ((Role.OPERATOR, wish.operators), (Role.PAUSER, wish.pausers), (Role.GUARDIAN, wish.guardians))
-    for role, accounts in held:
-        for account in accounts:
-            yield Write(
-                f"{executor.role}: {wish.named(account)} is {str(role.name).lower()}",
-                executor.address,
-                role_call(account, role),
-                _read(executor.address, "rolesOf(address)", (account,)),
-                _has_bit(int(role)),
-            )
+def _held(wish: DeploymentWish) -> tuple[tuple[Role, tuple[Address, ...]], ...]:
+    return (Role.OPERATOR, wish.operators), (Role.PAUSER, wish.pausers), (Role.GUARDIAN, wish.guardians)
 
 
-def _guardian(book: Contract, guardian: Address, name: str) -> Write:
-    return _write(
-        f"{book.role}: {name} may veto what loosens",
-        book.address,
-        ("setGuardian(address,bool)", (guardian, True)),
-        ("isGuardian(address)", (guardian,)),
-        _word_is(1),
+def _role(
+    wish: DeploymentWish, executor: Contract, role: Role, account: Address, *, granted: bool = True
+) -> Write:
+    verb = "is" if granted else "is no longer"
+    has = _has_bit(int(role))
+    return Write(
+        f"{executor.role}: {wish.named(account)} {verb} {str(role.name).lower()}",
+        executor.address,
+        role_call(account, role, granted),
+        _read(executor.address, "rolesOf(address)", (account,)),
+        has if granted else lambda answer: not has(answer),
     )
 
 
-def _binder(book: Contract, factory: Contract) -> Write:
+def _floor(executor: Contract, floor_wad: int) -> Write:
+    shown = f"no plan brings a health factor below {_shown(floor_wad, _WAD_DECIMALS)}"
+    return Write(
+        f"{executor.role}: {shown if floor_wad else 'there is no floor under health factors'}",
+        executor.address,
+        health_floor_call(floor_wad),
+        health_floor_read(executor.address),
+        _word_is(floor_wad),
+    )
+
+
+def _guardian(wish: DeploymentWish, book: Contract, guardian: Address, *, granted: bool = True) -> Write:
+    verb = "may veto" if granted else "may no longer veto"
     return _write(
-        f"{book.role}: the account factory may bind accounts to sealed policies",
+        f"{book.role}: {wish.named(guardian)} {verb} what loosens",
         book.address,
-        ("setBinder(address,bool)", (factory.address, True)),
-        ("isBinder(address)", (factory.address,)),
-        _word_is(1),
+        ("setGuardian(address,bool)", (guardian, granted)),
+        ("isGuardian(address)", (guardian,)),
+        _word_is(int(granted)),
+        _never if granted else _always,
+    )
+
+
+def _binder(book: Contract, binder: Address, what: str, *, granted: bool = True) -> Write:
+    return _write(
+        f"{book.role}: {what}",
+        book.address,
+        ("setBinder(address,bool)", (binder, granted)),
+        ("isBinder(address)", (binder,)),
+        _word_is(int(granted)),
+        _always if granted else _never,
     )
 
 
@@ -172,6 +252,7 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
             ),
             ("tokenLimits(address,address)", (policy, cap.token)),
             _begins_with((int.from_bytes(cap.feed), *limit[1:])),
+            _has_looser_cap((int.from_bytes(cap.feed), *limit[1:])),
         )
     losses = (wish.losses.per_execution, wish.losses.capacity, wish.losses.refill_per_s)
     yield _write(
@@ -180,6 +261,7 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
         ("setLossLimit(address,(uint128,uint128,uint128))", (policy, losses)),
         ("lossLimits(address)", (policy,)),
         _begins_with(losses),
+        lambda answer: any(new > old for new, old in zip(losses, _words(answer), strict=False)),
     )
     for one in wish.health:
         source = (one.kind, one.source, one.market)
@@ -202,8 +284,10 @@ def _shown(amount: int, decimals: int) -> str:
 _Call = tuple[str, tuple[AbiValue, ...]]
 
 
-def _write(text: str, target: Address, call: _Call, look: _Call, holds: Holds) -> Write:
-    return Write(text, target, encode_call(*call), _read(target, *look), holds)
+def _write(
+    text: str, target: Address, call: _Call, look: _Call, holds: Holds, loosens: Holds = _never
+) -> Write:
+    return Write(text, target, encode_call(*call), _read(target, *look), holds, loosens)
 
 
 def _read(target: Address, signature: str, values: tuple[AbiValue, ...]) -> Read:
@@ -225,6 +309,27 @@ def _has_bit(bit: int) -> Holds:
 
 def _begins_with(expected: Sequence[int]) -> Holds:
     return lambda answer: _words(answer)[: len(expected)] == list(expected)
+
+
+def _has_looser_cap(wanted: Sequence[int]) -> Holds:
+    """Than the chain's: as the risk book compares. Feed, heartbeat, decimals, capacity, refill."""
+
+    def loosens(answer: bytes) -> bool:
+        feed, heartbeat_s, _, capacity, refill = (*_words(answer), *[0] * len(wanted))[: len(wanted)]
+        grown = (heartbeat_s < wanted[1], capacity < wanted[3], refill < wanted[4])
+        return feed != wanted[0] or any(grown)
+
+    return loosens
+
+
+def _listed(answers: Answers, target: Address, signature: str) -> list[int]:
+    """A list of words; empty where the contract is not there yet."""
+    answer = answers.get(_read(target, signature, ()).label)
+    return _words(answer)[2:] if answer else []
+
+
+def _account(packed: int) -> Address:
+    return Address((packed % 2**_ADDRESS_BITS).to_bytes(20, "big"))
 
 
 def _contains(expected: Sequence[int]) -> Holds:
