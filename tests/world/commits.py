@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from seawall.primitives.codec import unpack
 from seawall.primitives.levels import Authority
 from seawall.primitives.plans import Plan
 from seawall.primitives.units import NATIVE
+from seawall.transactions.policies import MovePolicy
 from tests.world.kernel import LANE_BOUND, Kernel, changes_at_verdict
 from tests.world.node import Contract, MinedBlock, NodeModel, may_replace
 from tests.world.violations import require
@@ -31,6 +33,7 @@ _ATTEMPTS = """
         v.admitted AND v.payload_digest = a.payload_digest, v.base_hash, v.max_total_fee_wei
     FROM attempts a JOIN slots s ON s.number = a.slot LEFT JOIN verdicts v ON v.number = a.verdict
 """
+_MOVES_MAX = MovePolicy().moves_max
 _HEARING_WELL_S = 0.2
 _HEARD_WITHIN_S = 4.0
 _HALTED_WRITES = {"HALT": frozenset({"plan", "reducing", "housekeeping"}), "REDUCE_ONLY": frozenset({"plan"})}
@@ -97,7 +100,7 @@ class CommitChecker:
                 self._fills_for_a_reason(attempt)
                 continue
             self._stands_on_its_verdict(attempt)
-            self._is_the_only_slot_of_its_intents(attempt)
+            self._has_no_other_chance(attempt)
             self._key_can_pay(attempt)
             self._is_reserved(attempt)
             if earlier:
@@ -280,16 +283,31 @@ class CommitChecker:
         following = at_base if highest is None else max(at_base, highest + 1)
         require(attempt.nonce == following, "a nonce was left out", (attempt.nonce, following))
 
-    def _is_the_only_slot_of_its_intents(self, attempt: Attempt) -> None:
+    def _has_no_other_chance(self, attempt: Attempt) -> None:
+        """An intent has another nonce only where its earlier one was used by somebody else beyond finality,
+        or used by somebody else and a second copy would revert; and so often at most."""
         rows = self.db.execute(
-            "SELECT l.intent, COUNT(DISTINCT a.slot) FROM attempt_intents l"
-            " JOIN attempts a ON a.number = l.attempt"
-            " WHERE l.intent IN (SELECT intent FROM attempt_intents WHERE attempt = ?) GROUP BY l.intent",
+            "SELECT DISTINCT l.intent, s.key, s.nonce FROM attempt_intents l"
+            " JOIN attempts a ON a.number = l.attempt JOIN slots s ON s.number = a.slot"
+            " WHERE l.intent IN (SELECT intent FROM attempt_intents WHERE attempt = ?)",
             (attempt.number,),
         ).fetchall()
         require(bool(rows), "bytes of a plan that belong to no intent", attempt.hash.hex())
-        for intent, slots in rows:
-            require(slots == 1, "an intent was given a second nonce", intent)
+        reverts = self.node.contracts.get(attempt.target) is Contract.RECORDS
+        for intent, key, nonce in rows:
+            if (key, nonce) == (attempt.key, attempt.nonce):
+                continue
+            used = nonce in self.node.foreign_nonces.get(key, ()) if reverts else self._is_lost(key, nonce)
+            require(used, "an intent was given a second nonce", (intent, nonce, attempt.nonce))
+        moves = max(Counter(intent for intent, _, _ in rows).values()) - 1
+        require(moves <= _MOVES_MAX, "an intent was given more nonces than the policy allows", moves)
+
+    def _is_lost(self, key: bytes, nonce: int) -> bool:
+        """Whether a final block has the nonce, used by what is not ours."""
+        ours = {row[0] for row in self.db.execute("SELECT hash FROM attempts").fetchall()}
+        final = self.node.blocks[: self.node.final_number + 1]
+        used = (m.transaction for block in final for m in block.transactions)
+        return any((one.sender, one.fields.nonce) == (key, nonce) and one.hash not in ours for one in used)
 
     def _dependencies_landed(self, attempt: Attempt) -> None:
         rows = self.db.execute(

@@ -28,12 +28,14 @@ __all__ = [
     "COIN",
     "FINAL_DEPTH",
     "PRIORITY_WEI",
+    "RECORDER",
     "SAFE_DEPTH",
     "Contract",
     "Mined",
     "MinedBlock",
     "NodeModel",
     "Transaction",
+    "first_word",
     "may_replace",
 ]
 
@@ -57,13 +59,25 @@ class Contract(Enum):
     REJECTS = bytes.fromhex("5f5ffd")
     # NUMBER, PUSH1 1, AND, PUSH1 8, JUMPI, STOP; JUMPDEST, PUSH0, PUSH0, REVERT
     REJECTS_IN_ODD_BLOCKS = bytes.fromhex("43600116600857005b5f5ffd")
+    # The first word of the calldata is recorded, and a second call with it reverts, as the executor does with
+    # intent ids: PUSH0, CALLDATALOAD, DUP1, SLOAD, PUSH1 12, JUMPI; PUSH1 1, SWAP1, SSTORE, STOP; JUMPDEST,
+    # PUSH0, PUSH0, REVERT
+    RECORDS = bytes.fromhex("5f358054600c5760019055005b5f5ffd")
 
-    def succeeds(self, number: int) -> bool:
+    def succeeds(self, number: int, is_recorded: bool = False) -> bool:
+        if self is Contract.RECORDS:
+            return not is_recorded
         return self is Contract.ACCEPTS or (self is Contract.REJECTS_IN_ODD_BLOCKS and number % 2 == 0)
 
 
-COIN = b"\xc0" * 20
-_EXECUTION_GAS = {Contract.ACCEPTS: 0, Contract.REJECTS: 4, Contract.REJECTS_IN_ODD_BLOCKS: 40}
+COIN, RECORDER = b"\xc0" * 20, b"\xc1" * 20
+_WORD_BYTES = 32
+_EXECUTION_GAS = {
+    Contract.ACCEPTS: 0,
+    Contract.REJECTS: 4,
+    Contract.REJECTS_IN_ODD_BLOCKS: 40,
+    Contract.RECORDS: 22_200,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,7 @@ class MinedBlock:
     transactions: tuple[Mined, ...]
     balances: dict[bytes, int]
     nonces: dict[bytes, int]
+    recorded: frozenset[bytes] = frozenset()  # words, by the contract that records them
 
 
 Place = tuple[MinedBlock, int, Mined]
@@ -110,7 +125,7 @@ class NodeModel:
     rng: random.Random
     faults: Faults
     contracts: Mapping[bytes, Contract] = field(
-        default_factory=lambda: {COIN: Contract.REJECTS_IN_ODD_BLOCKS}
+        default_factory=lambda: {COIN: Contract.REJECTS_IN_ODD_BLOCKS, RECORDER: Contract.RECORDS}
     )
     blocks: list[MinedBlock] = field(default_factory=list)
     pool: dict[bytes, Transaction] = field(default_factory=dict)
@@ -154,12 +169,12 @@ class NodeModel:
         """One block of what is executable in the pool."""
         parent = self.head
         base_fee_wei = self._next_base_fee_wei()
-        balances, nonces = dict(parent.balances), dict(parent.nonces)
+        balances, nonces, recorded = dict(parent.balances), dict(parent.nonces), set(parent.recorded)
         number = parent.number + 1
         mined: list[Mined] = []
         if self.rng.random() >= self.faults.empty_block:
             for transaction in sorted(self.pool.values(), key=lambda t: (t.sender, t.fields.nonce)):
-                one = self._execute(transaction, number, base_fee_wei, balances, nonces)
+                one = self._execute(transaction, number, base_fee_wei, balances, nonces, recorded)
                 if one is not None:
                     mined.append(one)
                     del self.pool[transaction.hash]
@@ -171,7 +186,15 @@ class NodeModel:
         block_hash = keccak256(parent.hash + number.to_bytes(8, "big") + seal)
         self._append(
             MinedBlock(
-                number, block_hash, parent.hash, timestamp_s, base_fee_wei, tuple(mined), balances, nonces
+                number,
+                block_hash,
+                parent.hash,
+                timestamp_s,
+                base_fee_wei,
+                tuple(mined),
+                balances,
+                nonces,
+                frozenset(recorded),
             )
         )
 
@@ -350,6 +373,7 @@ class NodeModel:
         base_fee_wei: int,
         balances: dict[bytes, int],
         nonces: dict[bytes, int],
+        recorded: set[bytes],
     ) -> Mined | None:
         """Apply it to the state in place, or None where it cannot be in this block."""
         fields, sender = transaction.fields, transaction.sender
@@ -359,7 +383,10 @@ class NodeModel:
             return None
         price_wei = min(fields.max_fee_per_gas_wei, base_fee_wei + fields.max_priority_fee_per_gas_wei)
         contract = None if fields.to is None else self.contracts.get(fields.to)
-        status = contract is None or contract.succeeds(number)
+        word = first_word(fields.data)
+        status = contract is None or contract.succeeds(number, word in recorded)
+        if contract is Contract.RECORDS and status:
+            recorded.add(word)
         gas_used = transaction.gas_used(contract)
         balances[sender] -= gas_used * price_wei
         nonces[sender] = fields.nonce + 1
@@ -367,6 +394,10 @@ class NodeModel:
             balances[sender] -= fields.value_wei
             balances[fields.to] = balances.get(fields.to, 0) + fields.value_wei
         return Mined(transaction, status, gas_used, price_wei)
+
+
+def first_word(calldata: bytes) -> bytes:
+    return calldata[:_WORD_BYTES].ljust(_WORD_BYTES, b"\0")
 
 
 def may_replace(new: DynamicFeeTransaction, old: DynamicFeeTransaction) -> bool:

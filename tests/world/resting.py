@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from seawall.transactions.moving import MOVED
 from tests.world.node import Mined, NodeModel
 from tests.world.strategy import Inhabitant
 from tests.world.violations import require
@@ -105,6 +106,12 @@ class RestChecker:
             expected = [f"intent.{states[number]}"]
             require(outcomes == expected, "an intent was told another outcome", (number, outcomes, expected))
             told = [kind for kind in kinds if kind in _MOMENTS]
+            moves = kinds.count(MOVED)
+            if moves:  # what becomes of its earlier nonces may be told in between, and after its end
+                told = [kind for kind in told if _MOMENTS[kind] != 2]
+                while "intent.committed" in told[2:]:
+                    told.remove("intent.committed")
+                require(kinds.count("intent.committed") <= 1 + moves, "committed too often", (number, kinds))
             order = sorted(told, key=_MOMENTS.__getitem__)
             in_order = told == order and told.count("intent.committed") <= 1 and told[:1] == [_ACCEPTED]
             require(in_order, "events of an intent are out of order", (number, kinds))

@@ -21,7 +21,7 @@ from seawall.primitives.ports import Clock
 from seawall.primitives.units import NATIVE, Address
 from seawall.strategies.base import Strategy, answer
 from tests.world.faults import Faults
-from tests.world.node import CHAIN_ID, COIN
+from tests.world.node import CHAIN_ID, COIN, RECORDER
 
 __all__ = ["Asker", "Guest", "Host", "Inhabitant"]
 
@@ -30,6 +30,7 @@ _BIG_WEI = 10**18  # a few of these are more than a key has
 _HUGE_WEI = 10**21  # more than a key ever has
 _DEADLINES_S = (4, 20, 60, 120)
 _ANSWER_S_MAX = 2.0
+_RECORDED_FOR = Address(b"\xa7" * 20)  # who would be paid here is written down instead
 
 Decide = Callable[[Observation, bytes, int], Decision]
 """Observation, state and its version to a decision."""
@@ -142,6 +143,8 @@ class Asker:
             target = Address(COIN)
         elif kind < 0.3:
             guards = (GuardSpec("balance", (("min_wei", 10**30),)),)
+        elif target == _RECORDED_FOR:
+            target, value_wei = Address(RECORDER), 0
         elif kind < 0.5:  # between ourselves, so that the money stays and the next ones collide too
             value_wei, target = _BIG_WEI * rng.randint(3, 9), rng.choice(self.keys)
         return Plan(

@@ -20,6 +20,7 @@ SEEDS = 100
 QUICK = (
     "nonce_counter",
     "second_nonce",
+    "moved_before_finality",
     "filler_without_bump",
     "dropped_not_tended",
     "sent_before_commit",
@@ -46,6 +47,8 @@ FOUND: dict[str, tuple[str, int]] = {
     "replacement_changes_the_payload": ("what was signed is not what was committed", 8),
     "old_hash_forgotten": ("never ended|but the final chain says|outlive", 5),
     "old_hash_forgotten_after_a_replacement": ("reservations outlive|never ended|final chain", 1),
+    "moved_before_finality": ("given a second nonce|landed twice", 0),
+    "old_hash_forgotten_after_a_move": ("never ended|never settled|final chain says|alarm", 1),
     "dropped_not_tended": ("never ended", 0),
     "unsettled_not_loaded": ("never ended", 0),
     "cancelled_at_fill": ("is cancelled (and cannot become|, but)", 0),

@@ -8,12 +8,14 @@ from typing import Any
 
 from seawall.native import keccak256
 from seawall.primitives.errors import EndpointError
+from tests.builders.shown import shown_transaction
 from tests.world.node import (
     BLOCK_GAS,
     CHAIN_ID,
     FINAL_DEPTH,
     PRIORITY_WEI,
     SAFE_DEPTH,
+    Contract,
     MinedBlock,
     NodeModel,
     Place,
@@ -59,7 +61,7 @@ class View:
                 return None if block is None else _json_block(block)
             case "eth_getBlockByHash":
                 found = self._known(_bytes(params[0]))
-                return None if found is None else _json_block(found)
+                return None if found is None else _json_block(found, whole=params[1])
             case "eth_getTransactionCount":
                 return hex(self._pinned(params[1]).nonces.get(_bytes(params[0]), 0))
             case "eth_getBalance":
@@ -69,8 +71,10 @@ class View:
                 contract = self.node.contracts.get(_bytes(params[0]))
                 return "0x" + (b"" if contract is None else contract.value).hex()
             case "eth_getStorageAt":
-                self._pinned(params[2])
-                return "0x" + bytes(32).hex()
+                block = self._pinned(params[2])
+                records = self.node.contracts.get(_bytes(params[0])) is Contract.RECORDS
+                is_recorded = records and _bytes(params[1]) in block.recorded
+                return "0x" + int(is_recorded).to_bytes(32, "big").hex()
             case "eth_call":
                 return self._call(params[0], self._pinned(params[1]))
             case "eth_getTransactionByHash":
@@ -184,7 +188,7 @@ def _receipt(place: Place) -> dict[str, object]:
     }
 
 
-def _json_block(block: MinedBlock) -> dict[str, object]:
+def _json_block(block: MinedBlock, *, whole: bool = False) -> dict[str, object]:
     zero = "0x" + bytes(32).hex()
     return {
         "number": hex(block.number),
@@ -197,5 +201,8 @@ def _json_block(block: MinedBlock) -> dict[str, object]:
         "miner": "0x" + bytes(20).hex(),
         "mixHash": zero,
         "prevRandao": zero,
-        "transactions": ["0x" + m.transaction.hash.hex() for m in block.transactions],
+        "transactions": [
+            shown_transaction(m.transaction.raw) if whole else "0x" + m.transaction.hash.hex()
+            for m in block.transactions
+        ],
     }

@@ -25,7 +25,7 @@ from tests.world.faults import Faults
 from tests.world.kernel import Kernel, acting_kernel
 from tests.world.lives import Lives, Member
 from tests.world.loop import Machine, VirtualLoop, Wall
-from tests.world.node import BLOCK_S, CHAIN_ID, COIN, Contract, NodeModel
+from tests.world.node import BLOCK_S, CHAIN_ID, COIN, RECORDER, Contract, NodeModel
 from tests.world.storage import StorageTrouble
 from tests.world.strategy import Inhabitant
 from tests.world.views import ReadAnswer
@@ -55,7 +55,7 @@ class Place:
     """What a world contains beside kernels, and how long its chaos lasts."""
 
     contracts: Mapping[bytes, Contract] = field(
-        default_factory=lambda: {COIN: Contract.REJECTS_IN_ODD_BLOCKS}
+        default_factory=lambda: {COIN: Contract.REJECTS_IN_ODD_BLOCKS, RECORDER: Contract.RECORDS}
     )
     reads: Mapping[tuple[bytes, bytes], ReadAnswer] = field(default_factory=dict)
     balance_wei: int = _START_WEI

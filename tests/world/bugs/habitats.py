@@ -26,6 +26,8 @@ HABITATS: dict[str, Mapping[str, float]] = {
     "replacement_above_the_ceiling": _JUMPS,
     "replacement_changes_the_payload": _JUMPS,
     "old_hash_forgotten_after_a_replacement": _JUMPS | {"delayed": 0.2, "delay_s_max": 30.0},
+    "moved_before_finality": _FOREIGN,
+    "old_hash_forgotten_after_a_move": _FOREIGN,
     "foreign_slot_not_forgotten": _FOREIGN,
     "foreign_use_unseen": _FOREIGN,
     "latch_ignored": {"halt": 0.3, "drop": 0.1},

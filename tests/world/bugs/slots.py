@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -14,15 +14,17 @@ from seawall.ledger.slots import Slots
 from seawall.native import DynamicFeeTransaction
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
+from seawall.primitives.plans import Plan
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Payload, Verdict
 from seawall.runtime import chain_loop
-from seawall.transactions import housekeeping, recovery, renewing
+from seawall.transactions import housekeeping, moving, recovery, renewing
 from seawall.transactions.batches import BatchJudging
 from seawall.transactions.candidates import unsigned as unsigned_of
 from seawall.transactions.confirmation import Confirmer
 from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher
+from seawall.transactions.foreign import ForeignUse, NonceWatch
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot
 from seawall.transactions.remote import SignedAhead
@@ -155,6 +157,31 @@ def _forget_siblings(desk: Desk, attempt: AttemptRow) -> None:
     desk._open.get(attempt.lane, {}).pop(attempt.nonce, None)
 
 
+def moved_before_finality() -> Planted:
+    """A plain transfer is signed for another nonce as soon as somebody used its own."""
+
+    def is_recorded(_plan: Plan) -> bool:
+        return True
+
+    return patch.object(moving, "is_recorded", is_recorded)
+
+
+@contextlib.contextmanager
+def old_hash_forgotten_after_a_move() -> Iterator[None]:
+    """What was queued for another nonce is not watched at its first one any more."""
+    true_note = NonceWatch.note
+
+    def note(self: NonceWatch, use: ForeignUse, included: Collection[tuple[Lane, int]]) -> None:
+        true_note(self, use, included)
+        for one in use.new:
+            if one.is_ours:
+                self.desk.settle(one.lane, one.nonce)
+                self.sightings.pop((one.lane, one.nonce), None)
+
+    with patch.object(NonceWatch, "note", note):
+        yield
+
+
 def dropped_not_tended() -> Planted:
     """Nobody looks after what a node forgot."""
 
@@ -220,6 +247,8 @@ BUGS: tuple[Callable[[], Planted], ...] = (
     replacement_changes_the_payload,
     old_hash_forgotten,
     old_hash_forgotten_after_a_replacement,
+    moved_before_finality,
+    old_hash_forgotten_after_a_move,
     dropped_not_tended,
     unsettled_not_loaded,
     cancelled_at_fill,
