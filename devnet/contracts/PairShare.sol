@@ -122,7 +122,7 @@ abstract contract PairShare is ERC20 {
     }
 
     /// @dev Newton's method; ends when two steps are at most one apart.
-    function _other(uint256 x, uint256 k, uint256 y) private pure returns (uint256) {
+    function _other(uint256 x, uint256 k, uint256 y) internal view virtual returns (uint256) {
         uint256 cubed = x * x / ONE * x / ONE;
         for (uint256 i = 0; i < ITERATIONS; ++i) {
             uint256 value = x * (y * y / ONE * y / ONE) / ONE + cubed * y / ONE;

@@ -141,7 +141,7 @@ contract SolidlyRouter {
         address to,
         uint256 deadline
     ) external until(deadline) returns (uint256[] memory amounts) {
-        SolidlyPair pair = SolidlyPair(factory.getPair(tokenFrom, tokenTo, stable));
+        SolidlyPair pair = _pairOf(tokenFrom, tokenTo, stable);
         amounts = new uint256[](2);
         amounts[0] = amountIn;
         amounts[1] = pair.getAmountOut(amountIn, tokenFrom);
@@ -161,11 +161,15 @@ contract SolidlyRouter {
         address to,
         uint256 deadline
     ) external until(deadline) returns (uint256 amountA, uint256 amountB) {
-        SolidlyPair pair = SolidlyPair(factory.getPair(tokenA, tokenB, stable));
+        SolidlyPair pair = _pairOf(tokenA, tokenB, stable);
         IERC20Metadata(address(pair)).safeTransferFrom(msg.sender, address(pair), liquidity);
         (uint256 amount0, uint256 amount1) = pair.burn(to);
         (amountA, amountB) = tokenA == pair.token0() ? (amount0, amount1) : (amount1, amount0);
         if (amountA < amountAMin) revert OutputBelowMinimum(amountA, amountAMin);
         if (amountB < amountBMin) revert OutputBelowMinimum(amountB, amountBMin);
+    }
+
+    function _pairOf(address tokenA, address tokenB, bool stable) internal view virtual returns (SolidlyPair) {
+        return SolidlyPair(factory.getPair(tokenA, tokenB, stable));
     }
 }
