@@ -48,6 +48,8 @@ class Scenario:
     odd: Callable[[Stage, Address], tuple[AnyAdapter, Action]] | Absent
     """A market made with this odd token, of which the devnet's owner has plenty, and an action that spends
     at most 1,000 of it."""
+    positions: Absent | None = None
+    """Where nothing of ours can ever be in the protocol."""
 
 
 def every_scenario() -> tuple[Scenario, ...]:

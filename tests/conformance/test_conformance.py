@@ -33,6 +33,7 @@ LIMITED = of([scenario for scenario in SCENARIOS if not isinstance(scenario.too_
 STOPPABLE = of([scenario for scenario in SCENARIOS if not isinstance(scenario.pause, Absent)])
 EMPTIABLE = of([scenario for scenario in SCENARIOS if not isinstance(scenario.empty, Absent)])
 OPEN_TO_ALL = of([scenario for scenario in SCENARIOS if not isinstance(scenario.odd, Absent)])
+HOLDING = of([scenario for scenario in SCENARIOS if not isinstance(scenario.positions, Absent)])
 STRANGER = Address(b"\x66" * 20)
 ODD_TOKENS = ("odd_fee", "odd_silent", "odd_false")
 ODD_AMOUNT = 10**21
@@ -260,7 +261,7 @@ def test_positions_are_what_the_receipts_say(stage: Stage, account: Account, sce
             assert position.amount > 0 or position.receipt_amount > 0, "nothing is no position"
 
 
-@BY_NAME
+@HOLDING
 def test_a_holder_that_was_not_read_is_refused(stage: Stage, account: Account, scenario: Scenario) -> None:
     del scenario
     with pytest.raises(UnavailableActionError):

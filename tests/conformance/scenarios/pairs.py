@@ -1,4 +1,4 @@
-"""Pairs that are traded through a router: Solidly and Camelot, volatile and stable."""
+"""Pairs of other curves than Uniswap's: Solidly, Velodrome and Camelot, volatile and stable."""
 
 from __future__ import annotations
 
@@ -98,8 +98,9 @@ def open_solidly(stage: Stage, name: str, token: Address, other: Address) -> tup
     model = adapter_named(stage, name)
     assert isinstance(model, SolidlyAdapter)
     tokens = sorted_tokens(token, other)
-    stage.send(OWNER, model.factory, "createPair(address,address,bool)", *tokens, model.stable)
-    pair = stage.word_address(model.factory, "getPair(address,address,bool)", *tokens, model.stable)
+    kind = "Pair" if model.init_code_hash is None else "Pool"
+    stage.send(OWNER, model.factory, f"create{kind}(address,address,bool)", *tokens, model.stable)
+    pair = stage.word_address(model.factory, f"get{kind}(address,address,bool)", *tokens, model.stable)
     opened = replace(model, pair=Pair(f"{name}-new", pair, *tokens), units=units(stage, *tokens))
     return erased(opened), pair
 
@@ -122,11 +123,17 @@ def pause_solidly(stage: Stage) -> None:
     stage.send(OWNER, stage.address("solidly_factory"), "setPause(bool)", True)
 
 
+def pause_velodrome(stage: Stage) -> None:
+    stage.send(OWNER, stage.address("velodrome_factory"), "setPauseState(bool)", True)
+
+
 SCENARIOS = tuple(
     traded.scenario()
     for traded in (
         Traded("solidly:weth-usdx-volatile", "usdx", DOLLARS, open_solidly, pause_solidly),
         Traded("solidly:weth-ethx-stable", "ethx", ETHER, open_solidly, pause_solidly),
+        Traded("velodrome:weth-usdx-volatile", "usdx", DOLLARS, open_solidly, pause_velodrome),
+        Traded("velodrome:weth-ethx-stable", "ethx", ETHER, open_solidly, pause_velodrome),
         Traded("camelot:weth-usdx", "usdx", DOLLARS, open_camelot, Absent("pairs cannot be stopped")),
         Traded("camelot:weth-ethx", "ethx", ETHER, open_camelot, Absent("pairs cannot be stopped")),
     )

@@ -32,6 +32,7 @@ from seawall.protocols.adapters import (
     uniswap_v2,
     uniswap_v3,
     uniswap_v4,
+    v3_forks,
     weth,
 )
 from seawall.protocols.adapters.base import Adapter
@@ -70,6 +71,7 @@ _SOURCES: Final[tuple[_Source, ...]] = (
     _source(uniswap_v2.from_book),
     _source(uniswap_v3.from_book),
     _source(uniswap_v4.from_book),
+    _source(v3_forks.from_book),
     _source(solidly.from_book),
     _source(camelot.from_book),
     _source(balancer_v2.from_book),

@@ -1,14 +1,19 @@
-"""Solidly's pairs as Ramses and the first Solidly run them: one adapter a pair, volatile or stable.
+"""Solidly's pairs as the first Solidly, Ramses, Velodrome V2 and Aerodrome run them: one adapter a pair.
 
-Swaps go through the router's `swapExactTokensForTokensSimple`, whose arguments are all one word, so that the
-policy can hold every one of them. Shares are brought and taken back as `pair_shares` says. The fee is the
-factory's: the pair's own where it has one, else that of its curve.
+Pairs are volatile or stable. Shares are brought and taken back as `pair_shares` says. In all else there are
+two kinds:
+
+- Solidly, Ramses: swaps go through the router's `swapExactTokensForTokensSimple`, whose arguments are all
+  one word, so that the policy can hold every one of them. The fee is the pair's own where it has one, else
+  that of its curve.
+- Velodrome, Aerodrome: their router takes routes of any length, so the executor swaps with the pair itself,
+  which it derives from the factory, and which says what it gives. The fee is what the factory answers.
 
 A book names pairs `<family>_<token>_<token>_stable` or `_volatile`, beside `<family>_factory` and
-`<family>_router`, and gives the decimals of both tokens.
+`<family>_router`, and gives the decimals of both tokens. For the second kind the factory's `reference` is the
+hash of its pairs' creation code, by which the pair must be where the book says.
 
-Not done: Aerodrome and Velodrome V2, whose router takes routes of any length (their curve is in
-`markets.solidly`); gauges; fees that a holder of shares may claim from the pair.
+Not done: gauges; fees that a holder of shares may claim from the pair.
 """
 
 from __future__ import annotations
@@ -17,14 +22,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from seawall.chain.addresses import AddressBook
-from seawall.markets.solidly import SolidlyPool
+from seawall.markets.solidly import SolidlyPool, Stop
 from seawall.markets.v2_shares import V2Shares
-from seawall.native import encode_call
+from seawall.native import encode_call, keccak256
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import InputError
 from seawall.primitives.plans import TokenBound
-from seawall.primitives.units import Address
+from seawall.primitives.units import Address, hash_from_text
 from seawall.protocols.adapters.actions import Action, AddLiquidity, RemoveLiquidity, Swap
 from seawall.protocols.adapters.base import Dependency, PolicyPart, Position, Quote, Rates
 from seawall.protocols.adapters.holdings import Holdings, holding_reads, holdings
@@ -32,12 +37,21 @@ from seawall.protocols.adapters.pair_shares import FOREVER_S, Pair, pair_of
 from seawall.protocols.adapters.pools import NamedPool, call_with, pools_named, swap_quote, token_set
 from seawall.protocols.adapters.refusals import market_refusals, refused
 from seawall.protocols.answers import Answers, integer_answer, integer_answers
-from seawall.protocols.executor.operations import Operation
-from seawall.protocols.executor.policy import Listing, anything, equal_to, in_set, ourselves
+from seawall.protocols.executor.operations import Operation, SwapQuoted
+from seawall.protocols.executor.policy import (
+    FactoryKind,
+    FactoryPolicy,
+    Listing,
+    anything,
+    equal_to,
+    in_set,
+    ourselves,
+)
 
-__all__ = ["SolidlyAdapter", "SolidlyState", "from_book"]
+__all__ = ["SolidlyAdapter", "SolidlyState", "from_book", "pair_address"]
 
-_PREFIXES: Final = ("solidly", "ramses")
+_PREFIXES: Final = ("solidly", "ramses", "velodrome", "aerodrome")
+_DERIVED: Final = ("velodrome", "aerodrome")
 _CURVES: Final = {"stable": True, "volatile": False}
 _BPS: Final = 10_000
 _SWAP: Final = "swapExactTokensForTokensSimple(uint256,uint256,address,address,bool,address,uint256)"
@@ -62,6 +76,8 @@ class SolidlyAdapter:
     units: tuple[int, int]
     """10 to the power of the decimals of token0 and token1."""
     stable: bool
+    init_code_hash: bytes | None = None
+    """By which the executor derives the pair; None where swaps go through the router."""
 
     @property
     def name(self) -> str:
@@ -73,12 +89,10 @@ class SolidlyAdapter:
 
     def reads(self, holders: tuple[Address, ...] = ()) -> tuple[Read, ...]:
         pair = self.pair
-        curve_fee = "stableFee()" if self.stable else "volatileFee()"
         return (
             Read(pair.label("reserves"), pair.address, encode_call("getReserves()", ())),
             *pair.reads(),
-            Read(pair.label("pair-fee"), self.factory, encode_call("pairFee(address)", (pair.address,))),
-            Read(pair.label("curve-fee"), self.factory, encode_call(curve_fee, ())),
+            *self._fee_reads(),
             Read(pair.label("paused"), self.factory, encode_call("isPaused()", ())),
             *holding_reads(self.name, pair.address, holders),
         )
@@ -87,13 +101,11 @@ class SolidlyAdapter:
         del block
         pair = self.pair
         reserve0, reserve1 = integer_answers(answers, pair.label("reserves"), ("uint256", "uint256"))
-        own, of_curve, paused = (
-            integer_answer(answers, pair.label(what), "uint256")
-            for what in ("pair-fee", "curve-fee", "paused")
-        )
-        fee = own or of_curve
+        fee, paused = self._fee_bps(answers), integer_answer(answers, pair.label("paused"), "uint256")
+        stop = Stop.CLOSE if self.init_code_hash is None else Stop.LEAST
         with market_refusals(self.name):
-            pool = SolidlyPool(pair.address, reserve0, reserve1, *self.units, fee, fee, _BPS, self.stable)
+            terms = (*self.units, fee, fee, _BPS, self.stable, stop)
+            pool = SolidlyPool(pair.address, reserve0, reserve1, *terms)
             shares = V2Shares(
                 pair.address,
                 reserve0,
@@ -126,6 +138,9 @@ class SolidlyAdapter:
             return self.pair.build_liquidity(action, account, self.router, (self.stable,))
         tokens = (action.token_in, action.token_out)
         self.pair.require(*tokens)
+        if self.init_code_hash is not None:
+            amounts = (action.amount_in, action.min_out)
+            return (SwapQuoted(self.factory, *tokens, *amounts, stable=self.stable, measure=action.measure),)
         values = (action.amount_in, action.min_out, *tokens, self.stable, account, FOREVER_S)
         allowed = (action.token_in, action.amount_in)
         return (call_with(self.router, _SWAP, values, allowed, action.measure),)
@@ -136,14 +151,15 @@ class SolidlyAdapter:
 
     def policy(self, account: Address) -> PolicyPart:
         del account
+        liquidity = self.pair.listings(self.router, (self.stable,))
+        if self.init_code_hash is not None:
+            pairs = FactoryPolicy(self.factory, FactoryKind.SOLIDLY, self.init_code_hash, reduce=True)
+            return PolicyPart(liquidity, self.pair.token_policies(allowance=False), factories=(pairs,))
         tokens = token_set(*self.pair.tokens)
         one_of, curve = in_set(tokens.set_id), equal_to(int(self.stable))
         swap = (anything(), anything(), one_of, one_of, curve, ourselves(), anything())
         return PolicyPart(
-            listings=(
-                *self.pair.listings(self.router, (self.stable,)),
-                Listing(self.router, _SWAP, swap),
-            ),
+            listings=(*liquidity, Listing(self.router, _SWAP, swap)),
             tokens=self.pair.token_policies(allowance=True),
             sets=(tokens,),
         )
@@ -160,6 +176,25 @@ class SolidlyAdapter:
 
     def dependencies(self) -> tuple[Dependency, ...]:
         return self.pair.dependencies(self.family)
+
+    def _fee_reads(self) -> tuple[Read, ...]:
+        pair = self.pair
+        if self.init_code_hash is not None:
+            call = encode_call("getFee(address,bool)", (pair.address, self.stable))
+            return (Read(pair.label("fee"), self.factory, call),)
+        of_curve = "stableFee()" if self.stable else "volatileFee()"
+        return (
+            Read(pair.label("pair-fee"), self.factory, encode_call("pairFee(address)", (pair.address,))),
+            Read(pair.label("curve-fee"), self.factory, encode_call(of_curve, ())),
+        )
+
+    def _fee_bps(self, answers: Answers) -> int:
+        if self.init_code_hash is not None:
+            return integer_answer(answers, self.pair.label("fee"), "uint256")
+        own, of_curve = (
+            integer_answer(answers, self.pair.label(what), "uint256") for what in ("pair-fee", "curve-fee")
+        )
+        return own or of_curve
 
 
 def from_book(book: AddressBook) -> tuple[SolidlyAdapter, ...]:
@@ -178,13 +213,33 @@ def _adapter(book: AddressBook, prefix: str, pool: NamedPool) -> SolidlyAdapter:
             f"address book of chain {book.chain_id}",
             f"name it {prefix}_<token>_<token>_stable or {prefix}_<token>_<token>_volatile",
         )
-    pair = pair_of(pool, prefix)
+    pair, stable = pair_of(pool, prefix), _CURVES[pool.suffix]
+    factory = book[f"{prefix}_factory"]
+    init_code_hash = None
+    if prefix in _DERIVED:
+        init_code_hash = hash_from_text(factory.reference) if factory.reference else bytes(32)
+        if pair_address(factory.address, *pair.tokens, stable, init_code_hash) != pair.address:
+            raise InputError(
+                f"{pool.name} is not where its factory puts such a pair",
+                f"address book of chain {book.chain_id}",
+                "correct its address, its name, or the hash of the pairs' creation code as the reference of "
+                f"{prefix}_factory",
+            )
     return SolidlyAdapter(
         book.chain_id,
         prefix,
-        book.address(f"{prefix}_factory"),
+        factory.address,
         book.address(f"{prefix}_router"),
         pair,
         (pool.unit(book, pair.token0), pool.unit(book, pair.token1)),
-        _CURVES[pool.suffix],
+        stable,
+        init_code_hash,
     )
+
+
+def pair_address(
+    factory: Address, token0: Address, token1: Address, stable: bool, init_code_hash: bytes
+) -> Address:
+    """Where a factory of the second kind puts a pair (CREATE2), deployed or not."""
+    salt = keccak256(token0 + token1 + bytes([stable]))
+    return Address(keccak256(b"\xff" + factory + salt + init_code_hash)[12:])

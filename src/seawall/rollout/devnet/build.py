@@ -33,6 +33,7 @@ from seawall.rollout.devnet import (
     standins,
     tokens,
     uniswap,
+    v3_forks,
     vaults,
 )
 from seawall.rollout.devnet.deployer import Deployer
@@ -66,6 +67,7 @@ _DEPLOYING: Final = (
     "standins.py",
     "tokens.py",
     "uniswap.py",
+    "v3_forks.py",
     "vaults.py",
 )
 
@@ -155,6 +157,7 @@ def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
                 standins.deploy_stand_ins(deployer)
                 dexes.deploy_dexes(deployer)
                 dexes.deploy_odd_tokens(deployer)
+                v3_forks.deploy_v3_forks(deployer)
                 position_views.deploy_position_views(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())
                 (target / _STATE_FILE).write_bytes(dump_state(rpc))

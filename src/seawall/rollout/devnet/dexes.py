@@ -1,8 +1,8 @@
 """Further exchanges beside Uniswap V2 and V3, and tokens that do not keep to ERC-20 for trying adapters.
 
-Sushi is the true Uniswap V2 deployed once more, as it is on most chains. Solidly's and Camelot's pairs,
-factories and routers are stand-ins of this repository: their authors publish no package. Uniswap V4's manager
-is true; the routers beside it are those of its authors' tests.
+Sushi is the true Uniswap V2 deployed once more, as it is on most chains. Solidly's, Camelot's and Velodrome's
+pairs, factories and routers are stand-ins of this repository: their authors publish no package. Uniswap V4's
+manager is true; the routers beside it are those of its authors' tests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 from typing import Final
 
 from seawall.chain.addresses import AddressKind
-from seawall.primitives.units import ZERO_ADDRESS, Address
+from seawall.native import keccak256
+from seawall.primitives.units import ZERO_ADDRESS, Address, hex_text
 from seawall.rollout.devnet.accounts import OWNER
 from seawall.rollout.devnet.deployer import ETHER, FOREVER_S, UNLIMITED, Deployer
 from seawall.rollout.devnet.tokens import ETH_PRICE_USDX, USDX_UNIT
@@ -25,6 +26,9 @@ PAIR_WETH_WEI: Final = 400 * ETHER
 # In parts of 100,000.
 CAMELOT_SELL_FEE: Final = 400
 CAMELOT_BUY_FEE: Final = 250
+VELODROME_FEE_BPS: Final = 27
+# What its factory takes for a fee of nothing.
+VELODROME_NO_FEE: Final = 420
 
 _ODD_TOKENS: Final = (
     ("odd_fee", "FeeOnTransferToken", "FEE"),
@@ -67,6 +71,7 @@ def deploy_dexes(deployer: Deployer) -> None:
     _deploy_solidly(deployer)
     _deploy_camelot(deployer)
     _deploy_v4(deployer)
+    _deploy_velodrome(deployer)
 
 
 def _deploy_sushi(deployer: Deployer) -> None:
@@ -148,6 +153,32 @@ def _deploy_camelot(deployer: Deployer) -> None:
         deployer.send(pair, "setFeePercent(uint16,uint16)", *(fees if weth < token else fees[::-1]))
         deployer.send(pair, "setStableSwap(bool)", stable)
         _fund_pair(deployer, pair, other, amounts[other])
+
+
+def _deploy_velodrome(deployer: Deployer) -> None:
+    """WETH and USDX volatile with a fee of the pool's own, WETH and ETHX stable with none."""
+    book, compiled = deployer.book, deployer.compiled
+    pool_code = compiled["VelodromePool"]
+    factory = deployer.create(compiled["VelodromeFactory"], ("address",), OWNER)
+    deployer.record(
+        "velodrome_factory",
+        AddressKind.FACTORY,
+        factory,
+        compiled["VelodromeFactory"].source,
+        reference=hex_text(keccak256(pool_code.creation_code)),
+    )
+    deployer.deploy(
+        "velodrome_router", AddressKind.ROUTER, compiled["VelodromeRouter"], ("address",), factory
+    )
+    amounts = {"usdx": _dollars(PAIR_WETH_WEI), "ethx": PAIR_WETH_WEI}
+    for other, stable, fee in (("usdx", False, VELODROME_FEE_BPS), ("ethx", True, VELODROME_NO_FEE)):
+        tokens = (book.address("weth"), book.address(other))
+        deployer.send(factory, "createPool(address,address,bool)", *tokens, stable)
+        pool = deployer.view_address(factory, "getPool(address,address,bool)", *tokens, stable)
+        deployer.send(factory, "setCustomFee(address,uint256)", pool, fee)
+        curve = "stable" if stable else "volatile"
+        deployer.record(f"velodrome_weth_{other}_{curve}", AddressKind.POOL, pool, pool_code.source)
+        _fund_pair(deployer, pool, other, amounts[other])
 
 
 def _deploy_v4(deployer: Deployer) -> None:
