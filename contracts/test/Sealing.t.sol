@@ -138,6 +138,7 @@ contract SealingTest is PolicyWorld {
         _write(abi.encodeCall(TimeLocked.setBinder, (binder, true)));
         assertEq(registry.guardians(), _one(uint160(guardian)));
         assertEq(registry.binders(), _one(uint160(binder)));
+        assertTrue(registry.isBinder(binder));
         _write(abi.encodeCall(TimeLocked.setBinder, (binder, false)));
         _write(abi.encodeCall(TimeLocked.setBinder, (stranger, false)));
         assertEq(registry.binders().length, 0);

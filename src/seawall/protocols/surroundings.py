@@ -14,6 +14,7 @@ from seawall.chain.addresses import AddressBook, AddressKind, TokenClass
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.catalogue import adapters_of
 from seawall.protocols.adapters.erased import AnyAdapter
+from seawall.protocols.adapters.position_views import is_debt_view
 
 __all__ = ["MULTICALL_NAME", "Surroundings", "TokenFacts", "surroundings_of"]
 
@@ -50,7 +51,10 @@ def surroundings_of(book_json: str) -> Surroundings:
     book = AddressBook.from_json(book_json)
     tokens = {
         entry.name: TokenFacts(
-            entry.name, entry.address, entry.decimals or 0, entry.token_class is TokenClass.DEBT
+            entry.name,
+            entry.address,
+            entry.decimals or 0,
+            entry.token_class is TokenClass.DEBT or is_debt_view(entry.name),
         )
         for entry in book
         if entry.decimals is not None or entry.kind in _TOKEN_KINDS

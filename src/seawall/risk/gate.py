@@ -21,7 +21,7 @@ from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence, holders_of
 from seawall.risk.guards.base import Comparing, Guard
-from seawall.risk.guards.catalogue import guards_of
+from seawall.risk.guards.catalogue import guards_of, silent_of
 from seawall.risk.layers import Layer, effective
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
@@ -114,7 +114,7 @@ class Gate:
         if not isinstance(body, DirectBody):
             own = (body.executor, body.beneficiary, body.min_profit_wei, body.position)
         holding = tuple([place for place, layer in enumerate(self.layers) if layer.holds(plan)])
-        kind = (plan.key, plan.guards, own, holding)
+        kind = (plan.key, plan.guards, own, holding, silent_of(plan, self.limits.facts))
         found = self._sets.get(kind)
         if found is None:
             layers = [self.layers[place] for place in holding]

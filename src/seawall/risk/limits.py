@@ -114,6 +114,8 @@ class ChainFacts:
     private_keys: frozenset[Address] = frozenset()  # whose lanes never carry public traffic
     wrapped_native: Address | None = None
     shares: tuple[ShareOf, ...] = ()  # tokens whose worth follows from others'
+    positions: frozenset[Address] = frozenset()  # answer balances, and log no transfers
+    position_debts: frozenset[Address] = frozenset()  # those of them that stand for what is owed
 
     def feed_of(self, token: Address) -> PriceFeed | None:
         """Native and wrapped native have one price, whichever of them has a feed."""

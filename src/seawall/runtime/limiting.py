@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from seawall.chain.addresses import TokenClass
+from seawall.chain.addresses import AddressKind, TokenClass
 from seawall.primitives.errors import ConfigError
 from seawall.primitives.units import Address
+from seawall.protocols.adapters.position_views import is_debt_view
 from seawall.risk.guards.base import Guard
 from seawall.risk.guards.own import load_own
 from seawall.risk.guards.tokens import Exposure
@@ -83,6 +84,10 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
         multicall=_multicall_of(settings),
         private_keys=frozenset(keys[name] for name in settings.private.signers if name in keys),
         wrapped_native=wrapped,
+        positions=frozenset(one.address for one in book.of_kind(AddressKind.POSITIONS)),
+        position_debts=frozenset(
+            one.address for one in book.of_kind(AddressKind.POSITIONS) if is_debt_view(one.name)
+        ),
     )
 
 

@@ -15,12 +15,12 @@ from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
-from seawall.risk.guards.catalogue import guards_of
+from seawall.risk.guards.catalogue import guards_of, silent_of
 from seawall.risk.guards.fees import Balance, GasPrice, GasUse
 from seawall.risk.guards.flows import PositionSize, Slippage
 from seawall.risk.guards.oracles import OracleStaleness
 from seawall.risk.guards.profit import MinProfit
-from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.limits import ChainFacts, OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
 from tests.builders.messages import (
     ETHER,
@@ -115,6 +115,63 @@ def test_slippage_reports_the_worst_of_several_expected_changes() -> None:
     found = Slippage(50).measure(evidence(candidate(executor_plan(expected=deltas)), simulation(*flows)))
     assert found.measured == 1_000
     assert not found.passed
+
+
+POSITION, OWED = Address(b"\x51" * 20), Address(b"\x52" * 20)
+FACTS = ChainFacts(positions=frozenset({POSITION, OWED}), position_debts=frozenset({OWED}))
+
+
+def word(value: int | None) -> bytes | None:
+    return None if value is None else value.to_bytes(32, "big")
+
+
+@pytest.mark.parametrize(
+    ("token", "expected", "balances", "measured", "passes"),
+    [
+        (POSITION, 1_000, (500, 1_500), 0, True),
+        (POSITION, 1_000, (500, 1_495), 50, True),
+        (POSITION, 1_000, (500, 1_494), 60, False),
+        (POSITION, 1_000, (500, 500), 10_000, False),
+        (POSITION, -1_000, (1_500, 500), 0, True),
+        (POSITION, -1_000, (1_500, 400), 1_000, False),
+        (OWED, 1_000, (0, 1_100), 1_000, False),
+        (OWED, -1_000, (1_000, 0), 0, True),
+        (OWED, -1_000, (1_000, 200), 2_000, False),
+        (POSITION, 1_000, (None, 1_500), None, False),
+        (POSITION, 1_000, (500, None), None, False),
+    ],
+)
+def test_slippage_of_a_position_that_logs_nothing_is_by_its_balances(
+    token: Address,
+    expected: int,
+    balances: tuple[int | None, int | None],
+    measured: int | None,
+    passes: bool,
+) -> None:
+    """No event tells of it, and whatever event somebody logs in its name counts nothing."""
+    plan = executor_plan(expected=(TokenDelta(EXECUTOR, token, expected),))
+    guard = next(one for one in guards_of(plan, RiskLimits(facts=FACTS)) if isinstance(one, Slippage))
+    (probe,) = guard.before()
+    assert guard.probes() == (probe,)
+    assert (probe.target, probe.calldata[16:]) == (token, EXECUTOR)
+    before, after = ({probe.label: word(balance)} for balance in balances)
+    told = simulation(Flow(token, POOL, EXECUTOR, expected), probes=after, before=before)
+    found = guard.measure(evidence(candidate(plan), told))
+    assert (found.measured, found.passed) == (measured, passes)
+
+
+def test_plans_that_expect_no_position_are_read_once_only() -> None:
+    for expected in ((), (TokenDelta(EXECUTOR, WETH, 1),)):
+        assert silent_of(executor_plan(expected=expected), FACTS) == ()
+    assert silent_of(executor_plan(expected=(TokenDelta(EXECUTOR, POSITION, 1),)), ChainFacts()) == ()
+
+
+def test_a_gate_asks_for_each_position_that_a_plan_expects() -> None:
+    """What was asked for one plan does not stand for another of the same key."""
+    gate = Gate(replace(LIMITS, facts=FACTS), OURS, ReduceRule({}, (), (), ()))
+    plans = [executor_plan(expected=(TokenDelta(EXECUTOR, token, 1),)) for token in (POSITION, OWED, WETH)]
+    asked = [gate.probes_before(candidate(plan), Authority.RUN) for plan in plans]
+    assert [[probe.target for probe in one] for one in asked] == [[POSITION], [OWED], []]
 
 
 def test_minimum_profit_is_judged_after_the_maximum_fee() -> None:

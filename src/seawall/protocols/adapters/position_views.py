@@ -19,7 +19,7 @@ from seawall.primitives.units import Address
 from seawall.protocols.executor.operations import Amount
 from seawall.protocols.executor.policy import TokenClass, TokenPolicy
 
-__all__ = ["debt_bound", "outflow_bound", "position_name", "position_view", "view_policy"]
+__all__ = ["debt_bound", "is_debt_view", "outflow_bound", "position_name", "position_view", "view_policy"]
 
 ROUNDING: Final = 1
 """What shares may add to a fall or a debt. [smallest unit]"""
@@ -28,6 +28,11 @@ ROUNDING: Final = 1
 def position_name(market: str, what: str, token: str) -> str:
     """In an address book: `position_comet_usdx_collateral_weth`."""
     return f"position_{market}_{what}_{token}"
+
+
+def is_debt_view(name: str) -> bool:
+    """Whether what the book calls so stands for what is owed."""
+    return name.startswith("position_") and "_debt_" in name
 
 
 def position_view(book: AddressBook, market: str, what: str, token: str) -> Address | None:

@@ -31,9 +31,9 @@ from seawall.risk.guards.signer_policy import policy_guards
 from seawall.risk.guards.tokens import Exposure, TokenList
 from seawall.risk.guards.volatile import Scalable, Volatile
 from seawall.risk.lending import AavePool, LendingPlace
-from seawall.risk.limits import ExposureLimit, RiskLimits
+from seawall.risk.limits import ChainFacts, ExposureLimit, RiskLimits
 
-__all__ = ["GUARD_NAMES", "guards_of"]
+__all__ = ["GUARD_NAMES", "guards_of", "silent_of"]
 
 GUARD_NAMES: Final = tuple(GUARDS)
 # Guards with the kinds of checks that ask the same (`protocols.executor.checks`), by which argument names its
@@ -59,13 +59,25 @@ def guards_of(plan: Plan, limits: RiskLimits, holders: frozenset[Address] = froz
     )
 
 
+def silent_of(plan: Plan, facts: ChainFacts) -> tuple[tuple[Address, Address], ...]:
+    """Of what the plan expects, positions that move without a log of it: token and holder."""
+    if not (facts.positions and plan.expected):
+        return ()
+    pairs = ((one.token, one.holder) for one in plan.expected if one.token in facts.positions)
+    return tuple(dict.fromkeys(pairs))
+
+
 def _standing(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
     policy = limits.policies.get(plan.key)
     keep_wei = max(limits.key_balance_min_wei, 0 if policy is None else policy.balance_min_wei)
     guards: list[Guard] = [
         GasPrice(wishes.at_most("gas_price", "max_fee_per_gas_wei", limits.max_fee_per_gas_wei)),
         GasUse(),
-        Slippage(wishes.at_most("slippage", "limit_bps", limits.slippage_bps_max), limits.facts.debts),
+        Slippage(
+            wishes.at_most("slippage", "limit_bps", limits.slippage_bps_max),
+            (*limits.facts.debts, *limits.facts.position_debts),
+            silent_of(plan, limits.facts),
+        ),
         _moving(PositionSize(_caps(wishes, limits)), limits),
         Balance(wishes.at_least("balance", "min_wei", keep_wei)),
     ]

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from seawall.primitives.simulations import Probe
+from seawall.primitives.plans import TokenDelta
+from seawall.primitives.simulations import Probe, Simulation
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
+from seawall.protocols.answers import integer_answer
 from seawall.risk.evidence import Evidence, below, cannot_measure
+from seawall.risk.guards.base import measured, probes_of
+from seawall.risk.guards.profit import balance_read
 from seawall.risk.volatility import scaled_down
 
 __all__ = [
@@ -21,20 +25,32 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Slippage:
     """How far the simulated change of each expected token falls short of what the plan expected, worst
-    one. What is owed falls short by being more."""
+    one. What is owed falls short by being more.
+
+    Tokens count by what the simulation saw move. Positions that log no transfers (`silent`, as pairs of token
+    and holder) count by their balances before and after."""
 
     limit_bps: int
     debts: tuple[Address, ...] = ()  # tokens that stand for what is owed
+    silent: tuple[tuple[Address, Address], ...] = ()
     name: str = "slippage"
 
     def probes(self) -> tuple[Probe, ...]:
-        return ()
+        return self.before()
+
+    def before(self) -> tuple[Probe, ...]:
+        return probes_of([balance_read(*pair) for pair in self.silent])
 
     def measure(self, evidence: Evidence) -> Measurement:
+        if not self.silent:
+            return self._worst(evidence)
+        return measured(self.name, evidence, self.limit_bps, "bps", lambda: self._worst(evidence))
+
+    def _worst(self, evidence: Evidence) -> Measurement:
         worst: Measurement | None = None
         for delta in evidence.candidate.plan.expected:
             limit = min(self.limit_bps, delta.tolerance_bps)
-            actual = evidence.simulation.net(frozenset({delta.holder}), delta.token)
+            actual = self._change(evidence.simulation, delta)
             missing = actual - delta.change if delta.token in self.debts else delta.change - actual
             short = max(0, missing)
             bps = ceil_div(short * BPS, max(1, abs(delta.change)))
@@ -44,6 +60,13 @@ class Slippage:
         return worst or below(
             self.name, evidence, 0, self.limit_bps, "bps", "no change was promised, shortfall"
         )
+
+    def _change(self, simulation: Simulation, delta: TokenDelta) -> int:
+        if (delta.token, delta.holder) not in self.silent:
+            return simulation.net(frozenset({delta.holder}), delta.token)
+        label = balance_read(delta.token, delta.holder).label
+        after = integer_answer(simulation.probes, label, "uint256")
+        return after - integer_answer(simulation.probes_before, label, "uint256")
 
 
 @dataclass(frozen=True, slots=True)
