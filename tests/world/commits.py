@@ -135,8 +135,10 @@ class CommitChecker:
 
     def _base_stands(self, kernel: Kernel, base_hash: bytes) -> None:
         """A verdict ends with its base block; a kernel that hears well knows so within a few polls."""
-        if self._hears_well:
-            gone_s = self.node.loop.time() - self.node.removed_at_s.get(base_hash, self.node.loop.time())
+        if self._hears_well and base_hash in self.node.removed_at_s:
+            # What went before the faults ended need not have been heard of before they did.
+            since_s = max(self.node.removed_at_s[base_hash], self.node.calm_since_s)
+            gone_s = self.node.loop.time() - since_s
             what = "bytes were sent under a verdict whose base block was gone"
             require(gone_s <= _HEARD_WITHIN_S, what, (base_hash.hex(), gone_s))
 
@@ -262,7 +264,7 @@ class CommitChecker:
         for number, cancel_reason, state in rows:
             require(state == "committed", "bytes of an intent that is not committed", (number, state))
             if cancel_reason is not None and self._hears_well:
-                late_s = self.node.loop.time() - self._asked_s[number]
+                late_s = self.node.loop.time() - max(self._asked_s[number], self.node.calm_since_s)
                 what = "a cancelled intent was dispatched"
                 require(late_s <= _HEARD_WITHIN_S, what, (number, cancel_reason, late_s))
 

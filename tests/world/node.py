@@ -136,6 +136,7 @@ class NodeModel:
     landed_twice: list[bytes] = field(default_factory=list)
     foreign_nonces: dict[bytes, set[int]] = field(default_factory=dict)  # that others signed for, by key
     removed_at_s: dict[bytes, float] = field(default_factory=dict)  # when a reorg took a block away
+    calm_since_s: float = 0.0  # when the faults of the world ended
     received_at_s: dict[bytes, float] = field(default_factory=dict)  # when the pool first had a transaction
     mined_at_s: dict[bytes, float] = field(default_factory=dict)  # by block hash
     base_fee_jump_bps: int = 0  # what becomes of the base fee at the next block; 0 for what usually does

@@ -292,6 +292,7 @@ class World:
     def _calm_down(self) -> None:
         self.chaos = False
         self.faults.calm_down()
+        self.node.calm_since_s = self.loop.time()
         self.endpoints.calm_down()
         self.storage.is_disk_full = False
         self.wall.skew_s, self.wall.stands_at_s = 0, None
