@@ -1,9 +1,8 @@
-"""Every lender of the devnet through a strategy file: simulated on the true contracts, admitted, and landed.
-
-There is no ERC-3156 lender on the devnet; that kind is held by `contracts/test/Loans.t.sol`.
-"""
+"""Every lender of the devnet through a strategy file: simulated on its contracts, admitted, and landed."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,10 @@ LENDERS = {
     "spark_pool": (LenderKind.AAVE_V3, 5),
     "morpho": (LenderKind.MORPHO_BLUE, 0),
     "uniswap_v3_weth_usdx_3000": (LenderKind.UNISWAP_V3, 30),
+    "flash_lender": (LenderKind.ERC3156, 4),
 }
+# The kind of a lender that its name does not tell.
+KINDS = {"flash_lender": "kind: erc3156"}
 FILE = """\
 strategy: borrower
 chain: 31337
@@ -77,8 +79,8 @@ def tried(folder: KernelFolder, capsys: pytest.CaptureFixture[str]) -> Tried:
     return Tried(folder, capsys)
 
 
-def file_of(lender: str, fee: int, borrowed: str = "{weth: 1 weth}", kind: str = "") -> str:
-    text = FILE.format(lender=lender, fee=fee, borrowed=borrowed, kind=kind)
+def file_of(lender: str, fee: int, borrowed: str = "{weth: 1 weth}") -> str:
+    text = FILE.format(lender=lender, fee=fee, borrowed=borrowed, kind=KINDS.get(lender, ""))
     return "\n".join(line for line in text.splitlines() if line.strip())
 
 
@@ -114,9 +116,17 @@ def test_several_tokens_of_one_lender(tried: Tried, shared_devnet: Devnet, lende
     assert (code, told["admitted"]) == (0, True), told["explanation"]
 
 
-def test_loan_of_aave_lands_through_a_true_kernel(folder: KernelFolder) -> None:
-    """Its fee is pulled, and the profit that the file asks for is left over it."""
-    (folder.directory / "borrower.yaml").write_text(file_of("aave_pool", 5))
+@pytest.mark.parametrize("lender", ["aave_pool", "flash_lender"])
+def test_loan_of_one_that_pulls_its_fee_lands_through_a_true_kernel(
+    shared_devnet: Devnet, tmp_path: Path, lender: str
+) -> None:
+    """The profit that the file asks for is left over it."""
+    folder = KernelFolder(tmp_path / "k", shared_devnet)
+    folder.write()
+    authorise(shared_devnet, folder.key, folder.key)
+    Trader(shared_devnet).open_gap_v2("weth", "usdx", GAP_BPS)
+    lists(shared_devnet, lender, LENDERS[lender][0])
+    (folder.directory / "borrower.yaml").write_text(file_of(lender, LENDERS[lender][1]))
     folder.strategies.append(SECTION)
     folder.write()
 

@@ -85,6 +85,10 @@ CONVEX_REWARD: Final = 100_000 * ETHER
 CONVEX_STAKED: Final = 1_000_000 * ETHER
 CURVE_SHARES_OF_TRADER: Final = 10_000 * ETHER
 
+FLASH_FEE_BPS: Final = 4
+FLASH_WETH_WEI: Final = 1_000 * ETHER
+FLASH_USDX: Final = 2_500_000 * USDX_UNIT
+
 
 def deploy_stand_ins(deployer: Deployer) -> None:
     """All of them; tokens, feeds and the traders' money must be there."""
@@ -95,6 +99,22 @@ def deploy_stand_ins(deployer: Deployer) -> None:
     _deploy_curve_stable(deployer)
     _deploy_curve_crypto(deployer)
     _deploy_convex(deployer)
+    _deploy_flash_lender(deployer)
+
+
+def _deploy_flash_lender(deployer: Deployer) -> None:
+    """One by ERC-3156, with WETH and USDX."""
+    tokens = tuple(deployer.book.address(token) for token in ("weth", "usdx"))
+    lender = deployer.deploy(
+        "flash_lender",
+        AddressKind.LENDER,
+        deployer.compiled["FlashLender"],
+        ("address[]", "uint256"),
+        tokens,
+        FLASH_FEE_BPS,
+    )
+    for token, amount in zip(tokens, (FLASH_WETH_WEI, FLASH_USDX), strict=True):
+        deployer.send(token, "transfer(address,uint256)", lender, amount)
 
 
 def _deploy_redeemable(deployer: Deployer) -> None:
