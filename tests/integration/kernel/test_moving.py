@@ -12,13 +12,13 @@ import pytest
 
 from seawall.ledger.rows import AttemptRow
 from seawall.native import DynamicFeeTransaction, LocalKey, Password, encode_call
-from seawall.primitives.errors import RolloutError
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import NATIVE, Address, Hash, address_text, hex_text
 from seawall.protocols.executor.policy import Listing, Policy, at_most, registry_calls
 from seawall.rollout.devnet import Devnet
 from seawall.rollout.devnet.accounts import OWNER
+from seawall.rollout.devnet.rpc import NodeRefusedError
 from seawall.rollout.devnet.steering import authorise, mine, reorg
 from tests.fixtures.kernel import DEPOSIT, ETHER, KernelFolder, wait_until
 
@@ -122,7 +122,7 @@ def test_executor_plan_moves_at_once_and_its_second_copy_reverts_when_a_reorg_br
         _, new = sent(folder, 2)  # nothing was final meanwhile
         assert new.nonce == old.nonce + 1
         reorg(folder.devnet, 1)
-        with contextlib.suppress(RolloutError):  # the kernel was first
+        with contextlib.suppress(NodeRefusedError):  # the kernel was first
             rpc.call("eth_sendRawTransaction", hex_text(old.raw))
         rows = folder.settle(1)
         folder.pump(
