@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
 from seawall.protocols.safe.known import FALLBACK_HANDLER
 from seawall.protocols.sequencer import UptimeTerms
+from seawall.risk.claims import ClaimPlace
 from seawall.risk.lending import LendingPlace
 from seawall.risk.shares import ShareOf
 from seawall.risk.volatility import VolatilityRule
@@ -116,6 +117,7 @@ class ChainFacts:
     shares: tuple[ShareOf, ...] = ()  # tokens whose worth follows from others'
     positions: frozenset[Address] = frozenset()  # answer balances, and log no transfers
     position_debts: frozenset[Address] = frozenset()  # those of them that stand for what is owed
+    claims: tuple[ClaimPlace, ...] = ()  # stakes and queues, which no token stands for
 
     def feed_of(self, token: Address) -> PriceFeed | None:
         """Native and wrapped native have one price, whichever of them has a feed."""

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from seawall.chain.addresses import AddressKind, TokenClass
+from seawall.chain.addresses import AddressBook, AddressKind, TokenClass
 from seawall.primitives.errors import ConfigError
-from seawall.primitives.units import Address
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
+from seawall.protocols.adapters import convex, lido, redeemable
 from seawall.protocols.adapters.position_views import is_debt_view
+from seawall.risk.claims import ClaimPlace, Queue, Stake
 from seawall.risk.guards.base import Guard
 from seawall.risk.guards.own import load_own
 from seawall.risk.guards.tokens import Exposure
@@ -84,11 +86,41 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
         multicall=_multicall_of(settings),
         private_keys=frozenset(keys[name] for name in settings.private.signers if name in keys),
         wrapped_native=wrapped,
+        claims=_claims_of(book),
         positions=frozenset(one.address for one in book.of_kind(AddressKind.POSITIONS)),
         position_debts=frozenset(
             one.address for one in book.of_kind(AddressKind.POSITIONS) if is_debt_view(one.name)
         ),
     )
+
+
+def _claims_of(book: AddressBook) -> tuple[ClaimPlace, ...]:
+    """Stakes and queues of the protocols that the book knows."""
+    stakes = [Stake(one.rewards, one.lp_token) for one in convex.from_book(book)]
+    exits = [
+        Queue(
+            one.queue,
+            (one.steth, one.wsteth),
+            NATIVE,
+            one.queue,
+            "getWithdrawalRequests(address)",
+            "getLastRequestId()",
+        )
+        for one in lido.from_book(book)
+    ]
+    redemptions = [
+        Queue(
+            one.issuer,
+            (one.token,),
+            one.asset,
+            ZERO_ADDRESS,
+            "openRequests(address)",
+            "requestCount()",
+            "queueFeeBps()",
+        )
+        for one in redeemable.from_book(book)
+    ]
+    return (*stakes, *exits, *redemptions)
 
 
 def accruing(settings: ChainSettings) -> tuple[LendingPlace, ...]:

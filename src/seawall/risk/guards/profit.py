@@ -47,7 +47,8 @@ class PositionLoss:
 
     Tokens count by what the simulation saw move; receipts and debts of the account, its key and its
     beneficiary by their balances before and after, since they also move by themselves; positions that no
-    token stands for as their place tells them, at the rates after. Gains are valued down, losses up."""
+    token stands for as their place tells them, at the rates after, stakes and claims as `risk.claims` does.
+    Gains are valued down, losses up; what cannot be valued refuses."""
 
     accounts: tuple[Address, ...]  # of the plan; the first holds the positions
     limit: int | None  # [value]; None: the operator set none
@@ -64,7 +65,8 @@ class PositionLoss:
             for holder in self.accounts
         ]
         places = [read for place in self.facts.lending for read in place.reads(self.accounts[0])]
-        return probes_of((*balances, *places))
+        claims = [read for place in self.facts.claims for read in place.reads(self.accounts)]
+        return probes_of((*balances, *places, *claims))
 
     def scaled(self, share_bps: int) -> PositionLoss:
         limit = None if self.limit is None else scaled_down(self.limit, share_bps)
@@ -109,6 +111,9 @@ class PositionLoss:
             before = place.holdings(simulation.probes_before, simulation.probes, self.accounts[0])
             for token in after.keys() | before.keys():
                 moved = after.get(token, 0) - before.get(token, 0)
+                changes[token] = changes.get(token, 0) + moved
+        for claim in facts.claims:
+            for token, moved in claim.moved(simulation, self.accounts, evidence.holders).items():
                 changes[token] = changes.get(token, 0) + moved
         return changes
 
