@@ -83,7 +83,9 @@ UNLOCK_PAUSE_S: Final = 5.0
 # A thread that answers the loop (a commit, a verdict, a write) asks for the interpreter's lock, and may wait
 # this long for it each time. With Python's 5 ms the waits of one intent add up to more than its own work.
 SWITCH_INTERVAL_S: Final = 0.0005
-GC_THRESHOLDS: Final = (20_000, 20, 50)
+# What is under way at once (thousands of intents) should not set off a collection: each stops every
+# thread for milliseconds, and messages hold no cycles for it to find.
+GC_THRESHOLDS: Final = (200_000, 20, 50)
 _log = logs.get_logger(__name__)
 
 
