@@ -19,7 +19,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from functools import partial
+from typing import Final, Generic, Protocol, TypeVar
 
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import DisagreementError, UnavailableError, UnknownBlockError
@@ -32,6 +33,7 @@ _SHOWN_CHARS_MAX: Final = 80
 
 M = TypeVar("M")
 T = TypeVar("T")
+_MemberT_contra = TypeVar("_MemberT_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,31 @@ def default_agreement(endpoints: int) -> int:
     return endpoints // 2 + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Patience(Generic[M]):
+class Patience(Protocol[_MemberT_contra, T]):
     """When another one is asked beside those that keep silent, and who is told of it."""
 
-    hedge_after_s: float  # another is asked for the sake of speed, where that may be
-    silent_after_s: float  # another is asked in any case
-    may_hedge: Callable[[M], bool]  # whether this one may be asked for the sake of speed
-    note_late: Callable[[M], None]  # those asked later answered before it
-    note_silent: Callable[[M], None]
+    @property
+    def hedge_after_s(self) -> float:
+        """Another is asked for the sake of speed, where that may be."""
+        ...
+
+    def may_hedge(self, member: _MemberT_contra) -> bool:
+        """Whether this one may be asked for the sake of speed."""
+        ...
+
+    def begins(
+        self, member: _MemberT_contra, asking: asyncio.Future[Vote[T] | None], replace: Callable[[], None]
+    ) -> None:
+        """It is asked. `replace` has somebody else asked in its place, where that is needed."""
+        ...
+
+    def ends(self, member: _MemberT_contra, asking: asyncio.Future[Vote[T] | None]) -> None:
+        """It has answered or failed, or is not needed any more."""
+        ...
+
+    def is_beaten(self, member: _MemberT_contra, asking: asyncio.Future[Vote[T] | None]) -> bool:
+        """Those asked later answered before it. True if it is heard out all the same."""
+        ...
 
 
 async def canvass(
@@ -65,89 +83,118 @@ async def canvass(
     need: int,
     settled: Callable[[Sequence[Vote[T]], bool], bool],
     clock: Clock,
-    patience: Patience[M],
+    patience: Patience[M, T],
 ) -> list[Vote[T]]:
     """Votes of `members`, in their order of preference, until `settled(votes, late)` or nobody is left.
 
     `need` are asked at once; another one for each that failed (`ask` answers None), when all have answered
     and it is not settled, and when somebody keeps silent longer than `patience` allows (then `late`).
     """
-    round_ = _Round(deque(members), need, ask)
+    round_ = _Round(deque(members), need, ask, patience)
     try:
         for _ in range(need):
             round_.start()
-        await round_.run(settled, clock, patience)
+        await round_.run(settled, clock)
     finally:
-        await round_.end(patience)
+        await round_.end()
     return round_.votes
 
 
 class _Round(Generic[M, T]):
     """One question on its way to several endpoints."""
 
-    __slots__ = ("_ask", "_asked", "_late", "_left", "_need", "_overdue", "_timer", "votes")
+    __slots__ = (
+        "_ask",
+        "_asked",
+        "_given_up",
+        "_late",
+        "_left",
+        "_need",
+        "_overdue",
+        "_patience",
+        "_wake",
+        "votes",
+    )
 
-    def __init__(self, left: deque[M], need: int, ask: Callable[[M], Awaitable[Vote[T] | None]]) -> None:
+    def __init__(
+        self,
+        left: deque[M],
+        need: int,
+        ask: Callable[[M], Awaitable[Vote[T] | None]],
+        patience: Patience[M, T],
+    ) -> None:
         self._left = left
         self._need = need
         self._ask = ask
+        self._patience = patience
         self._asked: dict[asyncio.Future[Vote[T] | None], M] = {}
         self._overdue: set[asyncio.Future[Vote[T] | None]] = set()
-        self._timer: asyncio.Future[None] | None = None
+        self._given_up: set[asyncio.Future[Vote[T] | None]] = set()
+        self._wake: asyncio.Future[None] | None = None  # when patience ends, or somebody is asked meanwhile
         self._late = False
         self.votes: list[Vote[T]] = []
 
     def start(self) -> None:
         if self._left:
             member = self._left.popleft()
-            self._asked[asyncio.ensure_future(self._ask(member))] = member
+            asking = asyncio.ensure_future(self._ask(member))
+            self._asked[asking] = member
+            self._patience.begins(member, asking, partial(self._replace, asking))
 
-    async def run(
-        self, settled: Callable[[Sequence[Vote[T]], bool], bool], clock: Clock, patience: Patience[M]
-    ) -> None:
-        self._timer = asyncio.ensure_future(clock.sleep_s(patience.hedge_after_s))
+    async def run(self, settled: Callable[[Sequence[Vote[T]], bool], bool], clock: Clock) -> None:
+        self._wake = asyncio.ensure_future(clock.sleep_s(self._patience.hedge_after_s))
         while self._asked:
-            waited: list[asyncio.Future[Vote[T] | None] | asyncio.Future[None]] = [*self._asked, self._timer]
+            waited: list[asyncio.Future[Vote[T] | None] | asyncio.Future[None]] = [*self._asked, self._wake]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            for future in [future for future in self._asked if future.done()]:
-                del self._asked[future]
-                vote = future.result()
+            for asking in [asking for asking in self._asked if asking.done()]:
+                self._patience.ends(self._asked.pop(asking), asking)
+                vote = asking.result()
                 if vote is None:
                     self.start()
                 else:
                     self.votes.append(vote)
-            if self._timer.done() and self._asked:
-                self._timer = asyncio.ensure_future(clock.sleep_s(self._lose_patience(patience)))
+            if self._wake.done() and self._asked:
+                self._wake = asyncio.get_running_loop().create_future()
+                if not self._late:
+                    self._hedge()
             if settled(self.votes, self._late):
                 return
             if not self._asked:
                 self.start()
 
-    async def end(self, patience: Patience[M]) -> None:
-        for future, member in self._asked.items():
-            if future in self._overdue:
-                patience.note_late(member)
-            future.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._asked:
-            await asyncio.wait(self._asked)
+    async def end(self) -> None:
+        cancelled = []
+        for asking, member in self._asked.items():
+            if asking in self._overdue:
+                if self._patience.is_beaten(member, asking):
+                    continue
+            else:
+                self._patience.ends(member, asking)
+            asking.cancel()
+            cancelled.append(asking)
+        if self._wake is not None:
+            self._wake.cancel()
+        if cancelled:
+            await asyncio.wait(cancelled)
 
-    def _lose_patience(self, patience: Patience[M]) -> float:
-        """Ask somebody else beside those who keep silent. When patience ends next [s]."""
-        first, self._late = not self._late, True
-        silent = [future for future in self._asked if future in self._overdue]
-        for future in silent:
-            patience.note_silent(self._asked[future])
-        fresh = len(self._asked) - len(silent)
+    def _hedge(self) -> None:
+        """Ask somebody else beside those who take longer than usual, where that may be."""
+        self._late = True
         self._overdue |= set(self._asked)
-        if first:
-            if self._left and patience.may_hedge(self._left[0]):
-                self.start()
-            return patience.silent_after_s - patience.hedge_after_s
-        if fresh == 0 or len(self.votes) + fresh < self._need:
+        if self._left and self._patience.may_hedge(self._left[0]):
             self.start()
-        return patience.silent_after_s
+
+    def _replace(self, asking: asyncio.Future[Vote[T] | None]) -> None:
+        """Nothing more is expected of whom this was asked."""
+        if asking not in self._asked or self._wake is None:
+            return
+        self._late = True
+        self._overdue.add(asking)
+        self._given_up.add(asking)
+        expected = sum(other not in self._given_up for other in self._asked)
+        if expected == 0 or len(self.votes) + expected < self._need:
+            self.start()
+        self._wake.cancel()
 
 
 def verdict_of(

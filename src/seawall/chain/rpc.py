@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from seawall.chain.agreement import Patience, Vote, canvass, is_decided, shown, verdict_of
+from seawall.chain.agreement import Vote, canvass, is_decided, shown, verdict_of
 from seawall.chain.endpoints import MESSAGE_CHARS_MAX
 from seawall.chain.node_errors import NodeError, classify
 from seawall.chain.pool.asking import Asker
@@ -26,6 +26,7 @@ from seawall.chain.pool.budgets import Budget, ShareBucket
 from seawall.chain.pool.looks import HEAD_REQUEST, Lookout
 from seawall.chain.pool.members import Member, Standing
 from seawall.chain.pool.settings import EndpointSettings
+from seawall.chain.pool.waiting import Patient, Watch
 from seawall.chain.transport import (
     BATCH_REQUESTS_MAX,
     CHAIN_ID_REQUEST,
@@ -118,6 +119,7 @@ class RpcPool:
         self._agreement = agreement
         self._asker = Asker(chain_id, clock)
         self._lookout = Lookout(self._members, self._asker, clock, lambda: self.tip_number)
+        self._watch = Watch(clock)
         self._spare = ShareBucket(HEDGE_SHARE, HEDGE_BURST_CALLS)
         self._last: EndpointError | None = None
         self._disagreed = ""
@@ -295,6 +297,7 @@ class RpcPool:
 
     async def close(self) -> None:
         self._lookout.close()
+        self._watch.close(self._members)
         for member in self._members:
             await member.transport.close()
 
@@ -305,6 +308,7 @@ class RpcPool:
         now_s = self._clock.monotonic_s()
         if len(self._members) == 1:
             return [member for member in self._members if member.struck_until_s <= now_s]
+        self._watch.raise_bug()
         self._lookout.look_around(now_s)
         ranked = []
         for member in self._members:
@@ -313,7 +317,7 @@ class RpcPool:
                 is_behind = not in_turn and member.head_number < self.tip_number
                 cost = member.breaker.rests_s(now_s) if standing is Standing.RESTING else member.cost()
                 is_source = member is self._head_source
-                ranked.append((standing, is_behind, not is_source, cost, member.place))
+                ranked.append((standing, is_behind, member.is_beaten, not is_source, cost, member.place))
         ranked.sort()
         members = [self._members[place] for *_, place in ranked]
         if in_turn:
@@ -331,24 +335,8 @@ class RpcPool:
             member.credit -= paid
         return ordered
 
-    def _patience(self, requests: Sequence[Request]) -> Patience[Member]:
-        usual = self._asker.pace.of(requests)
-        clock = self._clock
-
-        def may_hedge(member: Member) -> bool:
-            serves = member.standing(clock.monotonic_s(), requests) is Standing.SERVING
-            if serves and self._spare.take(len(requests)):
-                member.hedges += 1
-                return True
-            return False
-
-        return Patience(
-            usual.hedge_after_s(),
-            usual.silent_after_s(),
-            may_hedge,
-            lambda member: member.is_late(clock.monotonic_s()),
-            lambda member: member.rest("it keeps silent", clock.monotonic_s()),
-        )
+    def _patience(self, requests: Sequence[Request]) -> Patient[T]:
+        return Patient(self._watch, self._clock, self._asker.pace.of(requests), self._spare, requests)
 
     # ------------------------------------------------------------------ one endpoint
 

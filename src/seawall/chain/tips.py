@@ -97,7 +97,9 @@ async def _of_several(
     if same is not None and not (tags[0] == LATEST and _goes_back(pool, same[0])):
         return same
     if same is not None:
-        everybody = await pool.votes(requests, decode, lambda votes, late: late, everybody=True)
+        everybody = await pool.votes(
+            requests, decode, lambda votes, late: late and len(votes) >= need, everybody=True
+        )
         tips |= {v.endpoint: v.value for v in everybody if not isinstance(v.value, UnknownBlockError)}
         _note_heads(pool, everybody)
     numbers = sorted({block.number for tip in tips.values() for block in tip if block is not None})

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from seawall.chain.agreement import Patience, Vote, canvass
+from seawall.chain.agreement import Vote, canvass
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.pool.breakers import Breaker, BreakerState
 from seawall.chain.pool.budgets import BURST_S, Budget, ShareBucket, TokenBucket
 from seawall.chain.pool.members import LATES_MAX, STRIKE_FIRST_S, STRIKE_MAX_S, Member, Standing
-from seawall.chain.pool.pace import HEDGE_S_MAX, SILENCE_S, Usual
+from seawall.chain.pool.pace import HEDGE_S_MAX, SILENCE_S_MIN, Usual
 from seawall.chain.pool.settings import EndpointSettings
 from seawall.chain.pool.timeouts import Kind
 from seawall.chain.transport import Request, RpcError
@@ -149,7 +149,7 @@ def test_patience_follows_what_is_usual_within_its_bounds(times_s: Sequence[floa
     for time_s in times_s:
         usual.observe(time_s)
         assert 0 < usual.hedge_after_s() <= max(HEDGE_S_MAX, 5.0 if kind >= Kind.SLOW else 0)
-        assert usual.silent_after_s() >= max(SILENCE_S, usual.hedge_after_s())
+        assert usual.silent_after_s() >= max(SILENCE_S_MIN, usual.hedge_after_s())
     if usual.usual_max_s is not None:
         assert min(times_s) <= usual.usual_max_s <= max(times_s)
 
@@ -256,6 +256,39 @@ class _Steps:
             future.set_result(None)
 
 
+@dataclass(slots=True)
+class _Patience:
+    """Replaces whoever was asked `silent_s` ago."""
+
+    clock: _Steps
+    hedge_after_s: float
+    silent_s: float
+    hedges: bool
+    late: deque[int]
+    silence: dict[object, asyncio.Future[None]] = field(default_factory=dict)
+
+    def may_hedge(self, member: int) -> bool:
+        return self.hedges
+
+    def begins(
+        self, member: int, asking: asyncio.Future[Vote[int] | None], replace: Callable[[], None]
+    ) -> None:
+        async def wait() -> None:
+            await self.clock.sleep_s(self.silent_s)
+            self.late.append(member)
+            replace()
+
+        self.silence[asking] = asyncio.ensure_future(wait())
+
+    def ends(self, member: int, asking: asyncio.Future[Vote[int] | None]) -> None:
+        self.silence.pop(asking).cancel()
+
+    def is_beaten(self, member: int, asking: asyncio.Future[Vote[int] | None]) -> bool:
+        self.late.append(member)
+        self.ends(member, asking)
+        return False
+
+
 @given(
     answers_s=st.lists(st.one_of(st.none(), st.floats(0.0, 3.0)), min_size=1, max_size=6),
     need=st.integers(1, 3),
@@ -281,9 +314,7 @@ def test_question_is_answered_as_soon_as_enough_can_and_asks_nobody_without_a_re
             await clock.sleep_s(takes_s)
             return Vote(place, str(place), 1)
 
-        patience: Patience[int] = Patience(
-            hedge_s, silent_s, lambda place: may_hedge, late.append, late.append
-        )
+        patience = _Patience(clock, hedge_s, silent_s, may_hedge, late)
         work = asyncio.ensure_future(
             canvass(range(len(answers_s)), ask, need, lambda votes, _: len(votes) >= need, clock, patience)
         )

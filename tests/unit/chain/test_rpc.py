@@ -28,6 +28,7 @@ from seawall.primitives.errors import (
     UnknownBlockError,
 )
 from seawall.primitives.ports import SystemClock
+from tests.builders.idle_clock import IdleClock as Clock
 from tests.fixtures.raw_server import Peer, raw_server
 
 TWO = [Request("eth_blockNumber"), Request("eth_gasPrice")]
@@ -201,22 +202,6 @@ async def test_connection_that_a_server_replaced_tells_its_chain_before_its_answ
 
 
 @dataclass(slots=True)
-class Clock:
-    """Fulfils the port; time moves when the test says so."""
-
-    time_s: float = 0.0
-
-    def now_s(self) -> int:
-        return int(self.time_s)
-
-    def monotonic_s(self) -> float:
-        return self.time_s
-
-    async def sleep_s(self, duration_s: float) -> None:
-        self.time_s += duration_s
-
-
-@dataclass(slots=True)
 class Scripted:
     """An endpoint that answers every request with `answer`, or fails with it."""
 
@@ -228,6 +213,7 @@ class Scripted:
 
     async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
         self.asked += [request.method for request in requests]
+        Clock.stir()
         if isinstance(self.answer, EndpointError):
             raise self.answer
         own = {"eth_chainId": self.chain_id, "eth_blockNumber": "0x64"}
@@ -243,6 +229,7 @@ DEAD = EndpointError("dead", "there", "")
 async def settled() -> None:
     """Until looks in the background are over."""
     for _ in range(20):
+        Clock.stir()
         await asyncio.sleep(0)
 
 

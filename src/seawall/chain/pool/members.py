@@ -10,7 +10,7 @@ else is left, because whatever it says then needs others to agree; the second is
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -24,7 +24,15 @@ from seawall.primitives.errors import EndpointError, RateLimitedError, TimedOutE
 from seawall.telemetry.endpoints import EndpointHealth, EndpointState
 from seawall.telemetry.logs import get_logger
 
-__all__ = ["COOL_DOWN_FIRST_S", "COOL_DOWN_MAX_S", "STRIKE_FIRST_S", "STRIKE_MAX_S", "Member", "Standing"]
+__all__ = [
+    "COOL_DOWN_FIRST_S",
+    "COOL_DOWN_MAX_S",
+    "STRIKE_FIRST_S",
+    "STRIKE_MAX_S",
+    "Member",
+    "Owed",
+    "Standing",
+]
 
 # An endpoint that failed rests COOL_DOWN_FIRST_S, doubled by each further failure up to COOL_DOWN_MAX_S.
 COOL_DOWN_FIRST_S: Final = 0.5
@@ -69,6 +77,17 @@ class Standing(IntEnum):
 
 
 @dataclass(slots=True, eq=False)
+class Owed:
+    """One question that waits for its answer (`chain.pool.waiting`)."""
+
+    begun_s: float
+    due_s: float  # it is not waited for any longer
+    replace: Callable[[], None]  # have somebody else asked in its place
+    drop: Callable[[], object]  # end it
+    is_beaten: bool = False  # others answered first: only heard out
+
+
+@dataclass(slots=True, eq=False)
 class Member:
     """One endpoint of a pool. `place` is where it stands in the configuration."""
 
@@ -83,6 +102,7 @@ class Member:
     methods: dict[str, Breaker] = field(default_factory=dict)  # those that failed
     score: Score = field(default_factory=Score)
     in_flight: int = 0
+    owed: dict[object, Owed] = field(default_factory=dict)  # in the order asked
     credit: float = 0.0  # for its turn among the others
     checked_at_connect: int | None = None
     serves_other: bool = False
@@ -111,6 +131,11 @@ class Member:
         return 1 if self.settings is None else self.settings.weight
 
     # ------------------------------------------------------------------ standing
+
+    @property
+    def is_beaten(self) -> bool:
+        """Others, who were asked later, answered before it, and nothing came from it since."""
+        return self._lates > 0
 
     def standing(self, now_s: float, requests: Sequence[Request]) -> Standing:
         if self.struck_until_s > now_s:

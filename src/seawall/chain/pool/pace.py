@@ -22,10 +22,13 @@ __all__ = ["HEDGE_S_MAX", "SILENCE_S", "Pace", "Score", "Usual"]
 HEDGE_S_MAX: Final = 0.25
 # Kinds that take seconds on a healthy node.
 _SLOW_HEDGE_S_MAX: Final = 5.0
-# An endpoint that shows nothing for so long is left, if its like do not usually take half of that.
+# An endpoint that shows nothing for so long is left, if its like do not usually take half of that; and for
+# less, down to the least, where its like take a tenth of it.
 SILENCE_S: Final = 0.25
+SILENCE_S_MIN: Final = 0.1
 _SLOW_SILENCE_S: Final = 5.0
 _SILENCE_USUALS: Final = 2.0
+_QUICK_SILENCE_USUALS: Final = 10.0
 # The ring of remembered times, how many make a figure, and after how many it is made again.
 _REMEMBERED: Final = 256
 _SAMPLES_MIN: Final = 20
@@ -68,8 +71,12 @@ class Usual:
         return bound_s if self.usual_max_s is None else min(self.usual_max_s, bound_s)
 
     def silent_after_s(self) -> float:
-        least_s = SILENCE_S if self.kind < Kind.SLOW else _SLOW_SILENCE_S
-        return max(least_s, _SILENCE_USUALS * (self.usual_max_s or 0.0))
+        if self.kind >= Kind.SLOW:
+            return max(_SLOW_SILENCE_S, _SILENCE_USUALS * (self.usual_max_s or 0.0))
+        if self.usual_max_s is None:
+            return SILENCE_S
+        quick_s = min(max(SILENCE_S_MIN, _QUICK_SILENCE_USUALS * self.usual_max_s), SILENCE_S)
+        return max(quick_s, _SILENCE_USUALS * self.usual_max_s)
 
 
 class Pace:

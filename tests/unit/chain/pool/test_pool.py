@@ -13,6 +13,7 @@ from seawall.chain.endpoints import Endpoint
 from seawall.chain.pool.asking import BUDGET_WAIT_S_MAX
 from seawall.chain.pool.looks import IDLE_LOOK_S, LAG_LOOK_S
 from seawall.chain.pool.members import DISSENTS_MAX, LAG_BLOCKS_MAX, LATES_MAX, METHOD_FAILURES_MAX
+from seawall.chain.pool.pace import SILENCE_S_MIN
 from seawall.chain.pool.settings import EndpointSettings
 from seawall.chain.rpc import HEDGE_BURST_CALLS, Request, RpcError, RpcPool
 from seawall.primitives.errors import (
@@ -25,30 +26,13 @@ from seawall.primitives.errors import (
     UnknownBlockError,
 )
 from seawall.telemetry.endpoints import EndpointCollector, EndpointState
+from tests.builders.idle_clock import IdleClock as Clock
 
 ASK = [Request("eth_gasPrice")]
 PINNED = [Request("eth_getBalance", ("0x11", {"blockHash": "0x22", "requireCanonical": True}))]
 DEAD = ConnectionLostError("dead", "there", "")
 GONE = RpcError(-32000, "header not found")
 HANGS = object()
-
-
-@dataclass(slots=True)
-class Clock:
-    """Sleeps end at once, and time has passed."""
-
-    time_s: float = 0.0
-
-    def now_s(self) -> int:
-        return int(self.time_s)
-
-    def monotonic_s(self) -> float:
-        return self.time_s
-
-    async def sleep_s(self, duration_s: float) -> None:
-        for _ in range(8):  # whoever answers at once does so first
-            await asyncio.sleep(0)
-        self.time_s += duration_s
 
 
 @dataclass(slots=True)
@@ -64,6 +48,7 @@ class One:
 
     async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
         self.asked += [request.method for request in requests]
+        Clock.stir()
         if self.answer is HANGS:
             await asyncio.Event().wait()
         if isinstance(self.answer, EndpointError):
@@ -97,17 +82,23 @@ def states(pool: RpcPool) -> list[EndpointState]:
 async def settled() -> None:
     """Until looks in the background are over."""
     for _ in range(30):
+        Clock.stir()
         await asyncio.sleep(0)
 
 
 # Hedges and silence
 
 
+async def known_pace(pool: RpcPool) -> None:
+    """So many reads that it is known how long they take."""
+    for _ in range(40):
+        await pool.read(ASK, first)
+
+
 async def test_read_that_takes_too_long_is_asked_of_another_whose_answer_is_taken() -> None:
-    slow, quick = One("slow", HANGS), One("quick", "0x2")
+    slow, quick = One("slow", "0x1"), One("quick", "0x2")
     pool, _ = pool_of(slow, quick)
-    slow.answer = "0x1"
-    assert await pool.read(ASK, first) == "0x1"
+    await known_pace(pool)
     slow.answer = HANGS
     assert await pool.read(ASK, first) == "0x2"
     assert pool.health()[1].hedges == 1
@@ -115,14 +106,13 @@ async def test_read_that_takes_too_long_is_asked_of_another_whose_answer_is_take
 
 
 async def test_endpoint_that_others_answer_before_again_and_again_is_left() -> None:
-    slow, quick = One("slow", HANGS), One("quick", "0x2")
-    pool, _ = pool_of(slow, quick)
-    slow.answer = "0x1"
-    await pool.read(ASK, first)
+    slow, quick = One("slow", "0x1"), One("quick", "0x2")
+    pool, clock = pool_of(slow, quick)
+    await known_pace(pool)
     slow.answer = HANGS
-    for _ in range(LATES_MAX):
-        assert states(pool)[0] is EndpointState.SERVING
-        await pool.read(ASK, first)
+    pool.takes_head_of(0)
+    assert await asyncio.gather(*(pool.read(ASK, first) for _ in range(LATES_MAX))) == ["0x2"] * LATES_MAX
+    assert clock.time_s < SILENCE_S_MIN
     assert states(pool)[0] is EndpointState.RESTING
 
 
