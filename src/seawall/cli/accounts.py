@@ -33,6 +33,7 @@ application = typer.Typer(help="Accounts of deals, each with a key of its own.",
 
 FactoryOption = Annotated[str, typer.Option("--factory", help="The account factory: 0x... or @name.")]
 DEFAULT_FACTORY = "@account_factory"
+_FLOOR_DECIMALS = 18
 
 
 @application.command("list")
@@ -53,8 +54,8 @@ def list_accounts(
         print_json({"block": found.block.number, "accounts": rows})
         return
     print_table(
-        ("operator", "account", "state", "policy"),
-        [(row["operator"], row["account"], row["state"], row["policy"]) for row in rows],
+        ("operator", "account", "state", "policy", "health floor"),
+        [tuple(row.values()) for row in rows],
         "No key is configured.",
     )
 
@@ -74,7 +75,7 @@ def propose(
     json: JsonOption = False,
 ) -> None:
     """Lay a template and its keys before the owners of the factory."""
-    from seawall.primitives.units import ZERO_ADDRESS, address_text, hex_text
+    from seawall.primitives.units import ZERO_ADDRESS, hex_text
     from seawall.protocols.executor.accounts import account_template, allot_call, approve_call, template_id
 
     configuration = load(path)
@@ -97,15 +98,40 @@ def propose(
     calls += [allot_call(template, one.operator) for one in found.accounts if one.template is None]
     if not calls:
         raise InputError("all of that was decided already", "accounts", "see `seawall accounts list`")
-    said = [{"to": address_text(place), "value_wei": "0", "data": hex_text(call)} for call in calls]
-    body: dict[str, object] = {"safe": safe, "calls": said, "note": f"accounts of {', '.join(operators)}"}
-    number = _ask(configuration, "safe_propose", body)["number"]
-    assert isinstance(number, int), "a proposal has a number"
+    number = _propose(configuration, safe, place, calls, f"accounts of {', '.join(operators)}")
     if json:
         print_json({"proposal": number, "template": hex_text(template_id(template)), "calls": len(calls)})
         return
     print_line(f"proposal #{number} to {safe}: template {hex_text(template_id(template))}")
     print_line(f"  its owners sign: `seawall safe show {number}`")
+
+
+@application.command("floor")
+def floor(
+    signer: Annotated[str, typer.Argument(help="Whose account: one of [[signers]].")],
+    at: Annotated[str, typer.Option("--at", help="Like 1.05; 0 takes it away.")],
+    safe: Annotated[str, typer.Option("--safe", help="The Safe that owns the account, by name.")],
+    factory: FactoryOption = DEFAULT_FACTORY,
+    chain: ChainOption = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Ask an account's owners for another floor under its health factors."""
+    from seawall.primitives.units import token_amount
+    from seawall.protocols.executor.policy import health_floor_call
+
+    configuration = load(path)
+    settings = chain_named(configuration, chain)
+    _safe(configuration, settings, safe)
+    (one,) = _look(settings, _address(settings, factory, "--factory"), [_key(configuration, signer)]).accounts
+    if not one.is_made or one.address is None:
+        raise InputError(f"{signer!r} has no account yet", "accounts", "see `seawall accounts create`")
+    call = health_floor_call(token_amount(at, _FLOOR_DECIMALS))
+    number = _propose(configuration, safe, one.address, [call], f"health floor {at} of {signer}")
+    if json:
+        print_json({"proposal": number})
+    else:
+        print_line(f"proposal #{number} to {safe}: its owners sign: `seawall safe show {number}`")
 
 
 @application.command("create")
@@ -196,7 +222,25 @@ def _view(settings: ChainSettings, names: dict[Address, str], one: PlacedAccount
         "account": None if one.address is None else address_text(one.address),
         "state": state,
         "policy": policy,
+        "health_floor": None if one.health_floor_wad is None else _floor(one.health_floor_wad),
     }
+
+
+def _floor(wad: int) -> str:
+    """Of 18 decimals; zero is none."""
+    whole, part = divmod(wad, 10**_FLOOR_DECIMALS)
+    return f"{whole}.{part:0{_FLOOR_DECIMALS}}".rstrip("0").rstrip(".") if wad else "none"
+
+
+def _propose(
+    configuration: Configuration, safe: str, target: Address, calls: Sequence[bytes], note: str
+) -> int:
+    from seawall.primitives.units import address_text, hex_text
+
+    said = [{"to": address_text(target), "value_wei": "0", "data": hex_text(call)} for call in calls]
+    number = _ask(configuration, "safe_propose", {"safe": safe, "calls": said, "note": note})["number"]
+    assert isinstance(number, int), "a proposal has a number"
+    return number
 
 
 def _ask(configuration: Configuration, name: str, body: dict[str, object]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -39,12 +40,21 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a variable of the file.")
 ]
 
+# Each goes one step further than the one before it.
+_TRIALS: Final = (
+    ("plan", "Show the plan that the file makes of the chain's head, or why it makes none. Nothing is sent."),
+    ("simulate", "Run that plan in the local EVM on the head, and let the gate judge it. Nothing is sent."),
+    (
+        "explain",
+        "As simulate, and show where tokens flow, every call, and every guard with its margin.",
+    ),
+)
+
 
 def register(strategies: typer.Typer) -> None:
     strategies.command("validate")(validate)
-    strategies.command("plan")(plan)
-    strategies.command("simulate")(simulate)
-    strategies.command("explain")(explain)
+    for depth, (name, told) in enumerate(_TRIALS, 1):
+        strategies.command(name, help=told)(_trial(depth))
     strategies.command("policy")(policy)
 
 
@@ -89,39 +99,6 @@ def validate(
     return 0
 
 
-def plan(
-    file: FileArgument,
-    path: ConfigOption = DEFAULT_CONFIG,
-    signer: SignerOption = None,
-    variables: SetOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Show the plan that the file makes of the chain's head, or why it makes none. Nothing is sent."""
-    return _run(_subject(file, path, signer, variables), depth=1, json=json)
-
-
-def simulate(
-    file: FileArgument,
-    path: ConfigOption = DEFAULT_CONFIG,
-    signer: SignerOption = None,
-    variables: SetOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Run that plan in the local EVM on the head, and let the gate judge it. Nothing is sent."""
-    return _run(_subject(file, path, signer, variables), depth=2, json=json)
-
-
-def explain(
-    file: FileArgument,
-    path: ConfigOption = DEFAULT_CONFIG,
-    signer: SignerOption = None,
-    variables: SetOption = None,
-    json: JsonOption = False,
-) -> int:
-    """As simulate, and show where tokens flow, every call, and every guard with its margin."""
-    return _run(_subject(file, path, signer, variables), depth=3, json=json)
-
-
 def policy(
     file: FileArgument,
     path: ConfigOption = DEFAULT_CONFIG,
@@ -140,6 +117,19 @@ def policy(
     else:
         print_line(text)
     return 0
+
+
+def _trial(depth: int) -> Callable[..., int]:
+    def command(
+        file: FileArgument,
+        path: ConfigOption = DEFAULT_CONFIG,
+        signer: SignerOption = None,
+        variables: SetOption = None,
+        json: JsonOption = False,
+    ) -> int:
+        return _run(_subject(file, path, signer, variables), depth=depth, json=json)
+
+    return command
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from seawall.native.wire import Password
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import Address, address_from_text, address_text, hex_text
 from seawall.protocols.executor.artifacts import load_artifact
+from seawall.protocols.executor.policy import Role, role_call
 from seawall.rollout.deployment.contracts import DEPLOYERS, fleet_of
 from seawall.rollout.deployment.files import read_wish
 from seawall.rollout.deployment.wanted import policy_writes, settings
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.anvil
 
 OWNERS = ("ann", "bob", "cay", "dan", "eve")
 OPERATOR = TRADERS[2]
+STRANGER, NEWCOMER = Address(b"\x66" * 20), Address(b"\x77" * 20)
 PROJECT = """
 [[submitters]]
 name = "deployment"
@@ -240,18 +242,28 @@ def test_what_the_file_no_longer_has_is_taken_back_until_it_is_handed_over(desk:
     hand_in([(DEPLOYERS[0], one.call) for one in fleet.all])
     written = (*settings(wish, fleet), *policy_writes(wish, fleet, None))
     hand_in([(write.target, write.call) for write in written])
+    # Somebody had a role and a veto by an earlier file.
+    backup, book = fleet.executors[1].address, fleet.risk_book.address
+    hand_in([(backup, role_call(STRANGER, Role.PAUSER)), (book, guardian_call(STRANGER))])
     text = before.read_text()
     lender = text[text.index("[[lenders]]") : text.index("[[factories]]")]
     after = desk.variant("open-2", lender, "", text)
-    after.write_text(after.read_text().replace('max_native = "100"', 'max_native = "50"'))
+    changed = after.read_text().replace('max_native = "100"', 'max_native = "50"')
+    after.write_text(changed.replace("backup = true", 'backup = true\nhealth_floor = "1.1"'))
     steps = desk.deploy(after)[1]["missing"][0]["steps"]
     assert steps == [
+        f"executor_backup: {address_text(STRANGER)} is no longer pauser",
+        f"risk_book: {address_text(STRANGER)} may no longer veto what loosens",
+        *(f"{one.role}: no plan brings a health factor below 1.1" for one in fleet.executors),
         "registry: lender @balancer_vault is dropped",
         "registry: deposit() of @weth is listed anew",
     ]
     desk.deploy(after, "--yes")
     registry = address_text(fleet.registry.address)
     assert not any(desk.view(registry, "lendersOf(address)", fleet.executor.address)[32:])
+    assert not any(desk.view(address_text(backup), "rolesOf(address)", STRANGER))
+    assert not any(desk.view(address_text(book), "isGuardian(address)", STRANGER))
+    assert int.from_bytes(desk.view(address_text(backup), "healthFloor()")) == 11 * 10**17
     # Sealed now, and offered: what loosens is no longer the deployer's to write.
     code, refused = desk.deploy(before, "--yes")
     assert (code, "the policy is sealed, and 2 changes loosen it" in refused["error"]["what"]) == (1, True)
@@ -308,6 +320,49 @@ def test_deployment_goes_from_a_file_to_the_hands_of_three_of_five(desk: Desk) -
     assert_an_account_is_made_for_a_key(desk)
 
 
+def test_owners_are_asked_for_what_the_file_changes(desk: Desk) -> None:
+    """Roles that the file drops, a floor that it names, a guardian that it drops: that one goes late."""
+    proposal = desk.deploy("--yes")[1]["proposal"]
+    if proposal is not None:
+        desk.sign_and_execute(proposal)
+        desk.folder.pump(lambda: desk.deploy()[0] == 0, "the deployment is done")
+    contracts = desk.deploy()[1]["contracts"]
+    pauser, guardian = address_text(PAUSER), address_text(GUARDIAN)
+    text = desk.plan.read_text()
+    for old in (pauser, guardian):
+        text = text.replace(old, address_text(NEWCOMER))
+    other = desk.variant("others", "backup = true", 'backup = true\nhealth_floor = "1.2"', text)
+    shown = desk.deploy(other)[1]["missing"]
+    (stage,) = shown
+    late = [
+        f"announced, to be done after its delay: {book}: {guardian} may no longer veto what loosens"
+        for book in ("registry", "risk_book")
+    ]
+    assert set(late) < set(stage["steps"])
+    assert f"executor: {pauser} is no longer pauser" in stage["steps"]
+    assert f"executor_backup: {guardian} is no longer guardian" in stage["steps"]
+
+    code, answer = desk.deploy(other, "--yes")
+    assert (code, desk.deploy(other, "--yes")[1]["proposal"]) == (1, answer["proposal"])
+    desk.sign_and_execute(answer["proposal"])
+    desk.folder.pump(lambda: not desk.deploy(other)[1]["missing"], "what could be written at once stands")
+    code, left = desk.deploy(other, "--yes")
+    assert (code, left["done"], left["problems"], left["proposal"]) == (1, False, [], None)
+    # Until its seven days are over the old guardian may veto still; both books say until when.
+    assert [line.split(": not before")[0] for line in left["waiting"]] == [
+        f"{book}: {guardian} may no longer veto what loosens" for book in ("registry", "risk_book")
+    ]
+    for role in ("executor", "executor_backup"):
+        target = contracts[role]
+        assert not any(desk.view(target, "rolesOf(address)", PAUSER))
+        assert int.from_bytes(desk.view(target, "rolesOf(address)", NEWCOMER)) == 6
+        assert int.from_bytes(desk.view(target, "healthFloor()")) == 12 * 10**17
+
+
+def guardian_call(account: Address) -> bytes:
+    return encode_call("setGuardian(address,bool)", (account, True))
+
+
 def assert_an_account_is_made_for_a_key(desk: Desk) -> None:
     """By the factory that was deployed, once its owners approved a template and allotted the key."""
     factory = ("--factory", "@desk_account_factory")
@@ -325,6 +380,10 @@ def assert_an_account_is_made_for_a_key(desk: Desk) -> None:
     assert [code for code, _ in made] == [0, 0], made
     assert made[0][1] == made[1][1] == {"account": states["eve"]["account"], "recorded": "account_eve"}
     assert desk.view(made[0][1]["account"], "owner()")[12:] == desk.safe
+    raised = desk.run("accounts", "floor", "eve", "--at", "1.2", "--safe", "council", *factory)[1]
+    desk.sign_and_execute(raised["proposal"])
+    states = {one["operator"]: one for one in desk.run("accounts", "list", *factory)[1]["accounts"]}
+    assert (states["eve"]["health_floor"], states["ann"]["health_floor"]) == ("1.2", None)
     assert desk.run("addresses", "verify")[0] == 0
     assert (
         desk.run("accounts", "propose", "eve", "--policy", "@desk_executor", "--safe", "council", *factory)[0]
@@ -342,7 +401,8 @@ def assert_recorded(desk: Desk, done: dict[str, Any]) -> None:
     for role in ("executor", "executor_backup"):
         (code,) = desk.folder.devnet.rpc.codes([book.address(f"desk_{role}")])
         assert load_artifact("AtomicExecutor").is_code_of(code)
-    assert desk.run("addresses", "verify")[0] == 0
+    left, verified = desk.run("addresses", "verify")
+    assert (left, verified["drift"]) == (0, [])
 
 
 def assert_in_the_owners_hands(desk: Desk, contracts: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ names another address for a key is not ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from seawall.chain.client import ChainClient
@@ -17,8 +17,10 @@ from seawall.native import abi_decode, encode_call
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.errors import EncodingError, ProtocolError
 from seawall.primitives.units import ZERO_ADDRESS, Address, address_text
+from seawall.protocols.answers import integer_answer
 from seawall.protocols.executor.accounts import Surroundings, Template, account_address
 from seawall.protocols.executor.artifacts import ACCOUNT, load_artifact
+from seawall.protocols.executor.policy import health_floor_read
 
 __all__ = ["FactoryView", "PlacedAccount", "look_at_accounts"]
 
@@ -35,6 +37,7 @@ class PlacedAccount:
     template_id: bytes
     address: Address | None
     is_made: bool
+    health_floor_wad: int | None = None  # of one that is made [1e18]; its owner sets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,15 @@ async def look_at_accounts(
             )
         here = made if made != ZERO_ADDRESS else place
         accounts.append(PlacedAccount(one, template, allotted[one], here, made != ZERO_ADDRESS))
-    await _require_code(client, [a.address for a in accounts if a.is_made and a.address], block)
+    made_ones = [one.address for one in accounts if one.is_made and one.address is not None]
+    await _require_code(client, made_ones, block)
+    floors = await client.call_at([health_floor_read(one) for one in made_ones], block) if made_ones else {}
+    accounts = [
+        replace(one, health_floor_wad=integer_answer(floors, health_floor_read(one.address).label, "uint64"))
+        if one.is_made and one.address is not None
+        else one
+        for one in accounts
+    ]
     approved = tuple(one for one, template in known.items() if template is not None)
     return FactoryView(block, factory, Address(_bytes(owner)), tuple(accounts), approved)
 
