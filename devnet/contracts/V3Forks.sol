@@ -75,16 +75,22 @@ contract PancakeV3Deployer is PoolCreator {
 /// @notice Stand-in of Slipstream's factory: pools by tick spacing instead of fee. Its pools are Uniswap's own here,
 ///         whose fee is fixed, where the original's asks its factory.
 contract SlipstreamFactory is PoolCreator {
+    mapping(int24 tickSpacing => uint24 fee) public tickSpacingToFee;
     mapping(address token0 => mapping(address token1 => mapping(int24 tickSpacing => address pool))) private _pools;
 
     error PoolExists(address pool);
 
+    error SpacingDisabled(int24 tickSpacing);
+
     constructor(address owner_) PoolCreator(owner_) {}
 
-    function createPool(address tokenA, address tokenB, int24 tickSpacing, uint24 fee)
-        external
-        returns (address pool)
-    {
+    function enableTickSpacing(int24 tickSpacing, uint24 fee) external onlyOwner {
+        tickSpacingToFee[tickSpacing] = fee;
+    }
+
+    function createPool(address tokenA, address tokenB, int24 tickSpacing) external returns (address pool) {
+        uint24 fee = tickSpacingToFee[tickSpacing];
+        if (fee == 0) revert SpacingDisabled(tickSpacing);
         (address token0, address token1) = tokenA < tokenB ? (tokenA, tokenB) : (tokenB, tokenA);
         pool = _pools[token0][token1][tickSpacing];
         if (pool != address(0)) revert PoolExists(pool);

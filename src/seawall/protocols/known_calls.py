@@ -32,6 +32,7 @@ _ONE_OF: Final[Mapping[AddressKind, tuple[tuple[str, tuple[AbiValue, ...]], ...]
         ("getPair(address,address,bool)", (ZERO_ADDRESS, ZERO_ADDRESS, False)),  # Solidly
         ("getPool(address,address,bool)", (ZERO_ADDRESS, ZERO_ADDRESS, False)),  # its later forks
         ("feeAmountTickSpacing(uint24)", (3_000,)),  # Uniswap V3 and its forks
+        ("tickSpacingToFee(int24)", (1,)),  # Slipstream
         ("poolByPair(address,address)", (ZERO_ADDRESS, ZERO_ADDRESS)),  # Algebra
         ("isPoolFromFactory(address)", (ZERO_ADDRESS,)),  # Balancer V2
         ("pool_count()", ()),  # Curve

@@ -49,8 +49,8 @@ def open_pool(name: str, stage: Stage, token: Address, other: Address) -> V3Fork
     model = adapter_named(stage, name)
     deployment, tokens = model.deployment, sorted_tokens(token, other)
     if model.fee_changes:
-        factory, signature = deployment.factory, "createPool(address,address,int24,uint24)"
-        call = encode_call(signature, (*tokens, deployment.salt_word, 380))
+        factory = deployment.factory
+        call = encode_call("createPool(address,address,int24)", (*tokens, deployment.salt_word))
     else:
         factory = stage.address("pancake_v3_factory")
         call = encode_call("createPool(address,address,uint24)", (*tokens, deployment.salt_word))

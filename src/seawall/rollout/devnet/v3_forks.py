@@ -33,7 +33,7 @@ WIDTHS: Final = (4, 40)
 _PIECE_BYTES: Final = 6_000
 _TICK_BASE: Final = 1.0001
 _CREATE_PANCAKE: Final = "createPool(address,address,uint24)"
-_CREATE_SLIPSTREAM: Final = "createPool(address,address,int24,uint24)"
+_CREATE_SLIPSTREAM: Final = "createPool(address,address,int24)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def deploy_v3_forks(deployer: Deployer) -> None:
 
 
 def _pancake(deployer: Deployer, pool: Artifact) -> _Pool:
-    creator = _creator(deployer, "pancake_v3_deployer", "PancakeV3Deployer", pool)
+    creator = _creator(deployer, "pancake_v3_deployer", AddressKind.AUTHORITY, "PancakeV3Deployer", pool)
     factory = deployer.deploy(
         "pancake_v3_factory",
         AddressKind.FACTORY,
@@ -78,23 +78,23 @@ def _pancake(deployer: Deployer, pool: Artifact) -> _Pool:
 
 
 def _slipstream(deployer: Deployer, pool: Artifact) -> _Pool:
-    factory = _creator(deployer, "slipstream_factory", "SlipstreamFactory", pool)
+    factory = _creator(deployer, "slipstream_factory", AddressKind.FACTORY, "SlipstreamFactory", pool)
     tokens = tuple(deployer.book.address(token) for token in ("weth", "usdx"))
-    terms = (SLIPSTREAM_SPACING, SLIPSTREAM_FEE_PIPS)
-    created = deployer.view_address(factory, _CREATE_SLIPSTREAM, *tokens, *terms)
-    deployer.send(factory, _CREATE_SLIPSTREAM, *tokens, *terms)
+    deployer.send(factory, "enableTickSpacing(int24,uint24)", SLIPSTREAM_SPACING, SLIPSTREAM_FEE_PIPS)
+    created = deployer.view_address(factory, _CREATE_SLIPSTREAM, *tokens, SLIPSTREAM_SPACING)
+    deployer.send(factory, _CREATE_SLIPSTREAM, *tokens, SLIPSTREAM_SPACING)
     deployer.record(f"slipstream_weth_usdx_{SLIPSTREAM_SPACING}", AddressKind.POOL, created, pool.source)
     return _Pool(created, SLIPSTREAM_SPACING)
 
 
-def _creator(deployer: Deployer, name: str, contract: str, pool: Artifact) -> Address:
+def _creator(deployer: Deployer, name: str, kind: AddressKind, contract: str, pool: Artifact) -> Address:
     """One that creates pools of this code; the code's hash is its reference in the book."""
     artifact = deployer.compiled[contract]
     creator = deployer.create(artifact, ("address",), OWNER)
     for start in range(0, len(pool.creation_code), _PIECE_BYTES):
         deployer.send(creator, "append(bytes)", pool.creation_code[start : start + _PIECE_BYTES])
     reference = hex_text(keccak256(pool.creation_code))
-    deployer.record(name, AddressKind.FACTORY, creator, artifact.source, reference=reference)
+    deployer.record(name, kind, creator, artifact.source, reference=reference)
     return creator
 
 
