@@ -37,7 +37,7 @@ VAULT_TOKEN = "hvs.token-of-the-kernel"
 SIGNER_TOKEN = "token-for-web3signer"
 STORED_PASSWORD = "password-kept-in-a-variable"
 SECRETS = (PIN, WRONG_PIN, VAULT_TOKEN, SIGNER_TOKEN, STORED_PASSWORD, KEY_PASSWORD, SEED_PASSWORD)
-DEADLINE_S = int(time.time()) + 900
+DEADLINE_S = int(time.time()) + 86_400  # this file may be read long before its tests run
 POLICY = """
 [[signers.policies]]
 chain_id = 31337
