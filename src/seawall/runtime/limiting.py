@@ -26,7 +26,7 @@ from seawall.risk.lending import LendingPlace, MorphoMarket
 from seawall.risk.limits import ChainFacts, RiskLimits
 from seawall.runtime.configuration.settings import ChainSettings, Configuration
 
-__all__ = ["accruing", "limited_by", "own_guards_of", "require_countable"]
+__all__ = ["accruing", "claims_of", "limited_by", "own_guards_of", "require_countable"]
 
 # View calls of one kind of guard, of the 1,024 that a simulation takes.
 EXPOSURE_CALLS_MAX: Final = 512
@@ -86,7 +86,7 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
         multicall=_multicall_of(settings),
         private_keys=frozenset(keys[name] for name in settings.private.signers if name in keys),
         wrapped_native=wrapped,
-        claims=_claims_of(book),
+        claims=claims_of(book),
         positions=frozenset(one.address for one in book.of_kind(AddressKind.POSITIONS)),
         position_debts=frozenset(
             one.address for one in book.of_kind(AddressKind.POSITIONS) if is_debt_view(one.name)
@@ -94,7 +94,7 @@ def _facts_of(settings: ChainSettings, keys: Mapping[str, Address]) -> ChainFact
     )
 
 
-def _claims_of(book: AddressBook) -> tuple[ClaimPlace, ...]:
+def claims_of(book: AddressBook) -> tuple[ClaimPlace, ...]:
     """Stakes and queues of the protocols that the book knows."""
     stakes = [Stake(one.rewards, one.lp_token) for one in convex.from_book(book)]
     exits = [
