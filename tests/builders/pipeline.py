@@ -20,7 +20,7 @@ from eth_account import Account
 
 from seawall.chain.broadcast import SignedWrite, SocketBroadcastPort, WriteAnswer, WriteResult
 from seawall.chain.fees import FeeSettings
-from seawall.chain.networks import network_of
+from seawall.chain.networks import Network, network_of
 from seawall.chain.node_errors import classify
 from seawall.chain.rpc import RpcTransport
 from seawall.chain.writes import Withdrawal
@@ -48,11 +48,24 @@ from seawall.transactions.policies import MovePolicy
 from seawall.transactions.routes import RoutePolicy, Routes
 from tests.builders.chain_model import ChainModel
 
-__all__ = ["ETHER", "SOMEBODY", "ModelClock", "Pipeline", "local_keys", "new_ledger", "pipeline"]
+__all__ = [
+    "ETHER",
+    "LIMITS",
+    "SOMEBODY",
+    "ModelClock",
+    "Pipeline",
+    "local_keys",
+    "new_ledger",
+    "open_policy",
+    "pipeline",
+]
 
 T = TypeVar("T")
 ETHER = 10**18
 GWEI = 10**9
+LIMITS = RiskLimits(
+    max_fee_per_gas_wei=500 * GWEI, position_caps={NATIVE: 10**24}, validity_blocks=3, validity_s=60
+)
 SOMEBODY = Address(b"\xfe" * 20)
 STRATEGY = "keeper"
 
@@ -242,6 +255,8 @@ async def pipeline(
     budget_wei: int | None = None,  # that all keys share, an hour and a day
     routes: RoutePolicy | None = None,
     moves: MovePolicy | None = None,
+    network: Network | None = None,
+    limits: RiskLimits | None = None,
 ) -> AsyncIterator[Pipeline]:
     """A kernel's chain on `model` with its ledger in `folder`, which may have one already. With `send_urls`
     signed bytes go out by the true port."""
@@ -254,17 +269,15 @@ async def pipeline(
     latch = Latch(folder / "latch.json", clock=clock)
     port, metrics = ModelPort(model, latch), Metrics(clock=clock)
     alarms: list[IntegrityAlarm] = []
-    limits = RiskLimits(
-        max_fee_per_gas_wei=500 * GWEI, position_caps={NATIVE: 10**24}, validity_blocks=3, validity_s=60
-    )
+    limits = limits or LIMITS
     ours = OurAddresses(frozenset(signers), None)
     book = SpendBook()
     if budget_wei is not None:
-        limits = replace(limits, policies={key: _open_policy(key) for key in signers})
+        limits = replace(limits, policies={key: open_policy(key) for key in signers})
         lanes = frozenset(Lane(model.chain_id, key) for key in signers)
         book = SpendBook([Budget("treasury", lanes, (SpendCap(NATIVE, budget_wei, budget_wei),))])
     spec = ChainSpec(
-        network=network_of(model.chain_id),
+        network=network or network_of(model.chain_id),
         transports=list(transports) or [model],
         port=SocketBroadcastPort(send_urls, latch, clock=clock) if send_urls else port,
         signers=dict(signers),
@@ -297,7 +310,7 @@ async def pipeline(
         await ledger.close()
 
 
-def _open_policy(key: Address) -> SignerPolicy:
+def open_policy(key: Address) -> SignerPolicy:
     """Nothing but what is spent is limited."""
     return SignerPolicy(key.hex(), 10**24, 10**24, 2**24, any_target=True)
 

@@ -5,18 +5,21 @@
                 `getL1FeeUpperBound` of the GasPriceOracle (Fjord and later: FastLZ's upper bound of the
                 size), plus `getOperatorFee` for the whole gas limit (Isthmus and later)
     Arbitrum    charged as gas: `extra_gas` goes into the gas limit, and so into gas limit times fee
-                ceiling. The node's own NodeInterface estimates it for exactly this payload
+                ceiling. The node's own NodeInterface estimates it
 
 Read by block hash. L1's base fee moves until the transaction is sequenced: both are raised by `MARGIN_BPS`,
 which covers three full L1 blocks. A chain that cannot be asked is `UnavailableError`: a fee that is not known
 is not nought.
 
-A candidate's most total fee is `most_total_fee_wei(...)`. What was truly paid stands in the receipt
-(`Receipt.l1_fee_wei`; on Arbitrum it is within gas used).
+Flow: `read` asks once a block for payloads of the shapes that are to be judged; `most_for` answers from that,
+while candidates are built and judged without awaiting. A candidate's most total fee is
+`most_total_fee_wei(...)`. What was truly paid stands in the receipt (`Receipt.l1_fee_wei`; on Arbitrum it is
+within gas used).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -24,8 +27,9 @@ from seawall.chain.client import ChainClient
 from seawall.chain.networks import L2Kind
 from seawall.native import abi_decode, encode_call
 from seawall.primitives.blocks import Block, Read
+from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX
 from seawall.primitives.errors import EncodingError, UnavailableError
-from seawall.primitives.units import BPS, Address, address_from_text, mul_div_up
+from seawall.primitives.units import BPS, Address, Hash, address_from_text, mul_div_up
 from seawall.primitives.verdicts import Payload
 
 __all__ = [
@@ -39,6 +43,7 @@ __all__ = [
     "NoDataFees",
     "OptimismDataFees",
     "data_fees_of",
+    "most_now",
     "most_total_fee_wei",
 ]
 
@@ -48,6 +53,7 @@ NODE_INTERFACE: Final = Address(bytes(19) + b"\xc8")
 MARGIN_BPS: Final = 14_300
 # An unsigned type-2 transaction without its calldata, every number at its longest.
 ENVELOPE_BYTES_MAX: Final = 128
+_OPERATOR_GAS: Final = (0, GAS_LIMIT_TRANSACTION_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +68,104 @@ NO_DATA_FEE: Final = DataFee()
 
 
 class DataFees(Protocol):
-    """One chain's data fees."""
+    """One chain's data fees: read once a block for every shape of payload, then known without asking."""
 
-    async def most_for(self, payload: Payload, block: Block) -> DataFee:
-        """Of exactly this payload, by the state of `block`; `UnavailableError` where it cannot be had."""
+    @property
+    def is_charged(self) -> bool: ...
+
+    async def read(self, payloads: Sequence[Payload], block: Block) -> None:
+        """Read what these and others of their shape may cost, by the state of `block`. What is known of it
+        is not read again; what cannot be read stays unknown."""
+        ...
+
+    def most_for(self, payload: Payload, block: Block) -> DataFee:
+        """The most for this payload at `block`; `UnavailableError` where it was not read."""
         ...
 
 
 class NoDataFees:
     """A chain that charges gas and nothing else."""
 
-    async def most_for(self, payload: Payload, block: Block) -> DataFee:
+    is_charged = False
+
+    async def read(self, payloads: Sequence[Payload], block: Block) -> None:
+        return
+
+    def most_for(self, payload: Payload, block: Block) -> DataFee:
         return NO_DATA_FEE
 
 
 class OptimismDataFees:
+    """The fee depends on the size of the payload, the operator's on its gas limit, in a straight line."""
+
+    is_charged = True
+
     def __init__(self, client: ChainClient) -> None:
         self._client = client
+        self._block: Hash | None = None
+        self._l1_fees_wei: dict[int, int] = {}  # with the margin, by the bytes of calldata
+        self._operator_fee_wei = (0, 0)  # for no gas, and for `GAS_LIMIT_TRANSACTION_MAX`
 
-    async def most_for(self, payload: Payload, block: Block) -> DataFee:
-        size = len(payload.data) + ENVELOPE_BYTES_MAX
-        answers = await self._client.call_at(
-            [
-                Read("l1_fee", GAS_PRICE_ORACLE, encode_call("getL1FeeUpperBound(uint256)", (size,))),
-                Read(
-                    "operator_fee",
-                    GAS_PRICE_ORACLE,
-                    encode_call("getOperatorFee(uint256)", (payload.gas_limit,)),
-                ),
-            ],
-            block,
-        )
-        l1_fee_wei = _first_word(answers["l1_fee"], "getL1FeeUpperBound", block)
+    async def read(self, payloads: Sequence[Payload], block: Block) -> None:
+        if block.hash != self._block:
+            self._l1_fees_wei, self._block = {}, block.hash
+        sizes = sorted({len(payload.data) for payload in payloads} - self._l1_fees_wei.keys())
+        if not sizes:
+            return
+        reads = [
+            _oracle_read(f"l1 {size}", "getL1FeeUpperBound", size + ENVELOPE_BYTES_MAX) for size in sizes
+        ]
+        reads += [_oracle_read(f"gas {gas}", "getOperatorFee", gas) for gas in _OPERATOR_GAS]
+        answers = await self._client.call_at(reads, block)
+        fees = {size: _first_word(answers[f"l1 {size}"], "getL1FeeUpperBound", block) for size in sizes}
         # Before Isthmus there is no such function, and no such fee: the call reverts.
-        operator = answers["operator_fee"]
-        operator_fee_wei = 0 if operator is None else _first_word(operator, "getOperatorFee", block)
-        return DataFee(fee_wei=mul_div_up(l1_fee_wei, MARGIN_BPS, BPS) + operator_fee_wei)
+        operator = [answers[f"gas {gas}"] for gas in _OPERATOR_GAS]
+        least, most = (0 if one is None else _first_word(one, "getOperatorFee", block) for one in operator)
+        if self._block == block.hash:
+            self._l1_fees_wei |= {size: mul_div_up(fee, MARGIN_BPS, BPS) for size, fee in fees.items()}
+            self._operator_fee_wei = least, most
+
+    def most_for(self, payload: Payload, block: Block) -> DataFee:
+        l1_fee_wei = self._l1_fees_wei.get(len(payload.data))
+        if l1_fee_wei is None or block.hash != self._block:
+            raise _unknown(block)
+        least, most = self._operator_fee_wei
+        of_gas_wei = mul_div_up(most - least, payload.gas_limit, GAS_LIMIT_TRANSACTION_MAX)
+        return DataFee(fee_wei=l1_fee_wei + least + of_gas_wei)
 
 
 class ArbitrumDataFees:
+    """The node estimates the gas. Payloads to one target and of one size may differ by a few bytes of their
+    header, for which the margin has room."""
+
+    is_charged = True
+
     def __init__(self, client: ChainClient) -> None:
         self._client = client
+        self._block: Hash | None = None
+        self._gas: dict[tuple[Address, int], int] = {}  # with the margin
 
-    async def most_for(self, payload: Payload, block: Block) -> DataFee:
-        call = encode_call("gasEstimateL1Component(address,bool,bytes)", (payload.to, False, payload.data))
-        answers = await self._client.call_at([Read("l1_gas", NODE_INTERFACE, call)], block)
-        gas = _first_word(answers["l1_gas"], "gasEstimateL1Component", block)
-        return DataFee(extra_gas=mul_div_up(gas, MARGIN_BPS, BPS))
+    async def read(self, payloads: Sequence[Payload], block: Block) -> None:
+        if block.hash != self._block:
+            self._gas, self._block = {}, block.hash
+        calls = sorted({(payload.to, payload.data) for payload in payloads})
+        signature = "gasEstimateL1Component(address,bool,bytes)"
+        reads = [
+            Read(str(place), NODE_INTERFACE, encode_call(signature, (to, False, data)))
+            for place, (to, data) in enumerate(calls)
+        ]
+        answers = await self._client.call_at(reads, block)
+        for place, (to, data) in enumerate(calls):
+            gas = _first_word(answers[str(place)], "gasEstimateL1Component", block)
+            most = mul_div_up(gas, MARGIN_BPS, BPS)
+            if self._block == block.hash:
+                self._gas[to, len(data)] = max(most, self._gas.get((to, len(data)), 0))
+
+    def most_for(self, payload: Payload, block: Block) -> DataFee:
+        gas = self._gas.get((payload.to, len(payload.data)))
+        if gas is None or block.hash != self._block:
+            raise _unknown(block)
+        return DataFee(extra_gas=gas)
 
 
 def data_fees_of(client: ChainClient) -> DataFees:
@@ -122,11 +179,29 @@ def data_fees_of(client: ChainClient) -> DataFees:
             return NoDataFees()
 
 
+async def most_now(fees: DataFees, payload: Payload, block: Block) -> DataFee:
+    """Read and answered at once. Raises `UnavailableError` where it cannot be had."""
+    await fees.read([payload], block)
+    return fees.most_for(payload, block)
+
+
 def most_total_fee_wei(gas_limit: int, ceiling_fee_per_gas_wei: int, data_fee: DataFee) -> int:
     """What a verdict judges by: every replacement's gas, and the data fee beside it [wei].
 
     `gas_limit` is the one that is signed, `data_fee.extra_gas` already in it."""
     return gas_limit * ceiling_fee_per_gas_wei + data_fee.fee_wei
+
+
+def _oracle_read(label: str, name: str, value: int) -> Read:
+    return Read(label, GAS_PRICE_ORACLE, encode_call(f"{name}(uint256)", (value,)))
+
+
+def _unknown(block: Block) -> UnavailableError:
+    return UnavailableError(
+        f"the data fee is not known at block {block.number}",
+        f"chain {block.chain_id}",
+        "check that the endpoint serves the roll-up's predeploys; it is asked again at the next block",
+    )
 
 
 def _first_word(answer: bytes | None, what: str, block: Block) -> int:

@@ -46,11 +46,13 @@ class Candidate:
     expected_fee_per_gas_wei: int
     ceiling_fee_per_gas_wei: int  # what a replacement may reach: never under what is signed first
     base: Block
+    data_fee_wei: int = 0  # the most that a roll-up takes for its data, beside gas
+    data_gas: int = 0  # of the gas limit, what a roll-up takes for its data
 
     @property
     def max_total_fee_wei(self) -> int:
         """The most that this payload can cost in fees, replacements included: under it profit is judged."""
-        return self.payload.gas_limit * self.ceiling_fee_per_gas_wei
+        return self.payload.gas_limit * self.ceiling_fee_per_gas_wei + self.data_fee_wei
 
 
 @made_quickly

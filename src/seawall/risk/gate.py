@@ -87,7 +87,8 @@ class Gate:
             if simulation.success:
                 findings += self.reduce.measure(evidence)
         inflow = evidence.inflow() if simulation.success else None
-        expected_fee_wei = simulation.gas_used * candidate.expected_fee_per_gas_wei
+        expected_gas = simulation.gas_used + candidate.data_gas
+        expected_fee_wei = expected_gas * candidate.expected_fee_per_gas_wei + candidate.data_fee_wei
         return Verdict(
             number=candidate.number,
             attempt_number=candidate.attempt_number,

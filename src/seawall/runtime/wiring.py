@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient, StateCheck
+from seawall.chain.data_fees import data_fees_of
 from seawall.chain.fees import FeeEstimator, FeeSettings
 from seawall.chain.heads import HeadFollower
 from seawall.chain.networks import Network
@@ -110,6 +111,7 @@ async def build_chain(
         client=client,
         simulator=Simulator(client, spec.network, services.offload),
         fees=FeeEstimator(client, spec.fees),
+        data_fees=data_fees_of(client),
         gate=spec.gate,
         port=spec.port,
         ledger=services.ledger,

@@ -34,7 +34,7 @@ from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState, WriteKind
 from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry.logs import correlated, get_logger
-from seawall.transactions.batches import BatchJudging, GasBook, Judged
+from seawall.transactions.batches import BatchJudging, GasBook, Judged, read_data_fees
 from seawall.transactions.candidates import unsigned
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
@@ -174,6 +174,7 @@ class Alternatives:
         """The verdict upon what stands before the slot, or why there can be none."""
         desk = self.desk
         await desk.rebuild_overlay(before=held)
+        await read_data_fees(desk, [row])
         work = BatchJudging(
             desk=desk,
             rows=[row],

@@ -25,7 +25,14 @@ from seawall.ledger.rows import IntentRow
 from seawall.native.evm import Execution, Missing
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import GAS_USE_BPS_MAX
-from seawall.primitives.errors import NativeError, PlanError, SeawallError, StaleError, UnavailableError
+from seawall.primitives.errors import (
+    ChainError,
+    NativeError,
+    PlanError,
+    SeawallError,
+    StaleError,
+    UnavailableError,
+)
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
@@ -34,6 +41,7 @@ from seawall.primitives.units import BPS, Address, ceil_div
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
+from seawall.telemetry.logs import get_logger
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
 from seawall.transactions.judging import before_now, evidence_from, measure_gas_now
@@ -48,7 +56,7 @@ from seawall.transactions.segments import (
     judge_together,
 )
 
-__all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting"]
+__all__ = ["BatchJudging", "GasBook", "Judged", "call_of", "is_fitting", "read_data_fees"]
 
 _CALLS_MAX: Final = 1024
 _SELECTOR_BYTES: Final = 4
@@ -65,6 +73,7 @@ _TO_BE_MEASURED: Final = 0
 # What is judged on the loop itself: so few, and so little gas together.
 SHORT_ROWS_MAX: Final = 4
 SHORT_GAS_MAX: Final = 1_000_000
+_log = get_logger(__name__)
 
 Passing = UnavailableError | StaleError
 Call = tuple[Address, Address, bytes, int]
@@ -101,6 +110,22 @@ class GasBook:
             self._limits.popitem(last=False)
 
 
+async def read_data_fees(desk: Desk, rows: Sequence[IntentRow]) -> None:
+    """Where a roll-up charges for data, what that may cost these intents at the desk's base. What cannot be
+    read stays unknown, and whoever needs it is put off."""
+    data_fees, base = desk.parts.data_fees, desk.base()
+    if not data_fees.is_charged:
+        return
+    payloads, room = [], gas_limit_room(base)
+    for row in rows:
+        with suppress(PlanError, NativeError):  # what cannot be built is refused when it is its turn
+            payloads.append(build_candidate(row, row.lane, 0, 1, NO_FEES, base, room).payload)
+    try:
+        await data_fees.read(payloads, base)
+    except ChainError as trouble:
+        _log.warning("data_fee_unknown", block=base.number, cause=str(trouble))
+
+
 def is_fitting(gas_limit: int, gas_used: int | None, base: Block) -> bool:
     """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
     if gas_used is None:
@@ -131,7 +156,8 @@ class Judged:
     @property
     def is_gas_fitting(self) -> bool:
         candidate = self.candidate
-        return is_fitting(candidate.payload.gas_limit, self.verdict.gas_used, candidate.base)
+        gas_limit = candidate.payload.gas_limit - candidate.data_gas
+        return is_fitting(gas_limit, self.verdict.gas_used, candidate.base)
 
 
 @dataclass(slots=True)
@@ -266,7 +292,7 @@ class BatchJudging:
             try:
                 candidate = self._candidate(row, nonces[row.lane], gas_limit, base)
                 probes = gate.probes(candidate, self.authority)
-            except (StaleError, PlanError, NativeError):
+            except (UnavailableError, StaleError, PlanError, NativeError):
                 if not series:
                     raise
                 break  # that is told when it is the next one
@@ -283,7 +309,9 @@ class BatchJudging:
 
     def _group(self, start: int) -> Sequence[IntentRow]:
         """The rows from `start` on that are to go in one transaction; one where nothing goes with it."""
-        if self.segments_max < 2 or self.authority is not Authority.RUN or self.rows[start].lane in self.dry:
+        # What a batch pays for data has no shares that its segments could promise.
+        is_single = self.segments_max < 2 or self.desk.parts.data_fees.is_charged
+        if is_single or self.authority is not Authority.RUN or self.rows[start].lane in self.dry:
             return self.rows[start : start + 1]
         group = group_at(self.rows, start, self.segments_max)
         alone = (
@@ -435,12 +463,24 @@ class BatchJudging:
     def _candidate(self, row: IntentRow, nonce: int, gas_limit: int, base: Block) -> Candidate:
         fees, signed = self._fees_of(row), self.signed.get(row.number)
         if signed is None:
-            return build_candidate(row, row.lane, nonce, row.candidates + 1, fees, base, gas_limit)
+            return self._priced(row, nonce, fees, base, gas_limit)
         if signed.nonce != nonce:
             what = f"it was signed for nonce {signed.nonce}, and {nonce} is the next one"
             raise StaleError(what, str(row.lane), "none needed: it is judged and signed anew")
+        if self.desk.parts.data_fees.most_for(signed.payload, base).fee_wei > signed.data_fee_wei:
+            what = "the data fee rose above what it was signed for"
+            raise StaleError(what, str(row.lane), "none needed: it is judged and signed anew")
         expected_wei = min(fees.expected_fee_per_gas_wei, signed.max_fee_per_gas_wei)
         return replace(signed, base=base, expected_fee_per_gas_wei=expected_wei)
+
+    def _priced(self, row: IntentRow, nonce: int, fees: FeeQuote, base: Block, gas_limit: int) -> Candidate:
+        """With the most that its data may cost, by its size and gas limit."""
+        plain = build_candidate(row, row.lane, nonce, row.candidates + 1, fees, base, gas_limit)
+        data_fees = self.desk.parts.data_fees
+        if not data_fees.is_charged:
+            return plain
+        data_fee = data_fees.most_for(plain.payload, base)
+        return build_candidate(row, row.lane, nonce, row.candidates + 1, fees, base, gas_limit, data_fee)
 
     def _fees_of(self, row: IntentRow) -> FeeQuote:
         priority = row.plan.priority

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from seawall.chain.data_fees import NO_DATA_FEE, DataFee, most_total_fee_wei
 from seawall.chain.fees import FeeQuote
 from seawall.ledger.rows import IntentRow
 from seawall.native.wire import DynamicFeeTransaction
@@ -61,12 +62,21 @@ def unsigned(
 
 
 def build_candidate(
-    row: IntentRow, lane: Lane, nonce: int, attempt_number: int, fees: FeeQuote, base: Block, gas_limit: int
+    row: IntentRow,
+    lane: Lane,
+    nonce: int,
+    attempt_number: int,
+    fees: FeeQuote,
+    base: Block,
+    gas_limit: int,
+    data_fee: DataFee = NO_DATA_FEE,
 ) -> Candidate:
-    """The payload that would be signed for `row` at this fee ceiling and gas limit.
+    """The payload that would be signed for `row` at this fee ceiling and gas limit, to which the gas that a
+    roll-up takes for its data is added.
 
     Raises `PlanError` where no node would take it."""
-    max_total_fee_wei = gas_limit * fees.ceiling_fee_per_gas_wei
+    gas_limit += data_fee.extra_gas
+    max_total_fee_wei = most_total_fee_wei(gas_limit, fees.ceiling_fee_per_gas_wei, data_fee)
     payload = _payload(row, lane, gas_limit, max_total_fee_wei)
     if len(payload.data) > PAYLOAD_BYTES_MAX:
         what = f"{len(payload.data)} bytes of calldata, more than the {PAYLOAD_BYTES_MAX} that nodes take"
@@ -85,6 +95,8 @@ def build_candidate(
         expected_fee_per_gas_wei=fees.expected_fee_per_gas_wei,
         ceiling_fee_per_gas_wei=fees.ceiling_fee_per_gas_wei,
         base=base,
+        data_fee_wei=data_fee.fee_wei,
+        data_gas=data_fee.extra_gas,
     )
 
 

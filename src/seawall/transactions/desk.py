@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient
+from seawall.chain.data_fees import DataFees
 from seawall.chain.fees import FeeEstimator, FeeQuote
 from seawall.chain.networks import Network
 from seawall.chain.simulation import Entry, Simulator
@@ -55,6 +56,7 @@ class DeskParts:
     client: ChainClient
     simulator: Simulator
     fees: FeeEstimator
+    data_fees: DataFees
     gate: Gate
     port: BroadcastPort
     ledger: Ledger

@@ -43,7 +43,7 @@ from seawall.telemetry import failpoints
 from seawall.telemetry.logs import correlated, get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.alternatives import Alternatives
-from seawall.transactions.batches import BatchJudging, GasBook, Judged
+from seawall.transactions.batches import BatchJudging, GasBook, Judged, read_data_fees
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.queue import Queues, pause_s
@@ -269,6 +269,7 @@ class Dispatcher:
     ) -> BatchJudging:
         desk = self.desk
         fees = await desk.fee_quotes()
+        await read_data_fees(desk, rows)
         nonces = {}
         for lane in {row.lane: None for row in rows}:
             from_slots = desk.next_nonce(lane, await desk.nonce_at_head(lane))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dataclasses import replace as replaced
 from typing import Final
 
+from seawall.chain.data_fees import most_now
 from seawall.chain.replacement import Fees, replacement_fees, rule_of
 from seawall.chain.simulation import Machine
 from seawall.ledger.rows import AttemptRow, EventData, IntentRow
@@ -100,7 +101,10 @@ async def replacement_bid(runner: LaneRunner, slot: OpenSlot) -> Fees | str:
     rule = rule_of(desk.parts.network)
     if not rule.replaceable:
         return NOT_REPLACEABLE
-    ceiling_wei = await _ceiling(runner, attempt)
+    try:
+        ceiling_wei = await _ceiling(runner, attempt)
+    except PlanError as cause:
+        return str(cause)
     quote = await desk.fee_quote(intent.plan.priority)
     bid = replacement_fees(fees_of(slot.attempts), quote, rule, ceiling_wei)
     base_fee_wei = desk.base().base_fee_wei
@@ -175,13 +179,27 @@ async def replace(
 
 
 async def _ceiling(runner: LaneRunner, attempt: AttemptRow) -> int:
-    """Fee per gas that the payload was judged at most."""
+    """Fee per gas that the payload was judged at most, beside what a roll-up may take for its data now: both
+    together stay within what its bytes promise.
+
+    Raises `UnavailableError` where that is not known, `PlanError` where it leaves too little."""
     verdict = runner.desk.verdicts.get(attempt.number)
     if verdict is None:
         number = attempt.verdict
         assert number is not None, "bytes of a plan stand on a verdict"
         verdict = (await runner.desk.parts.ledger.read(lambda tx: tx.verdicts.get(number))).verdict
-    return verdict.max_total_fee_wei // attempt.payload.gas_limit
+    left_wei = verdict.max_total_fee_wei - await _data_fee_wei(runner, attempt)
+    ceiling_wei = left_wei // attempt.payload.gas_limit
+    if ceiling_wei < attempt.max_fee_per_gas_wei:
+        what = "what the roll-up takes for its data has passed what was judged"
+        raise PlanError(what, str(attempt.lane), "none needed: its nonce is filled if it does not land")
+    return ceiling_wei
+
+
+async def _data_fee_wei(runner: LaneRunner, attempt: AttemptRow) -> int:
+    """The most that a roll-up takes now beside gas; what Arbitrum takes is in the gas limit."""
+    desk = runner.desk
+    return (await most_now(desk.parts.data_fees, attempt.payload, desk.base())).fee_wei
 
 
 async def _candidate(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow, fees: Fees) -> Candidate:
@@ -200,6 +218,7 @@ async def _candidate(runner: LaneRunner, attempt: AttemptRow, intent: IntentRow,
         expected_fee_per_gas_wei=min(quote.expected_fee_per_gas_wei, fees.max_fee_per_gas_wei),
         ceiling_fee_per_gas_wei=await _ceiling(runner, attempt),
         base=runner.desk.base(),
+        data_fee_wei=await _data_fee_wei(runner, attempt),
     )
 
 

@@ -30,7 +30,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from seawall.chain.addresses import AddressBook, AddressKind
-from seawall.chain.data_fees import data_fees_of, most_total_fee_wei
+from seawall.chain.data_fees import most_now, most_total_fee_wei
 from seawall.ledger import Ledger
 from seawall.ledger.key_changes import KeyChange, KeyChangeKind
 from seawall.ledger.rows import EventData, IntentRow, NewEvent
@@ -343,7 +343,7 @@ async def _fee_wei(chain: Chain, lane: Lane, heir: Address, head: Block) -> int:
     parts = chain.desk.parts
     quote = await parts.fees.quote(head)
     payload = Payload(lane.chain_id, lane.key, heir, b"", 0, TRANSFER_GAS)
-    data_fee = await data_fees_of(parts.client).most_for(payload, head)
+    data_fee = await most_now(parts.data_fees, payload, head)
     gas = TRANSFER_GAS + data_fee.extra_gas
     return most_total_fee_wei(gas, quote.ceiling_fee_per_gas_wei, data_fee)
 

@@ -11,7 +11,7 @@ import pytest
 from typing_extensions import override
 
 from seawall.chain.addresses import AddressBook, AddressEntry, AddressKind
-from seawall.chain.data_fees import DataFee
+from seawall.chain.data_fees import DataFee, DataFees
 from seawall.chain.rpc import RpcError
 from seawall.ledger.key_changes import KeyChange
 from seawall.primitives.blocks import Block
@@ -232,11 +232,10 @@ async def test_while_nothing_is_due_the_chain_is_not_asked_at_each_look(tmp_path
 async def test_what_a_roll_up_takes_for_data_stays_with_the_last_transfer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Fees:
-        async def most_for(self, payload: Payload, block: Block) -> DataFee:
-            return DataFee(fee_wei=ETHER)
+    async def most_now(_fees: DataFees, _payload: Payload, _block: Block) -> DataFee:
+        return DataFee(fee_wei=ETHER)
 
-    monkeypatch.setattr(key_changes, "data_fees_of", lambda _: Fees())
+    monkeypatch.setattr(key_changes, "most_now", most_now)
     async with pipeline(ChainModel(), tmp_path, keys=2) as found:
         keys = keys_of(found)
         await keys.retire(0, 1)
