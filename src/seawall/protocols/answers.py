@@ -22,9 +22,9 @@ Answers = Mapping[str, bytes | None]
 """What reads returned, by label; None where the call reverted."""
 
 
-def integer_answer(answers: Answers, label: str, kind: str) -> int:
-    """The one integer that the read `label` returned."""
-    return _integer(_returned(answers, label), 0, label, kind)
+def integer_answer(answers: Answers, label: str, kind: str, word: int = 0) -> int:
+    """The one integer that the read `label` returned, or the one in a later word."""
+    return _integer(_returned(answers, label), word, label, kind)
 
 
 def integer_answers(answers: Answers, label: str, kinds: Sequence[str]) -> tuple[int, ...]:

@@ -93,17 +93,18 @@ class V3Observed:
 
 def reads(market: V3Market, window: V3Window, known: Container[str] = ()) -> tuple[Read, ...]:
     """The reads of one head, but for those whose labels are `known`."""
+    prefix = label_of(market, "")
     calls = [
-        ("slot0", "slot0()", ()),
-        ("liquidity", "liquidity()", ()),
-        *[(f"word:{word}", "tickBitmap(int16)", (word,)) for word in window.words],
-        *[(f"tick:{tick}", "ticks(int24)", (tick,)) for tick in window.ticks],
+        (prefix + "slot0", "slot0()", ()),
+        (prefix + "liquidity", "liquidity()", ()),
+        *[(f"{prefix}word:{word}", "tickBitmap(int16)", (word,)) for word in window.words],
+        *[(f"{prefix}tick:{tick}", "ticks(int24)", (tick,)) for tick in window.ticks],
     ]
     return tuple(
         [
             Read(label, market.address, encode_call(signature, values))
-            for what, signature, values in calls
-            if (label := label_of(market, what)) not in known
+            for label, signature, values in calls
+            if label not in known
         ]
     )
 
@@ -220,19 +221,18 @@ def _table(
     known_high = min((index - 1 for index in unread if index > tick), default=known_high)
     if known_low > known_high:
         return None
-    nets = {}
+    nets, prefix = {}, label_of(market, "tick:")
     for index in initialised:
         if known_low <= index <= known_high:
-            label = label_of(market, f"tick:{index}")
-            nets[index] = integer_answers(answers, label, ("uint128", "int128"))[1]
+            nets[index] = integer_answers(answers, f"{prefix}{index}", ("uint128", "int128"))[1]
     return TickTable.from_mapping(nets, known_low, known_high)
 
 
 def _initialised(market: V3Market, words: tuple[int, ...], answers: Answers) -> list[int]:
     """The ticks whose bits are set in the words, ascending."""
-    found = []
+    found, prefix = [], label_of(market, "word:")
     for word in words:
-        bits = integer_answer(answers, label_of(market, f"word:{word}"), "uint256")
+        bits = integer_answer(answers, f"{prefix}{word}", "uint256")
         while bits:
             lowest = bits & -bits
             found.append((word * TICKS_PER_WORD + lowest.bit_length() - 1) * market.tick_spacing)

@@ -123,6 +123,7 @@ class AaveAdapter:
                 one.token,
             )
             for one in self.reserves
+            if self._label(f"{one.token.hex()}:curve") not in answers
         ]
         for category in sorted({self._mode(answers, holder) for holder in holders} - {0}):
             wanted += self._category_reads(category)
@@ -366,8 +367,8 @@ class AaveAdapter:
         return RateCurve(optimal, base, slope1, slope2)
 
     def _rates_contract(self, answers: Answers, reserve: AaveReserve) -> Address:
-        data = integer_answers(answers, self._label(f"{reserve.token.hex()}:data"), _DATA_WORDS)
-        return _address(data[_RATES])
+        label = self._label(f"{reserve.token.hex()}:data")
+        return _address(integer_answer(answers, label, "uint256", _RATES))
 
     def _account(self, answers: Answers, holder: Address) -> Account:
         def scaled(what: str) -> dict[Address, int]:
