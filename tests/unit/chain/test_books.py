@@ -16,8 +16,10 @@ from seawall.protocols.safe import known
 
 DEVNET = 31_337
 WITHOUT = (138, 651_940)
-# `package@version path`, `owner/repository path`, or a page of the publisher's documentation.
-SOURCE = re.compile(r'@?[\w./-]+@\d+\.\d+\.\d+ \S+|[\w-]+/[\w-]+ \S+|\w+ documentation, page ".+"')
+# `package@version path`, `owner/repository path`, a page of documentation, or derived from what is listed.
+SOURCE = re.compile(
+    r'CREATE2 from \w+|@?[\w./-]+@\d+\.\d+\.\d+ \S+|[\w-]+/[\w-]+ \S+|\w+ documentation, page ".+"'
+)
 
 
 def document(chain_id: int) -> dict[str, object]:
