@@ -3,6 +3,7 @@
 A fresh simulator each time, nothing of the state in it; the node is another process, and every answer takes
 20 ms longer than it would. What counts is each time that the call waits: for the node's access list, for the
 state that this names, and for what is still missing afterwards. Peer: anvil forking over the same connection.
+The same on a node that tells no access lists, where what a call reads is found by looking.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
+from typing_extensions import override
 
 from bench.nodes import running_node
 from bench.rows import Row
 from bench.stage import CHAIN_ID, GWEI, OPERATOR, client_of, forms, observe, ten_calls_stage
+from seawall.chain.client import ChainClient
 from seawall.chain.networks import network_of
+from seawall.chain.rpc import HttpTransport, Request, RpcError, RpcPool
 from seawall.chain.simulation import Simulator
 from seawall.native import encode_call
 from seawall.primitives.plans import ExecutorBody, Plan, TokenBound
-from seawall.primitives.ports import ThreadOffload
+from seawall.primitives.ports import SystemClock, ThreadOffload
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 from seawall.protocols.adapters.actions import Borrow, Supply, Swap
@@ -38,7 +42,16 @@ from seawall.protocols.executor.risk_book import LossLimit, RiskPolicy, TokenLim
 from seawall.rollout.devnet import TRADERS, Devnet
 from seawall.rollout.devnet.positions import open_account
 
-__all__ = ["ROUNDS_MAX", "Scenario", "arbitrage", "leverage", "rows_of_cold_calls", "waits_of"]
+__all__ = [
+    "ROUNDS_MAX",
+    "Scenario",
+    "WithoutHints",
+    "arbitrage",
+    "client_on",
+    "leverage",
+    "rows_of_cold_calls",
+    "waits_of",
+]
 
 LATENCY_S: Final = 0.020
 ROUNDS_MAX: Final = 3
@@ -134,12 +147,17 @@ async def _measured() -> list[Row]:
 
 async def _rows_of(devnet: Devnet, port: int, scenario: Scenario) -> list[Row]:
     """Ours and the peers in turn, so that other work on the machine hits all alike."""
-    ours_ms, waits, anvil_ms, asked = [], [], [], []
+    ours_ms, waits, anvil_ms, asked, blind_ms, blind_waits = [], [], [], [], [], []
     for number in range(REPEATS):
         async with delayed(port) as relay:
             taken_ms, waited = await waits_of(f"http://127.0.0.1:{relay.port}", scenario.payload)
         ours_ms.append(taken_ms)
         waits.append(waited)
+        async with delayed(port) as relay:
+            url = f"http://127.0.0.1:{relay.port}"
+            taken_ms, waited = await waits_of(url, scenario.payload, has_hints=False)
+        blind_ms.append(taken_ms)
+        blind_waits.append(waited)
         if number < PEER_REPEATS:
             async with delayed(port) as relay:
                 anvil_ms.append(await _by_anvil(f"http://127.0.0.1:{relay.port}", scenario.payload))
@@ -155,13 +173,26 @@ async def _rows_of(devnet: Devnet, port: int, scenario: Scenario) -> list[Row]:
             ROUNDS_MAX,
         ),
         Row(f"{name}: until its result", "ms", statistics.median(ours_ms), peer),
+        Row(f"{name}, without access lists: waits for the node", "round trips", max(blind_waits)),
+        Row(f"{name}, without access lists: until its result", "ms", statistics.median(blind_ms), peer),
     ]
 
 
-async def waits_of(url: str, payload: Payload) -> tuple[float, int]:
+class WithoutHints(HttpTransport):
+    """A node that does not offer access lists."""
+
+    @override
+    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
+        if any(request.method == "eth_createAccessList" for request in requests):
+            return [RpcError(-32601, "the method does not exist") for _ in requests]
+        return await super().send(requests)
+
+
+async def waits_of(url: str, payload: Payload, *, has_hints: bool = True) -> tuple[float, int]:
     """Time, and how often it waited: for the hint, for what the hint names, for what is missing then."""
     network = network_of(CHAIN_ID)
-    async with client_of(url) as client:
+    transport = HttpTransport(url) if has_hints else WithoutHints(url)
+    async with client_on(transport) as client:
         head = await client.head()
         nonce = await client.nonce_at(payload.sender, head.hash)
         simulator = Simulator(client, network, ThreadOffload())
@@ -171,6 +202,15 @@ async def waits_of(url: str, payload: Payload) -> tuple[float, int]:
         taken_s = time.perf_counter() - begin_s
         assert execution.success, execution.transactions[0].failure
         return 1e3 * taken_s, 1 + simulator.prefetches + simulator.rounds
+
+
+@contextlib.asynccontextmanager
+async def client_on(transport: HttpTransport) -> AsyncIterator[ChainClient]:
+    pool = RpcPool([transport], chain_id=CHAIN_ID, clock=SystemClock())
+    try:
+        yield ChainClient(pool, network_of(CHAIN_ID))
+    finally:
+        await pool.close()
 
 
 async def _by_anvil(url: str, payload: Payload) -> float:

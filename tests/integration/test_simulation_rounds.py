@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
-from typing_extensions import override
 
-from bench.remote import ROUNDS_MAX, Scenario, arbitrage, leverage, waits_of
+from bench.remote import ROUNDS_MAX, Scenario, WithoutHints, arbitrage, leverage, waits_of
 from bench.stage import ten_calls_stage
 from seawall.chain.client import ChainClient
 from seawall.chain.networks import network_of
-from seawall.chain.rpc import HttpTransport, Request, RpcError, RpcPool
+from seawall.chain.rpc import HttpTransport, RpcPool
 from seawall.chain.simulation import Simulator
 from seawall.native import encode_call
 from seawall.primitives.ports import SystemClock, ThreadOffload
+from seawall.primitives.units import Hash, hex_text
 from seawall.primitives.verdicts import Payload
 from seawall.rollout.devnet import TRADERS, Devnet
+from seawall.rollout.devnet.rpc import Json, as_bytes
 from seawall.rollout.devnet.steering import mine
 
 CHAIN_ID = 31337
 FOREVER_S = 2**40
 GWEI = 10**9
-
-
-class WithoutHints(HttpTransport):
-    """A node that does not offer access lists."""
-
-    @override
-    async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
-        if any(request.method == "eth_createAccessList" for request in requests):
-            return [RpcError(-32601, "the method does not exist") for _ in requests]
-        return await super().send(requests)
 
 
 def swap(devnet: Devnet) -> Payload:
@@ -97,3 +88,42 @@ async def test_executor_call_never_seen_waits_three_times_for_the_node(
     with ten_calls_stage() as devnet:
         _, waits = await waits_of(devnet.info.rpc_url, scenario(devnet).payload)
     assert waits <= ROUNDS_MAX
+
+
+@pytest.mark.parametrize(
+    ("scenario", "rounds_max"), [(arbitrage, 10), (leverage, 18)], ids=["flash arbitrage", "Aave leverage"]
+)
+async def test_executor_call_without_access_lists_is_found_by_looking_and_does_what_the_chain_does(
+    scenario: Callable[[Devnet], Scenario], rounds_max: int
+) -> None:
+    """A round each for what is missing would be 45 and 66."""
+    with ten_calls_stage() as devnet:
+        payload = scenario(devnet).payload
+        pool, client, simulator = simulator_on(WithoutHints(devnet.info.rpc_url))
+        try:
+            head = await client.head()
+            await simulator.pin(head)
+            nonce = await client.nonce_at(payload.sender, head.hash)
+            execution = await simulator.run(payload, nonce, 2 * GWEI)
+        finally:
+            await pool.close()
+        assert execution.success
+        assert simulator.rounds <= rounds_max
+        block_time_s = network_of(CHAIN_ID).block_time_s
+        devnet.rpc.call("evm_setNextBlockTimestamp", head.timestamp_s + block_time_s)
+        sent: dict[str, Json] = {
+            "from": hex_text(payload.sender),
+            "to": hex_text(payload.to),
+            "data": hex_text(payload.data),
+            "gas": hex(payload.gas_limit),
+        }
+        tx_hash = Hash(as_bytes(devnet.rpc.call("eth_sendTransaction", sent), "eth_sendTransaction"))
+        (receipt,) = devnet.rpc.settle([tx_hash], mine=True)
+    result = execution.transactions[0]
+    assert receipt["gasUsed"] == hex(result.gas_used)
+    logs = receipt["logs"]
+    assert isinstance(logs, list)
+    assert [(one["address"], one["topics"], one["data"]) for one in logs if isinstance(one, dict)] == [
+        (hex_text(one.address), [hex_text(topic) for topic in one.topics], hex_text(one.data))
+        for one in result.logs
+    ]

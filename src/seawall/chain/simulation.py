@@ -6,7 +6,8 @@ runs on the last base read; `rebuild` and `push` keep the overlay of committed, 
 executes one payload with probes on the state after it. What the EVM misses is fetched in one batch pinned
 to the block's hash and the run is repeated, at most `MISSING_ROUNDS_MAX` times. Before the first run on a
 base, the last read set of the payload's (sender, target, selector) is fetched ahead, so that a known call
-usually takes no round at all; for a call that is new, the node's own access list is the hint.
+usually takes no round at all; for a call that is new, the node's own access list is the hint, and where it
+tells none, looking ahead finds most of what a round each would find (`exploring`).
 
 Environment: number + 1, timestamp + block time, coinbase and gas limit of the base, its prevrandao in place
 of the unknown one, and by default the highest base fee that the next block can have.
@@ -27,9 +28,10 @@ from functools import reduce
 from typing import Final, Generic, Protocol, TypeVar
 
 from seawall.chain.client import ChainClient
+from seawall.chain.exploring import look
 from seawall.chain.fees import highest_base_fee_after
 from seawall.chain.networks import Network, hardfork_at, require_local_judge
-from seawall.chain.state import StateKeys
+from seawall.chain.state import StateAt, StateKeys
 from seawall.native.evm import (
     AccountState,
     BlockEnvironment,
@@ -56,6 +58,8 @@ OVERLAY_MAX: Final = 32_768
 # Read sets remembered, one per (sender, target, selector), and the keys fetched ahead in one go.
 READ_SETS_MAX: Final = 512
 PREFETCH_KEYS_MAX: Final = 2_000
+# Rounds of looking for what a new call reads, where no node says it.
+LOOKS_MAX: Final = 32
 _SELECTOR_BYTES: Final = 4
 
 _Call = tuple[Address, Address, bytes]
@@ -269,7 +273,7 @@ class Simulator:
             self.rounds += 1
             await self._fetch(wanted.unique())
 
-    async def _fetch(self, keys: StateKeys) -> None:
+    async def _fetch(self, keys: StateKeys) -> StateAt:
         base = self._base
         assert base is not None
         try:
@@ -288,6 +292,7 @@ class Simulator:
             hashes,
         )
         self._loaded.add(keys)
+        return state
 
     async def _prefetch_for(self, payloads: Sequence[Payload]) -> None:
         """Fetch ahead what calls like these read last time, once per base; of a new call, what the node
@@ -306,21 +311,39 @@ class Simulator:
                 keys = keys.union(known)
             else:
                 fresh[call] = payload
-        hints = await asyncio.gather(*(self._hint(payload, base) for payload in fresh.values()))
-        await self._prefetch(reduce(StateKeys.union, hints, keys))
+        several = list(fresh.values())
+        hints = await asyncio.gather(*(self._hint(payload, base) for payload in several))
+        own = StateKeys(
+            tuple([address for one in several for address in (one.sender, one.to, base.coinbase)])
+        )
+        await self._prefetch(reduce(StateKeys.union, hints, keys.union(own)))
+        for payload, hint in zip(several, hints, strict=True):
+            if payload.data and not len(hint):
+                await self._explore(payload)
 
     async def _hint(self, payload: Payload, base: Block) -> StateKeys:
-        own = StateKeys((payload.sender, payload.to, base.coinbase))
+        """What the node expects of the call beside its sender and target; nothing where it does not say."""
         if not payload.data:
-            return own  # a transfer to a plain account, most likely; to a contract it costs rounds
+            return StateKeys()  # a transfer to a plain account, most likely; to a contract it costs rounds
         try:
-            return own.union(await self._client.access_hint(payload, base))
+            return await self._client.access_hint(payload, base)
         except UnknownBlockError as error:
             raise StaleError(
                 f"the pinned block is gone: {error.what}", hex_text(base.hash), "pin a newer head"
             ) from None
         except EndpointError:
-            return own  # a hint that cannot be read costs rounds, never a simulation
+            return StateKeys()  # a hint that cannot be read costs rounds, never a simulation
+
+    async def _explore(self, payload: Payload) -> None:
+        """Fetch what the call may read where no node says it: find by looking what a run would miss."""
+        transaction, codes = _transaction(payload, None, 0), dict[bytes, bytes]()
+        for _ in range(LOOKS_MAX):
+            found = await self._offload(lambda: look(self._evm, transaction, codes))
+            wanted = self._loaded.missing_of(found)
+            if not len(wanted):
+                return
+            self.rounds += 1
+            codes.update((await self._fetch(wanted)).codes)
 
     async def _prefetch(self, keys: StateKeys) -> None:
         base = self._base
