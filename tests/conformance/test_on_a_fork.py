@@ -34,7 +34,18 @@ pytestmark = pytest.mark.anvil
 # Tokens whose pools are looked for on a public chain.
 PUBLIC_PAIR = ("weth", "usdc")
 # Those of which a swap of one unit each way is known to be worth trying anywhere.
-FAMILIES = ("weth", "uniswap_", "sushi_", "solidly", "camelot", "balancer_")
+FAMILIES = (
+    "weth",
+    "uniswap_",
+    "sushi_",
+    "pancake_",
+    "slipstream",
+    "solidly",
+    "velodrome",
+    "aerodrome",
+    "camelot",
+    "balancer_",
+)
 
 
 @contextmanager
@@ -46,7 +57,7 @@ def forked(url: str, book: str, directory: Path) -> Iterator[Stage]:
 
 
 def with_pools(book: AddressBook) -> AddressBook:
-    """The pools of the best-known pair, which nobody publishes because their addresses follow."""
+    """The pools of the best-known pair, where the book leaves them out."""
     extended = AddressBook(book.chain_id, list(book))
     if any(name not in book for name in PUBLIC_PAIR):
         return extended
@@ -61,6 +72,8 @@ def with_pools(book: AddressBook) -> AddressBook:
         for fee in (500, 3000):
             found[f"uniswap_v3_weth_usdc_{fee}"] = uniswap_v3.pool_address(factory, tokens[0], tokens[1], fee)
     for name, address in found.items():
+        if name in book:
+            continue
         extended.add(AddressEntry(book.chain_id, name, address, AddressKind.POOL, "derived", None))
     return extended
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,16 +86,21 @@ def test_hashes_of_proxies_are_those_of_the_published_implementations(chain_id: 
     assert code_hash(published_book(chain_id)[name]) == keccak256(CLONE[0] + implementation + CLONE[1])
 
 
+def recorded(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(gzip.decompress((DATA / name).read_bytes()))
+    return found
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="SEAWALL_DATA names no recorded data")
 def test_pools_that_were_read_on_chain_are_where_the_rules_say() -> None:
     """Recorded by others at a block, so that the rules are held by what is there, not by themselves."""
     book = published_book(8453)
-    pair = json.loads(gzip.open(DATA / "8453_aerodrome_v2_tbtc_weth_volatile_block_46875151.json.gz").read())
+    pair = recorded("8453_aerodrome_v2_tbtc_weth_volatile_block_46875151.json.gz")
     tokens = [address_from_text(pair[token]["address"]) for token in ("token0", "token1")]
     made_by = book["aerodrome_factory"]
     found = solidly.pair_address(made_by.address, tokens[0], tokens[1], False, code_hash(made_by))
     assert found == address_from_text(pair["pool"])
-    ticks = json.loads(gzip.open(DATA / "8453_aerodrome_v3_cbeth_weth_block_46875151.json.gz").read())
+    ticks = recorded("8453_aerodrome_v3_cbeth_weth_block_46875151.json.gz")
     assert book.address("slipstream_cbeth_weth_1") == address_from_text(ticks["pool"])
 
 
