@@ -7,7 +7,6 @@ import itertools
 import re
 import signal
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +20,14 @@ from seawall.primitives.units import hex_text
 from seawall.rollout.devnet import Devnet
 from seawall.runtime.commands import Command, ask
 from seawall.runtime.places import SOCKET_NAME
-from tests.fixtures.kernel import DEPOSIT, ETHER, KernelFolder, RunningKernel
+from tests.fixtures.kernel import DEPOSIT, ETHER, WAIT_S, KernelFolder, RunningKernel
 from tests.fixtures.relay import Mode, Relay, running_relay
 
 pytestmark = pytest.mark.anvil
 WINDOW_BLOCKS = 2
-WAIT_S = 40.0
-PAUSE_S = 0.05
+WIDE_BLOCKS = 400  # where the window is not the subject: no test makes so many
+PAUSE_S = 0.03
 QUIET_S = 0.15
-HEAD = re.compile(r'^seawall_head_number\{chain="(?!other)[^"]*"\} (\S+)$', re.MULTILINE)
 EVENTS_MAX = 10_000
 ROUTES = """
 [[chains.relays]]
@@ -94,23 +92,22 @@ class House:
     def follow(self) -> None:
         """Give the kernel the time that a true chain gives it between two blocks: it is at the new head, and
         its relay has had a moment to hear of it."""
-        number = self.relay.number()
-        self.wait(lambda: self.head() >= number, f"the kernel is at block {number}")
+        self.folder.follow()
         quiet_s = time.monotonic() + QUIET_S
-        while time.monotonic() < quiet_s and not any(one.block > number for one in self.relay.held):
+        while time.monotonic() < quiet_s and not self.is_held():
             time.sleep(PAUSE_S)
 
-    def head(self) -> int:
-        found = HEAD.search(self.metrics())
-        return int(float(found[1])) if found else 0
+    def is_held(self, raw: str = "") -> bool:
+        """The relay has a bundle for the next block, with these bytes if any are given."""
+        block = self.relay.number() + 1
+        return any(
+            one.block <= block <= max(one.block, one.until) and (not raw or raw in one.raws)
+            for one in self.relay.held
+        )
 
     def metric(self, name: str, relay: str) -> float:
-        (found,) = re.findall(rf'^{name}\{{relay="{relay}"\}} (\S+)$', self.metrics(), re.MULTILINE)
+        (found,) = re.findall(rf'^{name}\{{relay="{relay}"\}} (\S+)$', self.folder.metrics(), re.MULTILINE)
         return float(found)
-
-    def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.folder.port}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
 
     def wait(self, holds: Callable[[], bool], what: str) -> None:
         """Without a block."""
@@ -118,6 +115,14 @@ class House:
         while not holds():
             assert time.monotonic() < until_s, f"waited, and not: {what}\n{self.folder.told()}"
             time.sleep(PAUSE_S)
+
+    def lands(self, number: IntentNumber) -> IntentRow:
+        """By the relay: no block comes before that has its bytes for it."""
+        raw = hex_text(self.attempts(number)[-1].raw)
+        self.wait(lambda: self.is_held(raw), f"the relay has intent {number} for the next block")
+        self.relay.seal()
+        self.follow()
+        return self.ended(number)
 
     def ended(self, number: IntentNumber) -> IntentRow:
         self.pump(lambda: self.intent(number).is_settled, f"intent {number} is settled")
@@ -159,13 +164,14 @@ def house(manual_devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> It
 def behaving(house: House) -> None:
     house.relay.mode = Mode.LANDS
     house.relay.withholds = False
+    house.relay.passes_over = set()
     house.relay.held.clear()
     house.relay.cancelled.clear()
 
 
 def test_plan_above_the_threshold_lands_by_the_relay_and_was_never_public(house: House) -> None:
     before = house.metric("seawall_private_landed_total", "builder")
-    small, large = house.submit(house.plan(ETHER), house.plan(3 * ETHER, window_blocks=400))
+    small, large = house.submit(house.plan(ETHER), house.plan(3 * ETHER, window_blocks=WIDE_BLOCKS))
     assert house.ended(small).state is IntentState.LANDED
     assert house.ended(large).state is IntentState.LANDED
     (public,), (private,) = house.attempts(small), house.attempts(large)
@@ -207,7 +213,7 @@ def test_plan_that_reprices_is_signed_dearer_under_the_same_name_and_lands_priva
     (number,) = house.submit(house.plan(private=True, unlanded="reprice"))
     house.pump(lambda: len(house.attempts(number)) == 2, "it is repriced")
     house.relay.mode = Mode.LANDS
-    assert house.ended(number).state is IntentState.LANDED
+    assert house.lands(number).state is IntentState.LANDED
     cheap, dear = house.attempts(number)[:2]
     assert dear.max_fee_per_gas_wei > cheap.max_fee_per_gas_wei
     assert (dear.route, dear.nonce) == (cheap.route, cheap.nonce)
@@ -243,7 +249,7 @@ def test_bundle_that_lands_late_is_told_as_landed_though_it_was_withdrawn(house:
 
 def test_relay_that_is_late_by_a_block_lands_it_within_the_window(house: House) -> None:
     house.relay.mode, house.relay.late_by = Mode.LATE, 1
-    (number,) = house.submit(house.plan(private=True, window_blocks=6))
+    (number,) = house.submit(house.plan(private=True, window_blocks=WIDE_BLOCKS))
     assert house.ended(number).state is IntentState.LANDED
 
 
@@ -269,7 +275,7 @@ def test_relay_that_takes_nothing_harms_no_public_plan_and_its_own_expires(house
 
 def test_plan_that_is_cancelled_is_withdrawn_from_its_relay(house: House) -> None:
     house.relay.mode = Mode.NEVER
-    plan = house.plan(private=True, window_blocks=500)
+    plan = house.plan(private=True, window_blocks=WIDE_BLOCKS)
     (number,) = house.submit(plan)
     house.wait(lambda: house.relay.held != [], "the bundle is held")
     house.command("cancel", id=number)
@@ -281,7 +287,7 @@ def test_plan_that_is_cancelled_is_withdrawn_from_its_relay(house: House) -> Non
 
 def test_stop_is_told_to_the_relay_and_what_it_held_is_handed_over_again_after_it(house: House) -> None:
     house.relay.mode = Mode.NEVER
-    (number,) = house.submit(house.plan(private=True, window_blocks=400))
+    (number,) = house.submit(house.plan(private=True, window_blocks=WIDE_BLOCKS))
     house.wait(lambda: house.relay.held != [], "the bundle is held")
     assert house.folder.seawall("halt", "--reason", "test").returncode == 0
     house.relay.seal()
@@ -297,15 +303,14 @@ def test_stop_is_told_to_the_relay_and_what_it_held_is_handed_over_again_after_i
 
 def test_alternatives_share_a_nonce_one_lands_and_the_rest_end_cancelled(house: House) -> None:
     house.relay.mode = Mode.NEVER
-    wishes: dict[str, object] = {"private": True, "alternatives": "either", "window_blocks": 400}
+    wishes: dict[str, object] = {"private": True, "alternatives": "either", "window_blocks": WIDE_BLOCKS}
     first, second = house.submit(house.plan(5, **wishes), house.plan(7, **wishes))
     house.wait(lambda: len({one.name for one in house.relay.held}) == 2, "both are held side by side")
     (one,), (other,) = house.attempts(first), house.attempts(second)
     assert (one.nonce, one.lane) == (other.nonce, other.lane)
-    house.relay.held = [bundle for bundle in house.relay.held if hex_text(other.hash) in bundle.hashes]
+    house.relay.passes_over = {hex_text(one.hash)}
     house.relay.mode = Mode.LANDS
-    house.relay.seal()
-    assert house.ended(second).state is IntentState.LANDED
+    assert house.lands(second).state is IntentState.LANDED
     beaten = house.intent(first)
     assert (beaten.state, beaten.reason) == (IntentState.CANCELLED, "an alternative to it used the nonce")
     assert house.attempts(first) == [one], "it got no other nonce"
@@ -334,7 +339,7 @@ def test_kernel_that_was_killed_goes_on_privately_under_the_same_name(house: Hou
     other = House(folder, house.relay)
     with folder.run() as kernel:
         kernel.wait_ready()
-        (number,) = other.submit(other.plan(private=True, window_blocks=500))
+        (number,) = other.submit(other.plan(private=True, window_blocks=WIDE_BLOCKS))
         other.wait(lambda: house.relay.held != [], "the bundle is held")
         kernel.signal(signal.SIGKILL)
         assert kernel.wait_end() != 0
