@@ -108,7 +108,10 @@ class Steps:
     @property
     def bounds(self) -> tuple[TokenBound, ...]:
         """What the plan must hold for its steps. A bound is on the whole plan: those of one token add up."""
-        return tuple(TokenBound(token, kind, amount) for (token, kind), amount in self._bounds.items())
+        return tuple(
+            TokenBound(token, kind, min(amount, UINT256_MAX))
+            for (token, kind), amount in self._bounds.items()
+        )
 
     # ------------------------------------------------------------------ trades
 
