@@ -4,6 +4,10 @@
 //! Strict: `uint8` refuses 256, `bytes4` refuses five bytes and three, `address` is `bytes` of 20, `bool` is `bool`.
 //! Not supported: function pointers, user-defined names (write the tuple).
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use alloy_dyn_abi::{DynSolType, DynSolValue};
 use alloy_primitives::{B256, I256, U256, keccak256};
 use pyo3::prelude::*;
@@ -15,8 +19,21 @@ use crate::errors::Fault;
 /// Longest type text: it bounds how deep a type can nest, and with it the stack that reading it takes.
 const TYPE_CHARS_MAX: usize = 1024;
 
+/// Signatures kept in their parsed form: reading one takes ten times as long as encoding its values.
+const SIGNATURES_MAX: usize = 1024;
+
 /// How much of a refused type is quoted [characters].
 const TYPE_CHARS_SHOWN: usize = 80;
+
+/// A function or event as it was read.
+struct Signature {
+    hash: B256,
+    types: Vec<DynSolType>,
+}
+
+thread_local! {
+    static SIGNATURES: RefCell<HashMap<String, Rc<Signature>>> = RefCell::default();
+}
 
 /// `types` of `values`, head and tail, as the arguments of a call.
 #[pyfunction]
@@ -49,24 +66,22 @@ pub fn abi_decode<'py>(
 /// Selector and encoded arguments: `encode_call("transfer(address,uint256)", (to, amount))`.
 #[pyfunction]
 pub fn encode_call(signature: &str, values: &Bound<'_, PyAny>) -> PyResult<Data> {
-    let types = signature_types(signature)?;
-    let mut out = keccak256(signature.as_bytes())[..4].to_vec();
-    out.extend(encode_all(&types, values).map_err(|fault| fault.within(signature))?);
+    let read = read_signature(signature)?;
+    let mut out = read.hash[..4].to_vec();
+    out.extend(encode_all(&read.types, values).map_err(|fault| fault.within(signature))?);
     Ok(Data(out.into()))
 }
 
 /// The first four bytes of the signature's hash.
 #[pyfunction]
 pub fn selector(signature: &str) -> Result<Data, Fault> {
-    signature_types(signature)?;
-    Ok(Data(keccak256(signature.as_bytes())[..4].to_vec().into()))
+    Ok(Data(read_signature(signature)?.hash[..4].to_vec().into()))
 }
 
 /// The first topic of an event: the hash of its signature.
 #[pyfunction]
 pub fn event_topic(signature: &str) -> Result<Word, Fault> {
-    signature_types(signature)?;
-    Ok(Word(keccak256(signature.as_bytes())))
+    Ok(Word(read_signature(signature)?.hash))
 }
 
 fn parse_types(types: &[String]) -> Result<Vec<DynSolType>, Fault> {
@@ -104,6 +119,23 @@ fn parse_type(text: &str) -> Result<DynSolType, Fault> {
         ));
     }
     Ok(parsed)
+}
+
+fn read_signature(text: &str) -> Result<Rc<Signature>, Fault> {
+    if let Some(known) = SIGNATURES.with_borrow(|kept| kept.get(text).map(Rc::clone)) {
+        return Ok(known);
+    }
+    let read = Rc::new(Signature {
+        types: signature_types(text)?,
+        hash: keccak256(text.as_bytes()),
+    });
+    SIGNATURES.with_borrow_mut(|kept| {
+        if kept.len() >= SIGNATURES_MAX {
+            kept.clear();
+        }
+        kept.insert(text.to_owned(), Rc::clone(&read));
+    });
+    Ok(read)
 }
 
 /// The argument types of "name(type,...)"; the name is checked too, because it is part of the hash.
@@ -147,29 +179,24 @@ fn mismatch(expected: &DynSolType, value: Borrowed<'_, '_, PyAny>) -> Fault {
     )
 }
 
-fn items<'py>(
-    value: Borrowed<'_, 'py, PyAny>,
-    expected: &DynSolType,
-) -> Result<Vec<Bound<'py, PyAny>>, Fault> {
-    if let Ok(list) = value.cast::<PyList>() {
-        return Ok(list.iter().collect());
-    }
+fn items<'py>(value: Borrowed<'_, 'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
     if let Ok(tuple) = value.cast::<PyTuple>() {
-        return Ok(tuple.iter().collect());
+        return Some(tuple.iter().collect());
     }
-    Err(mismatch(expected, value))
+    let list = value.cast::<PyList>().ok()?;
+    Some(list.iter().collect())
 }
 
 fn sequence_from_python(
     types: &[DynSolType],
     values: Borrowed<'_, '_, PyAny>,
 ) -> Result<Vec<DynSolValue>, Fault> {
-    let tuple = DynSolType::Tuple(types.to_vec());
-    let values = items(values, &tuple)?;
+    let whole = || DynSolType::Tuple(types.to_vec());
+    let values = items(values).ok_or_else(|| mismatch(&whole(), values))?;
     if values.len() != types.len() {
         return Err(Fault::encoding(
             format!("{} values for {} types", values.len(), types.len()),
-            tuple.sol_type_name(),
+            whole().sol_type_name(),
             "give one value for each type",
         ));
     }
@@ -230,9 +257,12 @@ fn from_python(kind: &DynSolType, value: Borrowed<'_, '_, PyAny>) -> Result<DynS
             .and_then(|text| text.extract::<String>().ok())
             .map(DynSolValue::String)
             .ok_or_else(|| mismatch(kind, value)),
-        DynSolType::Array(inner) => Ok(DynSolValue::Array(each(inner, items(value, kind)?)?)),
+        DynSolType::Array(inner) => {
+            let values = items(value).ok_or_else(|| mismatch(kind, value))?;
+            Ok(DynSolValue::Array(each(inner, values)?))
+        }
         DynSolType::FixedArray(inner, size) => {
-            let values = items(value, kind)?;
+            let values = items(value).ok_or_else(|| mismatch(kind, value))?;
             if values.len() != *size {
                 return Err(Fault::encoding(
                     format!("{} items for {}", values.len(), kind.sol_type_name()),
