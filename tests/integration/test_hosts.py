@@ -17,24 +17,26 @@ import pytest
 from seawall.primitives.blocks import Block
 from seawall.primitives.errors import StrategyError
 from seawall.primitives.observations import Cause, Observation
-from seawall.primitives.ports import Clock, SystemClock
+from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, Hash
 from seawall.runtime.hosts.errors import StrategyInterruptedError, StrategyNotRunningError
 from seawall.runtime.hosts.settings import HostedStrategy, HostSettings
 from seawall.runtime.hosts.supervisor import HostEvent, HostSupervisor, Standing, StrategyStatus
 
 TRIALS = Path(__file__).parent.parent / "fixtures" / "hosted"
+# No machine is so slow that a host misses these; a test that wants one missed lets the time pass itself.
+DEADLINE_S = 600.0
 SETTINGS = HostSettings(
-    decide_deadline_s=2.5,
-    load_deadline_s=10.0,
+    decide_deadline_s=DEADLINE_S,
+    load_deadline_s=DEADLINE_S,
     heartbeat_interval_s=0.05,
-    heartbeat_deadline_s=2.5,
+    heartbeat_deadline_s=DEADLINE_S,
     backoff_first_s=0.06,
     backoff_max_s=0.4,
     memory_bytes_max=600 * 1024**2,
     python_path=(str(TRIALS),),
 )
-WAIT_S = 30.0
+WAIT_S = 120.0
 BLOCK = Block(
     31337,
     9,
@@ -55,7 +57,7 @@ async def run():
     rig = Rig(trial("busy"))
     await rig.hosts.start()
     hanging = asyncio.create_task(rig.hosts.decide(observe("busy", 1, "hang")))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # or it is killed before it is busy, which must do no harm either
     print(rig.status("busy").pid, flush=True)
     await hanging
 
@@ -71,13 +73,22 @@ def trial(name: str, settings_json: str = "{}", host: str = "shared") -> HostedS
     return HostedStrategy(name, "trials:Trial", settings_json, host)
 
 
-class PauseClock:
-    """The system's, remembering the pauses between starts; they are longer than those of the watches."""
+class TrialClock:
+    """The system's, which can leap ahead, and remembers the pauses between starts: they are longer than those
+    of the watches."""
 
     def __init__(self) -> None:
         self._system = SystemClock()
-        self.now_s, self.monotonic_s = self._system.now_s, self._system.monotonic_s
+        self._ahead_s = 0.0
+        self.now_s = self._system.now_s
         self.pauses_s: list[float] = []
+
+    def leap(self) -> None:
+        """Whatever is owed now is overdue."""
+        self._ahead_s += 2 * DEADLINE_S
+
+    def monotonic_s(self) -> float:
+        return self._system.monotonic_s() + self._ahead_s
 
     async def sleep_s(self, duration_s: float) -> None:
         if duration_s >= SETTINGS.backoff_first_s:
@@ -88,14 +99,10 @@ class PauseClock:
 class Rig:
     """A started supervisor and what it told."""
 
-    def __init__(
-        self,
-        *strategies: HostedStrategy,
-        settings: HostSettings = SETTINGS,
-        clock: Clock = SystemClock(),  # noqa: B008  (it has no state)
-    ) -> None:
+    def __init__(self, *strategies: HostedStrategy, settings: HostSettings = SETTINGS) -> None:
         self.events: list[HostEvent] = []
-        self.hosts = HostSupervisor(strategies, settings, clock, self.events.append)
+        self.clock = TrialClock()
+        self.hosts = HostSupervisor(strategies, settings, self.clock, self.events.append)
 
     def status(self, name: str) -> StrategyStatus:
         return next(status for status in self.hosts.status() if status.name == name)
@@ -104,6 +111,9 @@ class Rig:
         async with asyncio.timeout(WAIT_S):
             while not holds():  # noqa: ASYNC110  (some conditions have no event)
                 await asyncio.sleep(0.02)
+
+    async def until_deciding(self, name: str) -> None:
+        await self.until(lambda: self.status(name).is_deciding)
 
     async def until_running(self, name: str, starts: int = 1) -> None:
         await self.until(
@@ -177,9 +187,12 @@ async def test_hanging_strategy_is_killed_and_its_neighbour_recovers(pair: Rig, 
     pid = pair.status("bad").pid
     assert pid is not None
     hanging = asyncio.create_task(pair.hosts.decide(observe("bad", 1, command)))
-    await asyncio.sleep(0.1)
+    await pair.until_deciding("bad")
+    waiting = asyncio.create_task(pair.hosts.decide(observe("good", 1)))
+    await pair.until_deciding("good")
+    pair.clock.leap()
     with pytest.raises(StrategyInterruptedError):
-        await pair.hosts.decide(observe("good", 1))
+        await waiting
     with pytest.raises(StrategyError, match=r"within|sign of life"):
         await hanging
     await pair.until_running("good", starts=2)
@@ -253,14 +266,13 @@ async def test_observation_over_the_bound_stops_the_strategy_that_subscribed_to_
 
 
 async def test_pauses_between_starts_double_up_to_a_limit() -> None:
-    clock = PauseClock()
-    rig = Rig(trial("bad"), clock=clock)
+    rig = Rig(trial("bad"))
     await rig.hosts.start()
     for failures in range(1, 6):
         with pytest.raises(StrategyError, match="no idea"):
             await rig.hosts.decide(observe("bad", failures, "raise"))
         await rig.until_running("bad", starts=failures + 1)
-    assert clock.pauses_s == [0.06, 0.12, 0.24, 0.4, 0.4]
+    assert rig.clock.pauses_s == [0.06, 0.12, 0.24, 0.4, 0.4]
     await rig.hosts.decide(observe("bad", 6))
     assert rig.status("bad").failures == 0
     assert [e.standing for e in rig.events[:4]] == ["starting", "running", "waiting", "starting"]
@@ -295,12 +307,13 @@ async def test_strategy_that_cannot_load_is_stopped_and_the_others_run() -> None
 
 
 async def test_strategy_that_hangs_while_loading_does_not_hold_up_the_others_for_ever() -> None:
-    rig = Rig(
-        trial("slow", '{"load": "hang"}'), trial("good"), settings=replace(SETTINGS, load_deadline_s=2.5)
-    )
+    rig = Rig(trial("slow", '{"load": "hang"}'), trial("good"))
     try:
         async with asyncio.timeout(WAIT_S):
-            await rig.hosts.start()
+            starting = asyncio.create_task(rig.hosts.start())
+            await rig.until(lambda: rig.status("slow").pid is not None)
+            rig.clock.leap()
+            await starting
             await rig.until_running("good")
         assert rig.status("slow").failures >= 1
         assert (await rig.hosts.decide(observe("good"))).seq == 1
@@ -359,7 +372,7 @@ async def test_close_ends_every_process_even_a_busy_one() -> None:
     await rig.hosts.start()
     pids = [status.pid for status in rig.hosts.status()]
     hanging = asyncio.create_task(rig.hosts.decide(observe("busy", 1, "hang")))
-    await asyncio.sleep(0.1)
+    await rig.until_deciding("busy")
     async with asyncio.timeout(WAIT_S):
         await rig.hosts.close()
     with pytest.raises(StrategyError):
