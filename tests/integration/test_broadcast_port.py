@@ -9,9 +9,10 @@ import math
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ __all__ = ["anvil"]
 
 TARGET = Address(b"\x11" * 20)
 FOREVER_S = 2**40
+WAIT_S = 60.0
 RACES = 150
 BUSY_RACES = 40
 
@@ -203,7 +205,7 @@ async def test_halt_while_a_connection_is_opened_writes_nothing(
     handshake = threading.Event()
 
     def late(peer: Peer) -> None:
-        handshake.wait(10)
+        handshake.wait(WAIT_S)
         peer.drain()
 
     with raw_server(late, tls=server_context(tmp_path) if secure else None) as server:
@@ -212,8 +214,8 @@ async def test_halt_while_a_connection_is_opened_writes_nothing(
                 # A plain connect is over in microseconds: the stop comes from inside it.
                 opened = Connection.open
 
-                def interrupted(*arguments: object) -> Connection:
-                    connection = opened(*arguments)  # type: ignore[arg-type]
+                def interrupted(*arguments: Any) -> Connection:
+                    connection = opened(*arguments)
                     latch.lower(Authority.HALT, "while opening", "tester")
                     return connection
 
@@ -222,7 +224,7 @@ async def test_halt_while_a_connection_is_opened_writes_nothing(
                     (result,) = await port.write([write_of(1)])
             else:
                 writing = asyncio.create_task(port.write([write_of(1)]))
-                await asyncio.to_thread(server.accepted.wait, 10)
+                await asyncio.to_thread(server.accepted.wait, WAIT_S)
                 latch.lower(Authority.HALT, "while opening", "tester")
                 handshake.set()
                 (result,) = await writing
@@ -232,24 +234,28 @@ async def test_halt_while_a_connection_is_opened_writes_nothing(
         assert server.everything == b""
 
 
+async def until_full(sent: Sent) -> None:
+    """Something is written, and then nothing more: nobody reads, and the buffers are full."""
+    last = -1
+    while sent.count == 0 or sent.count != last:
+        last = sent.count
+        await asyncio.sleep(0.05)
+
+
 async def test_halt_in_a_half_written_request_ends_it_unfinished(latch: Latch, sent: Sent) -> None:
     reading = threading.Event()
 
     def slow(peer: Peer) -> None:
         peer.receive(1024)
-        reading.wait(10)
+        reading.wait(WAIT_S)
         peer.drain()
 
     writes = [write_of(number, size=120_000) for number in range(60)]
     with raw_server(slow, buffer_bytes=4096) as server:
         async with port_to(latch, server.url) as port:
             writing = asyncio.create_task(port.write(writes))
-            await asyncio.to_thread(server.accepted.wait, 10)
-            while not sent.calls or sent.calls[-1] != 0:
-                before = sent.count
-                await asyncio.sleep(0.05)
-                if sent.count == before > 0:
-                    break  # the buffers are full
+            await asyncio.to_thread(server.accepted.wait, WAIT_S)
+            await until_full(sent)
             latch.lower(Authority.HALT, "half-way", "tester")
             at_stop = sent.count
             reading.set()
@@ -269,7 +275,7 @@ async def test_reduce_only_in_a_half_written_request_sends_the_rest_again(latch:
     def slow_at_first(peer: Peer) -> None:
         if not reading.is_set():
             peer.receive(1024)
-            reading.wait(10)
+            reading.wait(WAIT_S)
         accept_all(peer)
 
     kinds = [WriteKind.PLAN, WriteKind.HOUSEKEEPING] * 30
@@ -277,11 +283,8 @@ async def test_reduce_only_in_a_half_written_request_sends_the_rest_again(latch:
     with raw_server(slow_at_first, buffer_bytes=4096) as server:
         async with port_to(latch, server.url) as port:
             writing = asyncio.create_task(port.write(writes))
-            await asyncio.to_thread(server.accepted.wait, 10)
-            last = -1
-            while sent.count != last:
-                last = sent.count
-                await asyncio.sleep(0.1)
+            await asyncio.to_thread(server.accepted.wait, WAIT_S)
+            await until_full(sent)
             latch.lower(Authority.REDUCE_ONLY, "half-way", "tester")
             reading.set()
             results = await writing
@@ -311,7 +314,7 @@ def race_once(latch_path: Path, number: int, server: RawServer, sent: Sent, lead
     def stop() -> None:
         begin.wait()
         if lead_s == math.inf:
-            written.wait(10)
+            written.wait(WAIT_S)
         elif lead_s > 0:
             time.sleep(lead_s)
         latch.lower(Authority.HALT, "race", "tester")
@@ -363,7 +366,7 @@ async def test_stop_returns_after_the_send_that_it_met(latch: Latch, monkeypatch
     monkeypatch.setattr(Connection, "send", slow_send)
 
     def stop() -> None:
-        inside.wait(10)
+        inside.wait(WAIT_S)
         latch.lower(Authority.HALT, "in the middle of a call", "tester")
         order.append("stopped")
 
@@ -402,8 +405,10 @@ def test_halt_racing_under_a_busy_interpreter_never_leaks(tmp_path: Path, sent: 
 # Answers and connections that go wrong
 
 
-async def result_from(latch: Latch, behaviour: object, *writes: SignedWrite) -> list[WriteResult]:
-    with raw_server(behaviour) as server:  # type: ignore[arg-type]
+async def result_from(
+    latch: Latch, behaviour: Callable[[Peer], None], *writes: SignedWrite
+) -> list[WriteResult]:
+    with raw_server(behaviour) as server:
         async with port_to(latch, server.url) as port:
             return await port.write(list(writes) or [write_of(1)])
 
