@@ -37,6 +37,7 @@ from seawall.transactions.desk import Desk
 from seawall.transactions.dispatch import Dispatcher
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.neighbours import Neighbours, unknown_nonces
+from seawall.transactions.private import recall_rates
 from seawall.transactions.recovery import tend
 from seawall.transactions.writing import Outbox
 
@@ -86,6 +87,7 @@ class ChainLoop:
         if self.leases.is_shared:
             await self._neighbours.start()
             self.dispatcher.learn = self._neighbours.learn
+        await recall_rates(self.desk)
         await self.confirmer.load()
 
     def wake_lanes(self) -> None:

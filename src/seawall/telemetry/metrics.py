@@ -209,6 +209,10 @@ class Metrics:
     def relayed(self, relay: str, landed: bool, ratio: float) -> None:
         """A private attempt landed, or its window is over; `ratio` of the last ones landed."""
         (self._landed if landed else self._missed)[relay].inc()
+        self.relay_rate(relay, ratio)
+
+    def relay_rate(self, relay: str, ratio: float) -> None:
+        """Of its last private attempts that ended, `ratio` landed."""
         self._relay_success[relay].set(ratio)
 
     def included(self, status: bool, count: int = 1) -> None:

@@ -30,16 +30,17 @@ from seawall.primitives.routes import Routing, Unlanded
 from seawall.primitives.units import Hash, hex_text
 from seawall.primitives.verdicts import Verdict
 from seawall.telemetry.logs import correlated, get_logger
+from seawall.transactions.desk import Desk
 from seawall.transactions.housekeeping import fill
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.openslots import OpenSlot
 from seawall.transactions.renewing import judge_anew, renew, replace, replacement_bid
 from seawall.transactions.reports import append_events, is_news, report_stuck
-from seawall.transactions.routes import PUBLIC, is_bundle, is_private, relay_of
+from seawall.transactions.routes import PUBLIC, REMEMBERED_MAX, is_bundle, is_private, relay_of
 from seawall.transactions.suspects import dependencies_met
 from seawall.transactions.terms import remaining_blocks
 
-__all__ = ["tend_private"]
+__all__ = ["recall_rates", "tend_private"]
 
 _OVER_CEILING: Final = "a dearer filler would pass the ceiling for housekeeping"
 _LEAKED: Final = "leaked"
@@ -47,6 +48,16 @@ _WITHDRAWN: Final = "withdrawn"
 _RECALLED: Final = "recalled"
 _CHANGES_BITS: Final = 32
 _log = get_logger(__name__)
+
+
+async def recall_rates(desk: Desk) -> None:
+    """At a start: how the relays did, from what the ledger has of their last attempts."""
+    routes, chain_id = desk.parts.routes, desk.parts.network.chain_id
+    if routes.names:
+        ended = await desk.parts.ledger.read(
+            lambda tx: tx.routes.ended(chain_id, routes.private_ways, REMEMBERED_MAX)
+        )
+        routes.recall(ended)
 
 
 async def tend_private(runner: LaneRunner, slot: OpenSlot, known: Mapping[Hash, bool]) -> None:

@@ -8,7 +8,8 @@ Private and public traffic use separate lanes unless configured: a private nonce
 all that are above it. What must go privately from a lane of public traffic is refused, not exposed.
 
 Of several relays the first one goes whose success rate has not fallen. The rate is of the last attempts that
-ended, counted here and told as a metric; a restart begins anew. Nothing here reads or writes anything."""
+ended, counted here and told as a metric; at a start it is recalled from the ledger (`transactions.private`).
+Nothing here reads or writes anything."""
 
 from __future__ import annotations
 
@@ -106,6 +107,11 @@ class Routes:
     def names(self) -> tuple[str, ...]:
         return tuple(relay.name for relay in self.policy.relays)
 
+    @property
+    def private_ways(self) -> tuple[str, ...]:
+        """Every route that an attempt may have taken to these relays."""
+        return tuple(RelayRoute(name, is_bundle).route for name in self.names for is_bundle in (True, False))
+
     def window_of(self, plan: Plan) -> int:
         """Blocks that a relay is given for the plan's bytes."""
         return (plan.routing.window_blocks if plan.routing else 0) or self.policy.window_blocks
@@ -182,6 +188,20 @@ class Routes:
         self._look_at_rate(relay_of(route), results, chain_id)
         if self._metrics is not None:
             self._metrics.relayed(relay_of(route), landed, sum(results) / len(results))
+
+    def recall(self, ended: Sequence[tuple[Hash, str, bool]]) -> None:
+        """What ended before this start, oldest first: hash, route, and whether it landed. No news."""
+        for attempt_hash, route, landed in ended:
+            results = self._results.get(relay_of(route))
+            if results is not None:
+                results.append(landed)
+                self._counted[attempt_hash] = None
+        for relay, results in self._results.items():
+            rate_bps = self.success_bps(relay)
+            if rate_bps is not None and rate_bps < self.policy.success_bps_min:
+                self._fallen.add(relay)
+            if self._metrics is not None and results:
+                self._metrics.relay_rate(relay, sum(results) / len(results))
 
     def success_bps(self, relay: str) -> int | None:
         """Of the last attempts that ended, those that landed; None while there are too few."""

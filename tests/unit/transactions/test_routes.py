@@ -120,6 +120,19 @@ def test_first_end_of_an_attempt_counts_and_no_other() -> None:
     assert 'seawall_private_landed_total{relay="builder"} 0.0' in text
 
 
+def test_rate_is_recalled_at_a_start_without_being_news_and_nothing_counts_twice() -> None:
+    metrics = Metrics(MetricLabels(relays=("builder",)))
+    routes = Routes(MIXED, metrics)
+    hashes = [Hash(bytes([number]) * 32) for number in range(RATE_LEAST)]
+    routes.recall([(each, BUILDER.route, number == 0) for number, each in enumerate(hashes)])
+    assert (routes.success_bps("builder"), routes.news) == (10_000 // RATE_LEAST, [])
+    assert f'seawall_relay_success_ratio{{relay="builder"}} {1 / RATE_LEAST}' in metrics.render().decode()
+    plan = replace(direct_plan(), routing=Routing(private=True))
+    assert routes.route_of(candidate(plan), ()) == OTHER.route, "it is passed over at once"
+    routes.count(hashes[1], BUILDER.route, CHAIN_ID, landed=True)
+    assert routes.success_bps("builder") == 10_000 // RATE_LEAST
+
+
 @pytest.mark.parametrize(
     "wrong", [{"window_blocks": 0}, {"window_blocks": 1_001}, {"success_bps_min": 10_001}]
 )
