@@ -20,7 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from unittest import mock
 
 from bench.latency import percentile
@@ -102,11 +102,11 @@ class Rehearsal:
         clock = Clockwork()
         plain, run = encode_operations, Evm.run
 
-        def encode(*arguments: object) -> bytes:
-            return clock.timed("encode", lambda: plain(*arguments), within="decide")  # type: ignore[arg-type]
+        def encode(*arguments: Any) -> bytes:
+            return clock.timed("encode", lambda: plain(*arguments), within="decide")
 
-        def simulate(*arguments: object) -> object:
-            return clock.timed("EVM", lambda: run(*arguments), within="guards")  # type: ignore[arg-type]
+        def simulate(*arguments: Any) -> object:
+            return clock.timed("EVM", lambda: run(*arguments), within="guards")
 
         block, now_s = self.observation.block, self.observation.now_s
         timed_evm = mock.Mock(wraps=self.evm)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,9 @@ def one(number: int) -> str:
     return f"0x{number:064x}"
 
 
-def told(key: str, number: int, **changes: object) -> Told:
+def told(key: str, number: int, **changes: Any) -> Told:
     plan = Told(key, one(number), SENDER, RECORDER, "0x11223344" + one(number)[2:], 0, 1_000)
-    return replace(plan, **changes)  # type: ignore[arg-type]
+    return replace(plan, **changes)
 
 
 A = told("a", 1)
@@ -124,13 +125,10 @@ def with_record(place: int, record: Record) -> list[Record]:
     return [*TRUE_RECORDS[:place], record, *TRUE_RECORDS[place + 1 :]]
 
 
-def with_standing(place: int, key: str, **changes: object) -> list[Record]:
+def with_standing(place: int, key: str, **changes: Any) -> list[Record]:
     true = TRUE_RECORDS[place]
     assert isinstance(true, Stood)
-    told_so = tuple(
-        replace(one, **changes) if one.key == key else one  # type: ignore[arg-type]
-        for one in true.standings
-    )
+    told_so = tuple(replace(one, **changes) if one.key == key else one for one in true.standings)
     return with_record(place, replace(true, standings=told_so))
 
 

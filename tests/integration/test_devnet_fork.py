@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -59,10 +60,10 @@ class Past:
     later_hash: str
     later_transaction: str
 
-    def settings(self, directory: Path, **changes: object) -> DevnetSettings:
+    def settings(self, directory: Path, **changes: Any) -> DevnetSettings:
         url = f"{self.origin.info.rpc_url}/?key={KEY}"
         fork = ForkSettings(Secret(url), self.block, book=self.origin.info.addresses)
-        return DevnetSettings(directory, fork=replace(fork, **changes))  # type: ignore[arg-type]
+        return DevnetSettings(directory, fork=replace(fork, **changes))
 
 
 @pytest.fixture(scope="module")

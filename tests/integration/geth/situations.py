@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from eth_account import Account
 
@@ -73,9 +73,9 @@ class Stage:
     contracts: dict[str, Address]
 
     def sign(
-        self, nonce: int, key: LocalKey | None = None, *, chain_id: int | None = None, **fields: object
+        self, nonce: int, key: LocalKey | None = None, *, chain_id: int | None = None, **fields: Any
     ) -> SignedTransaction:
-        values: dict[str, object] = {
+        values: dict[str, Any] = {
             "chain_id": self.chain_id if chain_id is None else chain_id,
             "nonce": nonce,
             "max_priority_fee_per_gas_wei": TIP_THAT_WAITS_WEI,
@@ -85,11 +85,11 @@ class Stage:
             "value_wei": 0,
             "data": b"",
         } | fields
-        (signed,) = (key or self.rich).sign_transactions([DynamicFeeTransaction(**values)])  # type: ignore[arg-type]
+        (signed,) = (key or self.rich).sign_transactions([DynamicFeeTransaction(**values)])
         return signed
 
-    def send(self, nonce: int, key: LocalKey | None = None, **fields: object) -> NodeAnswer | None:
-        signed = self.sign(nonce, key, **fields)  # type: ignore[arg-type]
+    def send(self, nonce: int, key: LocalKey | None = None, **fields: Any) -> NodeAnswer | None:
+        signed = self.sign(nonce, key, **fields)
         return self.ask("eth_sendRawTransaction", hex_text(signed.raw))
 
     def ask(self, method: str, *params: object) -> NodeAnswer | None:

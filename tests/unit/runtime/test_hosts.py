@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -44,9 +45,9 @@ async def test_strategy_that_was_not_started_is_not_asked() -> None:
     "settings",
     [{"decide_deadline_s": 0.0}, {"heartbeat_interval_s": -1.0}, {"memory_bytes_max": -1}],
 )
-def test_settings_without_a_meaning_are_refused(settings: dict[str, float]) -> None:
+def test_settings_without_a_meaning_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="not positive") as refused:
-        HostSettings(**settings)  # type: ignore[arg-type]
+        HostSettings(**settings)
     assert refused.value.where == f"hosts.{next(iter(settings))}"
 
 

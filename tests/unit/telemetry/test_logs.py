@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -159,9 +160,9 @@ def test_failing_destination_loses_lines_and_nothing_else() -> None:
         ({"files_kept": -1}, "logs.files_kept"),
     ],
 )
-def test_unusable_setting_names_its_key(settings: dict[str, object], key: str) -> None:
+def test_unusable_setting_names_its_key(settings: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        LogSettings(**settings)  # type: ignore[arg-type]
+        LogSettings(**settings)
     assert caught.value.where == key
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
+from unittest.mock import patch
 
 from seawall.chain.fees import FeeSettings
 from seawall.chain.networks import network_of
@@ -211,21 +212,18 @@ async def test_slot_committed_while_a_head_with_foreign_use_of_its_nonce_is_read
         numbers: list[IntentNumber] = []
         look = type(watch).look
 
-        async def looked(self: object, change: object, included: object) -> object:
-            use = await look(watch, change, included)  # type: ignore[arg-type]
+        async def looked(*arguments: Any) -> ForeignUse:
+            use = await look(*arguments)
             if not numbers:
-                numbers.append(0)  # type: ignore[arg-type]
+                numbers.append(IntentNumber(0))
                 numbers[:] = await found.submit(found.plan("ours"))
             return use
 
-        type(watch).look = looked  # type: ignore[method-assign,assignment]
-        try:
+        with patch.object(type(watch), "look", looked):
             foreign = local_keys(1)[0].sign_transactions([_foreign(found)])
             assert found.model.receive(foreign[0].raw) is None
             found.model.mine()
             await found.look()
-        finally:
-            type(watch).look = look  # type: ignore[method-assign]
         slot = await found.ledger.read(lambda tx: tx.slots.get(found.lane, 0))
         assert slot is not None
         await found.empty_block(80)
@@ -274,17 +272,14 @@ async def test_lane_lost_while_a_head_is_read_is_not_written_about(tmp_path: Pat
         watch, loop = found.chain.loop.confirmer.nonces, found.chain.loop
         look = type(watch).look
 
-        async def looked(self: object, change: object, included: object) -> ForeignUse:
-            use = await look(watch, change, included)  # type: ignore[arg-type]
+        async def looked(*arguments: Any) -> ForeignUse:
+            use = await look(*arguments)
             if use.final:
                 loop.leases.forget(found.lane)
             return use
 
-        type(watch).look = looked  # type: ignore[method-assign]
-        try:
+        with patch.object(type(watch), "look", looked):
             await found.empty_block(80)
-        finally:
-            type(watch).look = look  # type: ignore[method-assign]
         slot = await found.ledger.read(lambda tx: tx.slots.get(found.lane, 0))
         assert slot is not None
         assert found.lane not in found.chain.desk.fences

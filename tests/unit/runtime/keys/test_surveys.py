@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ SURVEY = KeySurvey(block(100), 5, 5, (), None, has_other_code=False, final_nonce
         ({"next_nonce": 0, "pending_count": 0, "final_nonce": 0}, None),
     ],
 )
-def test_the_last_nonce_is_what_is_not_final_yet(changed: dict[str, int], last: int | None) -> None:
-    assert replace(SURVEY, **changed).last_nonce == last  # type: ignore[arg-type]
+def test_the_last_nonce_is_what_is_not_final_yet(changed: dict[str, Any], last: int | None) -> None:
+    assert replace(SURVEY, **changed).last_nonce == last
 
 
 def test_a_nonce_that_is_very_far_ahead_is_told_without_all_that_is_missing() -> None:
