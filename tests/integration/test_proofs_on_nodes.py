@@ -16,6 +16,7 @@ from seawall.chain.networks import NETWORKS, Network, Proofs, ReceiptReads
 from seawall.chain.receipts import body_of, receipts_in
 from seawall.chain.rpc import RpcPool
 from seawall.chain.transport import HttpTransport
+from seawall.chain.uses import use_of
 from seawall.native import DynamicFeeTransaction, LocalKey
 from seawall.primitives.errors import DisprovedError
 from seawall.primitives.ports import SystemClock
@@ -160,6 +161,26 @@ async def test_receipts_of_a_true_block_with_anything_changed_are_disproved(
     for name in ("receiptsRoot", "timestamp", "parentHash", "extraData"):
         with pytest.raises(DisprovedError):
             body_of(header | {name: _other(header[name])}, named, node.network)
+
+
+async def test_every_list_is_proved_by_its_root_and_each_use_of_a_nonce_by_its_signature(
+    node: Node, sent: list[Hash]
+) -> None:
+    key = Address(node.key.address)
+    async with client_of(node) as client:
+        receipts = [one for one in await client.receipts(sent) if one is not None]
+        for block_hash in {one.block_hash for one in receipts}:
+            contents = await client.contents(block_hash)
+            assert contents.proved
+            (body,) = await client.bodies([block_hash])
+            assert tuple(one.hash for one in contents.transactions) == body.transactions
+        head = await client.head()
+        # Of the newest a light node keeps the state before it too.
+        nonce = await client.nonce_at(key, head.hash) - 1
+        use = await use_of(client, key, nonce, head.number)
+        assert use is not None
+        assert use.transaction_hash in sent
+        assert await use_of(client, key, nonce + 1, head.number) is None
 
 
 @dataclass(frozen=True, slots=True)

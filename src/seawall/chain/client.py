@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 from seawall.chain import decoding
 from seawall.chain.contents import BlockContents, contents_of
 from seawall.chain.headers import require_own_hash
+from seawall.chain.merkle import ordered_root
 from seawall.chain.networks import Network, Proofs, ReceiptReads
 from seawall.chain.node_errors import NodeError, judge
 from seawall.chain.receipts import (
@@ -39,6 +40,7 @@ from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import ChainError, EndpointError, UnavailableError, UnknownBlockError
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
+from seawall.telemetry.logs import get_logger
 
 __all__ = ["BlockTag", "ChainClient", "Receipt", "StateCheck"]
 
@@ -53,6 +55,7 @@ BODIES_KEPT: Final = 64
 _TIMESTAMP_MAX: Final = 2**40
 _NUMBER_MAX: Final = 2**63 - 1
 _ZERO_HASH: Final = Hash(bytes(32))
+_log = get_logger(__name__)
 
 _Answers = Sequence["object | RpcError"]
 T = TypeVar("T")
@@ -237,6 +240,27 @@ class ChainClient:
             return found
 
         return await self.pool.agreed(requests, decode) if requests else []
+
+    async def proved_list(self, body: BlockBody, own: Mapping[Hash, bytes]) -> tuple[Hash, ...]:
+        """The block's transactions, held against its header's transactions root where one endpoint's word is
+        all there is; `own` are signed bytes by their hash. One that is not true is replaced by the true one.
+
+        Where a block holds nothing but `own`, their bytes prove it; else the whole block is read. With a type
+        in it that is not known here, or a header that is not checked, nothing is judged."""
+        if self.pool.agreement > 1 or body.transactions_root is None:
+            return body.transactions
+        known = [own[h] for h in body.transactions if h in own]
+        if len(known) == len(body.transactions) and ordered_root(known) == body.transactions_root:
+            return body.transactions
+        contents = await self.contents(body.block_hash)
+        if not contents.proved:
+            _log.warning("list_not_proved", block=hex_text(body.block_hash), why="types that are not known")
+            return body.transactions
+        listed = tuple([one.hash for one in contents.transactions])
+        if listed != body.transactions:
+            self._shown.pop(body.block_hash, None)
+            _log.warning("list_disproved", block=hex_text(body.block_hash))
+        return listed
 
     async def contents(self, block_hash: Hash) -> BlockContents:
         """The block's whole transactions, held against its header's transactions root (`chain.contents`).

@@ -6,9 +6,10 @@ to `eth_getBlockReceipts` against it: every receipt against the list, all of the
 What fails is evidence against the endpoint (`DisprovedError`).
 
 The root commits to status, cumulative gas, bloom and logs, in order. It does not commit to which
-transaction a receipt is of (the list of hashes does, and lists are compared between endpoints where several
-must agree), nor to the price paid. The encoding is known for the types 0 to 4 and for deposits of the OP
-stack (0x7e). With any other type in the block the root is not checked, and `BlockReceipts.proved` says so.
+transaction a receipt is of (the list of hashes does: lists are compared between endpoints where several must
+agree, and held against the transactions root where one is believed), nor to the price paid. The encoding is
+known for the types 0 to 4 and for deposits of the OP stack (0x7e). With any other type in the block the root
+is not checked, and `BlockReceipts.proved` says so.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class BlockBody:
     block_hash: Hash
     transactions: tuple[Hash, ...]  # in order
     receipts_root: Hash | None  # None: not to be relied on, the header is not checked against its hash
+    transactions_root: Hash | None = None  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +166,14 @@ def body_of(header: object, block_hash: Hash, network: Network) -> BlockBody:
     fields = decoding.mapping(header, where)
     if decoding.digest(fields.get("hash"), f"{where}.hash") != block_hash:
         raise EndpointError("another block than asked", where, "another endpoint is asked")
-    root = None
+    roots: list[Hash] = []
     if network.proofs is not Proofs.NONE and require_own_hash(fields, where):
-        root = decoding.digest(fields.get("receiptsRoot"), f"{where}.receiptsRoot")
+        roots = [decoding.digest(fields.get(n), f"{where}.{n}") for n in ("receiptsRoot", "transactionsRoot")]
     shown = decoding.array(fields.get("transactions"), "transactions", limit=TRANSACTIONS_MAX)
     return BlockBody(
         block_hash,
         tuple([decoding.digest(one, "transactions") for one in shown]),
-        root if network.proofs is Proofs.RECEIPTS else None,
+        *(roots if network.proofs is Proofs.RECEIPTS and roots else (None, None)),
     )
 
 

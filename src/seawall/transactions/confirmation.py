@@ -160,8 +160,12 @@ class Confirmer:
         if not unsettled:
             return [_Found(block, (), _NOTHING) for block in blocks]
         receipts: list[tuple[Block, list[Receipt]]] = []
-        for block, body in zip(blocks, await client.bodies([b.hash for b in blocks]), strict=True):
-            ours = [row for h in body.transactions if (row := unsettled.get(h)) is not None]
+        for block, shown in zip(blocks, await client.bodies([b.hash for b in blocks]), strict=True):
+            body, ours = shown, [row for h in shown.transactions if (row := unsettled.get(h)) is not None]
+            if ours and shown.transactions_root is not None:
+                listed = await client.proved_list(shown, {row.hash: row.raw for row in ours})
+                body = replace(shown, transactions=listed)
+                ours = [row for h in listed if (row := unsettled.get(h)) is not None]
             receipts.append((block, await self._receipts(block, body, ours) if ours else []))
         return await self._accounted(receipts)
 

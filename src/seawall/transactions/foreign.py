@@ -211,9 +211,12 @@ class NonceWatch:
         if block is not None and not followed:
             (present,) = await client.blocks([block.number])
             block = None if present is None or present.hash != block.hash else block
-        if block is None or receipt.transaction_hash not in await client.block_transactions(block.hash):
+        if block is None:
             return None
-        return block
+        (body,) = await client.bodies([block.hash])
+        row = self.desk.unsettled[receipt.transaction_hash]
+        listed = await client.proved_list(body, {row.hash: row.raw})
+        return block if receipt.transaction_hash in listed else None
 
     # ------------------------------------------------------------------ beyond finality
 
