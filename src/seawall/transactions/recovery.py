@@ -14,9 +14,9 @@ that no canonical inclusion explains is tended:
                                       what would be refused today is cancelled, where the policy says so
     a filler                          written until the node has it, and made dearer, for it clears the way
 
-When a filling is final the intent ends cancelled. Every older hash of a slot stays watched until the slot is
-final. What may not be made dearer is reported, with who waits behind it. Nothing here gives a nonce to an
-intent."""
+When a filling is final the intent ends cancelled; others that its bytes carried too are queued again. Every
+older hash of a slot stays watched until the slot is final. What may not be made dearer is reported, with who
+waits behind it. Nothing here gives a nonce to an intent."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def _tend_slot(
                 await _replace(runner, slot, desk.parts.stuck.of(intent.plan.priority))
         elif attempt.answer == WriteAnswer.REJECTED and attempt.writes >= REJECTIONS_MAX:
             why = f"every endpoint rejects its bytes, the last of {attempt.writes} times too"
-            await _fill(runner, slot, why)
+            await _fill(runner, slot, why, is_joint=True)
         elif desk.in_force(desk.verdicts.get(attempt.number)):
             runner.outbox.put(attempt)
         elif attempt.max_fee_per_gas_wei < desk.parts.simulator.base_fee_wei:
@@ -156,7 +156,7 @@ async def _write_anew(runner: LaneRunner, slot: OpenSlot, cause: str, *, cancels
     if judgement.admitted and judgement.verdict is not None:
         await renew(runner, slot, judgement.verdict, judgement.beside)
     elif cancels:
-        await _fill(runner, slot, f"{cause} was not renewed: {judgement.why}")
+        await _fill(runner, slot, f"{cause} was not renewed: {judgement.why}", is_joint=True)
 
 
 async def _replace(runner: LaneRunner, slot: OpenSlot, policy: StuckPolicy) -> None:
@@ -170,7 +170,8 @@ async def _replace(runner: LaneRunner, slot: OpenSlot, policy: StuckPolicy) -> N
     if judgement.admitted and judgement.verdict is not None:
         await replace(runner, slot, bid, judgement.verdict, beside=judgement.beside)
     elif policy.cancel_refused:
-        await _fill(runner, slot, f"at the fee that it needs now it is refused: {judgement.why}")
+        why = f"at the fee that it needs now it is refused: {judgement.why}"
+        await _fill(runner, slot, why, is_joint=True)
     else:
         await report_stuck(runner, slot, f"at the fee that it needs now it is refused: {judgement.why}")
 
@@ -202,9 +203,11 @@ async def _tend_fill(
         runner.outbox.put(attempt)
 
 
-async def _fill(runner: LaneRunner, slot: OpenSlot, why: str) -> bool:
-    """False: it may not be made any dearer, which is told."""
-    is_affordable = await fill(runner, slot.slot.nonce, slot.attempts, slot.intent, why)
+async def _fill(runner: LaneRunner, slot: OpenSlot, why: str, *, is_joint: bool = False) -> bool:
+    """False: it may not be made any dearer, which is told. With `is_joint` the cause is no single plan's: of
+    several in the bytes none ends for it, and each may have another nonce once the filling is final."""
+    intent = None if is_joint and len(slot.newest.intents) > 1 else slot.intent
+    is_affordable = await fill(runner, slot.slot.nonce, slot.attempts, intent, why)
     if not is_affordable:
         await report_stuck(runner, slot, _OVER_CEILING)
     return is_affordable

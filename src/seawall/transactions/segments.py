@@ -1,10 +1,10 @@
 """Several plans in one call of the executor (SPEC TX-8). The tolerant unit is a whole plan, its *segment*.
 
-Flow: plans of one lane that are ready together, for one executor and of one priority, are a *group*. Each is
-judged by itself upon those before it, exactly as if it went alone. Then the one payload that carries all of
-them is run: every segment must land in it, and all together must move what they moved one by one. Guards
-about a transaction (its gas, caps, the key's balance and policy) judge that payload as a whole. Every intent
-gets a verdict of its own, which binds the payload of all.
+Flow: plans of one lane that are ready together, for one executor, of one priority and with deadlines near
+each other, are a *group*. Each is judged by itself upon those before it, exactly as if it went alone. Then
+the one payload of all is run: every segment must land in it, and all together must move what they moved one
+by one. Guards about a transaction (its gas, caps, the key's balance and policy) judge that payload as a
+whole. Every intent gets a verdict of its own, which binds the payload of all.
 
 Where any of that does not hold there is no batch: the plans go one by one.
 
@@ -42,6 +42,7 @@ from seawall.risk.gate import Gate
 from seawall.transactions.judging import evidence_from
 
 __all__ = [
+    "DEADLINES_APART_MAX_S",
     "SEGMENT_GAS",
     "Apart",
     "Piece",
@@ -56,6 +57,8 @@ __all__ = [
     "shares_of",
 ]
 
+# How much sooner the first of a group has to be there than the last.
+DEADLINES_APART_MAX_S: Final = 60
 # What a plan is given more in a batch than alone, for what the executor does around each.
 SEGMENT_GAS: Final = 45_000
 # The gas of a segment is what its plan has alone, less what a transaction costs by itself, which a batch pays
@@ -105,7 +108,7 @@ def adjacent(rows: Sequence[IntentRow]) -> list[IntentRow]:
     last: dict[object, list[IntentRow]] = {}
     for row in rows:
         run = last.get(row.lane)
-        if run is not None and _fit(run[-1], row):
+        if run is not None and _fits(run, row):
             run.append(row)
             continue
         run = [row]
@@ -117,13 +120,19 @@ def adjacent(rows: Sequence[IntentRow]) -> list[IntentRow]:
 def group_at(rows: Sequence[IntentRow], start: int, limit: int) -> Sequence[IntentRow]:
     """The longest group that begins at `start`, of at most `limit`; of one where there is none."""
     end = start + 1
-    while end < len(rows) and end - start < limit and _fit(rows[end - 1], rows[end]):
+    while end < len(rows) and end - start < limit and _fits(rows[start:end], rows[end]):
         end += 1
     return rows[start:end]
 
 
-def _fit(one: IntentRow, other: IntentRow) -> bool:
+def _fits(group: Sequence[IntentRow], other: IntentRow) -> bool:
+    """Whether it may go with these. They share one fate until they are in a block: so they are of one
+    priority, which says when a transaction is given up, and none must be there much sooner than another."""
+    one = group[0]
     first, second = one.plan, other.plan
+    deadlines_s = [row.plan.deadline_s for row in (*group, other)]
+    if max(deadlines_s) - min(deadlines_s) > DEADLINES_APART_MAX_S:
+        return False
     if not isinstance(first.body, ExecutorBody) or not isinstance(second.body, ExecutorBody):
         return False
     return (

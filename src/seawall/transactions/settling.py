@@ -6,7 +6,8 @@ it, and its spends become what was truly taken. Its intent has
     landed           its bytes succeeded
     failed           they reverted
     been cancelled   something else used the nonce: a filler, or somebody else
-    been queued      somebody else used the nonce, which is proved, and it may have another (`moving`)
+    been queued      somebody else used the nonce, which is proved, or a filler for the sake of others that
+                     its bytes carried too, and it may have another (`moving`)
 
 One that has several slots ends when one of them has landed it, or with the last of them.
 
@@ -158,15 +159,20 @@ def _move(
     tx: Transaction, consumed: Sequence[Consumed], rows: Sequence[IntentRow], memory: Memory, now_s: int
 ) -> frozenset[IntentNumber]:
     """Queue again what may have another nonce: its own is used beyond finality, by a transaction that is
-    proved."""
+    proved, or by the filler of a transaction that it shared with others, for whose sake it was filled."""
     moved: set[IntentNumber] = set()
     for one in consumed:
-        if one.winner is not None or one.used_by is None:
-            continue
-        numbers = {number for attempt in one.attempts for number, _ in attempt.intents}
+        if one.winner is None:
+            if one.used_by is None:
+                continue
+            attempts, user = one.attempts, hex_text(one.used_by)
+        else:
+            attempts = () if one.own else tuple([row for row in one.attempts if len(row.intents) > 1])
+            user = "the filler that others in its transaction needed"
+        numbers = {number for attempt in attempts for number, _ in attempt.intents}
         here = [row for row in rows if row.number in numbers and tx.inclusions.of_intent(row.number) is None]
         going = movable(tx, here, memory.moves, now_s)
-        why = f"its nonce {one.nonce} was used, beyond finality, by {hex_text(one.used_by)}"
+        why = f"its nonce {one.nonce} was used, beyond finality, by {user}"
         queue_again(tx, going, one.nonce, why, now_s)
         moved |= {row.number for row in going}
     return frozenset(moved)

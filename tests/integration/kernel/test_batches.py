@@ -145,6 +145,29 @@ def test_batch_that_a_reorg_takes_away_lands_again_once(folder: KernelFolder) ->
     folder.assert_books_balance()
 
 
+def test_plan_that_is_cancelled_does_not_take_the_others_of_its_batch_with_it(folder: KernelFolder) -> None:
+    with folder.run() as kernel:
+        kernel.wait_ready()
+        mine(folder.devnet)
+        (old,) = attempts_of(folder, committed(folder))
+        done = folder.seawall(
+            "plans", "cancel", "--strategy", "gifts", "--key", "gifts:gift-1", "--reason", "not wanted"
+        )
+        assert done.returncode == 0, done.stderr
+        folder.devnet.rpc.call("anvil_dropTransaction", hex_text(old.hash))
+        folder.settle(len(GIVERS))
+    landed, cancelled = IntentState.LANDED, IntentState.CANCELLED
+    rows = folder.books.intents()
+    assert [row.state for row in rows] == [landed, cancelled, landed, landed]
+    assert "not wanted" in rows[1].reason
+    filler, batch = folder.on_chain()
+    assert (filler.nonce, filler.calldata) == (old.nonce, b"")
+    assert batch.calldata[:4] == EXECUTE_BATCH_SELECTOR
+    given = [ETHER - folder.balance(NATIVE, folder.number(), giver) for giver in GIVERS]
+    assert given == [AMOUNT_WEI, 0, AMOUNT_WEI, AMOUNT_WEI]
+    folder.assert_books_balance()
+
+
 def test_plan_that_is_refused_leaves_the_batch_to_the_others(manual_devnet: Devnet, tmp_path: Path) -> None:
     folder = gifts(KernelFolder(tmp_path / "k", manual_devnet, chain_extra="batch_plans_max = 8"))
     manual_devnet.rpc.call("anvil_setBalance", hex_text(GIVERS[1]), "0x0")

@@ -126,6 +126,16 @@ def test_plan_that_differs_goes_by_itself(other: Plan) -> None:
     assert numbers(group_at(rows, 0, 8)) == [1]
 
 
+def test_plans_that_must_be_there_at_far_apart_times_do_not_share_a_fate() -> None:
+    plan = executor_plan()
+    deadlines_s = [plan.deadline_s + late_s for late_s in (0, 50, 60, 61, 100)]
+    rows = [
+        row(number, dataclasses.replace(plan, deadline_s=at_s)) for number, at_s in enumerate(deadlines_s, 1)
+    ]
+    assert [numbers(group_at(rows, start, 8)) for start in (0, 3)] == [[1, 2, 3], [4, 5]]
+    assert numbers(adjacent([*rows[:3], row(9, plan, OTHER_KEY), *rows[3:]])) == [1, 2, 3, 9, 4, 5]
+
+
 def test_group_ends_at_its_bound() -> None:
     rows = [row(number, executor_plan()) for number in range(1, 6)]
     assert numbers(group_at(rows, 0, 3)) == [1, 2, 3]
