@@ -31,13 +31,16 @@ __all__ = ["new_postgresql_database", "postgresql_server"]
 
 pytestmark = pytest.mark.postgresql
 
-WAIT_S = 30
-SLEEPY_TRIGGER = (
+WAIT_S = 120
+# A commit of nonce 77 lasts until the test gives this lock away.
+BRAKE = 4711
+SLOW_COMMIT = (
     "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
-    " $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$",
+    f" $$ BEGIN PERFORM pg_advisory_xact_lock({BRAKE}); RETURN NULL; END $$",
     "CREATE CONSTRAINT TRIGGER paused AFTER INSERT ON slots DEFERRABLE INITIALLY DEFERRED"
     " FOR EACH ROW WHEN (NEW.nonce = 77) EXECUTE FUNCTION pause()",
 )
+IS_BRAKED = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {BRAKE} AND NOT granted"
 
 
 @pytest.fixture
@@ -57,16 +60,15 @@ def line(url: str) -> Iterator[tuple[CutLine, str]]:
         cut.close()
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All timeouts are shorter, in the same order."""
-    monkeypatch.setattr(postgresql, "ANSWER_TIMEOUT_S", 1.5)
+def set_timeouts(
+    monkeypatch: pytest.MonkeyPatch, *, answer_s: float = 60, statement_s: float = 60, idle_s: float = 60
+) -> None:
+    """Those that are given are what the test waits for; the others wait for a slow machine."""
+    monkeypatch.setattr(postgresql, "ANSWER_TIMEOUT_S", answer_s)
     monkeypatch.setattr(postgresql, "_WATCH_EVERY_S", 0.1)
-    monkeypatch.setattr(
-        postgresql,
-        "SETTINGS",
-        ("SET statement_timeout = '700ms'", "SET idle_in_transaction_session_timeout = '300ms'"),
-    )
+    settings = {"statement_timeout": statement_s, "idle_in_transaction_session_timeout": idle_s}
+    stated = tuple(f"SET {name} = '{round(value_s * 1000)}ms'" for name, value_s in settings.items())
+    monkeypatch.setattr(postgresql, "SETTINGS", stated)
 
 
 def opened(url: str) -> Ledger:
@@ -202,8 +204,8 @@ async def test_what_waited_when_the_line_was_cut_fails_at_once(line: tuple[CutLi
     await asyncio.wait_for(ledger.close(), WAIT_S)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_stopped_backend_is_cut_off_and_waited_for(url: str) -> None:
+async def test_stopped_backend_is_cut_off_and_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_timeouts(monkeypatch, answer_s=2)
     ledger = opened(url)
     await ledger.write(partial(fill, nonce=0))
     pid = backend_of(url, "COMMIT")
@@ -220,9 +222,14 @@ async def test_stopped_backend_is_cut_off_and_waited_for(url: str) -> None:
     await ledger.close()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_kernel_that_stops_in_a_transaction_does_not_hold_the_fleet(url: str) -> None:
-    stopped, other = opened(url), opened(url)
+async def test_kernel_that_stops_in_a_transaction_does_not_hold_the_fleet(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_timeouts(monkeypatch)
+    other = opened(url)
+    set_timeouts(monkeypatch, idle_s=1)
+    stopped = opened(url)
+    set_timeouts(monkeypatch)  # for whatever is opened again
     started, release = threading.Event(), threading.Event()
 
     def stops(tx: Transaction) -> None:
@@ -245,14 +252,23 @@ async def test_kernel_that_stops_in_a_transaction_does_not_hold_the_fleet(url: s
     await other.close()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_slow_commit_is_awaited_and_whoever_waits_for_its_lock_is_told(url: str) -> None:
-    execute(url, *SLEEPY_TRIGGER)
-    slow, other = opened(url), opened(url)
-    writing = asyncio.create_task(slow.write(partial(fill, nonce=77)))
-    await asyncio.sleep(0.1)
-    with pytest.raises(LedgerUnavailableError, match="another kernel holds it"):
-        await asyncio.wait_for(other.write(partial(fill, nonce=1)), WAIT_S)
+async def test_slow_commit_is_awaited_and_whoever_waits_for_its_lock_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(url, *SLOW_COMMIT)
+    set_timeouts(monkeypatch)
+    slow = opened(url)
+    set_timeouts(monkeypatch, statement_s=1)
+    other = opened(url)
+    set_timeouts(monkeypatch)
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as brake:
+        brake.exec_driver_sql(f"SELECT pg_advisory_lock({BRAKE})")
+        writing = asyncio.create_task(slow.write(partial(fill, nonce=77)))
+        await until(lambda: brake.exec_driver_sql(IS_BRAKED).scalar_one() == 1)
+        with pytest.raises(LedgerUnavailableError, match="another kernel holds it"):
+            await asyncio.wait_for(other.write(partial(fill, nonce=1)), WAIT_S)
+        assert not writing.done()
     assert await asyncio.wait_for(writing, WAIT_S) == 77
     assert other.failure is None
     assert await other.write(partial(fill, nonce=1)) == 1

@@ -34,6 +34,8 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
     else:
         database = Database(request.getfixturevalue("postgresql_ledger_url"))
         opened = database.session(read_only=False)
+        # A test thinks in the middle of its transaction, on a busy machine for seconds.
+        opened.setting("SET idle_in_transaction_session_timeout = 0")
     opened.begin_write()
     yield opened
     opened.rollback()
