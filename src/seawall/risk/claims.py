@@ -69,7 +69,7 @@ class Stake:
         self, simulation: Simulation, accounts: Collection[Address], holders: frozenset[Address]
     ) -> Mapping[Address, int]:
         del holders
-        return {self.token: sum(self._grown(simulation, one) for one in accounts)}
+        return {self.token: sum(self._grown(simulation, one) for one in frozenset(accounts))}
 
     def _grown(self, simulation: Simulation, holder: Address) -> int:
         after = integer_answer(simulation.probes, self._label(holder), "uint256")

@@ -14,7 +14,7 @@ from seawall.primitives.verdicts import Candidate, Measurement
 from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.spending import Spent
 
-__all__ = ["Evidence", "above", "below", "cannot_measure", "holders_of"]
+__all__ = ["Evidence", "above", "actors_of", "below", "cannot_measure", "holders_of"]
 
 _FINDINGS_MAX: Final = 1_024
 
@@ -105,9 +105,14 @@ class Evidence:
 
 def holders_of(candidate: Candidate, ours: OurAddresses) -> frozenset[Address]:
     """Our addresses, the plan's executor and payee included; a guard holds that those are truly ours."""
-    holders, key, body = ours.holders, candidate.lane.key, candidate.plan.body
-    named = (key, body.beneficiary, body.executor) if isinstance(body, ExecutorBody) else (key,)
+    holders, named = ours.holders, actors_of(candidate)
     return holders if holders.issuperset(named) else holders.union(named)
+
+
+def actors_of(candidate: Candidate) -> tuple[Address, ...]:
+    """Whose hands a plan moves: its key's, its executor's; and who is paid."""
+    key, body = candidate.lane.key, candidate.plan.body
+    return (key, body.beneficiary, body.executor) if isinstance(body, ExecutorBody) else (key,)
 
 
 def below(guard: str, evidence: Evidence, measured: int, limit: int, unit: str, what: str) -> Measurement:

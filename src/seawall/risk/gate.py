@@ -19,7 +19,7 @@ from seawall.primitives.plans import DirectBody, Plan
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
-from seawall.risk.evidence import Evidence, holders_of
+from seawall.risk.evidence import Evidence, actors_of, holders_of
 from seawall.risk.guards.base import Comparing, Guard
 from seawall.risk.guards.catalogue import guards_of, silent_of
 from seawall.risk.layers import Layer, effective
@@ -60,14 +60,17 @@ class Gate:
         probes = self._guards(candidate.plan).probes
         if authority is Authority.RUN:
             return probes
-        return _unique((*probes, *self.reduce.probes(holders_of(candidate, self.ours))))
+        return _unique((*probes, *self._of_reducing(candidate)))
 
     def probes_before(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
         """View calls that it will need on the state before as well: most plans need none."""
         before = self._guards(candidate.plan).before
         if authority is not Authority.REDUCE_ONLY:
             return before
-        return _unique((*before, *self.reduce.probes(holders_of(candidate, self.ours))))
+        return _unique((*before, *self._of_reducing(candidate)))
+
+    def _of_reducing(self, candidate: Candidate) -> tuple[Probe, ...]:
+        return self.reduce.probes(holders_of(candidate, self.ours), actors_of(candidate))
 
     def judge(self, evidence: Evidence, authority: Authority) -> Verdict:
         """The verdict on exactly `evidence.candidate.payload`."""

@@ -5,12 +5,12 @@ Judged over all our addresses, with tokens classed in the address book as settle
 debt, asset or receipt token strictly falls; (c) no health factor of ours falls while debt remains, and where
 none can be read no receipt token of an address with debt may fall; (d) no allowance is left wider; (e) the
 value lost, by pinned oracle, stays under `reduce_loss_bps` of the value that moved. Positions at lending
-places count like tokens: what is owed there is debt, and its repayment is a fall. What cannot be measured is
-refused."""
+places count like tokens: what is owed there is debt, and its repayment is a fall. So do stakes and queued
+claims. What cannot be measured is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -20,7 +20,8 @@ from seawall.primitives.errors import ProtocolError
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, address_text, ceil_div
 from seawall.primitives.verdicts import Measurement
-from seawall.risk.evidence import Evidence, above, below, cannot_measure
+from seawall.risk.claims import ClaimPlace
+from seawall.risk.evidence import Evidence, above, actors_of, below, cannot_measure
 from seawall.risk.lending import LendingPlace, Standing
 from seawall.risk.limits import PriceFeed
 from seawall.risk.prices import price_probe, value_of
@@ -72,10 +73,11 @@ class ReduceRule:
     health: tuple[HealthReader, ...]
     feeds: tuple[PriceFeed, ...]
     places: tuple[LendingPlace, ...] = ()  # whose positions count beside tokens
+    claims: tuple[ClaimPlace, ...] = ()  # which do so too
 
-    def probes(self, holders: frozenset[Address]) -> tuple[Probe, ...]:
-        """Asked for both before and after: health factors, prices, and what debt each of our addresses
-        has."""
+    def probes(self, holders: frozenset[Address], actors: Collection[Address] = ()) -> tuple[Probe, ...]:
+        """Asked for both before and after: health factors, prices, what debt each of our addresses has, and
+        what the plan's own addresses (`actors`) have staked and queued, which nobody else can move."""
         probes = [Probe(h.label, h.target, h.calldata) for h in self.health]
         probes += [price_probe(feed) for feed in self.feeds]
         for token in self.debt_tokens:
@@ -88,6 +90,11 @@ class ReduceRule:
             for place in self.places
             for holder in sorted(holders)
             for read in place.reads(holder)
+        ]
+        probes += [
+            Probe(read.label, read.target, read.calldata)
+            for claim in self.claims
+            for read in claim.reads(actors)
         ]
         unique = {probe.label: probe for probe in probes}
         return tuple(unique.values())
@@ -136,6 +143,10 @@ class ReduceRule:
                 for token in now.keys() | was.keys():
                     moved = now.get(token, 0) - was.get(token, 0)
                     changes[token] = changes.get(token, 0) + moved
+        for claim in self.claims:
+            actors = actors_of(evidence.candidate)
+            for token, moved in claim.moved(evidence.simulation, actors, evidence.holders).items():
+                changes[token] = changes.get(token, 0) + moved
 
     def _stands(self, evidence: Evidence) -> list[_Stand]:
         """Every address of ours at every place, before and after."""

@@ -12,7 +12,7 @@ from seawall.native import encode_call
 from seawall.primitives.units import NATIVE, Address
 from seawall.risk.reduce import HealthReader, ReduceRule, TokenClass
 from seawall.runtime.configuration.settings import ChainSettings
-from seawall.runtime.limiting import accruing
+from seawall.runtime.limiting import accruing, claims_of
 
 __all__ = ["reduce_rule_of"]
 
@@ -39,4 +39,5 @@ def reduce_rule_of(
         ),
         feeds=settings.prices,
         places=accruing(settings),
+        claims=claims_of(settings.book),
     )

@@ -16,7 +16,7 @@ from seawall.risk.guards.profit import PositionLoss
 from seawall.risk.limits import ChainFacts, PriceFeed
 from seawall.risk.prices import VALUE_SCALE
 from tests.builders.answers import words
-from tests.builders.messages import EXECUTOR, FEED, KEY, POOL, TREASURY, USD, WETH
+from tests.builders.messages import EXECUTOR, FEED, KEY, POOL, TREASURY, USD, WETH, simulation
 from tests.unit.risk.test_value_guards import PRICES, USD_FEED, Answers, judged, position_plan
 
 ACCOUNTS = (EXECUTOR, KEY, TREASURY)
@@ -64,6 +64,14 @@ def test_what_is_staked_is_not_lost_and_what_is_taken_out_is_not_gained() -> Non
     assert (back.measured, back.passed) == (0, True)
     less = loss_of(STAKE, Flow(STAKED, EXECUTOR, POOL, 90), after=staked(94), before=staked(10))
     assert (less.measured, less.passed) == (6 * VALUE_SCALE, False)
+
+
+def test_an_address_that_is_named_twice_has_one_stake() -> None:
+    answers = {read.label: words(7) for read in STAKE.reads((KEY,))}
+    before = {read.label: words(2) for read in STAKE.reads((KEY,))}
+    assert STAKE.moved(simulation(probes={**answers}, before={**before}), (KEY, KEY), frozenset()) == {
+        STAKED: 5
+    }
 
 
 def test_a_stake_that_passes_through_the_account_to_a_stranger_is_lost() -> None:

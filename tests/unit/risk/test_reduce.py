@@ -11,6 +11,7 @@ from seawall.primitives.levels import Authority, WriteKind
 from seawall.primitives.simulations import AllowanceChange, Flow, Simulation
 from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Verdict
+from seawall.risk.claims import Stake
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
 from seawall.risk.lending import Collateral, Comet
@@ -211,3 +212,38 @@ def test_a_lending_place_that_does_not_answer_is_refused() -> None:
         Flow(USD, KEY, POOL, 40), probes=at_place(200, 60, broken=True), before=at_place(200, 100)
     )
     assert failed(judge(found, WITH_PLACE)) == {"reduce_only.places"}
+
+
+STAKE_POOL = Address(b"\x15" * 20)
+WITH_STAKE = ReduceRule(CLASSES, (DEBT,), (HEALTH,), FEEDS, (), (Stake(STAKE_POOL, ASSET),))
+
+
+def staking(debt: int, staked: int | None) -> dict[str, bytes | None]:
+    (label,) = [p.label for p in WITH_STAKE.probes(frozenset(), (KEY,)) if p.target == STAKE_POOL]
+    return state(debt, 3 * WAD) | {label: None if staked is None else word(staked)}
+
+
+def test_a_stake_given_away_beside_a_repayment_is_a_loss() -> None:
+    """What was staked passes through our address: by its own flows nothing happened."""
+    through = (Flow(ASSET, STAKE_POOL, KEY, 500), Flow(ASSET, KEY, POOL, 500))
+    repaid = Flow(WETH, KEY, DESK, 10)
+    kept = simulation(repaid, probes=staking(90, 500), before=staking(100, 500))
+    assert judge(kept, WITH_STAKE).admitted
+    given = simulation(repaid, *through, probes=staking(90, 0), before=staking(100, 500))
+    assert failed(judge(given, WITH_STAKE)) == {"reduce_only.loss"}
+
+
+def test_a_stake_that_is_sold_reduces() -> None:
+    flows = (
+        Flow(ASSET, STAKE_POOL, KEY, 500),
+        Flow(ASSET, KEY, POOL, 500),
+        Flow(USD, POOL, KEY, 500),
+    )
+    sold = simulation(*flows, probes=staking(0, 0), before=staking(0, 500))
+    verdict = judge(sold, WITH_STAKE)
+    assert verdict.admitted, verdict.explanation
+
+
+def test_a_stake_that_does_not_answer_is_refused() -> None:
+    found = simulation(Flow(WETH, KEY, DESK, 10), probes=staking(90, None), before=staking(100, 500))
+    assert failed(judge(found, WITH_STAKE)) == {"reduce_only.places"}
