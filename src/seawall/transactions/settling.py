@@ -17,7 +17,7 @@ at a chain."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,13 +109,16 @@ def _failed_segments(tx: Transaction, consumed: Sequence[Consumed]) -> _Failed:
 
 def _landed(tx: Transaction, consumed: Sequence[Consumed], memory: Memory, failed: _Failed) -> list[Ended]:
     """Intents of which a success is final now: nearly all of them, so that they come first and cheap."""
-    won = {
-        number: one.winner
+    wins = [
+        (number, one.winner)
         for one in consumed
         if one.winner and one.winner.status
         for number in one.own
         if not failed or (one.winner.number, number) not in failed
-    }
+    ]
+    won = dict(wins)
+    if len(won) < len(wins):
+        raise _landed_twice(won)
     unread = [
         number
         for number, row in won.items()
@@ -232,12 +235,7 @@ def _legs_of(postings: Sequence[PostingRow]) -> list[Leg]:
 def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
     landed = [one for one in ended if one.state is IntentState.LANDED]
     if tx.intents.end_many(_endings(landed), now_s):
-        numbers = ", ".join(f"#{one.intent.number}" for one in landed[:_NAMED_MAX])
-        raise IntegrityAlarm(
-            f"an intent landed by a second transaction, beyond finality: one of {len(landed)}, {numbers}",
-            "settling",
-            "halt, and find out how its second copy could succeed",
-        )
+        raise _landed_twice([one.intent.number for one in landed])
     tx.intents.end_many(_endings([one for one in ended if one.state is not IntentState.LANDED]), now_s)
     tx.events.append_many(
         [
@@ -251,6 +249,15 @@ def _write(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
             for one in ended
         ],
         now_s,
+    )
+
+
+def _landed_twice(numbers: Collection[IntentNumber]) -> IntegrityAlarm:
+    named = ", ".join(f"#{number}" for number in list(numbers)[:_NAMED_MAX])
+    return IntegrityAlarm(
+        f"an intent landed by a second transaction, beyond finality: one of {len(numbers)}, {named}",
+        "settling",
+        "halt, and find out how its second copy could succeed",
     )
 
 

@@ -253,6 +253,27 @@ async def test_sighting_taken_back_before_the_new_commit_leaves_the_plan_with_it
 
 
 @pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("apart", [0, 2])
+async def test_second_copy_that_succeeds_is_an_integrity_alarm(tmp_path: Path, apart: int) -> None:
+    """A contract that records nothing after all: final in one block with the first one, or later."""
+    async with pipeline(ChainModel(), tmp_path) as found:
+        number = await overtaken(found)
+        old, new = await found.attempts(number)
+        found.model.reorg(1, forget=True)
+        found.model.drop()
+        found.model.receive(old.raw)
+        found.model.mine(only=[old.hash])
+        found.model.mine_nothing(apart)
+        found.model.receive(new.raw)
+        found.model.mine()
+        await found.look()
+        await found.empty_block(FINAL_BLOCKS + apart)
+        assert payments(found) == 2
+        (alarm, *_) = found.alarms
+        assert f"landed by a second transaction, beyond finality: one of 1, #{number}" in str(alarm)
+
+
+@pytest.mark.usefixtures("recorded")
 async def test_policy_may_say_that_recorded_plans_wait_for_finality_too(tmp_path: Path) -> None:
     async with pipeline(ChainModel(), tmp_path, moves=MovePolicy(at_once=False)) as found:
         number = await overtaken(found)
