@@ -15,15 +15,15 @@ from typing import Final, Protocol
 
 from seawall.chain.pool.timeouts import Kind, kind_of
 
-__all__ = ["HEDGE_S_MAX", "SILENCE_S", "Pace", "Score", "Usual"]
+__all__ = ["HEDGE_S_MAX", "SILENCE_S", "SILENCE_S_MIN", "Pace", "Score", "Usual"]
 
 # A read is asked elsewhere too after this, if nothing is known of how long its like take, or they take
 # longer.
 HEDGE_S_MAX: Final = 0.25
 # Kinds that take seconds on a healthy node.
 _SLOW_HEDGE_S_MAX: Final = 5.0
-# An endpoint that shows nothing for so long is left, if its like do not usually take half of that; and for
-# less, down to the least, where its like take a tenth of it.
+# An endpoint that shows nothing for so long is left, if its like do not usually take half of that. Plain
+# reads all take about the same: there less is enough, ten times what is usual, down to the least.
 SILENCE_S: Final = 0.25
 SILENCE_S_MIN: Final = 0.1
 _SLOW_SILENCE_S: Final = 5.0
@@ -75,8 +75,10 @@ class Usual:
             return max(_SLOW_SILENCE_S, _SILENCE_USUALS * (self.usual_max_s or 0.0))
         if self.usual_max_s is None:
             return SILENCE_S
-        quick_s = min(max(SILENCE_S_MIN, _QUICK_SILENCE_USUALS * self.usual_max_s), SILENCE_S)
-        return max(quick_s, _SILENCE_USUALS * self.usual_max_s)
+        least_s = SILENCE_S
+        if self.kind < Kind.CALL:
+            least_s = min(max(SILENCE_S_MIN, _QUICK_SILENCE_USUALS * self.usual_max_s), SILENCE_S)
+        return max(least_s, _SILENCE_USUALS * self.usual_max_s)
 
 
 class Pace:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from seawall.chain.pool.pace import SILENCE_S_MIN
+from seawall.chain.pool.pace import SILENCE_S, SILENCE_S_MIN
 from seawall.chain.rpc import Request, RpcError, RpcPool
 from seawall.telemetry.endpoints import EndpointState
 
@@ -161,14 +161,28 @@ async def warm(stage: Stage, requests: Sequence[Request]) -> None:
 async def test_endpoint_that_answers_others_meanwhile_is_not_silent_for_one_lost_race() -> None:
     async with staged() as stage:
         stage.members[0].takes_s["eth_gasPrice"] = NEVER_S
-        read = stage.ask()
-        await stage.after_s(0.05)
-        assert await done(read) == "http://1"
-        other = stage.ask([Request("eth_getCode")])
-        await stage.after_s(0.2)
+        stage.members[0].takes_s["eth_getCode"] = 2 * USUAL_S
+        lost, other = stage.ask(), stage.ask([Request("eth_getCode")])
+        await stage.after_s(SILENCE_S_MIN + 0.01)
+        assert (await done(lost), stage.members[0].asked[-2:]) == (
+            "http://1",
+            ["eth_gasPrice", "eth_getCode"],
+        )
         await done(other)
-        assert stage.members[0].asked[-1] == "eth_gasPrice", "who was beaten is asked last"
-        stage.members[1].takes_s[""] = stage.members[2].takes_s[""] = NEVER_S
+        assert stage.state() is EndpointState.SERVING
+
+
+async def test_stalled_endpoint_is_left_in_time_while_it_works_on_something_that_takes_long() -> None:
+    async with staged() as stage:
+        stage.members[0].takes_s[""] = NEVER_S
+        long = stage.ask(LOGS)
+        await stage.after_s(0.05)
+        read = stage.ask()
+        await stage.after_s(0.05 + SILENCE_S_MIN)
+        assert await done(read) == "http://1"
+        assert stage.state() is EndpointState.RESTING
+        await stage.after_s(0.05 + SILENCE_S_MIN + 2 * USUAL_S)
+        assert await done(long) == "http://1"
 
 
 async def test_beaten_endpoint_is_asked_after_the_others_until_it_shows_something() -> None:
@@ -201,6 +215,17 @@ async def test_question_that_takes_long_by_its_kind_says_nothing_of_silence() ->
         assert stage.state() is EndpointState.SERVING
         await stage.after_s(3.1)
         assert await done(read) == "http://0"
+
+
+async def test_call_that_runs_longer_than_plain_reads_is_given_the_time_of_calls() -> None:
+    async with staged() as stage:
+        call = [Request("eth_call")]
+        await warm(stage, call)
+        stage.members[0].takes_s["eth_call"] = SILENCE_S - 0.01
+        read = stage.ask(call)
+        await stage.after_s(SILENCE_S - 0.001)
+        assert await done(read) == "http://1"
+        assert stage.state() is EndpointState.SERVING
 
 
 async def test_bug_met_by_a_question_that_nobody_waits_for_is_raised_by_the_next() -> None:
