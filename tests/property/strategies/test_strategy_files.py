@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from seawall.native import abi_decode
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import MarketError, ProtocolError
+from seawall.primitives.plans import DirectBody
+from seawall.primitives.units import Address
 from seawall.strategies.scripts.compiling import compiled
 from seawall.strategies.scripts.problems import ExpressionError, ScriptError
 from seawall.strategies.scripts.syntax import parse
-from tests.builders.strategy_files import script_of, seen, strategy_of
+from tests.builders.strategy_files import KEY, POOL, WETH, script_of, seen, strategy_of
+
+Typed = tuple[str, st.SearchStrategy[Any]]
+"""A type of the ABI, and its values."""
 
 BASE = """\
 strategy: tried
@@ -32,6 +40,7 @@ steps:
       steps:
         - swap: {on: stall, give: weth, get: usdx, amount: 1 weth, as: middle}
         - swap: {on: stall_two, give: usdx, get: weth, amount: middle}
+        - call: {to: pool, function: "f((bool,uint8)[],uint256)", arguments: [[[flag, 1], [true, 2]], middle]}
 expect: [{token: weth, change: 1 weth}]
 guards: {slippage: {limit_bps: 50 bps}}
 keeper: {gas_limit: 100_000, fee_per_run: 0.1 native, fee_per_day: 1 native}
@@ -92,6 +101,68 @@ def test_any_change_of_a_good_file_is_a_script_or_problems_with_places(data: st.
         )
     )
     check(BASE[:start] + filling + BASE[end:])
+
+
+# Types as deep as a file may write them, each with values of its own.
+singles = st.one_of(
+    st.integers(1, 32).map(lambda n: (f"uint{8 * n}", st.integers(0, 2 ** (8 * n) - 1))),
+    st.integers(1, 32).map(lambda n: (f"int{8 * n}", st.integers(-(2 ** (8 * n - 1)), 2 ** (8 * n - 1) - 1))),
+    st.just(("bool", st.booleans())),
+    st.just(("address", st.sampled_from([KEY, POOL, WETH]))),
+)
+
+
+def several(inner: Typed) -> st.SearchStrategy[Typed]:
+    name, values = inner
+    return st.one_of(
+        st.just((f"{name}[]", st.lists(values, max_size=4).map(tuple))),
+        st.integers(1, 3).map(lambda n: (f"{name}[{n}]", st.tuples(*[values] * n))),
+    )
+
+
+def group(parts: list[Typed]) -> Typed:
+    return f"({','.join(name for name, _ in parts)})", st.tuples(*(values for _, values in parts))
+
+
+def nested(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
+    return st.one_of(inner.flatmap(several), st.lists(inner, min_size=1, max_size=3).map(group))
+
+
+types = st.one_of(singles, nested(singles), nested(st.one_of(singles, nested(singles))))
+
+
+def as_written(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(as_written, value))}]"
+    if isinstance(value, bytes):
+        return {KEY: "key", POOL: "pool", WETH: "weth"}[Address(value)]
+    return str(value).lower()
+
+
+def call_of(parts: list[Typed], arguments: str) -> str:
+    function = "f" + group(parts)[0] if parts else "f()"
+    return (
+        "strategy: tried\nchain: 31337\naccount: key\naccounting: weth\n"
+        f"steps: [call: {{to: pool, function: '{function}', arguments: {arguments}}}]\n"
+    )
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_any_lists_that_fit_a_signature_are_its_arguments(data: st.DataObject) -> None:
+    parts = data.draw(st.lists(types, max_size=4))
+    values = data.draw(group(parts)[1])
+    strategy = strategy_of(call_of(parts, as_written(values)))
+    (plan,) = strategy.decide(seen(strategy), b"").plans
+    assert isinstance(plan.body, DirectBody)
+    assert abi_decode([name for name, _ in parts], plan.body.calldata[4:]) == values
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_any_lists_are_arguments_or_problems_with_places(data: st.DataObject) -> None:
+    parts, others = data.draw(st.lists(types, max_size=3)), data.draw(st.lists(types, max_size=3))
+    check(call_of(parts, as_written(data.draw(group(others)[1]))))
 
 
 @given(st.text(max_size=300))

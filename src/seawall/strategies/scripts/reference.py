@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from seawall.strategies.scripts.arguments import ITEMS_MAX, NESTING_MAX
 from seawall.strategies.scripts.arithmetic import SEARCH_STEPS_MAX
 from seawall.strategies.scripts.checks import CHECKS
 from seawall.strategies.scripts.functions import REFERENCE
@@ -57,6 +58,10 @@ _STEPS = f"""
 `on` is a protocol. `as` names what the step brings: alone, it is the amount of a later step, measured on
 chain. `amount: all` of `repay` and `withdraw` is whatever there is. Trades are held to `at_least`, or to
 their quote less `tolerance`; liquidity that is added may be held by `minimums` instead: `quoted`, or a table.
+`call` takes `arguments` along its signature: numbers are expressions, addresses are names, an array or a
+tuple is a list of at most {ITEMS_MAX}, and lists stand in each other {NESTING_MAX} deep.
+Of `f(address[],(uint256,bool)[2])` they are for example `[[weth, usdx], [[1 weth, true], [cash, false]]]`:
+what a step brings may be a number anywhere in them.
 Lenders whose names tell their kind: {", ".join(f"`{name}`" for name in LENDER_NAMES)}.
 """
 

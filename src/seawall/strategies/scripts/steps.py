@@ -10,22 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.native import AbiValue, encode_call
 from seawall.primitives.errors import EncodingError, NativeError, SeawallError, UnavailableActionError
 from seawall.primitives.units import ZERO_ADDRESS, Address
 from seawall.protocols.adapters.erased import AnyAdapter
-from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measure, Measured, Splice
+from seawall.protocols.executor.operations import Amount, Call, CallWithAllowance, Measure, Measured
 from seawall.protocols.executor.policy import LenderKind
 from seawall.strategies.composing import Given, Outcome, Steps
+from seawall.strategies.scripts.arguments import read_arguments
 from seawall.strategies.scripts.compiling import Frame, Scope
 from seawall.strategies.scripts.documents import Listed, Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.keys import AmountOf, Keys
-from seawall.strategies.scripts.kinds import BOOL, BPS_KIND, NATIVE_UNIT, NUMBER, Base, Unit
+from seawall.strategies.scripts.kinds import BOOL, BPS_KIND, NATIVE_UNIT, NUMBER, Unit
 from seawall.strategies.scripts.problems import ExpressionError, Problem, ScriptError, nearest, shown
 from seawall.strategies.scripts.script import StepTerm, TakeStep
-from seawall.strategies.scripts.signatures import parameters_of
-from seawall.strategies.scripts.syntax import Name
 
 __all__ = ["STEPS_MAX", "VERBS", "StepReader"]
 
@@ -389,86 +387,29 @@ class StepReader:
 
     def _call(self, section: Section, _: int) -> TakeStep | None:
         target = self._keys.contract(section, "to", "weth")
-        signature = section.text("function", "deposit()")
-        kinds = None if signature is None else parameters_of(signature)
-        if signature is not None and kinds is None:
-            self._notes.add(
-                section.place_of("function"), f"{shown(signature)} is no function", "write name(type,type)"
-            )
-        arguments = self._arguments(section, kinds)
+        arguments = read_arguments(section, self._scope, self._notes)
         gains = self._keys.unit(section, "gains") if "gains" in section else None
         name = self._keys.output(section, gains) if gains is not None else ""
         value = self._keys.amount(section, "value", NATIVE_UNIT) if "value" in section else None
         allowed = self._allowance(section)
-        if target is None or signature is None or arguments is None or name is None:
+        if target is None or arguments is None or name is None:
             return None
-        to, function, values, known = target, signature, arguments, name
-        self._scope.needs.raw_calls.add((to, function))
+        to, given, known = target, arguments, name
+        self._scope.needs.raw_calls.add((to, given.signature))
 
         def take(frame: Frame, steps: Steps, outcomes: dict[str, Outcome]) -> None:
-            given = [argument(frame, outcomes) for argument in values]
-            splices = tuple(
-                Splice(word, Measured(one.name)) for word, one in enumerate(given) if isinstance(one, Outcome)
-            )
-            plain = tuple(0 if isinstance(one, Outcome) else one for one in given)
             measure = (Measure(known, gains.token),) if known and gains is not None else ()
             paid = _measured(0 if value is None else value(frame, outcomes))
-            data = encode_call(function, plain)
+            data, splices = given.data(frame), given.splices(outcomes)
             operation: Call | CallWithAllowance = Call(to, data, paid, splices, measure)
             if allowed is not None:
                 token, amount, spender = allowed
                 most = _measured(amount(frame, outcomes))
                 operation = CallWithAllowance(to, data, token, most, spender, paid, splices, measure)
             token_out = to if gains is None else gains.token
-            outcomes[known] = steps.call(operation, token_out, where=function)
+            outcomes[known] = steps.call(operation, token_out, where=given.signature)
 
         return take
-
-    def _arguments(
-        self, section: Section, kinds: tuple[str, ...] | None
-    ) -> list[Callable[[Frame, Mapping[str, Outcome]], AbiValue | Outcome]] | None:
-        items = section.items("arguments")
-        if kinds is None:
-            return None
-        if len(items) != len(kinds):
-            self._notes.add(
-                section.place_of("arguments"),
-                f"the function takes {len(kinds)} arguments, and {len(items)} are given",
-                "give one for each type",
-            )
-            return None
-        found = [self._argument(item, kind) for item, kind in zip(items, kinds, strict=True)]
-        return None if any(one is None for one in found) else [one for one in found if one is not None]
-
-    def _argument(
-        self, tree: Tree, kind: str
-    ) -> Callable[[Frame, Mapping[str, Outcome]], AbiValue | Outcome] | None:
-        text = tree.text if isinstance(tree, Scalar) else ""
-        if kind == "address":
-            node = Name(text, 0)
-            try:
-                address = self._scope.holder(node)
-            except ExpressionError as error:
-                self._notes.add(tree.place, error.what, error.fix)
-                return None
-            return lambda _frame, _outcomes: address
-        if text in self._scope.outputs:
-            return lambda _, outcomes: outcomes[text]
-        if not kind.startswith(("uint", "int")) and kind != "bool":
-            self._notes.add(
-                tree.place, f"arguments of type {kind} cannot be written here", "use an adapter, or Python"
-            )
-            return None
-        term = self._notes.term(tree, self._scope)
-        if term is None:
-            return None
-        if (kind == "bool") != (term.kind.base is Base.BOOL):
-            self._notes.add(tree.place, f"this is {term.kind}, not {kind}", f"give {kind}")
-            return None
-        run = term.run
-        if kind == "bool":
-            return lambda frame, _: bool(run(frame))
-        return lambda frame, _: run(frame)
 
     def _allowance(self, section: Section) -> tuple[Address, AmountOf, Address] | None:
         inner = Section.of(section.get("allow"), ("token", "amount", "spender"), self._notes)
