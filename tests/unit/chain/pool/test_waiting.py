@@ -176,12 +176,12 @@ async def test_stalled_endpoint_is_left_in_time_while_it_works_on_something_that
     async with staged() as stage:
         stage.members[0].takes_s[""] = NEVER_S
         long = stage.ask(LOGS)
-        await stage.after_s(0.05)
+        await stage.after_s(0.2)
         read = stage.ask()
-        await stage.after_s(0.05 + SILENCE_S_MIN)
+        await stage.after_s(0.2 + SILENCE_S_MIN)
         assert await done(read) == "http://1"
         assert stage.state() is EndpointState.RESTING
-        await stage.after_s(0.05 + SILENCE_S_MIN + 2 * USUAL_S)
+        await stage.after_s(0.2 + SILENCE_S_MIN + 2 * USUAL_S)
         assert await done(long) == "http://1"
 
 
