@@ -91,7 +91,7 @@ async def test_executor_call_never_seen_waits_three_times_for_the_node(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "rounds_max"), [(arbitrage, 10), (leverage, 18)], ids=["flash arbitrage", "Aave leverage"]
+    ("scenario", "rounds_max"), [(arbitrage, 12), (leverage, 24)], ids=["flash arbitrage", "Aave leverage"]
 )
 async def test_executor_call_without_access_lists_is_found_by_looking_and_does_what_the_chain_does(
     scenario: Callable[[Devnet], Scenario], rounds_max: int

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
 from typing import Final
 
@@ -25,10 +26,8 @@ from seawall.primitives.units import Address
 __all__ = ["look"]
 
 # Runs of one look, and what it may find.
-RUNS_MAX: Final = 48
-KEYS_MAX: Final = 256
-# How many slots of an account are doubted, from the latest on.
-DOUBTED_MAX: Final = 3
+RUNS_MAX: Final = 24
+KEYS_MAX: Final = 64
 
 _WORD_BYTES: Final = 32
 _WORDS: Final = 8
@@ -146,10 +145,10 @@ class _Look:
             for holder in dict.fromkeys((step.asked_holder, step.holder)):
                 if holder is None or (holder, _ANY) in self._answers:
                     continue
-                read = [slot for slot in self.slots if slot[0] == holder][-DOUBTED_MAX:]
-                for slot in reversed(read):
-                    now = self.slots[slot]
-                    yield from ((self.slots, slot, form) for form in range(len(_VALUES)) if form != now)
+                latest = next((slot for slot in reversed(self.slots) if slot[0] == holder), None)
+                if latest is not None:
+                    now = self.slots[latest]
+                    yield from ((self.slots, latest, form) for form in range(len(_VALUES)) if form != now)
             yield from self._other_answers(step)
 
     def _other_answers(self, step: _Step) -> Iterator[_Change]:
@@ -236,6 +235,7 @@ def _reach(path: Sequence[_Step]) -> _Reach:
 _BALANCE: Final = bytes.fromhex("5a60281b6e01" + 14 * "00" + "035f5260205ff3")
 
 
+@cache
 def _answering(form: int) -> bytes:
     """Code that answers `balanceOf` with a balance, and anything else in this form."""
     return _dispatching([(_BALANCE_OF, _BALANCE)], _words(_ANSWERS[form]))
@@ -262,6 +262,7 @@ def _dispatching(cases: Sequence[tuple[bytes, bytes]], rest: bytes, *, returns: 
     return code
 
 
+@cache
 def _words(word: bytes) -> bytes:
     stores = b"".join(b"\x7f" + word + bytes((0x60, _WORD_BYTES * place, 0x52)) for place in range(_WORDS))
     return stores + bytes.fromhex(f"61{_WORD_BYTES * _WORDS:04x}5ff3")
