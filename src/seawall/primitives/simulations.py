@@ -43,6 +43,7 @@ class Handover:
 
     holder: Address
     what: str  # as in "... hands all its tokens of 0x… to an operator"
+    burnt_at: Address | None = None  # of an NFT that nobody got: the contract that kept it
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class LogLike(Protocol):
     def data(self) -> bytes: ...
 
 
+_TRANSFER: Final = event_topic("Transfer(address,address,uint256)")
 # topic 0 -> (topic that names whose it is, number of topics, last word of data that must not be zero, what
 # it is)
 _KINDS: Final = {
@@ -35,7 +36,7 @@ _KINDS: Final = {
         True,
         "hands all its tokens of {} to an operator",
     ),
-    event_topic("Transfer(address,address,uint256)"): (1, 4, False, "gives away an NFT of {}"),
+    _TRANSFER: (1, 4, False, "gives away an NFT of {}"),
     event_topic("TransferSingle(address,address,address,uint256,uint256)"): (
         2,
         4,
@@ -69,5 +70,12 @@ def handovers_of(logs: Iterable[LogLike]) -> tuple[Handover, ...]:
         place, topics, must_be_set, words = kind
         if len(log.topics) != topics or (must_be_set and not any(log.data[-_WORD_BYTES:])):
             continue
-        found.append(Handover(Address(log.topics[place][12:]), words.format(address_text(log.address))))
+        is_burnt = log.topics[0] == _TRANSFER and not any(log.topics[2])
+        found.append(
+            Handover(
+                Address(log.topics[place][12:]),
+                words.format(address_text(log.address)),
+                Address(log.address) if is_burnt else None,
+            )
+        )
     return tuple(found)

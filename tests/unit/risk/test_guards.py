@@ -9,10 +9,11 @@ import pytest
 from seawall.native import abi_encode
 from seawall.primitives.errors import PlanError
 from seawall.primitives.levels import Authority
-from seawall.primitives.plans import GuardSpec, TokenDelta
+from seawall.primitives.plans import ExecutorBody, GuardSpec, TokenDelta
 from seawall.primitives.simulations import Flow, Handover, Simulation
 from seawall.primitives.units import NATIVE, Address
 from seawall.primitives.verdicts import Candidate, Measurement, Verdict
+from seawall.risk.claims import Stake
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
 from seawall.risk.guards.catalogue import guards_of, silent_of
@@ -164,6 +165,25 @@ def test_plans_that_expect_no_position_are_read_once_only() -> None:
     for expected in ((), (TokenDelta(EXECUTOR, WETH, 1),)):
         assert silent_of(executor_plan(expected=expected), FACTS) == ()
     assert silent_of(executor_plan(expected=(TokenDelta(EXECUTOR, POSITION, 1),)), ChainFacts()) == ()
+
+
+def test_a_ticket_that_ends_is_let_go_where_its_worth_is_counted_and_nowhere_else() -> None:
+    facts = ChainFacts(claims=(Stake(POSITION, USD),))
+    position = replace(executor_plan(), body=ExecutorBody(EXECUTOR, TREASURY, b"\x01", (), 0, position=True))
+    cases = [
+        (position, facts, POSITION, True),
+        (position, facts, OWED, False),  # nobody counts what lies there
+        (position, facts, None, False),  # given to somebody
+        (position, ChainFacts(), POSITION, False),
+        (executor_plan(), facts, POSITION, False),
+        (direct_plan(), facts, POSITION, False),
+    ]
+    for plan, known, burnt_at, passes in cases:
+        found = replace(simulation(), handovers=(Handover(KEY, "gives away an NFT", burnt_at),))
+        guards = guards_of(plan, RiskLimits(facts=known))
+        (guard,) = [one for one in guards if isinstance(one, PositionSize)]
+        assert guard.measure(evidence(candidate(plan), found)).passed is passes
+        assert guard.scaled(5_000).measure(evidence(candidate(plan), found)).passed is passes
 
 
 def test_a_gate_asks_for_each_position_that_a_plan_expects() -> None:

@@ -59,3 +59,19 @@ def test_handover_is_ours_whoever_asked_for_it(one: OneLog) -> None:
 @pytest.mark.parametrize("one", NOT_GIVEN)
 def test_amounts_and_authority_taken_back_are_no_handover(one: OneLog) -> None:
     assert handovers_of([one]) == ()
+
+
+def test_an_nft_that_nobody_gets_names_who_kept_it() -> None:
+    """A queue burns the ticket that it pays."""
+    burnt, given = handovers_of(
+        [
+            log("Transfer(address,address,uint256)", US, 0, 7),
+            log("Transfer(address,address,uint256)", US, THEM, 7),
+        ]
+    )
+    assert (burnt.holder, burnt.burnt_at) == (US, TOKEN)
+    assert (given.holder, given.burnt_at) == (US, None)
+    (credit,) = handovers_of(
+        [log("BorrowAllowanceDelegated(address,address,address,uint256)", US, 0, 1, data=(5,))]
+    )
+    assert credit.burnt_at is None

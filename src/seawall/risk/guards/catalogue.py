@@ -67,6 +67,12 @@ def silent_of(plan: Plan, facts: ChainFacts) -> tuple[tuple[Address, Address], .
     return tuple(dict.fromkeys(pairs))
 
 
+def _valued_queues(plan: Plan, facts: ChainFacts) -> frozenset[Address]:
+    """Of a position plan alone: no other is judged by what it costs."""
+    is_position = isinstance(plan.body, ExecutorBody) and plan.body.position
+    return frozenset(place.address for place in facts.claims) if is_position else frozenset()
+
+
 def _standing(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
     policy = limits.policies.get(plan.key)
     keep_wei = max(limits.key_balance_min_wei, 0 if policy is None else policy.balance_min_wei)
@@ -78,7 +84,7 @@ def _standing(plan: Plan, wishes: Wishes, limits: RiskLimits) -> list[Guard]:
             (*limits.facts.debts, *limits.facts.position_debts),
             silent_of(plan, limits.facts),
         ),
-        _moving(PositionSize(_caps(wishes, limits)), limits),
+        _moving(PositionSize(_caps(wishes, limits), _valued_queues(plan, limits.facts)), limits),
         Balance(wishes.at_least("balance", "min_wei", keep_wei)),
     ]
     if policy is not None:

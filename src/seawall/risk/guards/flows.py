@@ -74,22 +74,25 @@ class PositionSize:
     """What the plan pays out per token, against the cap in that token.
 
     A token without a cap is refused, and so is giving away what no cap can bound: an NFT, or authority over
-    our tokens or credit.
+    our tokens or credit. A ticket of a queue that ends with its payment is not given away, where
+    `position_loss` counts what it was worth.
     """
 
     caps: tuple[tuple[Address, int], ...]
+    queues: frozenset[Address] = frozenset()  # whose tickets somebody else values
     name: str = "position_size"
 
     def probes(self) -> tuple[Probe, ...]:
         return ()
 
     def scaled(self, share_bps: int) -> PositionSize:
-        return PositionSize(tuple((token, scaled_down(cap, share_bps)) for token, cap in self.caps))
+        caps = tuple((token, scaled_down(cap, share_bps)) for token, cap in self.caps)
+        return PositionSize(caps, self.queues)
 
     def measure(self, evidence: Evidence) -> Measurement:
         caps = dict(self.caps)
         for handover in evidence.simulation.handovers:
-            if handover.holder in evidence.holders:
+            if handover.holder in evidence.holders and handover.burnt_at not in self.queues:
                 why = f"{address_text(handover.holder)} {handover.what}"
                 return cannot_measure(self.name, evidence, 0, "units", why)
         worst: Measurement | None = None
