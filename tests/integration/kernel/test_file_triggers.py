@@ -6,7 +6,6 @@ And what an operator sees of a file that wants nothing.
 from __future__ import annotations
 
 import sqlite3
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from seawall.ledger.rows import IntentRow
 from seawall.native import encode_call
 from seawall.primitives.levels import IntentState
 from seawall.rollout.devnet import OWNER, TRADERS, Devnet
+from seawall.rollout.devnet.steering import mine
 from seawall.strategies.scripts.memory import Memory
 from tests.fixtures.kernel import KernelFolder, RunningKernel, wait_until
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anvil
 HOUR_S = 3_600
 AWAY_S = 3 * HOUR_S
 DOLLARS = 10**8
+MORE_HEADS = 3
 JOB = """\
 strategy: {name}
 chain: 31337
@@ -91,6 +92,17 @@ class Woken:
     def has_wanted(self, name: str, count: int) -> bool:
         return len(plans_of(self.folder, name)) == count
 
+    def is_above(self, name: str) -> bool | None:
+        """On which side of its threshold the file has last seen its value; None: it has not looked yet."""
+        _, state = self.folder.books.read(lambda tx: tx.states.get(name))
+        sides = [is_above for _, is_above in Memory.from_state(state).above]
+        return sides[0] if sides else None
+
+    def more_heads_pass(self) -> None:
+        for _ in range(MORE_HEADS):
+            mine(self.devnet)
+            self.folder.follow()
+
     def acts(self, token: str, function: str, *values: bytes | int, sender: bytes = TRADERS[0]) -> None:
         data = encode_call(function, values)
         at = self.devnet.book.address(token)
@@ -112,9 +124,7 @@ def test_operator_sees_why_a_file_makes_no_plan(woken: Woken) -> None:
     assert finding.startswith("running: no plan at block ")
     assert finding.endswith("key when[0]: this does not hold")
     assert not plans_of(woken.folder, "waiting")
-    url = f"http://127.0.0.1:{woken.kernel.port}/metrics"
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+    lines = woken.folder.metrics().splitlines()
     (passes,) = [one for one in lines if one.startswith('seawall_strategy_passes_total{strategy="waiting"}')]
     assert float(passes.split()[-1]) >= 1
     told = woken.folder.seawall("status", "--kernel-only").stdout
@@ -125,20 +135,21 @@ def test_event_of_a_contract_wakes_its_file_once(woken: Woken) -> None:
     assert woken.has_wanted("by_event", 0)
     woken.acts("usdx", "transfer(address,uint256)", TRADERS[1], 1)
     woken.folder.pump(lambda: woken.landed("by_event") == 1, "one event, one plan")
-    woken.folder.pump(lambda: "running" in woken.finding("by_event"), "more heads pass")
+    woken.more_heads_pass()
     assert woken.has_wanted("by_event", 1)
 
 
 def test_price_wakes_its_file_when_it_passes_the_threshold_upwards(woken: Woken) -> None:
     assert woken.has_wanted("by_price", 0)
-    for dollars, wanted in ((3_100, 1), (2_900, 1), (3_200, 2)):
+    woken.folder.pump(lambda: woken.is_above("by_price") is False, "the price was looked at")
+    for dollars, is_above, wanted in ((3_100, True, 1), (2_900, False, 1), (3_200, True, 2)):
         woken.acts("feed_eth_usd", "updateAnswer(int256)", dollars * DOLLARS, sender=OWNER)
-        number = woken.folder.number()
 
-        def is_settled(wanted: int = wanted, number: int = number) -> bool:
-            return woken.landed("by_price") == wanted and woken.folder.number() > number + 4
+        def is_told(is_above: bool = is_above, wanted: int = wanted) -> bool:
+            return woken.is_above("by_price") is is_above and woken.landed("by_price") == wanted
 
-        woken.folder.pump(is_settled, f"{wanted} crossings upwards")
+        woken.folder.pump(is_told, f"{wanted} crossings upwards, now at {dollars} dollars")
+        woken.more_heads_pass()
         assert woken.has_wanted("by_price", wanted)
 
 
