@@ -17,6 +17,7 @@ from seawall.chain.addresses import AddressBook
 from seawall.primitives.errors import InputError
 from seawall.protocols.adapters import (
     aave_v3,
+    balancer_stable,
     balancer_v2,
     camelot,
     compound_v3,
@@ -75,6 +76,7 @@ _SOURCES: Final[tuple[_Source, ...]] = (
     _source(solidly.from_book),
     _source(camelot.from_book),
     _source(balancer_v2.from_book),
+    _source(balancer_stable.from_book),
     _source(aave_v3.from_book),
     _source(morpho_blue.from_book),
     _source(erc4626.from_book),

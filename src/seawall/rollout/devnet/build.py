@@ -158,6 +158,7 @@ def _deploy_everything(toolchain: Toolchain, cache: Path, target: Path) -> None:
                 dexes.deploy_dexes(deployer)
                 dexes.deploy_odd_tokens(deployer)
                 v3_forks.deploy_v3_forks(deployer)
+                balancer.deploy_stable_pool(deployer)
                 position_views.deploy_position_views(deployer)
                 (target / _BOOK_FILE).write_text(deployer.book.to_json())
                 (target / _STATE_FILE).write_bytes(dump_state(rpc))
