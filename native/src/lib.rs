@@ -18,9 +18,16 @@ mod wire;
 
 use pyo3::prelude::*;
 
+/// Hashes of short texts that are remembered, 128 bytes each: contracts hash the keys of the same few mappings.
+const HASHES_KEPT: usize = 1 << 13;
+
 /// The engine room of Seawall. Import `seawall.native`, its typed face.
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+
+    use super::HASHES_KEPT;
+
     #[pymodule_export]
     use crate::bench::{bench_bare_loop, bench_bare_sign};
     #[pymodule_export]
@@ -57,4 +64,11 @@ mod _native {
     use crate::wire::password::Password;
     #[pymodule_export]
     use crate::wire::transaction::{SignedTransaction, decode_dynamic_fee, signing_digest};
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // False where another import came first: the cache is there then.
+        let _ = alloy_primitives::init_keccak_cache(HASHES_KEPT);
+        Ok(())
+    }
 }

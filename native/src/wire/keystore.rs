@@ -6,7 +6,7 @@
 //! Every derived secret is wiped. Absent on purpose: versions 1 and 2, AES-CBC, presale wallets.
 
 use aes::cipher::{KeyIvInit, StreamCipher};
-use alloy_primitives::{Address, hex, keccak256};
+use alloy_primitives::{Address, hex, keccak256_uncached};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -294,7 +294,8 @@ fn scrypt_key(
 fn mac_of(derived: &[u8; DERIVED_BYTES], ciphertext: &[u8]) -> [u8; 32] {
     let mut message = Zeroizing::new(derived[16..].to_vec());
     message.extend_from_slice(ciphertext);
-    keccak256(message.as_slice()).0
+    // Half of a derived key is hashed here: it must not stay in the cache of hashes.
+    keccak256_uncached(message.as_slice()).0
 }
 
 fn apply_cipher(derived: &[u8; DERIVED_BYTES], iv: &[u8], data: &mut [u8]) {
