@@ -38,6 +38,7 @@ from tests.fixtures.anvil import CHAIN_ID, GWEI, Anvil, anvil, transaction
 __all__ = ["anvil"]
 
 DEVNET = NETWORKS[CHAIN_ID]
+WAIT_S = 60.0
 # anvil 1.7.1 hangs once it has replaced about 200 blocks; deeper reorgs are tested on a model.
 ANVIL_REORG_MAX = 12
 TARGET = Address(b"\x11" * 20)
@@ -221,14 +222,14 @@ async def test_socket_wakes_the_poll_on_a_new_head(anvil: Anvil) -> None:
         await asyncio.sleep(0.01)
     waiting = asyncio.create_task(wake.wait())
     await asyncio.to_thread(anvil.mine)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, WAIT_S)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
 async def test_wake_falls_back_to_the_clock() -> None:
-    await asyncio.wait_for(HeadWake(SystemClock(), interval_s=0.01).wait(), 10)
+    await asyncio.wait_for(HeadWake(SystemClock(), interval_s=0.01).wait(), WAIT_S)
 
 
 # Reads

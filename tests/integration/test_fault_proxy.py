@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.fault_proxy import FaultProxy
 
 WORD = b"a request of some length\n"
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

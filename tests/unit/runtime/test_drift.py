@@ -71,6 +71,9 @@ class Chain:
         return cast(ChainClient, self)
 
 
+WAIT_S = 60.0
+
+
 class Clock:
     """Stands still until the test lets the sleeper go on."""
 
@@ -88,6 +91,11 @@ class Clock:
         self.sleeps_s.append(duration_s)
         self.next.clear()
         await self.next.wait()
+
+    async def until_asleep(self, times: int) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while len(self.sleeps_s) < times:  # noqa: ASYNC110  (a look goes through the ledger's thread)
+                await asyncio.sleep(0.001)
 
 
 def book_of(**fields: object) -> AddressBook:
@@ -169,10 +177,10 @@ async def test_kernel_looks_after_a_while_and_sooner_again_where_nobody_answers(
     metrics = Metrics(MetricLabels(chains={1: "ethereum"}), clock=clock)
     watch = DriftWatch(chain.client(), book_of(), ledger, clock, metrics)
     task = asyncio.create_task(watch.run())
-    for _ in range(2):
-        await asyncio.sleep(0)
+    for looks in range(1, 3):
+        await clock.until_asleep(looks)
         clock.next.set()
-        await asyncio.sleep(0.01)
+    await clock.until_asleep(3)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
