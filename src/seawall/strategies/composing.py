@@ -16,6 +16,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from seawall.primitives.bounds import UINT256_MAX
 from seawall.primitives.errors import PlanError
@@ -51,7 +54,7 @@ from seawall.protocols.executor.operations import (
 )
 from seawall.protocols.executor.policy import LenderKind
 
-__all__ = ["ALL", "Outcome", "Steps", "Taken", "bounds_of"]
+__all__ = ["ALL", "Held", "Outcome", "Steps", "Taken", "bounds_of"]
 
 ALL = UINT256_MAX
 """As an amount of `repay` and `withdraw`: as much as there is."""
@@ -80,6 +83,14 @@ class Taken:
 
 Given = int | Outcome
 """An amount known now, or what an earlier step brings."""
+
+
+class Held(TypedDict, total=False):
+    """What a trade is held to, and what it is called."""
+
+    least: Given | None  # None: the quote less the tolerance
+    tolerance_bps: int | None  # None: that of all steps
+    name: str  # empty: it is not measured
 
 
 class Steps:
@@ -116,58 +127,22 @@ class Steps:
     # ------------------------------------------------------------------ trades
 
     def swap(
-        self,
-        at: AnyAdapter,
-        token_in: Address,
-        token_out: Address,
-        amount: Given,
-        *,
-        least: Given | None = None,
-        tolerance_bps: int | None = None,
-        name: str = "",
+        self, at: AnyAdapter, token_in: Address, token_out: Address, amount: Given, **held: Unpack[Held]
     ) -> Outcome:
         """Exactly `amount` of `token_in`, for no less than `least`, or than the quote less the tolerance."""
-
-        def action(given: Amount, minimum: Amount, measure: tuple[Measure, ...]) -> Action:
-            return Swap(token_in, token_out, given, minimum, measure)
-
-        return self._trade(at, action, token_out, amount, least, tolerance_bps, name)
+        return self._trade(at, Swap, token_in, token_out, amount, **held)
 
     def deposit(
-        self,
-        at: AnyAdapter,
-        token_in: Address,
-        share: Address,
-        amount: Given,
-        *,
-        least: Given | None = None,
-        tolerance_bps: int | None = None,
-        name: str = "",
+        self, at: AnyAdapter, token_in: Address, share: Address, amount: Given, **held: Unpack[Held]
     ) -> Outcome:
         """Asset in, share out."""
-
-        def action(given: Amount, minimum: Amount, measure: tuple[Measure, ...]) -> Action:
-            return Deposit(token_in, share, given, minimum, measure)
-
-        return self._trade(at, action, share, amount, least, tolerance_bps, name)
+        return self._trade(at, Deposit, token_in, share, amount, **held)
 
     def redeem(
-        self,
-        at: AnyAdapter,
-        share: Address,
-        token_out: Address,
-        amount: Given,
-        *,
-        least: Given | None = None,
-        tolerance_bps: int | None = None,
-        name: str = "",
+        self, at: AnyAdapter, share: Address, token_out: Address, amount: Given, **held: Unpack[Held]
     ) -> Outcome:
         """Share in, asset out at once."""
-
-        def action(given: Amount, minimum: Amount, measure: tuple[Measure, ...]) -> Action:
-            return Redeem(share, token_out, given, minimum, measure)
-
-        return self._trade(at, action, token_out, amount, least, tolerance_bps, name)
+        return self._trade(at, Redeem, share, token_out, amount, **held)
 
     def add_liquidity(
         self,
@@ -294,22 +269,24 @@ class Steps:
     def _trade(
         self,
         at: AnyAdapter,
-        action: Callable[[Amount, Amount, tuple[Measure, ...]], Action],
-        token_out: Address,
+        kind: type[Swap | Deposit | Redeem],
+        given: Address,
+        got: Address,
         amount: Given,
-        least: Given | None,
-        tolerance_bps: int | None,
-        name: str,
+        *,
+        least: Given | None = None,
+        tolerance_bps: int | None = None,
+        name: str = "",
     ) -> Outcome:
         expected = _expected(amount)
         quote = None
         if expected is not None and at.name not in self._moved:
-            quote = self._quote(at, action(expected, 0, ()))
-        minimum = self._least(at, quote, token_out, least, tolerance_bps)
-        made = action(_amount(amount), _amount(minimum), _measures(name, token_out))
+            quote = self._quote(at, kind(given, got, expected))
+        minimum = self._least(at, quote, got, least, tolerance_bps)
+        made = kind(given, got, _amount(amount), _amount(minimum), _measures(name, got))
         if isinstance(amount, Outcome) and isinstance(minimum, int):
             self._traded_on(amount)
-        return self._take(at, type(made).__name__.lower(), made, token_out, quote, minimum, name)
+        return self._take(at, kind.__name__.lower(), made, got, quote, minimum, name)
 
     def _take(
         self,
