@@ -60,17 +60,21 @@ class Heads:
             raise _broken(block) from None
         self._session.run(_PRUNE, {"chain": block.chain_id, "up_to": block.number - HEADS_KEPT})
 
-    def follow(self, block: Block, line: Collection[Hash]) -> None:
+    def follow(self, block: Block, line: Collection[Hash]) -> list[Hash]:
         """A block of the branch that this kernel is on, `line`. Nothing is stored if another kernel stored
         it, or stands as high on another branch: whoever gets further replaces what is not on its own.
+        Answers the blocks that were replaced: nobody else may live to take them back.
         """
         latest = self.latest(block.chain_id)
         if latest is not None and block.number <= latest.number:
-            return
+            return []
+        strangers: list[Block] = []
         if latest is not None and latest.hash != block.parent_hash and latest.hash not in line:
-            strangers = [b.number for b in self.recent(block.chain_id, HEADS_KEPT) if b.hash not in line]
-            self._session.run(_FROM, {"chain": block.chain_id, "lowest": min(strangers)})
+            strangers = [b for b in self.recent(block.chain_id, HEADS_KEPT) if b.hash not in line]
+            lowest = min(b.number for b in strangers)
+            self._session.run(_FROM, {"chain": block.chain_id, "lowest": lowest})
         self.append(block)
+        return [b.hash for b in strangers]
 
     def remove(self, hashes: Sequence[Hash]) -> int:
         """A reorg removed these; answers how many were known."""

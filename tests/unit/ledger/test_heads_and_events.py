@@ -99,5 +99,8 @@ def test_who_gets_further_on_another_branch_replaces_what_is_not_on_it(tx: Trans
     for number in range(5, 8):
         tx.heads.append(block(number))
     higher = block(8, "b", parent=block(7, "b").hash)
-    tx.heads.follow(higher, {block(5).hash, block(6, "b").hash, block(7, "b").hash, higher.hash})
+    replaced = tx.heads.follow(higher, {block(5).hash, block(6, "b").hash, block(7, "b").hash, higher.hash})
+    assert replaced == [block(6).hash, block(7).hash]
     assert tx.heads.recent(CHAIN_ID, 9) == [block(5), higher]
+    following = block(9, "b", parent=higher.hash)
+    assert tx.heads.follow(following, {block(5).hash, higher.hash, following.hash}) == []
