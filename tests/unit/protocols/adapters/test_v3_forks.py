@@ -35,7 +35,7 @@ def changed(chain_id: int, name: str, **fields: Any) -> AddressBook:
 
 
 def slipstream() -> V3ForkAdapter:
-    return next(one for one in v3_forks.from_book(published_book(BASE)) if one.name.endswith("usdc-100"))
+    return next(one for one in v3_forks.from_book(published_book(BASE)) if one.fee_changes)
 
 
 def quoted(adapter: V3ForkAdapter, state: V3Pool, fee_pips: int, swap: Swap) -> int:
