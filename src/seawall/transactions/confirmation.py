@@ -250,11 +250,12 @@ class Confirmer:
         blocks that were passed over while we were away."""
         gone = {*(block.hash for block in change.removed), *strays}
         included = {h for h, block_hash in self.desk.included.items() if block_hash not in gone}
-        included |= {one.attempt.hash for each in found for one in each.included}
-        use = await self.nonces.look(change, included)
+        here = {one.attempt.hash for each in found for one in each.included}
+        use = await self.nonces.look(change, included | here)
         missed: dict[Block, list[Receipt]] = {}
         for block, receipt in use.missed:
-            missed.setdefault(block, []).append(receipt)
+            if receipt.transaction_hash not in here:  # a sighting of old that was ours after all, seen twice
+                missed.setdefault(block, []).append(receipt)
         return await self._accounted(list(missed.items()), followed=False), use
 
     # ------------------------------------------------------------------ the one commit
@@ -272,9 +273,9 @@ class Confirmer:
         held = self.desk.fences.keys()
         suspects = self._unwind(tx, change, strays, now_s)
         line = self.desk.canonical_after(change.added, change.removed)
-        for one in found:
-            if one.followed:
-                tx.heads.follow(one.block, line)
+        replaced = [h for one in found if one.followed for h in tx.heads.follow(one.block, line)]
+        if replaced:  # what is true of such a block alone; what is of a lane, its holder takes back
+            tx.postings.flip(replaced, lanes=())
         rows, legs = self._include(tx, found, now_s)
         known = self._rows | {row.number: row for row in rows}
         safe = tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE, held, known)

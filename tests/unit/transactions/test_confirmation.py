@@ -1,0 +1,47 @@
+"""What is in a block is booked once, however often the chain tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seawall.chain.heads import HeadChange
+from seawall.chain.receipts import Receipt
+from seawall.primitives.blocks import Block
+from seawall.primitives.levels import IntentState
+from seawall.primitives.units import Hash
+from seawall.transactions.foreign import ForeignUse, NonceWatch
+from tests.builders.chain_model import ChainModel
+from tests.builders.pipeline import pipeline
+
+FINAL_BLOCKS = 4
+
+
+async def test_transaction_that_a_block_and_an_old_sighting_tell_of_at_once_is_booked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A nonce was said to be used before its block was seen; finality reaches that as the block comes."""
+    true_look = NonceWatch.look
+    told: list[tuple[Block, Receipt]] = []
+
+    async def look(self: NonceWatch, change: HeadChange, included: Collection[Hash]) -> ForeignUse:
+        use = await true_look(self, change, included)
+        receipts = await self.desk.parts.client.receipts(list(included))
+        missed = tuple([(block, r) for block in change.added for r in receipts if r is not None])
+        told.extend(missed)
+        return replace(use, missed=missed)
+
+    monkeypatch.setattr(NonceWatch, "look", look)
+    async with pipeline(ChainModel(), tmp_path) as found:
+        (number,) = await found.submit(found.plan("one", value_wei=7))
+        await found.block()
+        monkeypatch.setattr(NonceWatch, "look", true_look)
+        await found.empty_block(FINAL_BLOCKS)
+        row = await found.intent(number)
+        inclusion = await found.ledger.read(lambda tx: tx.inclusions.of_intent(number))
+        assert inclusion is not None
+        assert (row.state, row.realised_wei) == (IntentState.LANDED, -inclusion.fee_wei - 7)
+    assert told, "both told of it"
