@@ -20,7 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from unittest import mock
 
 from bench.latency import percentile
@@ -87,11 +87,25 @@ class Clockwork:
 
 
 @dataclass(slots=True)
+class TimedEvm:
+    """The EVM, whose runs are charged to a round's clock."""
+
+    evm: Evm
+    clock: Clockwork = field(default_factory=Clockwork)
+
+    def run(self, *arguments: object) -> object:
+        return self.clock.timed("EVM", lambda: self.evm.run(*arguments), within="guards")  # type: ignore[arg-type]
+
+    def encode(self, *arguments: object) -> bytes:
+        return self.clock.timed("encode", lambda: encode_operations(*arguments), within="decide")  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
 class Rehearsal:
     """Warm: the state is in the EVM, the gas of this kind of plan is known."""
 
     machine: Machine
-    evm: Evm
+    timed: TimedEvm
     gate: Gate
     observation: Observation
     fees: FeeQuote
@@ -99,31 +113,17 @@ class Rehearsal:
     gas_limit: int = 0
 
     def round(self, form: Form, number: int) -> tuple[Clockwork, Verdict]:
-        clock = Clockwork()
-        plain, run = encode_operations, Evm.run
-
-        def encode(*arguments: Any) -> bytes:
-            return clock.timed("encode", lambda: plain(*arguments), within="decide")
-
-        def simulate(*arguments: Any) -> object:
-            return clock.timed("EVM", lambda: run(*arguments), within="guards")
-
+        clock = self.timed.clock = Clockwork()
         block, now_s = self.observation.block, self.observation.now_s
-        timed_evm = mock.Mock(wraps=self.evm)
-        timed_evm.run = lambda *arguments: simulate(self.evm, *arguments)
-        with (
-            mock.patch.object(plan_building, "encode_operations", encode),
-            mock.patch.object(self.machine, "_evm", timed_evm),
-        ):
-            plan = clock.timed("decide", lambda: form.decide(self.observation, b"").plans[0])
-            row = clock.timed("encode", lambda: row_of(plan, number, now_s))
-            candidate = clock.timed(
-                "candidate",
-                lambda: build_candidate(row, row.lane, self.nonce, 1, self.fees, block, self.gas_limit),
-            )
-            verdict = clock.timed(
-                "guards", lambda: judge_now(self.machine, self.gate, candidate, Authority.RUN, now_s)
-            )
+        plan = clock.timed("decide", lambda: form.decide(self.observation, b"").plans[0])
+        row = clock.timed("encode", lambda: row_of(plan, number, now_s))
+        candidate = clock.timed(
+            "candidate",
+            lambda: build_candidate(row, row.lane, self.nonce, 1, self.fees, block, self.gas_limit),
+        )
+        verdict = clock.timed(
+            "guards", lambda: judge_now(self.machine, self.gate, candidate, Authority.RUN, now_s)
+        )
         assert not isinstance(verdict, Missing)
         return clock, verdict
 
@@ -145,7 +145,7 @@ async def _measure() -> list[Row]:
             assert plans[0] == plans[1], "both forms make the same plan"
             rehearsal = Rehearsal(
                 simulator.machine,
-                simulator._evm,
+                TimedEvm(simulator._evm),
                 gate_on(devnet),
                 observation,
                 fees_on(block),
@@ -171,15 +171,20 @@ async def _warm(simulator: Simulator, rehearsal: Rehearsal, plan: Plan) -> None:
 def _rounds(rehearsal: Rehearsal, both: dict[str, Form]) -> dict[str, list[Clockwork]]:
     """Both forms in turn. Collections of garbage are left on: they belong to what a plan costs."""
     found: dict[str, list[Clockwork]] = {name: [] for name in both}
-    gc.collect()
-    gc.freeze()
-    for number in range(WARM_UP + ROUNDS):
-        for name, form in both.items():
-            clock, verdict = rehearsal.round(form, 2 + number % NUMBERS)
-            assert verdict.admitted, verdict.explanation
-            if number >= WARM_UP:
-                found[name].append(clock)
-    gc.unfreeze()
+    timed = rehearsal.timed
+    with (
+        mock.patch.object(plan_building, "encode_operations", timed.encode),
+        mock.patch.object(rehearsal.machine, "_evm", timed),
+    ):
+        gc.collect()
+        gc.freeze()
+        for number in range(WARM_UP + ROUNDS):
+            for name, form in both.items():
+                clock, verdict = rehearsal.round(form, 2 + number % NUMBERS)
+                assert verdict.admitted, verdict.explanation
+                if number >= WARM_UP:
+                    found[name].append(clock)
+        gc.unfreeze()
     return found
 
 
