@@ -195,7 +195,7 @@ def test_demo_that_is_interrupted_leaves_no_process_and_no_folder(
     assert demo.returncode == 130
     assert moment in told[-1]
     assert len(running) >= 2  # node and kernel
-    gone_by_s = time.monotonic() + 10  # hosts end when their kernel has
+    gone_by_s = time.monotonic() + WAIT_S  # hosts end when their kernel has
     while processes_in(tmp_path) and time.monotonic() < gone_by_s:
         time.sleep(0.05)
     assert processes_in(tmp_path) == {}

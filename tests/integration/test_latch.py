@@ -15,7 +15,7 @@ import pytest
 from seawall.control.latch import Latch
 from seawall.primitives.levels import Authority
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 BUSY_PROGRAM = """
 import sys, threading
@@ -125,7 +125,7 @@ def test_sigusr1_during_a_quiesce_stops_housekeeping_too(path: Path) -> None:
         "latch.begin_quiesce()\n"
         "latch.subscribe(lambda: print('quiescing' if latch.quiescing else 'stopped', flush=True))\n"
         "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
     try:
@@ -159,7 +159,7 @@ def test_watch_refuses_to_start_after_other_threads(path: Path) -> None:
         "from pathlib import Path\n"
         "from seawall.control.latch import Latch\n"
         "from seawall.control.signals import SignalWatch\n"
-        "threading.Thread(target=time.sleep, args=(5,), daemon=True, name='early bird').start()\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True, name='early bird').start()\n"
         "SignalWatch(Latch(Path(sys.argv[1])), print).start()\n"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -174,7 +174,7 @@ def test_lock_held_by_another_process_delays_a_stop_but_cannot_prevent_it(path: 
         "file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
         "fcntl.flock(file, fcntl.LOCK_EX)\n"
         "print('held', flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", program, str(path.with_name("latch.lock"))], stdout=subprocess.PIPE, text=True

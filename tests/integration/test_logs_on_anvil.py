@@ -34,7 +34,7 @@ COUNTER = Address(b"\xc0" * 20)
 # Adds one to slot 0, logs the new value and returns it.
 COUNTER_CODE = "5f54600101805f555f5260205fa060205ff3"
 QUESTION = LogQuestion("counted", CHAIN_ID, LogFilter((COUNTER,)), 0)
-WAIT_S = 20.0
+WAIT_S = 60.0
 STEPS_MAX = 50
 
 

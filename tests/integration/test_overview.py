@@ -21,7 +21,7 @@ from seawall.native.wire import Password
 from seawall.primitives.units import Address, address_text, hex_text
 from seawall.signers.local import THROWAWAY_COST, create_keystore
 from tests.fixtures.anvil import ETHER, Anvil, running_anvil
-from tests.fixtures.kernel import free_port
+from tests.fixtures.kernel import WAIT_S, free_port
 
 pytestmark = pytest.mark.anvil
 
@@ -73,7 +73,7 @@ class Folder:
         command = [sys.executable, "-m", "seawall.cli", "status", *options]
         command += ["--config", str(self.directory / "seawall.toml")]
         ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ}
+            command, capture_output=True, text=True, timeout=WAIT_S, check=True, env={**os.environ}
         )
         return ended.stdout
 

@@ -22,7 +22,7 @@ __all__ = ["anvil"]
 
 TARGET = Address(b"\x11" * 20)
 CALL = keccak256(b"call")
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @contextlib.asynccontextmanager

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anvil
 OPERATOR = TRADERS[2]
 BENEFICIARY = Address(b"\x77" * 20)
 MAX_FEE_WEI = 10**15
-START_S = 20.0
+START_S = 60.0
 
 
 class Kernel:

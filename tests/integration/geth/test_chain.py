@@ -23,7 +23,7 @@ from seawall.primitives.errors import UnknownBlockError
 from seawall.primitives.ports import InlineOffload, SystemClock
 from seawall.primitives.units import Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
-from tests.fixtures.geth import CHAIN_ID, ETHER, GWEI, Geth, transaction
+from tests.fixtures.geth import CHAIN_ID, ETHER, GWEI, WAIT_S, Geth, transaction
 
 NETWORK = replace(
     NETWORKS[31_337],
@@ -123,7 +123,7 @@ async def test_new_heads_wake_the_poll_by_the_socket(geth: Geth) -> None:
     wake = HeadWake(SystemClock(), interval_s=60)
     socket = HeadSocket(geth.socket_url, wake, SystemClock())
     task = asyncio.create_task(socket.run())
-    await asyncio.wait_for(wake.wait(), 20)
+    await asyncio.wait_for(wake.wait(), WAIT_S)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

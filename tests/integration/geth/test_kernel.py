@@ -25,7 +25,8 @@ from tests.fixtures.kernel import Books, free_port
 
 COUNTER_CODE = "5f54600101805f555f5260205fa060205ff3"
 STEPS = 4
-WAIT_S = 40.0
+POLL_S = 0.05  # well below the time from the second inclusion to finality, in which the chain is set back
+WAIT_S = 120.0
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGURATION = """\
 [kernel]
@@ -37,7 +38,7 @@ name = "geth-dev"
 native_symbol = "ETH"
 block_time_s = 1
 safe = 1
-final = 3
+final = 6
 [[networks.hardforks]]
 from_s = 0
 name = "osaka"
@@ -161,7 +162,7 @@ class Folder:
 
     def health(self) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=20) as answer:
                 return int(answer.status)
         except urllib.error.URLError:
             return 0
@@ -188,7 +189,7 @@ def test_kernel_lands_every_plan_on_geth_though_its_chain_is_set_back(geth: Geth
             ):
                 geth.set_head(geth.height - 2)
                 is_set_back = True
-            time.sleep(0.3)
+            time.sleep(POLL_S)
         rows = folder.books.intents()
         assert folder.health() == 200, folder.told
     assert is_set_back

@@ -28,7 +28,7 @@ from tests.fixtures.kernel import ETHER, KernelFolder, manual_devnet, wait_until
 
 SAFES = 15
 ROWS_MAX = 200
-HTTP_WAIT_S = 20
+HTTP_WAIT_S = 60
 __all__ = ["SafeScene", "manual_devnet", "scene"]
 
 _SIGNER = """

@@ -19,7 +19,7 @@ from tests.fixtures.softhsm import PIN, SoftHsm
 
 TOKEN = "hvs.token-of-the-operator"
 PASSWORD = "password-kept-in-vault"
-COMMAND_TIMEOUT_S = 60.0
+COMMAND_TIMEOUT_S = 120.0
 HEAD = """\
 [secrets.vault]
 address = "{url}"

@@ -20,7 +20,8 @@ from seawall.transactions.queue import LaneQueue
 from tests.builders.chain_model import ChainModel
 from tests.builders.pipeline import GWEI, Pipeline, local_keys, pipeline
 
-TIMEOUT_S = 0.05
+TIMEOUT_S = 0.05  # where it is to pass
+PATIENCE_S = 60.0  # where the machine may be slow
 Lie = Callable[[DynamicFeeTransaction], DynamicFeeTransaction]
 
 
@@ -76,6 +77,11 @@ class Remote:
             await asyncio.sleep(0)
         await self.found.dispatch()
 
+    async def until_timed_out(self, number: IntentNumber) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while "did not answer" not in self.queue.cause_of(number):  # noqa: ASYNC110  (it has no event)
+                await asyncio.sleep(TIMEOUT_S / 5)
+
     async def answers(self) -> None:
         self.signer.open.set()
         await self.turns()
@@ -85,10 +91,12 @@ class Remote:
 
 
 @contextlib.asynccontextmanager
-async def remote(folder: Path, *, budget_wei: int | None = None) -> AsyncIterator[Remote]:
+async def remote(
+    folder: Path, *, budget_wei: int | None = None, timeout_s: float = PATIENCE_S
+) -> AsyncIterator[Remote]:
     async with pipeline(ChainModel(), folder, keys=2, budget_wei=budget_wei) as found:
         signing = found.chain.loop.dispatcher.remote
-        signing.timeout_s = TIMEOUT_S
+        signing.timeout_s = timeout_s
         signer = RemoteSigner(local_keys(2)[0])
         found.chain.loop.dispatcher.runners[found.lane].signer = signer
         task = asyncio.create_task(signing.run())
@@ -113,7 +121,7 @@ async def test_signature_of_a_key_elsewhere_is_asked_for_outside_the_turn_and_co
 
 
 async def test_signer_that_hangs_holds_up_its_own_lane_alone(tmp_path: Path) -> None:
-    async with remote(tmp_path) as here:
+    async with remote(tmp_path, timeout_s=TIMEOUT_S) as here:
         found, other = here.found, list(here.found.signers)[1]
         (hung,) = await found.submit(found.plan("hangs"))
         for name in ("one", "two"):
@@ -121,9 +129,10 @@ async def test_signer_that_hangs_holds_up_its_own_lane_alone(tmp_path: Path) -> 
             assert await here.state(number) is IntentState.COMMITTED
         await found.block()
         assert len(found.chain.desk.included) == 2
-        await asyncio.sleep(2 * TIMEOUT_S)
+        await here.until_timed_out(hung)
         assert await here.state(hung) is IntentState.QUEUED
         assert "the signer did not answer within 0.05 s" in here.queue.cause_of(hung)
+        found.chain.loop.dispatcher.remote.timeout_s = PATIENCE_S
         found.clock.ahead_s += 20  # past its rest
         await found.dispatch()
         await here.answers()
@@ -132,9 +141,9 @@ async def test_signer_that_hangs_holds_up_its_own_lane_alone(tmp_path: Path) -> 
 
 
 async def test_intent_that_nobody_signed_in_time_expires_with_the_reason(tmp_path: Path) -> None:
-    async with remote(tmp_path) as here:
+    async with remote(tmp_path, timeout_s=TIMEOUT_S) as here:
         (hung,) = await here.found.submit(here.found.plan("hangs", ttl_s=30))
-        await asyncio.sleep(2 * TIMEOUT_S)
+        await here.until_timed_out(hung)
         here.found.clock.ahead_s += 31
         await here.found.dispatch()
         row = await here.found.intent(hung)
