@@ -101,4 +101,19 @@ NAMED: tuple[NamedSeed, ...] = (
         "a head of an abandoned branch was taken back though no block was removed and no inclusion flipped:"
         " the lowest of nothing was asked for, and the kernel ended (Confirmer._unwind)",
     ),
+    NamedSeed(
+        "unexplained_of_a_block_whose_teller_died",
+        20,
+        "in a fleet one kernel booked what nothing explains in a block, and was killed; the other was on"
+        " another branch and got further, so that it replaced that block among the heads, and nobody was left"
+        " to take the booking back (Heads.follow must say what it replaced, and Confirmer undo it)",
+        faults={
+            "foreign": 0.2,
+            "reorg": 0.2,
+            "kernels": 2,
+            "pool_max": 10_000,
+            "drop": 0.1,
+            "gossip": 0.2,
+        },
+    ),
 )
