@@ -197,18 +197,21 @@ class Inclusions:
         finality: Finality,
         lanes: Collection[Lane] | None = None,
         known: Mapping[int, InclusionRow] | None = None,
+        at_most: int | None = None,
     ) -> list[InclusionRow]:
         """Blocks up to this number have reached `finality`; answers the inclusions, of `lanes` if given, that
-        are new to it.
+        are new to it: the first `at_most`, if given, and the others are new to it the next time.
 
         `known` are rows by their number as they were answered before: those are not read again."""
+        if at_most == 0:
+            return []
         named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
         ripe = [number for (number,) in self._session.rows(_RIPE, named)]
         known = known or {}
         unread = _BY_NUMBERS.rows(self._session, [number for number in ripe if number not in known])
         read = {record[0]: _row_of(record) for record in unread}
         ripened = [_ripened(known.get(number) or read[number], finality) for number in ripe]
-        rows = [row for row in ripened if lanes is None or row.lane in lanes]
+        rows = [row for row in ripened if lanes is None or row.lane in lanes][:at_most]
         if len(rows) < len(ripe):
             self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
         elif rows:

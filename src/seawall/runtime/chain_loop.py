@@ -134,6 +134,7 @@ class ChainLoop:
                 async with self.desk.turn:
                     await self.desk.stand_on_head()
                 self._pin_due = False
+            await self.confirmer.finish()
             if self._tend_due and self.desk.head is not None:
                 self._tend_due = False
                 await self._tend()

@@ -1,9 +1,13 @@
 """Confirmation: inclusions are provisional, reorgs flip them, finality makes outcomes (invariant 5).
 
-One head change is one ledger transaction: heads, flipped and new inclusions, postings, foreign use, settled
-slots, outcomes and the events that others follow. Everything is read from the chain before it, so a failure
-leaves nothing half done and the same change is handled again. Reads and writes are in bulk: a block costs no
-statement, request or line of log for each of its transactions.
+One head change is one ledger transaction: heads, flipped and new inclusions, postings, foreign use and the
+events that others follow. Everything is read from the chain before it, so a failure leaves nothing half done
+and the same change is handled again. Reads and writes are in bulk: a block costs no statement, request or
+line of log for each of its transactions.
+
+What became safe or final meanwhile (settled slots, outcomes) goes with it where it is little. More of it
+follows in pieces (`finish`), each whole in itself, so that whoever accepts or dispatches never waits for a
+whole block's endings. Finality is asked of all that has not reached it: what a failure leaves is done later.
 
 Several kernels may follow one chain. What is true of a lane is written by its holder alone, under its fence;
 what is true of a block (the line of heads, a reorg, a balance that nothing explains) by whoever is first."""
@@ -50,6 +54,9 @@ __all__ = ["Confirmer"]
 
 # Transactions told one by one in the log; of a larger number only how many there are.
 LINES_MAX: Final = 32
+# Inclusions that one ledger transaction takes to be safe or final, those that a block brought counted in;
+# each further piece of the same head may hold twice as many, so that there are few.
+PIECE: Final = 64
 _BEFORE_COMMIT = failpoints.declare("confirmation.before_commit")
 _AFTER_COMMIT = failpoints.declare("confirmation.after_commit")
 _NOTHING: Final = BlockAccount((), ())
@@ -67,16 +74,24 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """What one head change ended or made suspect."""
+class _Ends:
+    """What one piece settled."""
 
     slots: tuple[tuple[Lane, int], ...] = ()
     taken: tuple[Mapping[Address, int], ...] = ()  # of ours by each slot, by token
     ended: tuple[Ended, ...] = ()
+    final: frozenset[int] = frozenset()  # inclusions
+    is_all: bool = True  # False: more may have become safe or final than the piece could hold
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What one head change brought or made suspect, and the first piece of what it ended."""
+
+    ends: _Ends = field(default_factory=_Ends)
     suspects: frozenset[IntentNumber] = frozenset()
     rows: Sequence[InclusionRow] = ()  # new inclusions
     legs: Mapping[int, tuple[Leg, ...]] = field(default_factory=dict)  # of new inclusions
-    final: frozenset[int] = frozenset()  # inclusions
 
 
 @dataclass(slots=True)
@@ -85,6 +100,7 @@ class Confirmer:
 
     desk: Desk
     accountant: Accountant
+    piece: int = PIECE
     nonces: NonceWatch = field(init=False)
     # Inclusions and what they moved, by their number, until they are final: read from the ledger where they
     # are not here.
@@ -92,6 +108,7 @@ class Confirmer:
     _legs: dict[int, tuple[Leg, ...]] = field(default_factory=dict)
     # Blocks that the ledger says hold something of ours, and that this process did not follow itself.
     _unchecked: dict[Hash, int] = field(default_factory=dict)
+    _is_more: bool = False  # there may be inclusions that are safe or final, and are not said to be
 
     def __post_init__(self) -> None:
         self.nonces = NonceWatch(self.desk)
@@ -141,6 +158,18 @@ class Confirmer:
             async with self.desk.turn:
                 await self._store(change, [*missed, *found], foreign, strays)
 
+    async def finish(self) -> None:
+        """Store what has become safe or final and was too much for the transaction of its head, in pieces.
+
+        A failure leaves what is whole: the rest is stored when this is called again, or with the next one."""
+        piece = self.piece
+        while self._is_more:
+            async with self.desk.turn:
+                if self.desk.reload_due or not self.desk.fences:
+                    return
+                await self._end_more(piece)
+            piece *= 2
+
     async def _store(
         self, change: HeadChange, found: list[_Found], foreign: ForeignUse, strays: dict[Hash, int]
     ) -> None:
@@ -151,6 +180,18 @@ class Confirmer:
             )
         await _AFTER_COMMIT.reach()
         self._note(change, found, foreign, strays, done)
+
+    async def _end_more(self, piece: int) -> None:
+        desk = self.desk
+
+        def commit(tx: Transaction) -> _Ends:
+            desk.require_leases(tx)
+            return self._end(tx, desk.safe_number, desk.final_number, [], self._rows, self._legs, piece)
+
+        with desk.parts.metrics.timing(Stage.CONFIRM):
+            ends = await desk.parts.ledger.write(commit)
+        await _AFTER_COMMIT.reach()
+        self._note_ends(ends)
 
     # ------------------------------------------------------------------ what the chain says
 
@@ -268,27 +309,50 @@ class Confirmer:
         foreign: ForeignUse,
         strays: Mapping[Hash, int],
     ) -> _Done:
-        chain_id, now_s = self.desk.parts.network.chain_id, self.desk.parts.clock.now_s()
+        now_s = self.desk.parts.clock.now_s()
         self.desk.require_leases(tx)
-        held = self.desk.fences.keys()
         suspects = self._unwind(tx, change, strays, now_s)
         line = self.desk.canonical_after(change.added, change.removed)
         replaced = [h for one in found if one.followed for h in tx.heads.follow(one.block, line)]
         if replaced:  # what is true of such a block alone; what is of a lane, its holder takes back
             tx.postings.flip(replaced, lanes=())
         rows, legs = self._include(tx, found, now_s)
-        known = self._rows | {row.number: row for row in rows}
-        safe = tx.inclusions.set_finality(chain_id, change.safe_number, Finality.SAFE, held, known)
-        self._events(tx, "inclusion.safe", safe, now_s)
         consumed = self.nonces.store(tx, foreign, _slots_of(found), now_s)
-        final = tx.inclusions.set_finality(chain_id, change.final_number, Finality.FINAL, held, known)
-        consumed += [self._consumed(tx, row) for row in final]
-        slots = tuple((one.lane, one.nonce) for one in consumed)
-        wrapped = self.accountant.ours.wrapped_native
-        memory = Memory(self.desk.intents, self._legs | legs, wrapped, self.desk.parts.moves)
+        known = self._rows | {row.number: row for row in rows}
+        piece = max(0, self.piece - len(rows))
+        ends = self._end(
+            tx, change.safe_number, change.final_number, consumed, known, self._legs | legs, piece
+        )
+        return _Done(ends, suspects, rows, legs)
+
+    def _end(
+        self,
+        tx: Transaction,
+        safe_number: int,
+        final_number: int,
+        consumed: list[Consumed],
+        known: Mapping[int, InclusionRow],
+        legs: Mapping[int, tuple[Leg, ...]],
+        piece: int,
+    ) -> _Ends:
+        """Take inclusions to be safe, then, if all that can be are, to be final: at most `piece` together.
+        Settle the slots of the final ones, and those that foreign use has `consumed`."""
+        desk = self.desk
+        chain_id, held, now_s = desk.parts.network.chain_id, desk.fences.keys(), desk.parts.clock.now_s()
+        ripe = tx.inclusions.set_finality
+        safe = ripe(chain_id, safe_number, Finality.SAFE, held, known, at_most=piece)
+        self._events(tx, "inclusion.safe", safe, now_s)
+        final = ripe(chain_id, final_number, Finality.FINAL, held, known, at_most=piece - len(safe))
+        consumed = [*consumed, *(self._consumed(tx, row) for row in final)]
+        memory = Memory(desk.intents, legs, self.accountant.ours.wrapped_native, desk.parts.moves)
         ended, taken = settle(tx, consumed, memory, now_s)
-        are_final = frozenset(row.number for row in final)
-        return _Done(slots, tuple(taken), tuple(ended), suspects, rows, legs, are_final)
+        return _Ends(
+            tuple([(one.lane, one.nonce) for one in consumed]),
+            tuple(taken),
+            tuple(ended),
+            frozenset([row.number for row in final]),
+            is_all=len(safe) + len(final) < piece,
+        )
 
     def _unwind(
         self, tx: Transaction, change: HeadChange, strays: Mapping[Hash, int], now_s: int
@@ -460,13 +524,8 @@ class Confirmer:
             self._legs.clear()
         self._rows.update((row.number, row) for row in done.rows)
         self._legs.update(done.legs)
-        for number in done.final:
-            self._rows.pop(number, None)
-            self._legs.pop(number, None)
-        self._tell(found, done)
-        for (lane, nonce), taken in zip(done.slots, done.taken, strict=True):
-            desk.settle(lane, nonce)
-            desk.parts.gate.book.correct(lane, nonce, taken)
+        _tell_included([(one.block, each) for one in found for each in one.included])
+        self._note_ends(done.ends)
         desk.note_canonical(change.added, change.removed)
         if change.removed:
             metrics.reorged(len(change.removed))
@@ -476,27 +535,41 @@ class Confirmer:
             metrics.head(change.added[-1])
         desk.safe_number, desk.final_number = change.safe_number, change.final_number
 
-    def _tell(self, found: Sequence[_Found], done: _Done) -> None:
+    def _note_ends(self, ends: _Ends) -> None:
+        """A piece is stored: nothing of its slots is watched any more."""
         metrics = self.desk.parts.metrics
-        included = [(one.block, each) for one in found for each in one.included]
-        for block, each in included[:LINES_MAX]:
-            with correlated(each.correlation_id):
-                _log.info("included", hash=hex_text(each.attempt.hash), block=block.number)
-        if len(included) > LINES_MAX:
-            _log.info("more_included", beside=LINES_MAX, in_all=len(included))
-        for state, count in Counter(ended.state for ended in done.ended).items():
+        self._is_more = not ends.is_all
+        for number in ends.final:
+            self._rows.pop(number, None)
+            self._legs.pop(number, None)
+        for state, count in Counter(ended.state for ended in ends.ended).items():
             metrics.ended(state, count)
         realised: Counter[str] = Counter()
-        for ended in done.ended:
+        for ended in ends.ended:
             if ended.realised_wei is not None:
                 realised[ended.intent.strategy] += ended.realised_wei
         for strategy, amount_wei in realised.items():
             metrics.realised(strategy, amount_wei)
-        for ended in done.ended[:LINES_MAX]:
-            with correlated(ended.intent.correlation_id):
-                _log.info("intent_ended", intent=ended.intent.number, state=ended.state, reason=ended.reason)
-        if len(done.ended) > LINES_MAX:
-            _log.info("more_ended", beside=LINES_MAX, in_all=len(done.ended))
+        _tell_ended(ends.ended)
+        for (lane, nonce), taken in zip(ends.slots, ends.taken, strict=True):
+            self.desk.settle(lane, nonce)
+            self.desk.parts.gate.book.correct(lane, nonce, taken)
+
+
+def _tell_included(included: Sequence[tuple[Block, Included]]) -> None:
+    for block, each in included[:LINES_MAX]:
+        with correlated(each.correlation_id):
+            _log.info("included", hash=hex_text(each.attempt.hash), block=block.number)
+    if len(included) > LINES_MAX:
+        _log.info("more_included", beside=LINES_MAX, in_all=len(included))
+
+
+def _tell_ended(several: Sequence[Ended]) -> None:
+    for ended in several[:LINES_MAX]:
+        with correlated(ended.intent.correlation_id):
+            _log.info("intent_ended", intent=ended.intent.number, state=ended.state, reason=ended.reason)
+    if len(several) > LINES_MAX:
+        _log.info("more_ended", beside=LINES_MAX, in_all=len(several))
 
 
 def _bookings(entry: Entry) -> list[tuple[str, IntentNumber | None, tuple[Leg, ...]]]:

@@ -79,6 +79,9 @@ class Chain:
         self.told.append("confirm")
         self.head = head_change.added[-1]
 
+    async def finish(self) -> None:
+        return
+
     async def prepare_head(self) -> None:
         self.told.append("prepare")
 
