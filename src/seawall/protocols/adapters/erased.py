@@ -104,7 +104,7 @@ def erased(adapter: Adapter[State]) -> AnyAdapter:
     rounds = adapter if isinstance(adapter, ReadsInRounds) else None
     bounded = adapter if isinstance(adapter, HoldsByBounds) else None
     often = adapter if isinstance(adapter, SellsOften) else None
-    return _Erased(adapter, rounds, bounded, often)
+    return _Erased(adapter.name, adapter, rounds, bounded, often)
 
 
 def gather(adapter: AnyAdapter, ask: Ask, holders: tuple[Address, ...] = ()) -> Answers:
@@ -162,6 +162,7 @@ class _Snapshot(Generic[State]):
 
 @dataclass(frozen=True, slots=True)
 class _Erased(Generic[State]):
+    name: str
     held: Adapter[State]
     rounds: ReadsInRounds | None
     bounded: HoldsByBounds | None
@@ -170,10 +171,6 @@ class _Erased(Generic[State]):
     firsts: dict[tuple[Address, ...], tuple[Read, ...]] = field(
         default_factory=dict, compare=False, repr=False
     )
-
-    @property
-    def name(self) -> str:
-        return self.held.name
 
     @property
     def chain_id(self) -> int:

@@ -84,12 +84,13 @@ def argmax(low: int, high: int, of: Callable[[int], int], at: int) -> int:
 def _narrow(peak: _Peak, left: int, middle: int, right: int) -> None:
     """Brent's method on integers: `best` is the highest point that was seen, then come the other two."""
     best = second = third = middle
+    at_best = at_second = at_third = peak.value_at(middle)
     step = before = right - left  # of the last look, and of the one before it
     for _ in range(SEARCH_STEPS_MAX):
         grain = max(1, abs(best) >> _GRAIN_BITS)
         if max(right - best, best - left) <= grain:
             return
-        wanted = _vertex(peak, best, second, third)
+        wanted = _vertex(best, second, third, best_over=(at_best - at_third, at_best - at_second))
         if wanted is None or not left < wanted < right or 2 * abs(wanted - best) >= before:
             longer = right if right - best > best - left else left
             part = (longer - best) // _STRIDE_GROWTH if best in (left, right) else _inner(longer - best)
@@ -99,22 +100,24 @@ def _narrow(peak: _Peak, left: int, middle: int, right: int) -> None:
         if abs(wanted - best) < grain:
             upwards = right - best > grain if wanted >= best else best - left <= grain
             wanted = min(best + grain, right) if upwards else max(best - grain, left)
-        step = abs(wanted - best)
-        if peak.value_at(wanted) >= peak.value_at(best):
+        step, at_wanted = abs(wanted - best), peak.value_at(wanted)
+        if at_wanted >= at_best:
             left, right = (best, right) if wanted > best else (left, best)
             best, second, third = wanted, best, second
+            at_best, at_second, at_third = at_wanted, at_best, at_second
             continue
         left, right = (left, wanted) if wanted > best else (wanted, right)
-        if second == best or peak.value_at(wanted) >= peak.value_at(second):
-            second, third = wanted, second
-        elif third in (best, second) or peak.value_at(wanted) >= peak.value_at(third):
-            third = wanted
+        if second == best or at_wanted >= at_second:
+            second, third, at_second, at_third = wanted, second, at_wanted, at_second
+        elif third in (best, second) or at_wanted >= at_third:
+            third, at_third = wanted, at_wanted
 
 
-def _vertex(peak: _Peak, a: int, b: int, c: int) -> int | None:
-    """Where a parabola through three points turns; None where there is none."""
-    from_b = (a - b) * (peak.value_at(a) - peak.value_at(c))
-    from_c = (a - c) * (peak.value_at(a) - peak.value_at(b))
+def _vertex(a: int, b: int, c: int, *, best_over: tuple[int, int]) -> int | None:
+    """Where a parabola through three points turns, by how much the first is above the third and the second;
+    None where there is none."""
+    from_b = (a - b) * best_over[0]
+    from_c = (a - c) * best_over[1]
     divisor = 2 * (from_b - from_c)
     return a - ((a - b) * from_b - (a - c) * from_c) // divisor if divisor else None
 

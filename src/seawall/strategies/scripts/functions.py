@@ -326,8 +326,11 @@ def _argmax(node: Call, scope: Scope) -> Term:
         raise ExpressionError(f"{of.kind} has no largest value", "give an amount", of.at)
 
     def run(frame: Frame) -> int:
+        inner = Frame(frame.world, frame.definitions, {}, frame)
+
         def value_at(x: int) -> int:
-            return of.run(Frame(frame.world, frame.definitions, {name: x}, frame))
+            inner.known[name] = x
+            return of.run(inner)
 
         return argmax(low.run(frame), high.run(frame), value_at, node.at)
 

@@ -202,6 +202,7 @@ def test_argmax_finds_peaks_and_never_less_than_the_ends() -> None:
         found = argmax(0, 10**6, lambda x, p=peak: -abs(x - p), 0)  # type: ignore[misc]
         assert abs(found - peak) <= peak >> 14
     assert argmax(5, 5, lambda x: x, 0) == 5
+    assert argmax(10**18, 10**18 + 5, lambda x: -x, 0) == 10**18, "a range within one grain has two ends"
     with pytest.raises(ExpressionError, match="empty"):
         argmax(6, 5, lambda x: x, 0)
 
