@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from seawall.chain.pool.pace import SILENCE_S, SILENCE_S_MIN
+from seawall.chain.pool.pace import HEDGE_S_MAX, SILENCE_S, SILENCE_S_MIN
 from seawall.chain.rpc import Request, RpcError, RpcPool
+from seawall.chain.tips import newest_blocks
 from seawall.telemetry.endpoints import EndpointState
+from tests.unit.ledger.samples import block
 
 ASK = [Request("eth_gasPrice")]
 LOGS = [Request("eth_getLogs")]
@@ -249,3 +251,14 @@ async def test_nothing_is_left_running_when_the_pool_is_closed() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_heads_that_all_come_late_are_waited_for_until_enough_are_there() -> None:
+    clock = Clock()
+    members = [One(f"http://{place}", clock, {"": 1.5 * HEDGE_S_MAX}) for place in range(3)]
+    pool = RpcPool(members, chain_id=1, clock=clock, agreement=2)
+    pool.tip_number = 10  # what they say goes back, so that everybody is asked
+    found = asyncio.ensure_future(newest_blocks(pool, ["latest"], lambda answer, tag: block(9)))
+    await clock.until_s(10 * HEDGE_S_MAX)
+    assert await done(found) == [block(9)]
+    await pool.close()
