@@ -154,7 +154,7 @@ class _Look:
     def _other_answers(self, step: _Step) -> Iterator[_Change]:
         """Of whom it asked last, where it is a guess or nothing else can be; its own; and those of tokens."""
         for function in (step.asked, step.function):
-            if function is None or function[0] == self.to:
+            if function is None or not function[0] or function[0] == self.to:  # a creation has no address yet
                 continue
             key = self._answerable(function)
             if key in self._answers or function is step.function or step.function[0] == self.to:

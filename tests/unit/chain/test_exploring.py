@@ -97,6 +97,16 @@ def test_call_that_fails_in_truth_is_found_to_fail() -> None:
     assert not execution.success
 
 
+def test_creation_that_fails_has_no_address_to_answer_by() -> None:
+    """Its code reverts at once: nothing can be assumed that would bring the call further."""
+    create = bytes.fromhex("625f5ffd5f526003601d5ff0")
+    world = World({CONTRACT: create + required(create) + b"\x00"})
+    assert world.looks() < 20
+    execution = world.evm.run([call()], [], [], False)
+    assert isinstance(execution, Execution)
+    assert not execution.success
+
+
 def test_call_that_runs_on_what_is_there_asks_for_nothing() -> None:
     world = World({CONTRACT: b"\x00"})
     assert not len(look(world.evm, call(), world.known))
