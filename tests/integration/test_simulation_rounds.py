@@ -8,11 +8,13 @@ import pytest
 
 from bench.remote import ROUNDS_MAX, Scenario, WithoutHints, arbitrage, leverage, waits_of
 from bench.stage import ten_calls_stage
+from seawall.chain import simulation
 from seawall.chain.client import ChainClient
 from seawall.chain.networks import network_of
 from seawall.chain.rpc import HttpTransport, RpcPool
 from seawall.chain.simulation import Simulator
 from seawall.native import encode_call
+from seawall.primitives.errors import NativeError
 from seawall.primitives.ports import SystemClock, ThreadOffload
 from seawall.primitives.units import Hash, hex_text
 from seawall.primitives.verdicts import Payload
@@ -76,6 +78,23 @@ async def test_node_without_access_lists_only_costs_more_rounds(devnet: Devnet) 
         execution = await simulator.run(swap(devnet), await client.nonce_at(TRADERS[0], head.hash), 2 * GWEI)
         assert execution.success
         assert simulator.rounds > 1
+    finally:
+        await pool.close()
+
+
+async def test_look_that_fails_only_costs_more_rounds(
+    devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise NativeError("no such override", "look", "none needed")
+
+    monkeypatch.setattr(simulation, "look", fails)
+    pool, client, simulator = simulator_on(WithoutHints(devnet.info.rpc_url))
+    try:
+        head = await client.head()
+        await simulator.pin(head)
+        execution = await simulator.run(swap(devnet), await client.nonce_at(TRADERS[0], head.hash), 2 * GWEI)
+        assert execution.success
     finally:
         await pool.close()
 

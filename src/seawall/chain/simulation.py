@@ -46,11 +46,18 @@ from seawall.native.evm import (
 )
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import MISSING_ROUNDS_MAX
-from seawall.primitives.errors import EndpointError, StaleError, UnavailableError, UnknownBlockError
+from seawall.primitives.errors import (
+    EndpointError,
+    NativeError,
+    StaleError,
+    UnavailableError,
+    UnknownBlockError,
+)
 from seawall.primitives.ports import Offload
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
+from seawall.telemetry.logs import get_logger
 
 __all__ = ["OVERLAY_MAX", "Entry", "Machine", "SimulationWork", "Simulator", "StateKey", "Step"]
 
@@ -61,6 +68,7 @@ PREFETCH_KEYS_MAX: Final = 2_000
 # Rounds of looking for what a new call reads, where no node says it.
 LOOKS_MAX: Final = 32
 _SELECTOR_BYTES: Final = 4
+_log = get_logger(__name__)
 
 _Call = tuple[Address, Address, bytes]
 _VIEWS: Final[_Call] = (ZERO_ADDRESS, ZERO_ADDRESS, b"")
@@ -338,7 +346,11 @@ class Simulator:
         """Fetch what the call may read where no node says it: find by looking what a run would miss."""
         transaction, codes = _transaction(payload, None, 0), dict[bytes, bytes]()
         for _ in range(LOOKS_MAX):
-            found = await self._offload(lambda: look(self._evm, transaction, codes))
+            try:
+                found = await self._offload(lambda: look(self._evm, transaction, codes))
+            except NativeError as error:
+                _log.warning("look_failed", cause=str(error))
+                return  # as a hint that cannot be read
             wanted = self._loaded.missing_of(found)
             if not len(wanted):
                 return
