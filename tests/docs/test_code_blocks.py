@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import pytest
 from seawall.rollout.devnet import down
 from seawall.rollout.devnet.build import BuiltState
 from tests.fixtures.clef import require_clef
+from tests.fixtures.kernel import free_port
 from tests.fixtures.softhsm import require_softhsm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,10 +109,7 @@ def session(built_devnet: BuiltState, tmp_path: Path) -> Iterator[Session]:
     programs, folder = tmp_path / "programs", tmp_path / "session"
     programs.mkdir()
     folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (programs / "seawall").write_text(PROGRAM.format(python=sys.executable, port=port))
+    (programs / "seawall").write_text(PROGRAM.format(python=sys.executable, port=free_port()))
     (programs / "seawall").chmod(0o755)
     yield Session(folder, programs)
     for running in folder.rglob("devnet.json"):

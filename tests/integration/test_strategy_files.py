@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,10 @@ from seawall.rollout.devnet import TRADERS, Devnet, Trader
 from seawall.rollout.devnet.deployer import ETHER
 from seawall.rollout.devnet.positions import account_of, open_account
 from seawall.rollout.devnet.steering import authorise, mine
-from seawall.runtime.hosts.settings import HostedStrategy, HostSettings
+from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostSupervisor
 from seawall.strategies.scripts.settings import SCRIPT_CLASS, script_settings
-from tests.integration.test_strategies import OPERATOR, Kernel
+from tests.integration.test_strategies import OPERATOR, UNHURRIED, Kernel
 
 pytestmark = pytest.mark.anvil
 
@@ -96,7 +97,8 @@ async def test_same_steps_in_python_are_the_same_plan(devnet: Devnet) -> None:
         Kernel(devnet, "flash_arbitrage:FlashArbitrage", settings),
     ]
     hosted = HostedStrategy("tried", "flash_arbitrage:FlashArbitrage", json.dumps(settings))
-    kernels[1].hosts = HostSupervisor((hosted,), HostSettings(python_path=(str(EXAMPLES),)), SystemClock())
+    unhurried = replace(UNHURRIED, python_path=(str(EXAMPLES),))
+    kernels[1].hosts = HostSupervisor((hosted,), unhurried, SystemClock())
     try:
         for kernel in kernels:
             await kernel.start()

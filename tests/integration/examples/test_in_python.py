@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,11 +12,11 @@ from seawall.primitives.plans import Plan
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import address_text
 from seawall.rollout.devnet.steering import mine
-from seawall.runtime.hosts.settings import HostedStrategy, HostSettings
+from seawall.runtime.hosts.settings import HostedStrategy
 from seawall.runtime.hosts.supervisor import HostSupervisor
 from seawall.strategies.scripts.settings import SCRIPT_CLASS, script_settings
 from tests.integration.examples.stage import DOLLAR, ETHER, EXAMPLES, Stage
-from tests.integration.test_strategies import Kernel
+from tests.integration.test_strategies import UNHURRIED, Kernel
 
 pytestmark = pytest.mark.anvil
 
@@ -29,7 +30,8 @@ async def both(stage: Stage, name: str, path: str) -> tuple[Plan, Plan]:
     of_class = {**common, "book": book, "account": address_text(stage.book.address("my_account"))}
     kernels = [Kernel(stage.devnet, SCRIPT_CLASS, of_file), Kernel(stage.devnet, path, of_class)]
     hosted = HostedStrategy("tried", path, json.dumps(of_class))
-    kernels[1].hosts = HostSupervisor((hosted,), HostSettings(python_path=(str(EXAMPLES),)), SystemClock())
+    settings = replace(UNHURRIED, python_path=(str(EXAMPLES),))
+    kernels[1].hosts = HostSupervisor((hosted,), settings, SystemClock())
     found: list[tuple[Plan, ...]] = []
     try:
         for kernel in kernels:

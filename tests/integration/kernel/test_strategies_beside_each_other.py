@@ -54,7 +54,7 @@ def test_dry_run_begins_with_the_state_of_the_live_strategy(manual_devnet: Devne
 def test_plans_land_beside_a_strategy_of_the_same_host_that(
     manual_devnet: Devnet, tmp_path: Path, act: str
 ) -> None:
-    folder = KernelFolder(tmp_path / "k", manual_devnet)
+    folder = KernelFolder(tmp_path / "k", manual_devnet, decide_deadline_s=2)
     folder.strategy("wild", "kernel_trials:Wild", f'act = "{act}"')
     folder.scripted(deposit(ETHER), deposit(2 * ETHER), name="good")
     with folder.run() as kernel:
