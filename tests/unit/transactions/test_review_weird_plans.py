@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from seawall.chain.data_fees import NoDataFees
 from seawall.chain.fees import FeeQuote
 from seawall.ledger import Ledger, LedgerSettings
 from seawall.ledger.migrate import create
@@ -74,6 +75,7 @@ async def standing_desk(ledger: Ledger) -> Desk:
         network=SimpleNamespace(chain_id=CHAIN_ID),
         lane_unlanded_max=16,
         segments_max=1,
+        data_fees=NoDataFees(),
     )
     made = Desk(cast(DeskParts, parts))
     made.move_to(block())
