@@ -21,7 +21,6 @@ from seawall.primitives.units import ZERO_ADDRESS
 from seawall.protocols.executor.encoding import HEAD_WORDS_MAX
 from seawall.protocols.executor.operations import Measured, Splice
 from seawall.strategies.composing import Outcome
-from seawall.strategies.scripts.compiling import Frame, Scope
 from seawall.strategies.scripts.documents import Listed, Scalar, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.kinds import Base
@@ -35,6 +34,7 @@ from seawall.strategies.scripts.signatures import (
     type_of,
 )
 from seawall.strategies.scripts.syntax import Name
+from seawall.strategies.scripts.terms import Frame, Scope
 
 __all__ = ["ITEMS_MAX", "NESTING_MAX", "Arguments", "read_arguments"]
 

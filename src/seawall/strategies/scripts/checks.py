@@ -23,12 +23,12 @@ from seawall.protocols.executor.checks import (
     SequencerUp,
     TwapAgrees,
 )
-from seawall.strategies.scripts.compiling import Scope, Term
 from seawall.strategies.scripts.documents import Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.kinds import BPS_KIND, DURATION, NUMBER, Kind, amount_of
 from seawall.strategies.scripts.problems import nearest, shown
 from seawall.strategies.scripts.script import Account, AccountForm, CheckTerm
+from seawall.strategies.scripts.terms import Scope, Term
 
 __all__ = ["CHECKS", "CHECKS_MAX", "HEALTH_LEAST", "checks_of"]
 

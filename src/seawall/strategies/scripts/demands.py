@@ -16,12 +16,12 @@ from seawall.risk.guards.asking import GUARDS, Argument, GuardKind
 from seawall.risk.guards.catalogue import guards_of
 from seawall.risk.limits import RiskLimits
 from seawall.strategies.scripts.checks import HEALTH_LEAST
-from seawall.strategies.scripts.compiling import Scope, Term, constant
 from seawall.strategies.scripts.documents import Listed, Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.kinds import BPS_KIND, NUMBER, Base, amount_of
 from seawall.strategies.scripts.problems import nearest, shown
 from seawall.strategies.scripts.script import Account, AccountForm, Expectation, GuardTerm
+from seawall.strategies.scripts.terms import Scope, Term, constant
 
 __all__ = ["expectations_of", "guards_of_file"]
 

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from seawall.primitives.errors import SeawallError
-from seawall.strategies.scripts.compiling import Scope, Term, compiled
 from seawall.strategies.scripts.documents import Entry, Listed, Scalar, Table, Tree
 from seawall.strategies.scripts.kinds import Kind
 from seawall.strategies.scripts.problems import (
@@ -25,6 +24,7 @@ from seawall.strategies.scripts.problems import (
     shown,
 )
 from seawall.strategies.scripts.syntax import KEYWORDS, parse
+from seawall.strategies.scripts.terms import Scope, Term
 
 __all__ = ["NAME", "Notes", "Section"]
 
@@ -82,7 +82,7 @@ class Notes:
             self.add(tree.place, "an expression is expected here", "write for example 10 weth")
             return None
         try:
-            term = compiled(parse(tree.text), scope)
+            term = scope.term(parse(tree.text))
             if term.failure is not None:
                 raise term.failure
             if kind is not None and term.kind != kind:

@@ -16,10 +16,10 @@ from seawall.protocols.adapters.actions import Action, ClaimExit, Deposit, Redee
 from seawall.protocols.adapters.base import RAY, PositionKind, Quote
 from seawall.protocols.adapters.erased import AnyAdapter
 from seawall.strategies.scripts.arithmetic import argmax, bps_down, bps_up, mul_div
-from seawall.strategies.scripts.compiling import Frame, Run, Scope, Term, compiled, folded, require
 from seawall.strategies.scripts.kinds import BPS_KIND, NUMBER, USD, Base, Kind, Unit, amount_of
 from seawall.strategies.scripts.problems import ExpressionError, nearest, shown
 from seawall.strategies.scripts.syntax import Call, Name, Route
+from seawall.strategies.scripts.terms import Frame, Run, Scope, Term, folded, require
 
 __all__ = ["REFERENCE", "Entry", "call"]
 
@@ -50,7 +50,7 @@ def call(node: Call, scope: Scope) -> Term:
 
 def _extreme(pick: Callable[[list[int]], int]) -> Callable[[Call, Scope], Term]:
     def make(node: Call, scope: Scope) -> Term:
-        terms = [compiled(one, scope) for one in node.arguments]
+        terms = [scope.term(one) for one in node.arguments]
         kind = terms[0].kind
         for term in terms:
             require(term, kind, node.function)
@@ -60,13 +60,13 @@ def _extreme(pick: Callable[[list[int]], int]) -> Callable[[Call, Scope], Term]:
 
 
 def _absolute(node: Call, scope: Scope) -> Term:
-    term = compiled(node.arguments[0], scope)
+    term = scope.term(node.arguments[0])
     return folded(term.kind, lambda f: abs(term.run(f)), node.at, term)
 
 
 def _mul_div(*, up: bool) -> Callable[[Call, Scope], Term]:
     def make(node: Call, scope: Scope) -> Term:
-        a, b, divisor = (compiled(one, scope) for one in node.arguments)
+        a, b, divisor = (scope.term(one) for one in node.arguments)
         kind = _mul_div_kind(a.kind, b.kind, divisor.kind, node)
         return folded(
             kind,
@@ -98,7 +98,7 @@ def _mul_div_kind(a: Kind, b: Kind, divisor: Kind, node: Call) -> Kind:
 
 def _share(*, up: bool) -> Callable[[Call, Scope], Term]:
     def make(node: Call, scope: Scope) -> Term:
-        share, value = (compiled(one, scope) for one in node.arguments)
+        share, value = (scope.term(one) for one in node.arguments)
         require(share, BPS_KIND, node.function)
         if value.kind.base not in (Base.AMOUNT, Base.NUMBER):
             raise ExpressionError(f"basis points of {value.kind} are nothing", "give an amount", node.at)
@@ -109,13 +109,13 @@ def _share(*, up: bool) -> Callable[[Call, Scope], Term]:
 
 
 def _units(node: Call, scope: Scope) -> Term:
-    term = compiled(node.arguments[0], scope)
+    term = scope.term(node.arguments[0])
     return folded(NUMBER, term.run, node.at, term)
 
 
 def _in_units_of(node: Call, scope: Scope) -> Term:
     unit = scope.unit(node.arguments[0])
-    term = compiled(node.arguments[1], scope)
+    term = scope.term(node.arguments[1])
     require(term, NUMBER, "amount")
     return folded(amount_of(unit), term.run, node.at, term)
 
@@ -140,7 +140,7 @@ def _price(node: Call, scope: Scope) -> Term:
 
 
 def _value(node: Call, scope: Scope) -> Term:
-    term = compiled(node.arguments[0], scope)
+    term = scope.term(node.arguments[0])
     if term.kind.unit is None or term.kind == USD:
         raise ExpressionError(f"{term.kind} has no price", "give an amount of a token", node.at)
     unit = _priced(term.kind.unit, scope, node)
@@ -179,7 +179,7 @@ def _trade(node: Call, scope: Scope) -> _Trade:
     if not isinstance(route, Route):
         raise ExpressionError("a route is expected here", "write weth -> usdx", route.at)
     start, end = scope.unit(route.start), scope.unit(route.end)
-    term = compiled(node.arguments[2], scope)
+    term = scope.term(node.arguments[2])
     require(term, amount_of(start), node.function)
     action_of = _action(route, start, end)
     kind = type(action_of(1))
@@ -285,7 +285,7 @@ def _rate(*, borrowed: bool) -> Callable[[Call, Scope], Term]:
         token = unit.token
         change: Run = lambda _: 0  # noqa: E731  (the other branch is a method)
         if len(node.arguments) > 2:
-            term = compiled(node.arguments[2], scope)
+            term = scope.term(node.arguments[2])
             require(term, amount_of(unit), node.function)
             change = term.run
 
@@ -306,8 +306,8 @@ def _rate(*, borrowed: bool) -> Callable[[Call, Scope], Term]:
 def _argmax(node: Call, scope: Scope) -> Term:
     named, low, high = (
         node.arguments[0],
-        compiled(node.arguments[1], scope),
-        compiled(node.arguments[2], scope),
+        scope.term(node.arguments[1]),
+        scope.term(node.arguments[2]),
     )
     if not isinstance(named, Name) or "." in named.text or named.text in scope.definitions:
         raise ExpressionError("a new name is expected here", "write argmax(x, low, high, ...)", named.at)
@@ -318,7 +318,7 @@ def _argmax(node: Call, scope: Scope) -> Term:
     scope.definitions[name] = Term(low.kind, _unbound, named.at)
     scope.is_searching = True
     try:
-        of = compiled(node.arguments[3], scope)
+        of = scope.term(node.arguments[3])
     finally:
         del scope.definitions[name]
         scope.is_searching = False

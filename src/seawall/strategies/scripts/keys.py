@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from seawall.primitives.units import BPS, Address
 from seawall.protocols.adapters.erased import AnyAdapter
 from seawall.strategies.composing import ALL, Given, Outcome
-from seawall.strategies.scripts.compiling import Frame, Run, Scope
 from seawall.strategies.scripts.documents import Scalar, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.kinds import BPS_KIND, NUMBER, Unit, amount_of
 from seawall.strategies.scripts.problems import ExpressionError, nearest, shown
 from seawall.strategies.scripts.syntax import Text
+from seawall.strategies.scripts.terms import Frame, Run, Scope
 
 __all__ = ["AmountOf", "Keys"]
 

@@ -18,7 +18,7 @@ from seawall.primitives.levels import Priority
 from seawall.primitives.units import BPS, Address, address_from_text
 from seawall.protocols.surroundings import MULTICALL_NAME, Surroundings
 from seawall.strategies.scripts.checks import checks_of
-from seawall.strategies.scripts.compiling import Scope, Term
+from seawall.strategies.scripts.compiling import compiled
 from seawall.strategies.scripts.demands import expectations_of, guards_of_file
 from seawall.strategies.scripts.documents import Listed, Tree, read_document
 from seawall.strategies.scripts.fields import NAME, Notes, Section
@@ -35,6 +35,7 @@ from seawall.strategies.scripts.naming import own_reads, prices, protocols, valu
 from seawall.strategies.scripts.problems import Place, nearest, shown
 from seawall.strategies.scripts.script import Account, AccountForm, Script
 from seawall.strategies.scripts.steps import StepReader
+from seawall.strategies.scripts.terms import Scope, Term
 from seawall.strategies.scripts.waking import keeper_of, triggers_of
 from seawall.strategies.scripts.world import Needs
 
@@ -176,7 +177,7 @@ def _scope(root: Section, notes: Notes, surroundings: Surroundings, account: Acc
     units[NATIVE_UNIT.name] = NATIVE_UNIT
     own = {"account": account.address, "key": account.key, "beneficiary": account.beneficiary}
     needs = Needs(account.address, surroundings.contracts.get(MULTICALL_NAME))
-    scope = Scope(units, dict(surroundings.adapters), {**surroundings.contracts, **own}, {}, needs)
+    scope = Scope(compiled, units, dict(surroundings.adapters), {**surroundings.contracts, **own}, {}, needs)
     scope.adapters = {**surroundings.adapters, **protocols(root, notes, scope)}
     scope.feeds = prices(root, notes, scope, surroundings.contracts)
     return scope

@@ -14,7 +14,6 @@ from seawall.primitives.blocks import Read
 from seawall.primitives.errors import EncodingError, NativeError
 from seawall.primitives.units import Address
 from seawall.protocols.adapters.erased import AnyAdapter
-from seawall.strategies.scripts.compiling import Scope, Term, compiled
 from seawall.strategies.scripts.documents import Entry, Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.kinds import (
@@ -29,6 +28,7 @@ from seawall.strategies.scripts.kinds import (
 from seawall.strategies.scripts.problems import ExpressionError, Place, nearest, shown
 from seawall.strategies.scripts.signatures import parameters_of
 from seawall.strategies.scripts.syntax import Name, parse
+from seawall.strategies.scripts.terms import Scope, Term
 from seawall.strategies.scripts.world import Feed, OwnRead
 
 __all__ = ["READ_KEYS", "VARIABLE_KEYS", "own_reads", "prices", "protocols", "values", "variables"]
@@ -212,7 +212,7 @@ def _fixed(tree: Tree, kind: str, scope: Scope) -> int | bytes:
     text = tree.text if isinstance(tree, Scalar) else ""
     if kind == "address":
         return scope.holder(Name(text, 0))
-    term = compiled(parse(text), scope)
+    term = scope.term(parse(text))
     if term.constant is None:
         raise ExpressionError("arguments of reads are fixed", "write a number, or a variable", 0)
     return term.constant

@@ -18,10 +18,10 @@ from seawall.protocols.executor.checks import encode_checks
 from seawall.protocols.executor.operations import Call, Operation
 from seawall.strategies.composing import Outcome, Steps, Taken, bounds_of
 from seawall.strategies.plans import PlanDesk, Terms, gas_price_guard
-from seawall.strategies.scripts.compiling import Frame, Term
 from seawall.strategies.scripts.problems import ExpressionError, Place, ScriptError
 from seawall.strategies.scripts.script import AccountForm, Script
 from seawall.strategies.scripts.steps import take_at
+from seawall.strategies.scripts.terms import Frame, Term
 from seawall.strategies.scripts.world import World
 
 __all__ = ["Attempt", "attempt"]

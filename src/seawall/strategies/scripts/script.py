@@ -13,9 +13,9 @@ from seawall.primitives.levels import Priority
 from seawall.primitives.units import Address
 from seawall.protocols.executor.checks import Check
 from seawall.strategies.composing import Outcome, Steps
-from seawall.strategies.scripts.compiling import Frame, Scope, Term
 from seawall.strategies.scripts.keeping import Keeper
 from seawall.strategies.scripts.problems import Place
+from seawall.strategies.scripts.terms import Frame, Scope, Term
 from seawall.strategies.scripts.triggers import Trigger
 
 __all__ = [

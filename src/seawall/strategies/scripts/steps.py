@@ -17,13 +17,13 @@ from seawall.protocols.executor.operations import Amount, Call, CallWithAllowanc
 from seawall.protocols.executor.policy import LenderKind
 from seawall.strategies.composing import Given, Outcome, Steps
 from seawall.strategies.scripts.arguments import read_arguments
-from seawall.strategies.scripts.compiling import Frame, Scope
 from seawall.strategies.scripts.documents import Listed, Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.keys import AmountOf, Keys
 from seawall.strategies.scripts.kinds import BOOL, BPS_KIND, NATIVE_UNIT, NUMBER, Unit
 from seawall.strategies.scripts.problems import ExpressionError, Problem, ScriptError, nearest, shown
 from seawall.strategies.scripts.script import StepTerm, TakeStep
+from seawall.strategies.scripts.terms import Frame, Scope
 
 __all__ = ["STEPS_MAX", "VERBS", "StepReader"]
 

@@ -17,7 +17,7 @@ from seawall.native import keccak256
 from seawall.primitives.blocks import LogFilter
 from seawall.primitives.observations import Observation, Timer
 from seawall.primitives.units import Address, Hash
-from seawall.strategies.scripts.compiling import Frame, Term
+from seawall.strategies.scripts.terms import Frame, Term
 
 __all__ = [
     "LATE_S_MIN",

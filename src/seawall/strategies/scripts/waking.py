@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from seawall.strategies.scripts.compiling import Scope, Term
 from seawall.strategies.scripts.documents import Scalar, Table, Tree
 from seawall.strategies.scripts.fields import Notes, Section
 from seawall.strategies.scripts.keeping import RUNS_KEPT_MAX, Keeper, Rivals
 from seawall.strategies.scripts.kinds import DURATION, NATIVE_UNIT, Base, amount_of
 from seawall.strategies.scripts.problems import nearest, shown
 from seawall.strategies.scripts.signatures import parameters_of
+from seawall.strategies.scripts.terms import Scope, Term
 from seawall.strategies.scripts.triggers import (
     DAYS,
     BlockTrigger,

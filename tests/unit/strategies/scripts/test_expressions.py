@@ -10,10 +10,11 @@ from seawall.primitives.units import Address
 from seawall.protocols.adapters.erased import erased
 from seawall.protocols.answers import Answers
 from seawall.strategies.scripts.arithmetic import argmax
-from seawall.strategies.scripts.compiling import Term, compiled
+from seawall.strategies.scripts.compiling import compiled
 from seawall.strategies.scripts.lexer import EXPRESSION_CHARS_MAX
 from seawall.strategies.scripts.problems import ExpressionError
 from seawall.strategies.scripts.syntax import parse
+from seawall.strategies.scripts.terms import Term
 from seawall.strategies.scripts.world import Needs
 from tests.builders.strategy_files import KEY, POOL, WETH, Stall, script_of, seen, strategy_of
 
