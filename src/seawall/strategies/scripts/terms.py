@@ -1,4 +1,4 @@
-"""What an expression becomes and what its names mean, for operators (`compiling`), functions (`functions`).
+"""What an expression becomes and what its names mean; `compiling` has operators, `functions` the functions.
 
 Evaluation can fail only as `ExpressionError` (overflow, division by zero) or as the protocol, market or price
 that was asked refuses.
