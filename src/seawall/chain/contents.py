@@ -86,16 +86,20 @@ def contents_of(block: object, block_hash: Hash, network: Network) -> BlockConte
     return BlockContents(block_hash, found, proved=True)
 
 
-def use_of_nonce(contents: BlockContents, key: Address, nonce: int) -> Hash | None:
-    """The transaction of these that `key` signed for `nonce`; None if there is none. What an account's nonce
-    is raised by besides (an authorization in somebody else's transaction, EIP-7702) is no transaction."""
+def use_of_nonce(contents: BlockContents, key: Address, nonce: int, *, chain_id: int) -> Hash | None:
+    """The transaction of these that `key` signed for `nonce` of this chain; None if there is none.
+
+    A signature counts in the one form that chains take, else whoever has a transaction of ours could show it
+    under another hash; and where it names this chain, else it may be one that another chain has. What an
+    account's nonce is raised by besides (an authorization in somebody else's transaction, EIP-7702) is no
+    transaction."""
     for one in contents.transactions:
         fields = one.fields
         shown = fields.get("nonce")
         if shown is None or decoding.quantity(shown, "transaction.nonce", limit=_NONCE_MAX) != nonce:
             continue
         raw_is_it = one.raw is not None and keccak256(one.raw) == one.hash
-        if raw_is_it and _signer_of(fields) == key:
+        if raw_is_it and _signer_of(fields, chain_id) == key:
             return one.hash
     return None
 
@@ -125,14 +129,21 @@ def _kind_of(fields: Mapping[str, object]) -> int:
     return _LEGACY if shown is None else decoding.quantity(shown, "transaction.type", limit=0xFF)
 
 
-def _signer_of(fields: Mapping[str, object]) -> Address | None:
-    """Whose signature it is, recovered; None where it is nobody's."""
+def _signer_of(fields: Mapping[str, object], chain_id: int) -> Address | None:
+    """Whose signature for this chain it is, recovered; None where it is nobody's."""
     kind = _kind_of(fields)
     items = _unsigned(kind, fields)
     if items is None or kind == _OP_DEPOSIT:
         return None
-    prefix = b"" if kind == _LEGACY else bytes((kind,))
-    parity = _legacy_parity(fields) if kind == _LEGACY else int.from_bytes(_parity(fields), "big") & 1
+    if kind == _LEGACY:
+        prefix = b""
+        parity = decoding.quantity(fields.get("v"), "transaction.v") - _PROTECTED_V_MIN - 2 * chain_id
+    else:
+        prefix, parity = bytes((kind,)), int.from_bytes(_parity(fields), "big")
+        if decoding.quantity(fields.get("chainId"), "transaction.chainId") != chain_id:
+            return None
+    if parity not in (0, 1):
+        return None
     signature = _word(fields, "r") + _word(fields, "s") + bytes((parity,))
     try:
         return Address(recover(keccak256(prefix + rlp(items)), signature))
@@ -213,8 +224,3 @@ def _word(fields: Mapping[str, object], name: str) -> bytes:
 def _parity(fields: Mapping[str, object]) -> bytes:
     """Some nodes show it as `v` alone."""
     return _number(fields, "yParity" if fields.get("yParity") is not None else "v")
-
-
-def _legacy_parity(fields: Mapping[str, object]) -> int:
-    """27 or 28, or as EIP-155 has it: the odd ones are the even parity."""
-    return 1 - decoding.quantity(fields.get("v"), "transaction.v") % 2

@@ -51,7 +51,7 @@ async def use_of(client: ChainClient, key: Address, nonce: int, up_to: int) -> N
     if client.network.proofs is Proofs.RECEIPTS and not contents.proved:
         _log.warning("use_not_proved", nonce=nonce, cause=f"unknown types in block {block.number}")
         return None
-    found = use_of_nonce(contents, key, nonce)
+    found = use_of_nonce(contents, key, nonce, chain_id=client.network.chain_id)
     return None if found is None else NonceUse(found, block)
 
 
