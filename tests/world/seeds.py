@@ -116,4 +116,13 @@ NAMED: tuple[NamedSeed, ...] = (
             "gossip": 0.2,
         },
     ),
+    NamedSeed(
+        "reorg_of_a_block_missing_in_the_line_of_heads",
+        50_217,
+        "a kernel without a lane stored no heads, and later ones after them: whoever recalled that line with"
+        " its gap saw once that a block in it was still there, and not that a reorg took it away, so that the"
+        " transaction landed in two blocks and all was halted (Confirmer._note must keep such blocks"
+        " unchecked until they are final)",
+        faults={"kernels": 2, "foreign": 0.25, "reorg": 0.25, "pool_max": 10_000},
+    ),
 )

@@ -514,7 +514,13 @@ class Confirmer:
                 desk.verdicts.clear()
             metrics.unexplained(len(one.account.unexplained) // 2)
         self.nonces.note(foreign, _slots_of(found))
-        self._unchecked.clear()
+        # What is on the line is followed from now on; a gap of the line may hold others until they are final.
+        line = desk.canonical_after(change.added, change.removed)
+        self._unchecked = {
+            h: n
+            for h, n in self._unchecked.items()
+            if n > change.final_number and h not in line and h not in strays
+        }
         if done.suspects:
             for row in desk.unsettled.values():
                 if any(number in done.suspects for number, _ in row.intents):

@@ -45,3 +45,28 @@ async def test_transaction_that_a_block_and_an_old_sighting_tell_of_at_once_is_b
         assert inclusion is not None
         assert (row.state, row.realised_wei) == (IntentState.LANDED, -inclusion.fee_wei - 7)
     assert told, "both told of it"
+
+
+async def test_reorg_of_a_block_that_the_stored_line_of_heads_has_not_is_seen(tmp_path: Path) -> None:
+    """A kernel that held no lane stored no heads; whoever recalls that line does not follow all that it has
+    inclusions in, and looks at those until they are final."""
+    model = ChainModel()
+    async with pipeline(model, tmp_path) as found:
+        (number,) = await found.submit(found.plan("one", value_wei=7))
+        await found.block()
+        inclusion_block = Hash(found.model.head.hash)
+        await found.empty_block()
+        await found.ledger.write(lambda tx: tx.heads.remove([inclusion_block]))
+    async with pipeline(model, tmp_path) as found:
+        await found.look()  # its block is still there
+        model.reorg(2)
+        model.mine_nothing(2)
+        model.mine()
+        await found.look()
+        assert (await found.intent(number)).state is IntentState.COMMITTED
+        inclusion = await found.ledger.read(lambda tx: tx.inclusions.of_intent(number))
+        assert inclusion is not None
+        assert inclusion.block_hash != inclusion_block
+        await found.empty_block(FINAL_BLOCKS)
+        assert (await found.intent(number)).state is IntentState.LANDED
+        assert not found.alarms
