@@ -289,19 +289,20 @@ class CommitChecker:
         """An intent has another nonce only where its earlier one was used by somebody else beyond finality,
         or used by somebody else and a second copy would revert; and so often at most."""
         rows = self.db.execute(
-            "SELECT DISTINCT l.intent, s.key, s.nonce FROM attempt_intents l"
+            "SELECT DISTINCT l.intent, s.key, s.nonce,"
+            " s.number < (SELECT slot FROM attempts WHERE number = :it) FROM attempt_intents l"
             " JOIN attempts a ON a.number = l.attempt JOIN slots s ON s.number = a.slot"
-            " WHERE l.intent IN (SELECT intent FROM attempt_intents WHERE attempt = ?)",
-            (attempt.number,),
+            " WHERE l.intent IN (SELECT intent FROM attempt_intents WHERE attempt = :it)",
+            {"it": attempt.number},
         ).fetchall()
         require(bool(rows), "bytes of a plan that belong to no intent", attempt.hash.hex())
         reverts = self.node.contracts.get(attempt.target) is Contract.RECORDS
-        for intent, key, nonce in rows:
-            if (key, nonce) == (attempt.key, attempt.nonce):
+        for intent, key, nonce, is_earlier in rows:
+            if not is_earlier:  # this one, or one that was judged when it was given: this may be replaced yet
                 continue
             used = nonce in self.node.foreign_nonces.get(key, ()) if reverts else self._is_lost(key, nonce)
             require(used, "an intent was given a second nonce", (intent, nonce, attempt.nonce))
-        moves = max(Counter(intent for intent, _, _ in rows).values()) - 1
+        moves = max(Counter(intent for intent, *_ in rows).values()) - 1
         require(moves <= _MOVES_MAX, "an intent was given more nonces than the policy allows", moves)
 
     def _is_lost(self, key: bytes, nonce: int) -> bool:

@@ -125,4 +125,11 @@ NAMED: tuple[NamedSeed, ...] = (
         " unchecked until they are final)",
         faults={"kernels": 2, "foreign": 0.25, "reorg": 0.25, "pool_max": 10_000},
     ),
+    NamedSeed(
+        "replacement_at_the_first_nonce_of_what_moved",
+        50_288,
+        "a recorded plan had moved, a reorg gave it its first nonce back, and its bytes there were made"
+        " dearer: the checker took that for a second nonce (it must judge a nonce when it is given)",
+        faults={"kernels": 2, "foreign": 0.25, "reorg": 0.25, "pool_max": 10_000},
+    ),
 )
