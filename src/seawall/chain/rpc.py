@@ -3,10 +3,10 @@
 Flow: the pool ranks its endpoints (`chain.pool.members`): who serves, is up to date and costs least comes
 first; heads are asked for in turn, by weight. The chain id of each is checked on every (re)connect. A bounded
 batch goes to as many as are needed; the next one is asked when one fails, when one takes longer than such
-questions usually do (a *hedge*, within a budget of `HEDGE_SHARE`), and when one is silent, whatever that
-costs. Who failed rests by its breaker; looks in the background find out when it may be asked again, so that
-no question pays for that. An answer is either the decoded JSON value or an `RpcError`; whether that is a
-revert, a missing block or a fault of the endpoint is judged by `chain.node_errors`.
+questions usually do (a *hedge*, within a budget of `HEDGE_SHARE`), and when one is silent (within one of
+`SILENCE_SHARE`). Who failed rests by its breaker; looks in the background find out when it may be asked
+again, so that no question pays for that. An answer is either the decoded JSON value or an `RpcError`; whether
+that is a revert, a missing block or a fault of the endpoint is judged by `chain.node_errors`.
 
 Reads only: signed bytes leave through `chain.broadcast`. Time comes from the clock given; only
 `HttpTransport` has timeouts of its own. Nothing is cached here, and floats decide only whom to ask.
@@ -26,7 +26,7 @@ from seawall.chain.pool.budgets import Budget, ShareBucket
 from seawall.chain.pool.looks import HEAD_REQUEST, Lookout
 from seawall.chain.pool.members import Member, Standing
 from seawall.chain.pool.settings import EndpointSettings
-from seawall.chain.pool.waiting import Patient, Watch
+from seawall.chain.pool.waiting import SILENCE_BURST_CALLS, SILENCE_SHARE, Patient, Watch
 from seawall.chain.transport import (
     BATCH_REQUESTS_MAX,
     CHAIN_ID_REQUEST,
@@ -121,6 +121,7 @@ class RpcPool:
         self._lookout = Lookout(self._members, self._asker, clock, lambda: self.tip_number)
         self._watch = Watch(clock)
         self._spare = ShareBucket(HEDGE_SHARE, HEDGE_BURST_CALLS)
+        self._elsewhere = ShareBucket(SILENCE_SHARE, SILENCE_BURST_CALLS)
         self._last: EndpointError | None = None
         self._disagreed = ""
         self._head_source: Member | None = None  # whose head was taken last, where one is believed
@@ -207,14 +208,13 @@ class RpcPool:
                     if not isinstance(vote.value, UnknownBlockError):
                         return vote.value
         else:
-            self._spare.earn(len(requests))
             votes = await canvass(
                 members[:TRIES_MAX],
                 lambda member: self._vote(member, requests, decode, failures),
                 1,
                 _is_told,
                 self._clock,
-                self._patience(requests),
+                self._patience(requests, 1),
             )
         for vote in votes:
             if not isinstance(vote.value, UnknownBlockError):
@@ -257,7 +257,6 @@ class RpcPool:
         members = self._order(requests, in_turn=in_turn)
         need = len(members) if everybody else self._agreement
         self.needed += len(requests) * self._agreement
-        self._spare.earn(len(requests) * self._agreement)
         failures = _Failures()
         votes = await canvass(
             members,
@@ -265,7 +264,7 @@ class RpcPool:
             need,
             settled,
             self._clock,
-            self._patience(requests),
+            self._patience(requests, self._agreement),
         )
         if len(votes) < self._agreement:
             last = failures.refused or failures.last
@@ -335,8 +334,11 @@ class RpcPool:
             member.credit -= paid
         return ordered
 
-    def _patience(self, requests: Sequence[Request]) -> Patient[T]:
-        return Patient(self._watch, self._clock, self._asker.pace.of(requests), self._spare, requests)
+    def _patience(self, requests: Sequence[Request], need: int) -> Patient[T]:
+        for bucket in (self._spare, self._elsewhere):
+            bucket.earn(len(requests) * need)
+        usual = self._asker.pace.of(requests)
+        return Patient(self._watch, self._clock, usual, self._spare, self._elsewhere, requests)
 
     # ------------------------------------------------------------------ one endpoint
 

@@ -2,9 +2,11 @@
 
 Flow: every question that goes to several endpoints is entered here while it waits. An endpoint from which
 nothing at all has come since it was asked, for as long as `Usual.silent_after_s` says, rests, and everything
-that waits for it is asked elsewhere at that moment. Where it answers other questions meanwhile, only the one
-that waits is asked elsewhere. Who loses a race of hedged reads is heard out for the same time: its true
-latency counts, and a question that nobody needs any more still shows whether it is alive.
+that waits for it is asked elsewhere at that moment, as far as `Patient.elsewhere` goes: what is beyond it
+waits until its own time is up, so that where all are slow not everything is asked of everybody. Where it
+answers other questions meanwhile, only the one that waits is asked elsewhere. Who loses a race of hedged
+reads is heard out for the same time: its true latency counts, and a question that nobody needs any more still
+shows whether it is alive.
 
 One timer an endpoint, and none while nothing waits. What came while the loop was busy is read before anybody
 is called silent. Looks in the background have bounds of their own (`chain.pool.looks`).
@@ -25,8 +27,12 @@ from seawall.chain.pool.pace import Usual
 from seawall.chain.transport import Request
 from seawall.primitives.ports import Clock
 
-__all__ = ["Patient", "Watch"]
+__all__ = ["SILENCE_BURST_CALLS", "SILENCE_SHARE", "Patient", "Watch"]
 
+# Calls that may be asked elsewhere because somebody keeps silent, of all calls, and so many at once: what
+# waits for one endpoint that stops, and not all that is asked where every endpoint is slow.
+SILENCE_SHARE: Final = 0.5
+SILENCE_BURST_CALLS: Final = 10_000
 # Turns of the loop in which answers that are there already are read.
 _TURNS: Final = 3
 
@@ -104,7 +110,8 @@ class Patient(Generic[T]):
     watch: Watch
     clock: Clock
     usual: Usual
-    spare: ShareBucket
+    spare: ShareBucket  # for the sake of speed
+    elsewhere: ShareBucket  # in the place of who keeps silent
     requests: Sequence[Request]
 
     @property
@@ -122,7 +129,8 @@ class Patient(Generic[T]):
         self, member: Member, asking: asyncio.Future[Vote[T] | None], replace: Callable[[], None]
     ) -> None:
         now_s = self.clock.monotonic_s()
-        owed = Owed(now_s, now_s + self.usual.silent_after_s(), replace, asking.cancel)
+        due_s = now_s + self.usual.silent_after_s()
+        owed = Owed(now_s, due_s, partial(self._replace, replace), asking.cancel)
         self.watch.begins(member, asking, owed)
 
     def ends(self, member: Member, asking: asyncio.Future[Vote[T] | None]) -> None:
@@ -136,3 +144,7 @@ class Patient(Generic[T]):
         owed.is_beaten = True
         asking.add_done_callback(partial(self.watch.heard, member))
         return True
+
+    def _replace(self, replace: Callable[[], None]) -> None:
+        if self.elsewhere.take(min(len(self.requests), SILENCE_BURST_CALLS)):
+            replace()

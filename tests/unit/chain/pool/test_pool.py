@@ -13,8 +13,9 @@ from seawall.chain.endpoints import Endpoint
 from seawall.chain.pool.asking import BUDGET_WAIT_S_MAX
 from seawall.chain.pool.looks import IDLE_LOOK_S, LAG_LOOK_S
 from seawall.chain.pool.members import DISSENTS_MAX, LAG_BLOCKS_MAX, LATES_MAX, METHOD_FAILURES_MAX
-from seawall.chain.pool.pace import SILENCE_S_MIN
+from seawall.chain.pool.pace import SILENCE_S, SILENCE_S_MIN
 from seawall.chain.pool.settings import EndpointSettings
+from seawall.chain.pool.waiting import SILENCE_BURST_CALLS
 from seawall.chain.rpc import HEDGE_BURST_CALLS, Request, RpcError, RpcPool
 from seawall.primitives.errors import (
     ConnectionLostError,
@@ -125,6 +126,23 @@ async def test_hedges_end_with_their_budget_and_silence_is_left_all_the_same() -
     assert await pool.read(many, len) == len(many)
     assert pool.health()[1].hedges == 0
     assert states(pool)[0] is EndpointState.RESTING
+
+
+async def test_what_is_asked_elsewhere_because_of_silence_is_bounded() -> None:
+    """Where every endpoint is slow, each question would else be asked of all of them."""
+    one, two = One("one", HANGS), One("two")
+    pool, clock = pool_of(one, two)
+    many = ASK * SILENCE_BURST_CALLS
+    assert await pool.read(many, len) == len(many)
+    one.answer, two.answer = "0x1", HANGS
+    asked, began_s = one.asked.count(ASK[0].method), clock.time_s
+    asking = asyncio.ensure_future(pool.read(ASK, first))
+    await clock.sleep_s(4 * SILENCE_S)
+    assert clock.time_s > began_s + SILENCE_S
+    assert not asking.done()
+    assert one.asked.count(ASK[0].method) == asked
+    asking.cancel()
+    await pool.close()
 
 
 async def test_vote_that_keeps_silent_is_replaced_and_enough_agree() -> None:
