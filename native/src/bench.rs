@@ -17,8 +17,8 @@ use zeroize::Zeroize;
 use crate::errors::Fault;
 use crate::evm::engine::{Evm, Pinned};
 use crate::evm::inputs::EvmTransaction;
-use crate::wire::keys::hash_and_sign;
 use crate::wire::password::random;
+use crate::wire::signature::hash_and_sign;
 
 /// Size of what is hashed before signing [bytes]: about a router swap's signing payload.
 const MESSAGE_BYTES: usize = 300;

@@ -57,11 +57,13 @@ mod _native {
         complete_signature, seal_transaction, signature_of, signing_payload,
     };
     #[pymodule_export]
-    use crate::wire::keys::{LocalKey, recover};
+    use crate::wire::keys::LocalKey;
     #[pymodule_export]
     use crate::wire::multicall::{aggregate3_calldata, aggregate3_results};
     #[pymodule_export]
     use crate::wire::password::Password;
+    #[pymodule_export]
+    use crate::wire::signature::recover;
     #[pymodule_export]
     use crate::wire::transaction::{SignedTransaction, decode_dynamic_fee, signing_digest};
 

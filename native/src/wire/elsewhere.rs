@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 
 use crate::convert::{Address20, Data, Word};
 use crate::errors::Fault;
-use crate::wire::keys::{HALF_ORDER, RawSignature, recover_address};
+use crate::wire::signature::{HALF_ORDER, RawSignature, recover_address};
 use crate::wire::transaction::{DynamicFee, SignedTransaction, decode_raw};
 
 const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);

@@ -14,4 +14,5 @@ pub mod keys;
 pub mod keystore;
 pub mod multicall;
 pub mod password;
+pub mod signature;
 pub mod transaction;

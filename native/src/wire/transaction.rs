@@ -11,7 +11,7 @@ use pyo3::types::PyTuple;
 
 use crate::convert::{Address20, Amount, Count, Data, Price, Word};
 use crate::errors::Fault;
-use crate::wire::keys::{RawSignature, recover_address};
+use crate::wire::signature::{RawSignature, recover_address};
 
 /// EIP-2718 type byte of EIP-1559.
 const TYPE_DYNAMIC_FEE: u8 = 0x02;
