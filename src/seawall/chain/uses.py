@@ -19,7 +19,7 @@ from seawall.chain.client import ChainClient
 from seawall.chain.contents import use_of_nonce
 from seawall.chain.networks import Proofs
 from seawall.primitives.blocks import Block
-from seawall.primitives.errors import ChainError
+from seawall.primitives.errors import ChainError, UnavailableError
 from seawall.primitives.units import Address, Hash
 from seawall.telemetry.logs import get_logger
 
@@ -39,10 +39,14 @@ class NonceUse:
 
 
 async def use_of(client: ChainClient, key: Address, nonce: int, up_to: int) -> NonceUse | None:
-    """The use of `key`'s `nonce` in a block of a number up to `up_to`, proved; else None."""
+    """The use of `key`'s `nonce` in a block of a number up to `up_to`, proved; else None.
+
+    Raises `UnavailableError` where nobody answers, or not enough of them the same: that says nothing yet."""
     try:
         block = await _first_above(client, key, nonce, up_to)
         contents = None if block is None else await client.contents(block.hash)
+    except UnavailableError:
+        raise
     except ChainError as trouble:
         _log.warning("use_not_proved", nonce=nonce, cause=str(trouble))
         return None

@@ -36,10 +36,12 @@ from seawall.transactions.desk import Desk
 from seawall.transactions.moving import movable, queue_again, stay_committed
 from seawall.transactions.settling import Consumed
 
-__all__ = ["NONCES_LOOKED_AT_MAX", "ForeignUse", "NonceWatch", "Sighting"]
+__all__ = ["NONCES_LOOKED_AT_MAX", "PROOF_TRIES_MAX", "ForeignUse", "NonceWatch", "Sighting"]
 
 # Of a key that somebody else uses a lot, only so many nonces below the head are looked at one by one.
 NONCES_LOOKED_AT_MAX: Final = 1_024
+# So often a final use is tried to be proved while the chain cannot be read; then it counts as not proved.
+PROOF_TRIES_MAX: Final = 8
 _log = get_logger(__name__)
 
 Slot = tuple[Lane, int]
@@ -75,6 +77,7 @@ class NonceWatch:
     desk: Desk
     sightings: dict[Slot, Sighting] = field(default_factory=dict)
     _accounted: dict[Lane, int] = field(default_factory=dict)
+    _tries: dict[Slot, int] = field(default_factory=dict)  # to prove a use, while the chain could not be read
 
     def load(self, slots: Iterable[SlotRow], heads: Sequence[Block]) -> None:
         """Start-up: what was seen before. Nothing is accounted for until it is looked at."""
@@ -250,8 +253,15 @@ class NonceWatch:
 
     async def _proved(self, one: Sighting, change: HeadChange) -> Sighting | None:
         """With the transaction that used the nonce in a final block, if that can be proved; None where it
-        was ours, though there is said to be no receipt: then nothing is decided."""
-        use = await use_of(self.desk.parts.client, one.lane.key, one.nonce, change.final_number)
+        was ours, though there is said to be no receipt, or where the chain cannot be read now: then nothing
+        is decided, and it is tried again when finality moves."""
+        try:
+            use = await use_of(self.desk.parts.client, one.lane.key, one.nonce, change.final_number)
+        except UnavailableError as trouble:
+            slot = (one.lane, one.nonce)
+            self._tries[slot] = self._tries.get(slot, 0) + 1
+            _log.warning("use_not_read", nonce=one.nonce, tries=self._tries[slot], cause=str(trouble))
+            return None if self._tries[slot] < PROOF_TRIES_MAX else one
         if use is not None and use.transaction_hash in self.desk.hashes_of(one.lane, one.nonce):
             _log.warning("receipt_withheld", nonce=one.nonce, hash=hex_text(use.transaction_hash))
             return None
@@ -327,6 +337,7 @@ class NonceWatch:
         """The commit is done."""
         for slot in (*((one.lane, one.nonce) for one in use.final), *included):
             self.sightings.pop(slot, None)
+            self._tries.pop(slot, None)
         if use.gone:
             self.sightings = {s: one for s, one in self.sightings.items() if one.block_hash not in use.gone}
             self._accounted.clear()

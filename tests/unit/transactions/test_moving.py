@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from seawall.chain.client import ChainClient
+from seawall.chain.contents import BlockContents
 from seawall.native import DynamicFeeTransaction
+from seawall.primitives.errors import UnavailableError
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.transactions import moving
+from seawall.transactions.foreign import PROOF_TRIES_MAX
 from seawall.transactions.policies import MovePolicy
 from tests.builders.chain_model import GWEI, ChainModel, ModelTransaction
 from tests.builders.pipeline import SOMEBODY, Pipeline, pipeline
@@ -92,6 +96,30 @@ async def test_use_that_nobody_can_prove_moves_nothing(tmp_path: Path) -> None:
         await found.empty_block(FINAL_BLOCKS)
         assert (await found.intent(number)).state is IntentState.CANCELLED
         assert await nonces(found, number) == [0]
+
+
+@pytest.mark.parametrize("failures", [1, PROOF_TRIES_MAX])
+async def test_use_that_cannot_be_read_now_is_proved_later_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    true_contents, left = ChainClient.contents, [None] * failures
+
+    async def contents(self: ChainClient, block_hash: Hash) -> BlockContents:
+        if left:
+            left.pop()
+            raise UnavailableError("nobody answers", "here", "try later")
+        return await true_contents(self, block_hash)
+
+    monkeypatch.setattr(ChainClient, "contents", contents)
+    async with pipeline(ChainModel(), tmp_path) as found:
+        number = await overtaken(found)
+        for _ in range(FINAL_BLOCKS + PROOF_TRIES_MAX):
+            await found.empty_block()
+        assert not left
+        is_moved = failures < PROOF_TRIES_MAX
+        assert set(await nonces(found, number)) == ({0, 1} if is_moved else {0})
+        state = IntentState.COMMITTED if is_moved else IntentState.CANCELLED
+        assert (await found.intent(number)).state is state
 
 
 async def test_endpoint_that_withholds_our_receipt_does_not_make_us_pay_again(tmp_path: Path) -> None:
