@@ -12,6 +12,7 @@ from seawall.primitives.simulations import Simulation
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.primitives.verdicts import Candidate, Measurement
 from seawall.risk.limits import OurAddresses, RiskLimits
+from seawall.risk.numbered import takes_out
 from seawall.risk.spending import Spent
 
 __all__ = ["Evidence", "above", "actors_of", "below", "cannot_measure", "holders_of"]
@@ -62,14 +63,14 @@ class Evidence:
         left approved for others to take.
 
         A flash loan that is repaid is no outflow; what was paid into a pool is, whatever came out in another
-        token."""
+        token. Nothing comes back where the plan takes out of a numbered position: it may be just that."""
         net: dict[tuple[Address, Address], int] = defaultdict(int)
-        holders = self.holders
+        holders, forgets = self.holders, takes_out(self.candidate.plan)
         for flow in self.simulation.flows:
             if flow.sender in holders:
                 if flow.receiver not in holders:
                     net[(flow.token, flow.receiver)] += flow.amount
-            elif flow.receiver in holders:
+            elif flow.receiver in holders and not forgets:
                 net[(flow.token, flow.sender)] -= flow.amount
         totals: dict[Address, int] = defaultdict(int)
         for (token, _), amount in net.items():
@@ -79,6 +80,14 @@ class Evidence:
             if amount > 0 and owner in self.holders and spender not in self.holders:
                 totals[token] += amount
         return dict(totals)
+
+    def moved(self, token: Address) -> int:
+        """Signed change over all our addresses; where the plan takes out of a numbered position, only what
+        leaves them."""
+        if not takes_out(self.candidate.plan):
+            return self.simulation.net(self.holders, token)
+        left = (f for f in self.simulation.flows if f.token == token and f.sender in self.holders)
+        return -sum(f.amount for f in left if f.receiver not in self.holders)
 
     def spends(self) -> dict[Address, int]:
         """The most that this candidate may take from us: of each token what our addresses together have less

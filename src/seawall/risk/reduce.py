@@ -6,7 +6,7 @@ debt, asset or receipt token strictly falls; (c) no health factor of ours falls 
 none can be read no receipt token of an address with debt may fall; (d) no allowance is left wider; (e) the
 value lost, by pinned oracle, stays under `reduce_loss_bps` of the value that moved. Positions at lending
 places count like tokens: what is owed there is debt, and its repayment is a fall. So do stakes and queued
-claims. What cannot be measured is refused."""
+claims. What a numbered position gives pays for no loss. What cannot be measured is refused."""
 
 from __future__ import annotations
 
@@ -254,7 +254,10 @@ class ReduceRule:
         name, limit = f"{_GUARD}.loss", evidence.limits.reduce_loss_bps
         priced = {feed.token: feed for feed in self.feeds}
         gained = lost = 0
-        for token, change in sorted(changes.items()):
+        for token, moved in sorted(changes.items()):
+            change = moved
+            if token not in self.debt_tokens:
+                change += evidence.moved(token) - evidence.simulation.net(evidence.holders, token)
             if change == 0:
                 continue
             value = value_of(evidence, priced.get(token), abs(change))

@@ -14,6 +14,7 @@ from seawall.protocols.answers import integer_answer
 from seawall.risk.evidence import Evidence, below, cannot_measure
 from seawall.risk.guards.base import measured, probes_of
 from seawall.risk.guards.profit import balance_read
+from seawall.risk.numbered import collectors
 from seawall.risk.volatility import scaled_down
 
 __all__ = [
@@ -74,8 +75,8 @@ class PositionSize:
     """What the plan pays out per token, against the cap in that token.
 
     A token without a cap is refused, and so is giving away what no cap can bound: an NFT, or authority over
-    our tokens or credit. A ticket of a queue that ends with its payment is not given away, where
-    `position_loss` counts what it was worth.
+    our tokens or credit, or what is collected from a numbered position for somebody else. A ticket of a queue
+    that ends with its payment is not given away, where `position_loss` counts what it was worth.
     """
 
     caps: tuple[tuple[Address, int], ...]
@@ -94,6 +95,11 @@ class PositionSize:
         for handover in evidence.simulation.handovers:
             if handover.holder in evidence.holders and handover.burnt_at not in self.queues:
                 why = f"{address_text(handover.holder)} {handover.what}"
+                return cannot_measure(self.name, evidence, 0, "units", why)
+        for collector in collectors(evidence.candidate.plan):
+            if collector not in evidence.holders:
+                who = "what is no address" if collector is None else address_text(collector)
+                why = f"it collects from a numbered position to {who}, which is not ours"
                 return cannot_measure(self.name, evidence, 0, "units", why)
         worst: Measurement | None = None
         for token, amount in sorted(evidence.outflows().items()):

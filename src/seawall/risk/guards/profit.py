@@ -13,6 +13,7 @@ from seawall.protocols.answers import Answers, integer_answer
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.guards.base import measured, probes_of
 from seawall.risk.limits import ChainFacts
+from seawall.risk.numbered import takes_out
 from seawall.risk.prices import value_probes, valued
 from seawall.risk.volatility import scaled_down
 
@@ -22,7 +23,7 @@ __all__ = ["MinProfit", "PositionLoss", "balance_read"]
 @dataclass(frozen=True, slots=True)
 class MinProfit:
     """Profit at the maximum fee, in the accounting token. Judged at the ceiling, so that no replacement can
-    lose."""
+    lose. What is taken out of a numbered position is none."""
 
     min_wei: int
     name: str = "min_profit"
@@ -31,6 +32,9 @@ class MinProfit:
         return ()
 
     def measure(self, evidence: Evidence) -> Measurement:
+        if takes_out(evidence.candidate.plan):
+            why = "it takes out of a numbered position, which is no profit: do so in a position plan"
+            return cannot_measure(self.name, evidence, self.min_wei, "wei", why)
         inflow = evidence.inflow()
         if inflow is None:
             token = address_text(evidence.candidate.plan.accounting_token)
@@ -47,8 +51,8 @@ class PositionLoss:
 
     Tokens count by what the simulation saw move; receipts and debts of the account, its key and its
     beneficiary by their balances before and after, since they also move by themselves; positions that no
-    token stands for as their place tells them, at the rates after, stakes and claims as `risk.claims` does.
-    Gains are valued down, losses up; what cannot be valued refuses."""
+    token stands for as their place tells them, at the rates after, stakes and claims as `risk.claims` does,
+    numbered positions as `risk.numbered`. Gains are valued down, losses up; what cannot be valued refuses."""
 
     accounts: tuple[Address, ...]  # of the plan; the first holds the positions
     limit: int | None  # [value]; None: the operator set none
@@ -98,7 +102,7 @@ class PositionLoss:
         others = evidence.holders.difference(self.accounts)
         changes: dict[Address, int] = {}
         for token in {flow.token for flow in simulation.flows}.difference(facts.receipts, facts.debts):
-            changes[token] = simulation.net(evidence.holders, token)
+            changes[token] = evidence.moved(token)
         for token in (*facts.receipts, *facts.debts):
             moved = sum(
                 _balance(simulation.probes, token, holder) - _balance(simulation.probes_before, token, holder)
