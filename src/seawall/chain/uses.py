@@ -38,12 +38,18 @@ class NonceUse:
     block: Block
 
 
-async def use_of(client: ChainClient, key: Address, nonce: int, up_to: int) -> NonceUse | None:
-    """The use of `key`'s `nonce` in a block of a number up to `up_to`, proved; else None.
+async def use_of(
+    client: ChainClient, key: Address, nonce: int, up_to: int, seen_at: int | None = None
+) -> NonceUse | None:
+    """The use of `key`'s `nonce` in a block of a number up to `up_to`, proved; else None. `seen_at` is the
+    block at which it was seen first: it is looked for from there, for nodes keep the states of few blocks.
 
     Raises `UnavailableError` where nobody answers, or not enough of them the same: that says nothing yet."""
     try:
-        block = await _first_above(client, key, nonce, up_to)
+        block = None
+        if seen_at is not None and seen_at < up_to:
+            block = await _first_above(client, key, nonce, seen_at)
+        block = block or await _first_above(client, key, nonce, up_to)
         contents = None if block is None else await client.contents(block.hash)
     except UnavailableError:
         raise

@@ -256,7 +256,8 @@ class NonceWatch:
         was ours, though there is said to be no receipt, or where the chain cannot be read now: then nothing
         is decided, and it is tried again when finality moves."""
         try:
-            use = await use_of(self.desk.parts.client, one.lane.key, one.nonce, change.final_number)
+            client, final_number = self.desk.parts.client, change.final_number
+            use = await use_of(client, one.lane.key, one.nonce, final_number, one.block_number)
         except UnavailableError as trouble:
             slot = (one.lane, one.nonce)
             self._tries[slot] = self._tries.get(slot, 0) + 1

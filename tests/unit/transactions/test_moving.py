@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from seawall.chain.client import ChainClient
 from seawall.chain.contents import BlockContents
 from seawall.native import DynamicFeeTransaction
-from seawall.primitives.errors import UnavailableError
+from seawall.primitives.errors import EndpointError, UnavailableError
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import NATIVE, Address, Hash
@@ -120,6 +121,30 @@ async def test_use_that_cannot_be_read_now_is_proved_later_but_not_for_ever(
         assert set(await nonces(found, number)) == ({0, 1} if is_moved else {0})
         state = IntentState.COMMITTED if is_moved else IntentState.CANCELLED
         assert (await found.intent(number)).state is state
+
+
+async def test_use_is_proved_where_nodes_keep_little_state_before_the_block_in_which_it_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finality comes many blocks at a time, and a node keeps the states of the last 128."""
+    async with pipeline(ChainModel(), tmp_path) as found:
+        found.model.mine_nothing(80)
+        await found.look()
+        number = await overtaken(found)
+        kept = {Hash(block.hash) for block in found.model.blocks[-2:]}
+        true_nonces = ChainClient.nonces_at
+
+        async def nonces_at(self: ChainClient, keys: Sequence[Address], block_hash: Hash) -> list[int]:
+            if block_hash not in kept | {Hash(block.hash) for block in found.model.blocks[-60:]}:
+                raise EndpointError("missing trie node", "there", "ask another")
+            return await true_nonces(self, keys, block_hash)
+
+        monkeypatch.setattr(ChainClient, "nonces_at", nonces_at)
+        found.model.mine_nothing(50)
+        await found.look()
+        await found.look()
+        (event,) = await found.events("intent.moved")
+        assert (event.intent, event.data["nonce"]) == (number, 0)
 
 
 async def test_endpoint_that_withholds_our_receipt_does_not_make_us_pay_again(tmp_path: Path) -> None:
