@@ -58,7 +58,8 @@ abstract contract TimeLocked is TwoStepOwner {
     // -------------------------------------------------------------- storage
 
     mapping(bytes32 id => Proposal) public proposals;
-    mapping(address policy => bool) public isSealed;
+    /// @notice Since when [unix s]; zero: it is being set up.
+    mapping(address policy => uint256 time) public sealedAt;
     mapping(address executor => address policy) private _policyOf;
     mapping(address policy => bool) private _written;
     KeyedList.List private _guardians;
@@ -98,6 +99,10 @@ abstract contract TimeLocked is TwoStepOwner {
         _seal(policy);
     }
 
+    function isSealed(address policy) public view returns (bool) {
+        return sealedAt[policy] != 0;
+    }
+
     /// @notice The policy that `executor` is under: its own, unless it is bound to another.
     function policyOf(address executor) public view returns (address policy) {
         policy = _policyOf[executor];
@@ -105,20 +110,23 @@ abstract contract TimeLocked is TwoStepOwner {
     }
 
     /// @notice Puts `executor` under `policy`; zero means its own.
-    /// @dev From a sealed policy the way leads late, and to a sealed one alone: what is unsealed could be written anew
-    ///      at once. A binder may bind only where nobody has written, sealed or bound before, and only to what is
-    ///      sealed.
+    /// @dev From a sealed policy the way leads late, and only to one that was sealed for as long as the wait: until
+    ///      then it could be written anew at once, and what guardians look at would not be what comes. A binder may
+    ///      bind only where nobody has written, sealed or bound before, and only to what is sealed.
     function bind(address executor, address policy) external {
         if (msg.sender == owner) {
-            if (isSealed[executor] || isSealed[policyOf(executor)]) {
-                _mustBeSealed(policy == address(0) ? executor : policy);
+            if (isSealed(executor) || isSealed(policyOf(executor))) {
+                address to = policy == address(0) ? executor : policy;
+                _mustBeSealed(to);
                 _spend();
+                uint256 seen = sealedAt[to] + LOOSENING_DELAY_S;
+                if (block.timestamp < seen) revert TooEarly(seen);
             } else {
                 _loosen(executor);
             }
         } else {
             if (!isBinder(msg.sender)) revert NotBinder(msg.sender);
-            if (_policyOf[executor] != address(0) || isSealed[executor] || _written[executor]) {
+            if (_policyOf[executor] != address(0) || isSealed(executor) || _written[executor]) {
                 revert NotFresh(executor);
             }
             _mustBeSealed(policy);
@@ -173,19 +181,19 @@ abstract contract TimeLocked is TwoStepOwner {
 
     /// @dev For every write that may let `policy` do more than before.
     function _loosen(address policy) internal {
-        if (isSealed[policy]) _spend();
+        if (isSealed(policy)) _spend();
         else if (!_written[policy]) _written[policy] = true;
     }
 
     function _seal(address policy) private {
-        if (isSealed[policy]) revert AlreadySealed(policy);
-        isSealed[policy] = true;
+        if (isSealed(policy)) revert AlreadySealed(policy);
+        sealedAt[policy] = block.timestamp;
         if (!anySealed) anySealed = true;
         emit Sealed(policy);
     }
 
     function _mustBeSealed(address policy) private view {
-        if (!isSealed[policy]) revert NotSealed(policy);
+        if (!isSealed(policy)) revert NotSealed(policy);
     }
 
     function _spend() private {

@@ -183,6 +183,24 @@ contract SealingTest is PolicyWorld {
         assertTrue(_admitted(abi.encodeWithSignature("f()"), 0));
     }
 
+    /// @dev Announced while it is empty, written and sealed in the last second: guardians would have seen nothing.
+    function test_what_an_executor_is_bound_to_was_sealed_as_long_as_the_wait() public {
+        _seal();
+        bytes memory call = abi.encodeCall(TimeLocked.bind, (executor, shared));
+        _propose(call);
+        vm.warp(block.timestamp + registry.LOOSENING_DELAY_S());
+        _write(abi.encodeCall(PolicyRegistry.list, (shared, address(target), "f()", _entry(_rules(0, 5, 0)))));
+        _sealOf(shared);
+        uint256 seen = block.timestamp + registry.LOOSENING_DELAY_S();
+        _writeRefused(call, abi.encodeWithSelector(TimeLocked.TooEarly.selector, seen));
+        vm.warp(seen - 1);
+        _writeRefused(call, abi.encodeWithSelector(TimeLocked.TooEarly.selector, seen));
+        assertFalse(_admitted(abi.encodeWithSignature("f()"), 0));
+        vm.warp(seen);
+        _write(call);
+        assertTrue(_admitted(abi.encodeWithSignature("f()"), 0));
+    }
+
     function test_a_sealed_executor_is_bound_to_what_is_sealed_alone() public {
         _seal();
         bytes memory call = abi.encodeCall(TimeLocked.bind, (executor, shared));

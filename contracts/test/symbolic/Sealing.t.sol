@@ -52,6 +52,19 @@ contract SealingSymbolicTest is Test {
         assert(announced || lock.policyOf(BOUND) == SEALED);
     }
 
+    /// @dev Whatever is sealed while a binding waits: until it was in view as long as that, nobody is under it.
+    function check_nobody_is_put_under_what_was_sealed_a_moment_ago(address policy, uint32 later) public {
+        vm.assume(later < 2 days);
+        bytes memory call = abi.encodeCall(TimeLocked.bind, (BOUND, policy));
+        _announce(call);
+        vm.startPrank(OWNER);
+        (bool fresh,) = address(lock).call(abi.encodeCall(TimeLocked.seal, (policy)));
+        vm.warp(block.timestamp + later);
+        (bool ok,) = address(lock).call(call);
+        vm.stopPrank();
+        assert(!(fresh && ok));
+    }
+
     /// @dev Sealing something bound to what is not sealed would seal nothing.
     function check_what_is_sealed_obeys_what_is_sealed(address executor, address policy) public {
         vm.startPrank(OWNER);
