@@ -3,7 +3,7 @@ from a chain."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -335,13 +335,17 @@ def test_powers_that_the_file_does_not_name_are_taken_back(desk: Desk) -> None:
     fleet = fleet_of(wish, DEPLOYERS[0])
     stranger = int.from_bytes(b"\x99" * 20)
     known = [int.from_bytes(group[0]) for group in (wish.operators, wish.pausers, wish.guardians)]
-    answers: dict[str, bytes | None] = {read.label: words() for read in power_reads(fleet)}
+    capless = encode_call("tokenLimits(address,address)", (bytes(20), bytes(20)))[:4]
+    answers: dict[str, bytes | None] = {
+        read.label: bytes(160) if read.calldata.startswith(capless) else words()
+        for read in power_reads(wish, fleet)
+    }
     assert dropped(wish, fleet, answers) == ()
     assert dropped(wish, fleet, dict.fromkeys(answers)) == ()  # there is no contract yet
 
     def said(target: Address, signature: str, *numbers: int) -> list[str]:
         asked = encode_call(signature, ())
-        (label,) = [r.label for r in power_reads(fleet) if (r.target, r.calldata) == (target, asked)]
+        (label,) = [r.label for r in power_reads(wish, fleet) if (r.target, r.calldata) == (target, asked)]
         found = dropped(wish, fleet, {**answers, label: words(*numbers)})
         assert all(not one.is_done(None) for one in found)
         return [one.text for one in found]
@@ -362,6 +366,25 @@ def test_powers_that_the_file_does_not_name_are_taken_back(desk: Desk) -> None:
         f"risk_book: {who} may no longer veto what loosens"
     ]
     assert said(book, "binders()", stranger) == [f"risk_book: {who} may no longer bind"]
+
+
+def test_a_cap_that_the_file_no_longer_has_is_taken_back(desk: Desk) -> None:
+    """By an earlier file so much of a token could leave; without a cap nothing of it may."""
+    wish = replace(desk.read(), caps=())
+    fleet = fleet_of(wish, DEPLOYERS[0])
+    policy, book, weth = fleet.executor.address, fleet.risk_book.address, BOOK["weth"][0]
+    asked = encode_call("tokenLimits(address,address)", (policy, weth))
+    (label,) = [r.label for r in power_reads(wish, fleet) if (r.target, r.calldata) == (book, asked)]
+    (found,) = dropped(wish, fleet, {label: words(4, 3600, 18, 10**19, 10**15)[64:]})
+    assert found.text == "risk_book: nothing of @weth may leave any more"
+    limit = "(address,uint32,uint8,uint128,uint128)"
+    nothing = (policy, weth, (bytes(20), 0, 0, 0, 0))
+    assert found.call == encode_call(f"setTokenLimit(address,address,{limit})", nothing)
+    assert (found.is_done(bytes(160)), found.loosens(b"")) == (True, False)
+    assert dropped(wish, fleet, {label: bytes(160)}) == dropped(wish, fleet, {label: None}) == ()
+    kept = desk.read()
+    assert {one.token for one in kept.caps} == {weth}
+    assert not [r for r in power_reads(kept, fleet) if r.calldata == asked]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ async def survey(client: ChainClient, wish: DeploymentWish, multicall: Address |
         ("closing", closing(wish, fleet)),
         (OFFERS, offers(wish, fleet)),
     )
-    own = (*_own_reads(wish, fleet), *power_reads(fleet))
+    own = (*_own_reads(wish, fleet), *power_reads(wish, fleet))
     reads = {read.label: read for read in (*own, *(w.read for _, writes in stages for w in writes))}
     answers = (await snapshot(client, tuple(reads.values()), block, multicall)).values
     owners = {one.address: _address(answers[_label(one, "owner")]) for one in fleet.owned}

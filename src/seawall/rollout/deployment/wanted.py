@@ -14,7 +14,7 @@ from typing import Final
 
 from seawall.native import AbiValue, encode_call
 from seawall.primitives.blocks import Read
-from seawall.primitives.units import Address
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
 from seawall.protocols.answers import Answers
 from seawall.protocols.executor.policy import (
     Policy,
@@ -85,17 +85,20 @@ def settings(wish: DeploymentWish, fleet: Fleet) -> tuple[Write, ...]:
     return tuple(writes)
 
 
-def power_reads(fleet: Fleet) -> tuple[Read, ...]:
-    """Who has a role, a veto or the binder's right, whoever they are."""
+def power_reads(wish: DeploymentWish, fleet: Fleet) -> tuple[Read, ...]:
+    """Who has a role, a veto or the binder's right, whoever they are; and what may leave without a cap in the
+    file."""
     return (
         *(_read(one.address, "roleHolders()", ()) for one in fleet.executors),
         *(_read(book.address, f"{name}()", ()) for book in fleet.books for name in ("guardians", "binders")),
+        *(_uncapped(wish, fleet, token).read for token in _without_cap(wish)),
     )
 
 
 def dropped(wish: DeploymentWish, fleet: Fleet, answers: Answers) -> tuple[Write, ...]:
     """Powers that stand on chain and not in the file: taken back. A guardian of a sealed book goes late."""
-    writes: list[Write] = []
+    capless = [_uncapped(wish, fleet, token) for token in _without_cap(wish)]
+    writes = [one for one in capless if _words(answers.get(one.read.label) or b"")[:1] not in ([], [0])]
     for executor in fleet.executors:
         for packed in _listed(answers, executor.address, "roleHolders()"):
             account, roles = _account(packed), packed >> _ADDRESS_BITS
@@ -273,6 +276,25 @@ def _caps(wish: DeploymentWish, fleet: Fleet) -> Iterator[Write]:
             ("healthSources(address)", (policy,)),
             _contains(words),
         )
+
+
+def _without_cap(wish: DeploymentWish) -> list[Address]:
+    """Of what executors have: the native coin always."""
+    capped = {cap.token for cap in wish.caps}
+    return [token for token in (NATIVE, *(one.token for one in wish.tokens)) if token not in capped]
+
+
+def _uncapped(wish: DeploymentWish, fleet: Fleet, token: Address) -> Write:
+    policy = fleet.executor.address
+    limit = "(address,uint32,uint8,uint128,uint128)"
+    what = "the native coin" if token == NATIVE else wish.named(token)
+    return _write(
+        f"risk_book: nothing of {what} may leave any more",
+        fleet.risk_book.address,
+        (f"setTokenLimit(address,address,{limit})", (policy, token, (ZERO_ADDRESS, 0, 0, 0, 0))),
+        ("tokenLimits(address,address)", (policy, token)),
+        _word_is(0),
+    )
 
 
 def _shown(amount: int, decimals: int) -> str:
