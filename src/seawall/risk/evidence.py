@@ -93,10 +93,12 @@ class Evidence:
         """The most that this candidate may take from us: of each token what our addresses together have less
         of, with what is left approved to others; of the native one at least the value that its key sends, and
         the maximum fee besides."""
-        payload = self.candidate.payload
+        payload, holders, forgets = self.candidate.payload, self.holders, takes_out(self.candidate.plan)
         net: dict[Address, int] = defaultdict(int)
         for flow in self.simulation.flows:
-            net[flow.token] += flow.amount * ((flow.receiver in self.holders) - (flow.sender in self.holders))
+            if forgets and flow.sender not in holders:
+                continue
+            net[flow.token] += flow.amount * ((flow.receiver in holders) - (flow.sender in holders))
         native_wei = max(payload.value_wei, -net.pop(NATIVE, 0))
         totals = {NATIVE: native_wei + self.candidate.max_total_fee_wei}
         totals |= {token: -change for token, change in net.items() if change < 0}

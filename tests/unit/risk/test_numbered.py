@@ -10,7 +10,7 @@ from seawall.native import encode_call
 from seawall.primitives.levels import Authority
 from seawall.primitives.plans import DirectBody, ExecutorBody, Plan
 from seawall.primitives.simulations import Flow
-from seawall.primitives.units import ZERO_ADDRESS, Address
+from seawall.primitives.units import NATIVE, ZERO_ADDRESS, Address
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
 from seawall.risk.guards.flows import PositionSize
@@ -114,6 +114,13 @@ def test_what_is_paid_back_to_a_pool_that_paid_a_position_counts_against_the_cap
     cap = PositionSize(((WETH, 49),))
     assert judged(cap, TAKING, *flows, after={}).measured == 50
     assert judged(cap, position_plan(), *flows, after={}).passed
+
+
+def test_what_passes_through_counts_in_what_a_key_spends() -> None:
+    flows = (*OUT, Flow(WETH, EXECUTOR, STRANGE, 50), Flow(USD, EXECUTOR, TREASURY, 90))
+    free = candidate(TAKING, max_fee_per_gas_wei=0)
+    spends = Evidence(free, simulation(*flows), OURS, LIMITS, NOW_S).spends()
+    assert spends == {NATIVE: 0, WETH: 50}
 
 
 def test_under_reduce_only_nothing_of_a_position_pays_for_what_leaves() -> None:
