@@ -106,6 +106,7 @@ class _Batch:
     reads: frozenset[StateKey]  # in a fleet: what its candidates read
     signed: list[_Signed] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    told: list[Ended] = field(default_factory=list)  # of those, what ended by the commit
     is_dropped: bool = False  # its attempts were; what stands on them must be too
 
     @property
@@ -482,7 +483,7 @@ class Dispatcher:
         if known is not None:
             self._require_nothing_new(tx, known)
         attempts = tx.commitments.insert(commitments, now_s) if commitments else []
-        store_endings(tx, batch.ended, now_s)
+        batch.told = store_endings(tx, batch.ended, now_s)
         if known is not None:
             self.desk.known_attempts = tx.attempts.newest(self.desk.parts.network.chain_id)
         return attempts
@@ -508,8 +509,9 @@ class Dispatcher:
                 desk.intents[other.row.number] = other.row
                 self.queues.done(other.row)
             self.outbox.put(attempt)
-        for row, state, _, _ in batch.ended:
+        for row, *_ in batch.ended:
             self.queues.done(row)
+        for _, state, *_ in batch.told:
             desk.parts.metrics.ended(state)
         if len(batch.signed) + len(batch.ended) > LOGGED_SINGLY_MAX:
             _log.info("batch_committed", committed=len(batch.signed), ended=len(batch.ended))
@@ -523,7 +525,7 @@ class Dispatcher:
                         nonce=attempt.nonce,
                         hash=hex_text(attempt.hash),
                     )
-        for row, state, why, _ in batch.ended:
+        for row, state, why, _ in batch.told:
             with correlated(row.correlation_id):
                 _log.info("intent_ended", intent=row.number, state=state, reason=why)
 
@@ -548,22 +550,22 @@ class Dispatcher:
         fences = {row.lane: self.runners[row.lane].fence for row, _ in several}
         now_s = clock.now_s()
 
-        def commit(tx: Transaction) -> list[int]:
+        def commit(tx: Transaction) -> tuple[list[int], list[Ended]]:
             tx.lanes.require_all(fences)
             counted = tx.intents.counted_many(list(rows))
             over = [one for one, tries in zip(rows.values(), counted, strict=True) if tries >= REBUILDS_MAX]
-            store_endings(tx, [(row, IntentState.EXPIRED, why, None) for row, why in over], now_s)
-            return counted
+            return counted, store_endings(tx, [(r, IntentState.EXPIRED, why, None) for r, why in over], now_s)
 
-        counted = await self.desk.parts.ledger.write(commit)
+        counted, told = await self.desk.parts.ledger.write(commit)
         for (row, why), tries in zip(rows.values(), counted, strict=True):
             _log.warning("candidate_put_off", intent=row.number, tries=tries, cause=why)
             if tries >= REBUILDS_MAX:
                 self.queues.done(row)
-                self.desk.parts.metrics.ended(IntentState.EXPIRED)
             else:
                 until_s = clock.monotonic_s() + pause_s(tries)
                 self.queues.put_off(replace(row, candidates=tries), until_s, why)
+        if told:
+            self.desk.parts.metrics.ended(IntentState.EXPIRED, len(told))
 
 
 def _require_not_cancelled(tx: Transaction, commitments: Sequence[Commitment]) -> None:

@@ -124,15 +124,16 @@ class Waiting:
         return freed
 
     async def _end(self, ended: list[Ended], fences: Mapping[Lane, int], now_s: int) -> None:
-        def commit(tx: Transaction) -> None:
+        def commit(tx: Transaction) -> list[Ended]:
             for lane in {row.lane for row, *_ in ended}:
                 tx.lanes.require(lane, fences[lane])
-            store_endings(tx, ended, now_s)
+            return store_endings(tx, ended, now_s)
 
         ended = list({one[0].number: one for one in reversed(ended)}.values())
-        await self.desk.parts.ledger.write(commit)
-        for row, state, why, _ in ended:
+        told = await self.desk.parts.ledger.write(commit)
+        for row, *_ in ended:
             self.queues.done(row)
+        for row, state, why, _ in told:
             self.desk.parts.metrics.ended(state)
             with correlated(row.correlation_id):
                 _log.info("intent_ended", intent=row.number, state=state, reason=why)
@@ -143,11 +144,11 @@ def _newest(tx: Transaction) -> int:
     return max((row.number for row in tx.intents.listing(1)), default=0)
 
 
-def store_endings(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
-    """Outcomes of queued intents, their verdicts and the events that tell of them. What is not queued any
-    more was ended or committed by a commit that came in doubt: it is told once."""
+def store_endings(tx: Transaction, ended: Sequence[Ended], now_s: int) -> list[Ended]:
+    """Outcomes of queued intents, their verdicts and the events that tell of them; answers those that ended.
+    What is not queued any more was ended or committed by a commit that came in doubt: it is told once."""
     if not ended:
-        return
+        return []
     present = tx.intents.get_many([row.number for row, *_ in ended])
     queued = {row.number for row in present if row.state is IntentState.QUEUED}
     ended = [one for one in ended if one[0].number in queued]
@@ -170,6 +171,7 @@ def store_endings(tx: Transaction, ended: Sequence[Ended], now_s: int) -> None:
         ],
         now_s,
     )
+    return ended
 
 
 def _standing_of(tx: Transaction, row: IntentRow) -> tuple[bool, str]:

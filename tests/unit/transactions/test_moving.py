@@ -14,6 +14,7 @@ from seawall.primitives.errors import EndpointError, UnavailableError
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import Authority, IntentState
 from seawall.primitives.units import NATIVE, Address, Hash
+from seawall.telemetry.metrics import Metrics
 from seawall.transactions import moving
 from seawall.transactions.foreign import PROOF_TRIES_MAX
 from seawall.transactions.policies import MovePolicy
@@ -247,8 +248,10 @@ async def test_recorded_plan_moves_at_once_and_its_old_hash_lands_it_after_a_reo
 
 @pytest.mark.usefixtures("recorded")
 async def test_recorded_plan_refused_at_its_second_nonce_waits_for_what_becomes_of_its_first(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counted: list[IntentState] = []
+    monkeypatch.setattr(Metrics, "ended", lambda _, state, count=1: counted.extend([state] * count))
     async with pipeline(ChainModel(), tmp_path) as found:
         (number,) = await found.submit(found.plan("ours"))
         (old,) = await found.attempts(number)
@@ -259,6 +262,7 @@ async def test_recorded_plan_refused_at_its_second_nonce_waits_for_what_becomes_
         row = await found.intent(number)
         assert (row.state, await nonces(found, number)) == (IntentState.COMMITTED, [0])
         assert len(await found.events("intent.returned")) == 1
+        assert not counted, "it has not ended"
         found.model.reorg(1, forget=True)
         del found.model.codes[SOMEBODY]
         found.model.receive(old.raw)
@@ -266,6 +270,7 @@ async def test_recorded_plan_refused_at_its_second_nonce_waits_for_what_becomes_
         await found.look()
         await found.empty_block(FINAL_BLOCKS)
         assert (await found.intent(number)).state is IntentState.LANDED
+        assert counted == [IntentState.LANDED]
 
 
 @pytest.mark.usefixtures("recorded")
