@@ -39,6 +39,7 @@ from seawall.protocols.executor.batches import (
 from seawall.protocols.executor.encoding import execution_of
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
+from seawall.risk.numbered import takes_out
 from seawall.transactions.judging import evidence_from
 
 __all__ = [
@@ -134,6 +135,9 @@ def _fits(group: Sequence[IntentRow], other: IntentRow) -> bool:
     if max(deadlines_s) - min(deadlines_s) > DEADLINES_APART_MAX_S:
         return False
     if not isinstance(first.body, ExecutorBody) or not isinstance(second.body, ExecutorBody):
+        return False
+    # Judged together, what comes out of a position would pay for what others lose.
+    if first.body.position and (takes_out(first) or takes_out(second)):
         return False
     return (
         one.lane == other.lane

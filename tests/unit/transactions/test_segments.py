@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from seawall.ledger.rows import AttemptRow, IntentRow
-from seawall.native import abi_encode
+from seawall.native import abi_encode, encode_call
 from seawall.primitives.blocks import Log
 from seawall.primitives.codec import payload_digest, plan_digest
 from seawall.primitives.errors import ProtocolError
@@ -124,6 +124,17 @@ def test_nothing_passes_another_plan_of_its_lane() -> None:
 def test_plan_that_differs_goes_by_itself(other: Plan) -> None:
     rows = [row(1, executor_plan()), row(2, other)]
     assert numbers(group_at(rows, 0, 8)) == [1]
+
+
+def test_a_plan_that_takes_out_of_a_numbered_position_goes_by_itself() -> None:
+    """What comes out of it would pay for what the others lose."""
+    values = ((7, EXECUTOR, 1, 1),)
+    collect = encode_call("collect((uint256,address,uint128,uint128))", values)
+    bodies = [ExecutorBody(EXECUTOR, TREASURY, data, (), 0, position=True) for data in (b"\x01", collect)]
+    plain, taking = (dataclasses.replace(executor_plan(), body=body) for body in bodies)
+    for plans, ends in (((plain, plain), 2), ((plain, taking), 1), ((taking, plain), 1)):
+        rows = [row(number, plan) for number, plan in enumerate(plans, 1)]
+        assert len(group_at(rows, 0, 8)) == ends
 
 
 def test_plans_that_must_be_there_at_far_apart_times_do_not_share_a_fate() -> None:
