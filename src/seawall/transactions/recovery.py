@@ -74,6 +74,10 @@ async def _tend(runner: LaneRunner, rows: list[AttemptRow], known: Mapping[Hash,
         await fill(runner, nonce, (), None, "no transaction of ours or of anybody has this nonce")
     slots = await desk.parts.ledger.read(lambda tx: read_slots(tx, rows)) if rows else []
     for slot in slots:
+        if any(attempt.hash not in known for attempt in slot.attempts):
+            # Whoever has the lane by now committed it: this kernel slept, and what it knows is of yesterday.
+            desk.reload_due = True
+            return
         await _tend_slot(runner, slot, known, is_turn=slot.slot.nonce == at_head)
     if not desk.is_ready:
         await desk.rebuild_overlay()
