@@ -109,6 +109,7 @@ class Stage:
     devnet: Devnet
     directory: Path
     started_at: int = 0
+    _may_trade_stable: bool = False
 
     @cached_property
     def folder(self) -> ExampleFolder:
@@ -168,10 +169,14 @@ class Stage:
         self.act(account, "usdx", "transfer(address,uint256)", OWNER, debt_usdx)
 
     def trade_stable(self, given: str, got: str, amount: int) -> None:
-        """The owner trades in the Curve pool, in one block, at any price."""
+        """The owner trades in the Curve pool, at any price. Nothing but the trade is mined after the first
+        time: while a block is mined, anvil answers reads of the one before it by what the new one leaves, and
+        a plan that is made of such answers is refused where it is simulated."""
         coins = ("usdx", "redeemable_usd")
-        pool = self.book.address(STABLE_POOL)
-        self.send(given, "approve(address,uint256)", pool, amount)
+        if not self._may_trade_stable:
+            self._may_trade_stable = True
+            for coin in coins:
+                self.send(coin, "approve(address,uint256)", self.book.address(STABLE_POOL), 2**255)
         exchange = "exchange(int128,int128,uint256,uint256)"
         self.send(STABLE_POOL, exchange, coins.index(given), coins.index(got), amount, 0)
 
