@@ -26,8 +26,8 @@ from seawall.protocols.adapters.answer_lists import integer_list
 from seawall.protocols.adapters.balancer_vault import VaultPool, vault_pool
 from seawall.protocols.adapters.base import Dependency, PolicyPart, Position, PositionKind, Quote, Rates
 from seawall.protocols.adapters.holdings import Holdings, holding_of, holding_reads, holdings
-from seawall.protocols.adapters.pools import pools_named, swap_quote
-from seawall.protocols.adapters.refusals import market_refusals, refused, unsupported
+from seawall.protocols.adapters.pools import pools_named
+from seawall.protocols.adapters.refusals import market_refusals
 from seawall.protocols.adapters.wholeness import require_whole
 from seawall.protocols.answers import Answers, integer_answer, integer_answers
 from seawall.protocols.executor.operations import Operation
@@ -105,20 +105,11 @@ class BalancerStableAdapter:
 
     def quote(self, state: BalancerStableState, action: Action, account: Address) -> Quote:
         del account
-        if not isinstance(action, Swap):
-            raise unsupported(self.name, action)
-        place_in, place_out = self.at.places(action)
-        if state.refusal:
-            raise refused(state.refusal, self.name, "wait, or use another pool")
-        with market_refusals(self.name):
-            return swap_quote(
-                self.name, action, lambda amount: state.pool.amount_out_down(place_in, place_out, amount)
-            )
+        refusal = state.refusal
+        return self.at.quote(action, refusal, state.pool.amount_out_down)
 
     def build(self, action: Action, account: Address) -> tuple[Operation, ...]:
-        if not isinstance(action, Swap):
-            raise unsupported(self.name, action)
-        return (self.at.build_swap(action, account),)
+        return (self.at.build(action, account),)
 
     def policy(self, account: Address) -> PolicyPart:
         del account

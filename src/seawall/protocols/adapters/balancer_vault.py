@@ -6,6 +6,7 @@ the tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +15,11 @@ from seawall.native import abi_decode, encode_call
 from seawall.primitives.blocks import Read
 from seawall.primitives.errors import EncodingError, InputError, ProtocolError
 from seawall.primitives.units import Address, address_text, hash_from_text
-from seawall.protocols.adapters.actions import Swap
-from seawall.protocols.adapters.base import Dependency, DependencyKind, PolicyPart
+from seawall.protocols.adapters.actions import Action, Swap
+from seawall.protocols.adapters.base import Dependency, DependencyKind, PolicyPart, Quote
 from seawall.protocols.adapters.pair_shares import FOREVER_S
-from seawall.protocols.adapters.pools import NamedPool, token_set
-from seawall.protocols.adapters.refusals import foreign_token, refused
+from seawall.protocols.adapters.pools import NamedPool, swap_quote, token_set
+from seawall.protocols.adapters.refusals import foreign_token, market_refusals, refused, unsupported
 from seawall.protocols.answers import Answers, bytes_answer, integer_answer
 from seawall.protocols.executor.operations import CallWithAllowance, Measured, Splice
 from seawall.protocols.executor.policy import (
@@ -111,7 +112,19 @@ class VaultPool:
         if token not in self.tokens:
             raise foreign_token(self.name, token)
 
-    def build_swap(self, action: Swap, account: Address) -> CallWithAllowance:
+    def quote(self, action: Action, refusal: str, amount_out_down: Callable[[int, int, int], int]) -> Quote:
+        """Of a swap, unless the state has a `refusal`; by the places of its tokens and what is brought."""
+        if not isinstance(action, Swap):
+            raise unsupported(self.name, action)
+        place_in, place_out = self.places(action)
+        if refusal:
+            raise refused(refusal, self.name, "wait, or use another pool")
+        with market_refusals(self.name):
+            return swap_quote(self.name, action, lambda amount: amount_out_down(place_in, place_out, amount))
+
+    def build(self, action: Action, account: Address) -> CallWithAllowance:
+        if not isinstance(action, Swap):
+            raise unsupported(self.name, action)
         self.places(action)
         amounts = {_AMOUNT_WORD: action.amount_in, _LIMIT_WORD: action.min_out}
         known = {word: 0 if isinstance(x, Measured) else x for word, x in amounts.items()}
