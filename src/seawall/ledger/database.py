@@ -142,6 +142,9 @@ class Database:
         session.setting("PRAGMA foreign_keys = ON")
         session.setting(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}")
         session.setting(f"PRAGMA cache_size = -{CACHE_KIB}")
+        # What a statement or a savepoint may have to undo is kept in memory: beyond 64 KiB SQLite would write
+        # it to a file, as many bytes as the log itself takes. It need not outlive the process.
+        session.setting("PRAGMA temp_store = MEMORY")
         session.setting(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
         self._require(
             "journal_mode",
