@@ -1,5 +1,5 @@
 """What a roll-up takes for data counts wherever fees count: verdict, reservations, signer policy and minimum
-balance. Judged on a true node with a stand-in of the OP stack's oracle."""
+balance. Judged on a true node with stand-ins of what the roll-ups predeploy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from seawall.chain.networks import L2Kind, network_of
 from seawall.chain.rpc import HttpTransport
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.levels import IntentState
+from seawall.primitives.plans import Plan
 from seawall.primitives.units import BPS, NATIVE, Address, mul_div_up
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.limits import RiskLimits
@@ -28,11 +29,11 @@ from tests.fixtures.predeploys import (
     OPERATOR_SCALAR,
     fjord_upper_bound_wei,
     set_gas_price_oracle,
+    set_node_interface,
 )
 
 pytestmark = pytest.mark.anvil
 
-ROLL_UP = replace(network_of(CHAIN_ID), l2_kind=L2Kind.OPTIMISM)
 NAME = "a plan"
 Started = Callable[..., AbstractAsyncContextManager[Pipeline]]
 
@@ -43,6 +44,7 @@ def node() -> Iterator[Anvil]:
     options = ("--timestamp", str(ChainModel().start_s), "--base-fee", "1000")
     with running_anvil(*options) as anvil:
         set_gas_price_oracle(anvil)
+        set_node_interface(anvil)
         key = local_keys(1)[0].address
         anvil.rpc("anvil_setBalance", "0x" + key.hex(), hex(10 * ETHER))
         anvil.mine(6)
@@ -57,11 +59,17 @@ def started(node: Anvil, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sta
     monkeypatch.setattr(simulation, "require_local_judge", lambda _network: None)
 
     @asynccontextmanager
-    async def start(limits: RiskLimits | None = None) -> AsyncIterator[Pipeline]:
+    async def start(
+        limits: RiskLimits | None = None, kind: L2Kind = L2Kind.OPTIMISM
+    ) -> AsyncIterator[Pipeline]:
         transport, folder = HttpTransport(node.url), tmp_path / str(next(folders))
         folder.mkdir()
         async with pipeline(
-            ChainModel(), folder, transports=[transport], network=ROLL_UP, limits=limits
+            ChainModel(),
+            folder,
+            transports=[transport],
+            network=replace(network_of(CHAIN_ID), l2_kind=kind),
+            limits=limits,
         ) as found:
             yield found
         await transport.close()
@@ -130,6 +138,41 @@ async def test_minimum_balance_is_kept_beside_the_data_fee(
             plan = found.plan(NAME)
             (number,) = await found.submit(replace(plan, idempotency_key=name))
             assert (await found.intent(number)).state is state, name
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+@pytest.mark.parametrize("kind", [L2Kind.OPTIMISM, L2Kind.ARBITRUM])
+async def test_transfers_of_one_key_cannot_promise_the_same_wei_for_their_data(
+    started: Started, kind: L2Kind, is_one_batch: bool
+) -> None:
+    def twins(found: Pipeline) -> tuple[Plan, Plan]:
+        plan = found.plan(NAME)
+        return plan, replace(plan, idempotency_key="its twin")
+
+    async def two(found: Pipeline) -> list[IntentNumber]:
+        first, second = twins(found)
+        if is_one_batch:
+            return await found.submit(first, second)
+        return await found.submit(first) + await found.submit(second)
+
+    async with started(LIMITS, kind) as found:
+        first, second = await two(found)
+        (attempt,) = await found.attempts(first)
+        verdict, desk = await verdict_of(found, second), found.chain.desk
+        data = desk.parts.data_fees.most_for(attempt.payload, desk.base())
+    (kept,) = [one for one in verdict.measurements if one.guard == "balance"]
+    gas_wei = (verdict.gas_used or 0) * attempt.max_fee_per_gas_wei
+    data_wei = data.fee_wei + data.extra_gas * attempt.max_fee_per_gas_wei
+    assert gas_wei > 0
+    assert data_wei > 0
+    # Both values, what running the first one takes, what its data does, and the second at its dearest.
+    assert kept.measured == 10 * ETHER - 2 - gas_wei - data_wei - verdict.max_total_fee_wei
+    for least_wei, states in (
+        (kept.measured, [IntentState.COMMITTED, IntentState.COMMITTED]),
+        (kept.measured + 1, [IntentState.COMMITTED, IntentState.REFUSED]),
+    ):
+        async with started(replace(LIMITS, key_balance_min_wei=least_wei), kind) as found:
+            assert [(await found.intent(number)).state for number in await two(found)] == states
 
 
 async def test_oracle_that_does_not_answer_lets_everything_wait(node: Anvil, started: Started) -> None:

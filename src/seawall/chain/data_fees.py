@@ -13,18 +13,20 @@ is not nought.
 
 Flow: `read` asks once a block for payloads of the shapes that are to be judged; `most_for` answers from that,
 while candidates are built and judged without awaiting. A candidate's most total fee is
-`most_total_fee_wei(...)`. What was truly paid stands in the receipt (`Receipt.l1_fee_wei`; on Arbitrum it is
-within gas used).
+`most_total_fee_wei(...)`; what those before it on the overlay may still take, which running them does not
+show, is `unlanded_most_wei(...)`. What was truly paid stands in the receipt (`Receipt.l1_fee_wei`; on
+Arbitrum it is within gas used).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from seawall.chain.client import ChainClient
 from seawall.chain.networks import L2Kind
+from seawall.chain.simulation import Entry
 from seawall.native import abi_decode, encode_call
 from seawall.primitives.blocks import Block, Read
 from seawall.primitives.bounds import GAS_LIMIT_TRANSACTION_MAX
@@ -45,6 +47,7 @@ __all__ = [
     "data_fees_of",
     "most_now",
     "most_total_fee_wei",
+    "unlanded_most_wei",
 ]
 
 GAS_PRICE_ORACLE: Final = address_from_text("0x420000000000000000000000000000000000000F")
@@ -144,11 +147,14 @@ class ArbitrumDataFees:
         self._client = client
         self._block: Hash | None = None
         self._gas: dict[tuple[Address, int], int] = {}  # with the margin
+        self._read: set[tuple[Address, bytes]] = set()
 
     async def read(self, payloads: Sequence[Payload], block: Block) -> None:
         if block.hash != self._block:
-            self._gas, self._block = {}, block.hash
-        calls = sorted({(payload.to, payload.data) for payload in payloads})
+            self._gas, self._read, self._block = {}, set(), block.hash
+        calls = sorted({(payload.to, payload.data) for payload in payloads} - self._read)
+        if not calls:
+            return
         signature = "gasEstimateL1Component(address,bool,bytes)"
         reads = [
             Read(str(place), NODE_INTERFACE, encode_call(signature, (to, False, data)))
@@ -160,6 +166,7 @@ class ArbitrumDataFees:
             most = mul_div_up(gas, MARGIN_BPS, BPS)
             if self._block == block.hash:
                 self._gas[to, len(data)] = max(most, self._gas.get((to, len(data)), 0))
+                self._read.add((to, data))
 
     def most_for(self, payload: Payload, block: Block) -> DataFee:
         gas = self._gas.get((payload.to, len(payload.data)))
@@ -190,6 +197,19 @@ def most_total_fee_wei(gas_limit: int, ceiling_fee_per_gas_wei: int, data_fee: D
 
     `gas_limit` is the one that is signed, `data_fee.extra_gas` already in it."""
     return gas_limit * ceiling_fee_per_gas_wei + data_fee.fee_wei
+
+
+def unlanded_most_wei(fees: DataFees, entries: Iterable[Entry], block: Block) -> int:
+    """The most that these, on the overlay, may take for their data: running them charges nobody for it [wei].
+
+    Raises `UnavailableError` where one was not read."""
+    if not fees.is_charged:
+        return 0
+    total_wei = 0
+    for payload, _, fee_per_gas_wei in entries:
+        most = fees.most_for(payload, block)
+        total_wei += most.fee_wei + most.extra_gas * fee_per_gas_wei
+    return total_wei
 
 
 def _oracle_read(label: str, name: str, value: int) -> Read:

@@ -30,6 +30,7 @@ class Evidence:
     limits: RiskLimits
     now_s: int
     spent: tuple[Spent, ...] | None = None  # of the lane's budgets, at `now_s`; None: nobody counts
+    owed_wei: int = 0  # by the key, for what is before it on the overlay, which was not charged there
     # Our addresses, the plan's executor and payee included: asked for by most guards, so found once.
     holders: frozenset[Address] = field(init=False, compare=False, repr=False)
 

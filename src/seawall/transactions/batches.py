@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from seawall.chain.data_fees import unlanded_most_wei
 from seawall.chain.fees import FeeQuote
 from seawall.chain.simulation import Entry, Machine, StateKey
 from seawall.ledger.rows import IntentRow
@@ -44,7 +45,7 @@ from seawall.risk.gate import Gate
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
-from seawall.transactions.judging import before_now, evidence_from, measure_gas_now
+from seawall.transactions.judging import before_now, evidence_from, measure_gas_now, unlanded_of
 from seawall.transactions.routes import PUBLIC
 from seawall.transactions.segments import (
     SEGMENT_GAS,
@@ -111,12 +112,13 @@ class GasBook:
 
 
 async def read_data_fees(desk: Desk, rows: Sequence[IntentRow]) -> None:
-    """Where a roll-up charges for data, what that may cost these intents at the desk's base. What cannot be
-    read stays unknown, and whoever needs it is put off."""
+    """Where a roll-up charges for data, what that may cost these intents at the desk's base, and what their
+    keys have on the overlay. What cannot be read stays unknown, and whoever needs it is put off."""
     data_fees, base = desk.parts.data_fees, desk.base()
     if not data_fees.is_charged:
         return
-    payloads, room = [], gas_limit_room(base)
+    keys, room = {row.lane.key for row in rows}, gas_limit_room(base)
+    payloads = [payload for key in sorted(keys) for payload, _, _ in unlanded_of(desk, key)]
     for row in rows:
         with suppress(PlanError, NativeError):  # what cannot be built is refused when it is its turn
             payloads.append(build_candidate(row, row.lane, 0, 1, NO_FEES, base, room).payload)
@@ -405,7 +407,8 @@ class BatchJudging:
             if isinstance(answer, Missing):
                 return found, answer
             try:
-                evidence = evidence_from(answer, gate, candidate, probes, before, self.now_s)
+                owed_wei = self._owed_wei(candidate, found)
+                evidence = evidence_from(answer, gate, candidate, probes, before, self.now_s, owed_wei)
                 one = self._judge(row, evidence, gate)
             except (UnavailableError, StaleError, PlanError, NativeError) as cause:
                 return found, cause
@@ -416,6 +419,14 @@ class BatchJudging:
             if not one.verdict.admitted:
                 break
         return found, None
+
+    def _owed_wei(self, candidate: Candidate, found: Sequence[Judged]) -> int:
+        """What its key owes for the data of those before it: on the overlay, and in its series."""
+        data_fees, key = self.desk.parts.data_fees, candidate.lane.key
+        if not data_fees.is_charged:
+            return 0
+        series = [_entry_of(one.candidate) for one in found if one.row.lane.key == key]
+        return unlanded_most_wei(data_fees, unlanded_of(self.desk, key) + series, candidate.base)
 
     def _judge(self, row: IntentRow, evidence: Evidence, gate: Gate) -> Judged | None:
         """The verdict, and what it may spend reserved. None where its gas was guessed wrong."""

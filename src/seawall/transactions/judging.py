@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from seawall.chain.simulation import Machine
+from seawall.chain.data_fees import unlanded_most_wei
+from seawall.chain.simulation import Entry, Machine
 from seawall.native.evm import CallResult, Execution, Missing, StateOverride
 from seawall.primitives.errors import StaleError, UnavailableError
 from seawall.primitives.levels import Authority
@@ -22,7 +23,7 @@ from seawall.risk.gate import Gate
 from seawall.transactions.desk import Desk
 from seawall.transactions.handovers import handovers_of
 
-__all__ = ["before_now", "evidence_from", "judge", "judge_now", "measure_gas_now"]
+__all__ = ["before_now", "evidence_from", "judge", "judge_now", "measure_gas_now", "unlanded_of"]
 
 # What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must
 # have.
@@ -38,8 +39,11 @@ async def judge(desk: Desk, candidate: Candidate, authority: Authority) -> Verdi
 
     Raises `UnavailableError` or `StaleError`, which are not refusals: the candidate may be built again.
     """
-    simulator = desk.parts.simulator
-    work = _Judgement(simulator.machine, desk.parts.gate, candidate, authority, desk.parts.clock.now_s())
+    simulator, now_s = desk.parts.simulator, desk.parts.clock.now_s()
+    before = unlanded_of(desk, candidate.lane.key)
+    await desk.parts.data_fees.read([payload for payload, _, _ in before], candidate.base)
+    owed_wei = unlanded_most_wei(desk.parts.data_fees, before, candidate.base)
+    work = _Judgement(simulator.machine, desk.parts.gate, candidate, authority, now_s, owed_wei)
     return await simulator.drive(work, [candidate.payload])
 
 
@@ -50,14 +54,22 @@ class _Judgement:
     candidate: Candidate
     authority: Authority
     now_s: int
+    owed_wei: int
     progress: int = 0
 
     def go(self) -> Verdict | Missing:
-        return judge_now(self.machine, self.gate, self.candidate, self.authority, self.now_s)
+        return judge_now(self.machine, self.gate, self.candidate, self.authority, self.now_s, self.owed_wei)
+
+
+def unlanded_of(desk: Desk, key: Address) -> list[Entry]:
+    """What is on the overlay of this key: what it pays beside gas is not taken there."""
+    if not desk.parts.data_fees.is_charged:
+        return []
+    return [entry for entry in desk.parts.simulator.held if entry[0].sender == key]
 
 
 def judge_now(
-    machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int
+    machine: Machine, gate: Gate, candidate: Candidate, authority: Authority, now_s: int, owed_wei: int = 0
 ) -> Verdict | Missing:
     """The verdict, or what has to be fetched for it. Raises as `judge` does."""
     probes = gate.probes(candidate, authority)
@@ -67,7 +79,7 @@ def judge_now(
     execution = machine.run(candidate.payload, candidate.nonce, candidate.max_fee_per_gas_wei, probes)
     if isinstance(execution, Missing):
         return execution
-    return gate.judge(evidence_from(execution, gate, candidate, probes, before, now_s), authority)
+    return gate.judge(evidence_from(execution, gate, candidate, probes, before, now_s, owed_wei), authority)
 
 
 def before_now(machine: Machine, probes: tuple[Probe, ...]) -> dict[str, bytes | None] | Missing:
@@ -82,6 +94,7 @@ def evidence_from(
     probes: tuple[Probe, ...],
     before: dict[str, bytes | None],
     now_s: int,
+    owed_wei: int = 0,
 ) -> Evidence:
     """What the gate judges by: the simulation of exactly the payload, and what its lane has spent."""
     base = candidate.base
@@ -93,7 +106,7 @@ def evidence_from(
         )
     simulation = _simulation_of(execution, candidate, probes, before)
     spent = gate.book.measure(candidate.lane, now_s, candidate.nonce)
-    return Evidence(candidate, simulation, gate.ours, gate.limits, now_s, spent)
+    return Evidence(candidate, simulation, gate.ours, gate.limits, now_s, spent, owed_wei)
 
 
 def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int) -> int | Missing:

@@ -55,7 +55,8 @@ class GasUse:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The key's native balance after the transaction and its maximum fee."""
+    """The key's native balance after the transaction and its maximum fee, and after what those before it take
+    for their data."""
 
     min_wei: int
     name: str = "balance"
@@ -72,7 +73,7 @@ class Balance:
         # The simulation paid the first fee for the gas used; replacements may pay the ceiling for all of it.
         candidate = evidence.candidate
         paid_wei = evidence.simulation.gas_used * candidate.max_fee_per_gas_wei
-        least = balance - max(0, candidate.max_total_fee_wei - paid_wei)
+        least = balance - max(0, candidate.max_total_fee_wei - paid_wei) - evidence.owed_wei
         return above(
             self.name, evidence, least, self.min_wei, "wei", "the key's balance, after the maximum fee, of"
         )
