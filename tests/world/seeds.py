@@ -54,7 +54,7 @@ NAMED: tuple[NamedSeed, ...] = (
         34,
         "a kernel followed a reorg before it had gained the lane of a dead one, so what the reorg took away"
         " there was not undone; on its arrival the block was final by its number, and the intent was told as"
-        " landed (Confirmer._strays looked only where blocks had been added)",
+        " landed (Finder.strays looked only where blocks had been added)",
         faults={"kernels": 2},
     ),
     NamedSeed(
@@ -68,7 +68,7 @@ NAMED: tuple[NamedSeed, ...] = (
         "neighbours_fee_booked_as_unexplained",
         26,
         "two kernels each had a transaction in one block; the one that did not know yet of the other's"
-        " booked its fee as unexplained, and the other booked it as what it was (Confirmer._say_doubts must"
+        " booked its fee as unexplained, and the other booked it as what it was (including._say_doubts must"
         " leave a key whose lane another kernel holds to that one)",
         faults={"kernels": 3},
     ),
@@ -99,7 +99,7 @@ NAMED: tuple[NamedSeed, ...] = (
         "stray_head_that_held_nothing",
         101,
         "a head of an abandoned branch was taken back though no block was removed and no inclusion flipped:"
-        " the lowest of nothing was asked for, and the kernel ended (Confirmer._unwind)",
+        " the lowest of nothing was asked for, and the kernel ended (including.unwind)",
     ),
     NamedSeed(
         "unexplained_of_a_block_whose_teller_died",
@@ -121,7 +121,7 @@ NAMED: tuple[NamedSeed, ...] = (
         50_217,
         "a kernel without a lane stored no heads, and later ones after them: whoever recalled that line with"
         " its gap saw once that a block in it was still there, and not that a reorg took it away, so that the"
-        " transaction landed in two blocks and all was halted (Confirmer._note must keep such blocks"
+        " transaction landed in two blocks and all was halted (Finder.note must keep such blocks"
         " unchecked until they are final)",
         faults={"kernels": 2, "foreign": 0.25, "reorg": 0.25, "pool_max": 10_000},
     ),

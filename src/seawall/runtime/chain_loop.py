@@ -86,7 +86,7 @@ class ChainLoop:
         await self.leases.start(self)
         if self.leases.is_shared:
             await self._neighbours.start()
-            self.dispatcher.learn = self._neighbours.learn
+            self.dispatcher.committer.learn = self._neighbours.learn
         await recall_rates(self.desk)
         await self.confirmer.load()
 

@@ -14,36 +14,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from seawall.chain.simulation import StateKey
-from seawall.ledger.rows import AttemptRow, Commitment, IntentRow
+from seawall.ledger.rows import IntentRow
 from seawall.ledger.transaction import Transaction
 from seawall.native.wire import SignedTransaction
 from seawall.primitives.bounds import DISPATCH_BATCH_MAX, REBUILDS_MAX
 from seawall.primitives.errors import (
-    AuthorityChangedError,
     ChainError,
-    FenceLostError,
-    IntentMovedError,
     LedgerError,
-    NonceTakenError,
     SeawallError,
     SignerError,
     StaleError,
     UnavailableError,
-    nothing_was_stored,
 )
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
-from seawall.primitives.units import Hash, hex_text
 from seawall.telemetry import failpoints
-from seawall.telemetry.logs import correlated, get_logger
+from seawall.telemetry.logs import get_logger
 from seawall.telemetry.metrics import Stage
 from seawall.transactions.alternatives import Alternatives
 from seawall.transactions.batches import BatchJudging, GasBook, Judged, read_data_fees
+from seawall.transactions.committing import Batch, Committer, Signed, Stance
 from seawall.transactions.desk import Desk
 from seawall.transactions.lanes import LaneRunner
 from seawall.transactions.queue import Queues, pause_s
@@ -58,61 +52,15 @@ from seawall.transactions.segments import adjacent
 from seawall.transactions.waiting import Ended, Waiting, store_endings
 from seawall.transactions.writing import Outbox
 
-__all__ = ["DRY_RUN", "Dispatcher", "Stance"]
+__all__ = ["DRY_RUN", "Dispatcher"]
 
 DRY_RUN: Final = "dry_run"
 # Batches that one turn of the desk makes, before a new head may have its turn.
 BATCHES_PER_TURN_MAX: Final = 4
-# How often one batch is written again because other kernels were first.
-BEHIND_MAX: Final = 16
-# A batch of more than this is logged as one line.
-LOGGED_SINGLY_MAX: Final = 8
 
 _AFTER_VERDICT = failpoints.declare("transactions.after_verdict")
 _AFTER_SIGNATURE = failpoints.declare("transactions.after_signature")
-_AFTER_COMMIT = failpoints.declare("transactions.after_commit")
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Stance:
-    """Authority before a batch was judged; a stop that came and went since then drops the batch."""
-
-    epoch: int  # of the ledger's controls
-    latch_changes: int
-    authority: Authority
-
-
-class BehindError(StaleError):
-    """Other kernels committed these meanwhile."""
-
-    def __init__(self, rows: Sequence[AttemptRow]) -> None:
-        super().__init__(f"{len(rows)} attempts of other kernels were not known", "dispatch", "none needed")
-        self.rows = rows
-
-
-@dataclass(slots=True)
-class _Signed:
-    judged: Judged
-    signed: SignedTransaction
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one commit stores: attempts of what was admitted, and the ends of what was not."""
-
-    stance: Stance
-    fences: dict[Lane, int]
-    reads: frozenset[StateKey]  # in a fleet: what its candidates read
-    signed: list[_Signed] = field(default_factory=list)
-    ended: list[Ended] = field(default_factory=list)
-    told: list[Ended] = field(default_factory=list)  # of those, what ended by the commit
-    is_dropped: bool = False  # its attempts were; what stands on them must be too
-
-    @property
-    def rows(self) -> list[IntentRow]:
-        signed = [one.row for each in self.signed for one in each.judged.segments]
-        return signed + [row for row, *_ in self.ended]
 
 
 @dataclass(slots=True)
@@ -124,18 +72,17 @@ class Dispatcher:
     queues: Queues
     outbox: Outbox
     waiting: Waiting
+    committer: Committer = field(init=False)
     remote: RemoteSigning = field(init=False)
     alternatives: Alternatives = field(init=False)
-    # In a fleet: takes in what other kernels committed. True if the overlay is another one then.
-    learn: Callable[[], Awaitable[bool]] | None = None
     _resting: dict[Lane, float] = field(default_factory=dict)  # lanes whose signer failed, until when
-    _is_behind: bool = False  # others committed what a batch of ours did not stand on
     _gas: GasBook = field(default_factory=GasBook)
     # Of batches that are prepared and not committed: the next nonce of each lane.
     _ahead: dict[Lane, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = self.desk.parts
+        self.committer = Committer(self.desk, self.runners, self.queues, self.outbox, self.waiting)
         self.remote = RemoteSigning(self.queues, parts.clock, parts.metrics)
         self.alternatives = Alternatives(self.desk, self.queues)
         self.queues.sift = self.alternatives.sift
@@ -156,12 +103,12 @@ class Dispatcher:
             committed = await self._batches()
             refused = await self._propose()
             joined = await self.alternatives.step(self.runners)
-            return committed or refused or joined or moved or self._is_behind
+            return committed or refused or joined or moved or self.committer.is_behind
 
     async def _knows_what_is_committed(self) -> bool:
-        if self._is_behind and self.learn is not None and not self.desk.reload_due:
-            self._is_behind = False
-            if await self.learn():
+        if self.committer.is_behind and self.committer.learn is not None and not self.desk.reload_due:
+            self.committer.is_behind = False
+            if await self.committer.learn():
                 self.desk.unready()
         return not self.desk.reload_due
 
@@ -189,7 +136,7 @@ class Dispatcher:
                 if batch is None:
                     return moved
                 moved = True
-                commit = asyncio.create_task(self._commit(batch))
+                commit = asyncio.create_task(self.committer.commit(batch))
                 if self.desk.turn.is_wanted or self.desk.known_attempts is not None:
                     break  # in a fleet a commit may have to be looked at again before anything stands on it
             return commit is None or await commit
@@ -199,7 +146,7 @@ class Dispatcher:
 
     # ------------------------------------------------------------------ prepare
 
-    async def _prepare(self) -> _Batch | None:
+    async def _prepare(self) -> Batch | None:
         """Take the best of what is ready, judge it, and sign what was admitted. None: nothing is ready."""
         # One look at authority for the whole batch: HALT refuses nothing, it lets everything wait, and what
         # moves after this look drops the batch at its commit.
@@ -220,7 +167,7 @@ class Dispatcher:
 
     async def _batch_of(
         self, rows: list[IntentRow], stance: Stance, signed: Mapping[IntentNumber, SignedAhead]
-    ) -> _Batch:
+    ) -> Batch:
         desk = self.desk
         segments_max = desk.parts.segments_max
         if segments_max > 1:
@@ -230,7 +177,7 @@ class Dispatcher:
         await self._put_off(work.put_off)
         await _AFTER_VERDICT.reach()
         fences = {row.lane: self.runners[row.lane].fence for row in rows}
-        batch = _Batch(stance, fences, frozenset(work.reads or ()))
+        batch = Batch(stance, fences, frozenset(work.reads or ()))
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
         admitted: list[Judged] = []
         desk.parts.metrics.judged(*(one.verdict for each in work.judged for one in each.segments))
@@ -298,7 +245,7 @@ class Dispatcher:
         return work
 
     async def _sign(
-        self, batch: _Batch, admitted: Sequence[Judged], ahead: Mapping[IntentNumber, SignedAhead]
+        self, batch: Batch, admitted: Sequence[Judged], ahead: Mapping[IntentNumber, SignedAhead]
     ) -> None:
         """Sign per lane what is not signed. If one cannot be signed, or is not in force any more by then, all
         are built again: those beside it stood on the same overlay. Nothing is consumed by that."""
@@ -333,7 +280,7 @@ class Dispatcher:
             batch.is_dropped = True
             return
         # Stored in the order in which they were judged: each stands on those before it.
-        batch.signed += [_Signed(one, signatures[one.row.number]) for one in admitted]
+        batch.signed += [Signed(one, signatures[one.row.number]) for one in admitted]
 
     # ------------------------------------------------------------------ keys elsewhere
 
@@ -377,7 +324,7 @@ class Dispatcher:
         """Store the refusals of what was judged for a signature. One that stands on what may never be
         committed is none: it is judged again."""
         fences = {row.lane: self.runners[row.lane].fence for row in work.rows}
-        batch = _Batch(stance, fences, frozenset(work.reads or ()))
+        batch = Batch(stance, fences, frozenset(work.reads or ()))
         batch.ended += [(row, IntentState.REFUSED, why, None) for row, why in work.unjudgeable]
         is_first = True
         for one in work.judged:
@@ -387,155 +334,11 @@ class Dispatcher:
                 batch.ended.append((one.row, IntentState.REFUSED, one.verdict.explanation, one))
             elif not one.verdict.admitted:
                 self.queues.give_back((one.row,))
-        return bool(batch.ended) and await self._commit(batch)
+        return bool(batch.ended) and await self.committer.commit(batch)
 
-    # ------------------------------------------------------------------ commit
+    # ------------------------------------------------------------------ what goes no further now
 
-    async def _commit(self, batch: _Batch) -> bool:
-        """Store the batch. False: it did not happen, and what stood on it is to be dropped too."""
-        desk = self.desk
-        lost: list[Lane] = []
-        try:
-            attempts = await self._stored(batch, lost)
-        except (
-            AuthorityChangedError,
-            NonceTakenError,
-            FenceLostError,
-            IntentMovedError,
-            StaleError,
-        ) as error:
-            # Nothing was consumed: the candidates are dropped and built anew on what is true now.
-            _log.info("candidates_dropped", cause=str(error), count=len(batch.signed))
-            await self._undo(batch)
-            for lane in lost:
-                self.runners[lane].lose()
-            self.waiting.reconcile_soon()
-            return False
-        except LedgerError as error:
-            # Where it is not known whether it happened, or something else moved these intents, all is read
-            # anew.
-            await self._undo(batch)
-            if not nothing_was_stored(error):
-                desk.reload_due = True
-                self.waiting.reconcile_soon()
-            raise
-        except ChainError:
-            # What other kernels committed could not be put onto the overlay: nothing of ours was stored.
-            await self._undo(batch)
-            raise
-        await _AFTER_COMMIT.reach()
-        self._note(batch, attempts)
-        if batch.is_dropped:
-            desk.unready()
-            return False
-        return True
-
-    async def _stored(self, batch: _Batch, lost: list[Lane]) -> list[AttemptRow]:
-        """Write the batch; again, where other kernels were first and touched nothing of it."""
-        commitments = [_commitment(one) for one in batch.signed]
-        now_s = self.desk.parts.clock.now_s()
-        for _ in range(BEHIND_MAX):
-            try:
-                with self.desk.parts.metrics.timing(Stage.COMMIT):
-                    return await self.desk.parts.ledger.write(
-                        lambda tx: self._store(tx, batch, commitments, lost, now_s)
-                    )
-            except BehindError as behind:
-                if not await self._still_stands(batch, behind.rows):
-                    raise
-        raise StaleError("other kernels were first again and again", "dispatch", "none needed")
-
-    async def _still_stands(self, batch: _Batch, rows: Sequence[AttemptRow]) -> bool:
-        """SIM-2: a commit of another lane ends a verdict if it wrote what that read. Budgets must hold too,
-        with what both take."""
-        desk = self.desk
-        assert self.learn is not None
-        await self.learn()
-        if desk.reload_due or not desk.parts.gate.book.is_kept(batch.fences, desk.parts.clock.now_s()):
-            return False
-        entries = [(row.payload, row.nonce, row.max_fee_per_gas_wei) for row in rows]
-        written = await desk.parts.simulator.append(entries)
-        if not written.isdisjoint(batch.reads):
-            return False
-        return all(desk.in_force(one.judged.verdict) for one in batch.signed)
-
-    def _store(
-        self, tx: Transaction, batch: _Batch, commitments: list[Commitment], lost: list[Lane], now_s: int
-    ) -> list[AttemptRow]:
-        """The one fenced commit: leases, authority, then everything of the batch."""
-        lost += tx.lanes.lost_of(batch.fences)
-        if lost:
-            raise FenceLostError(
-                f"{len(lost)} of the batch's lanes are another kernel's", str(lost[0]), "none needed"
-            )
-        latch = self.desk.parts.latch
-        if commitments:
-            tx.controls.require_epoch(batch.stance.epoch)
-        if commitments and (
-            latch.changes != batch.stance.latch_changes
-            or not all(latch.admits(one.verdict.kind) for one in commitments)
-        ):
-            raise AuthorityChangedError(
-                f"authority changed since the verdicts, to {latch.authority.name}", "dispatch", "none needed"
-            )
-        _require_not_cancelled(tx, commitments)
-        known = self.desk.known_attempts
-        if known is not None:
-            self._require_nothing_new(tx, known)
-        attempts = tx.commitments.insert(commitments, now_s) if commitments else []
-        batch.told = store_endings(tx, batch.ended, now_s)
-        if known is not None:
-            self.desk.known_attempts = tx.attempts.newest(self.desk.parts.network.chain_id)
-        return attempts
-
-    def _require_nothing_new(self, tx: Transaction, known: int) -> None:
-        """Verdicts stand on everything of ours that is not landed, and on what budgets have left, whichever
-        kernel committed it (SIM-2). The ledger lets one kernel write at a time, so this look misses none."""
-        news = tx.attempts.after(self.desk.parts.network.chain_id, known)
-        unknown = [row for row in news if row.hash not in self.desk.unsettled]
-        if unknown:
-            self._is_behind = True
-            raise BehindError(unknown)
-
-    def _note(self, batch: _Batch, attempts: Sequence[AttemptRow]) -> None:
-        """The commit is done: bring desk, queues and outbox to it."""
-        desk = self.desk
-        for one, attempt in zip(batch.signed, attempts, strict=True):
-            row = one.judged.row
-            desk.take(attempt, one.judged.verdict, row.correlation_id, row)
-            desk.parts.gate.book.keep(attempt.lane, attempt.nonce)
-            self.queues.done(row)
-            for other in one.judged.beside:
-                desk.intents[other.row.number] = other.row
-                self.queues.done(other.row)
-            self.outbox.put(attempt)
-        for row, *_ in batch.ended:
-            self.queues.done(row)
-        for _, state, *_ in batch.told:
-            desk.parts.metrics.ended(state)
-        if len(batch.signed) + len(batch.ended) > LOGGED_SINGLY_MAX:
-            _log.info("batch_committed", committed=len(batch.signed), ended=len(batch.ended))
-            return
-        for each, attempt in zip(batch.signed, attempts, strict=True):
-            for judged in each.judged.segments:
-                with correlated(judged.row.correlation_id):
-                    _log.info(
-                        "intent_committed",
-                        intent=judged.row.number,
-                        nonce=attempt.nonce,
-                        hash=hex_text(attempt.hash),
-                    )
-        for row, state, why, _ in batch.told:
-            with correlated(row.correlation_id):
-                _log.info("intent_ended", intent=row.number, state=state, reason=why)
-
-    async def _undo(self, batch: _Batch) -> None:
-        """The commit did not happen: its intents wait again, and the overlay is what is committed."""
-        self.queues.give_back(batch.rows)
-        self.desk.unready()
-        self._ahead.clear()
-
-    def _drop(self, batch: _Batch | None) -> None:
+    def _drop(self, batch: Batch | None) -> None:
         """What was prepared on top of a batch that was not committed."""
         if batch is not None:
             self.queues.give_back(batch.rows)
@@ -566,34 +369,3 @@ class Dispatcher:
                 self.queues.put_off(replace(row, candidates=tries), until_s, why)
         if told:
             self.desk.parts.metrics.ended(IntentState.EXPIRED, len(told))
-
-
-def _require_not_cancelled(tx: Transaction, commitments: Sequence[Commitment]) -> None:
-    """A cancellation that was stored before this commit prevents it."""
-    if not commitments:
-        return
-    cancelled = tx.intents.cancelled_among(
-        [verdict.number for one in commitments for _, verdict in one.segments]
-    )
-    if cancelled:
-        raise StaleError(f"intents {cancelled} were cancelled meanwhile", "dispatch", "none needed")
-
-
-def _commitment(one: _Signed) -> Commitment:
-    candidate, verdict = one.judged.candidate, one.judged.verdict
-    return Commitment(
-        lane=candidate.lane,
-        nonce=candidate.nonce,
-        intent=candidate.number,
-        strategy=candidate.plan.strategy,
-        verdict=verdict,
-        hash=Hash(one.signed.hash),
-        raw=one.signed.raw,
-        payload=candidate.payload,
-        payload_digest=verdict.payload_digest,
-        max_fee_per_gas_wei=candidate.max_fee_per_gas_wei,
-        max_priority_fee_per_gas_wei=candidate.max_priority_fee_per_gas_wei,
-        route=one.judged.route,
-        reserved=tuple(one.judged.spends.items()),
-        beside=tuple([(other.row.strategy, other.verdict) for other in one.judged.beside]),
-    )

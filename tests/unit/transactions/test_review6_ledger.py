@@ -41,7 +41,7 @@ async def test_what_an_account_of_ours_paid_stays_spent_when_it_is_final(tmp_pat
         await found.block()
         inclusion = await found.ledger.read(lambda tx: tx.inclusions.of_intent(number))
         assert inclusion is not None
-        legs = found.chain.loop.confirmer._legs
+        legs = found.chain.loop.confirmer.endings._legs
         paid: list[tuple[Account, int]] = [
             (ACCOUNT, -500), ("world", 500), (ACCOUNT, -300),
             ("world", 300), (found.key, 100), ("world", -100),

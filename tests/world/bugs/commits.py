@@ -17,8 +17,8 @@ from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.transactions import dispatch
+from seawall.transactions.committing import Batch, Committer, Stance
 from seawall.transactions.desk import Desk
-from seawall.transactions.dispatch import Dispatcher, Stance, _Batch
 from seawall.transactions.queue import LaneQueue
 from seawall.transactions.remote import request_of
 from seawall.transactions.writing import Outbox
@@ -30,9 +30,9 @@ __all__ = ["BUGS"]
 @contextlib.contextmanager
 def sent_before_commit() -> Iterator[None]:
     """Bytes are written as soon as they are signed."""
-    true_commit = Dispatcher._commit
+    true_commit = Committer.commit
 
-    async def commit(self: Dispatcher, batch: _Batch) -> bool:
+    async def commit(self: Committer, batch: Batch) -> bool:
         writes = [
             SignedWrite(v.kind, Hash(one.signed.hash), one.signed.raw, v.valid_until_s)
             for one in batch.signed
@@ -41,7 +41,7 @@ def sent_before_commit() -> Iterator[None]:
         await self.desk.parts.port.write(writes)
         return await true_commit(self, batch)
 
-    with patch.object(Dispatcher, "_commit", commit):
+    with patch.object(Committer, "commit", commit):
         yield
 
 
@@ -59,12 +59,12 @@ def signed_other_than_committed() -> Iterator[None]:
 @contextlib.contextmanager
 def stop_forgotten_at_commit() -> Iterator[None]:
     """The commit asks whether authority admits it now, not whether a stop came between verdict and commit."""
-    true_store = Dispatcher._store
+    true_store = Committer._store
 
     def store(
-        self: Dispatcher,
+        self: Committer,
         tx: Transaction,
-        batch: _Batch,
+        batch: Batch,
         commitments: list[Commitment],
         lost: list[Lane],
         now_s: int,
@@ -73,7 +73,7 @@ def stop_forgotten_at_commit() -> Iterator[None]:
         batch.stance = Stance(self.desk.epoch, latch.changes, latch.authority)
         return true_store(self, tx, batch, commitments, lost, now_s)
 
-    with patch.object(Dispatcher, "_store", store):
+    with patch.object(Committer, "_store", store):
         yield
 
 

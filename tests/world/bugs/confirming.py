@@ -15,6 +15,7 @@ from seawall.primitives.identifiers import AttemptNumber, Lane
 from seawall.primitives.units import Address, Hash
 from seawall.transactions.accounting import Accountant, Entry, Included
 from seawall.transactions.confirmation import Confirmer
+from seawall.transactions.finding import Finder
 from seawall.transactions.foreign import ForeignUse, NonceWatch
 from tests.world.bugs.planting import Planted
 
@@ -54,10 +55,10 @@ def reorg_not_flipped() -> Planted:
 def reorg_while_away_unseen() -> Planted:
     """Nobody asks whether what the ledger has as included is still on the chain."""
 
-    async def strays(_self: Confirmer, _change: HeadChange) -> dict[Hash, int]:
+    async def strays(_self: Finder, _change: HeadChange) -> dict[Hash, int]:
         return {}
 
-    return patch.object(Confirmer, "_strays", strays)
+    return patch.object(Finder, "strays", strays)
 
 
 def foreign_use_unseen() -> Planted:

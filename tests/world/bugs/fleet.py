@@ -11,8 +11,8 @@ from seawall.ledger.lanes import Lanes
 from seawall.ledger.rows import AttemptRow, Commitment
 from seawall.ledger.transaction import Transaction
 from seawall.primitives.identifiers import Lane
+from seawall.transactions.committing import Batch, Committer
 from seawall.transactions.desk import Desk
-from seawall.transactions.dispatch import Dispatcher, _Batch
 from tests.world.bugs.planting import Planted
 
 __all__ = ["BUGS"]
@@ -35,12 +35,12 @@ def fence_not_checked() -> Iterator[None]:
 @contextlib.contextmanager
 def fence_not_in_the_commit() -> Iterator[None]:
     """Everything asks for the fence but the one commit that stores signed bytes."""
-    true_store = Dispatcher._store
+    true_store = Committer._store
 
     def store(
-        self: Dispatcher,
+        self: Committer,
         tx: Transaction,
-        batch: _Batch,
+        batch: Batch,
         commitments: list[Commitment],
         lost: list[Lane],
         now_s: int,
@@ -48,7 +48,7 @@ def fence_not_in_the_commit() -> Iterator[None]:
         batch.fences.clear()
         return true_store(self, tx, batch, commitments, lost, now_s)
 
-    with patch.object(Dispatcher, "_store", store):
+    with patch.object(Committer, "_store", store):
         yield
 
 

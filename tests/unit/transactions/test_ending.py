@@ -23,7 +23,7 @@ COUNT = 5
 
 async def landed(found: Pipeline, piece: int) -> list[IntentState]:
     """As many as `COUNT` are in one block, which is final at the head that comes next: handled, no more."""
-    found.chain.loop.confirmer.piece = piece
+    found.chain.loop.confirmer.endings.piece = piece
     numbers = await found.submit(*(found.plan(f"plan {place}") for place in range(COUNT)))
     await found.block()
     found.model.mine_nothing(count=found.model.final_depth)
