@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from seawall.chain.data_fees import unlanded_most_wei
 from seawall.chain.fees import FeeQuote
@@ -38,7 +38,7 @@ from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
 from seawall.primitives.simulations import Probe
-from seawall.primitives.units import BPS, Address, ceil_div
+from seawall.primitives.units import BPS, Address, Hash, ceil_div
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
@@ -88,14 +88,35 @@ def call_of(plan: Plan) -> Call:
     return plan.key, body.executor, b"", len(body.operations)
 
 
+class _Learned(NamedTuple):
+    """What is tried first for a call, what its last measured one used, and on which block."""
+
+    gas_limit: int
+    gas_used: int | None  # None: it failed
+    base_hash: Hash
+
+
 class GasBook:
     """Gas limits that fitted, by call; bounded, the oldest forgotten."""
 
     def __init__(self) -> None:
-        self._limits: OrderedDict[Call, int] = OrderedDict()
+        self._learned: OrderedDict[Call, _Learned] = OrderedDict()
 
     def guess(self, call: Call) -> int | None:
-        return self._limits.get(call)
+        learned = self._learned.get(call)
+        return None if learned is None else learned.gas_limit
+
+    def fits(self, call: Call, gas_limit: int, gas_used: int | None, base: Block) -> bool:
+        """Whether a guess was right: as `is_fitting` says, or where one that used as much was measured on
+        this very block. What is measured has room for the first place in a block, which may be far more than
+        it needs behind others; measuring anew would find the same."""
+        if is_fitting(gas_limit, gas_used, base):
+            return True
+        learned = self._learned.get(call)
+        if gas_used is None or learned is None or learned.gas_used is None:
+            return False
+        is_alike = abs(learned.gas_used - gas_used) <= _GUESS_GRAIN_GAS and learned.gas_limit == gas_limit
+        return is_alike and learned.base_hash == base.hash and _is_enough(gas_limit, gas_used, base)
 
     def learn(self, call: Call, measured: int, gas_used: int | None, base: Block) -> None:
         """Of a call that was given `measured` gas and used so much of it (None: it failed): what to try first
@@ -105,10 +126,10 @@ class GasBook:
         else:
             needed = max(measured, gas_limit_for(gas_used, base))
             gas_limit = min(gas_limit_room(base), ceil_div(needed, _GUESS_GRAIN_GAS) * _GUESS_GRAIN_GAS)
-        self._limits[call] = gas_limit
-        self._limits.move_to_end(call)
-        if len(self._limits) > _CALLS_MAX:
-            self._limits.popitem(last=False)
+        self._learned[call] = _Learned(gas_limit, gas_used, base.hash)
+        self._learned.move_to_end(call)
+        if len(self._learned) > _CALLS_MAX:
+            self._learned.popitem(last=False)
 
 
 async def read_data_fees(desk: Desk, rows: Sequence[IntentRow]) -> None:
@@ -130,11 +151,14 @@ async def read_data_fees(desk: Desk, rows: Sequence[IntentRow]) -> None:
 
 def is_fitting(gas_limit: int, gas_used: int | None, base: Block) -> bool:
     """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
-    if gas_used is None:
+    if gas_used is None or not _is_enough(gas_limit, gas_used, base):
         return False  # it failed: perhaps for want of gas
     needed = gas_limit_for(gas_used, base)
-    enough = gas_limit + _GUESS_GRAIN_GAS >= needed
-    return enough and gas_limit <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
+    return gas_limit <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
+
+
+def _is_enough(gas_limit: int, gas_used: int, base: Block) -> bool:
+    return gas_limit + _GUESS_GRAIN_GAS >= gas_limit_for(gas_used, base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +178,6 @@ class Judged:
     @property
     def segments(self) -> tuple[Judged, ...]:
         return (self, *self.beside)
-
-    @property
-    def is_gas_fitting(self) -> bool:
-        candidate = self.candidate
-        gas_limit = candidate.payload.gas_limit - candidate.data_gas
-        return is_fitting(gas_limit, self.verdict.gas_used, candidate.base)
 
 
 @dataclass(slots=True)
@@ -439,7 +457,7 @@ class BatchJudging:
             if not verdict.admitted:
                 what = f"what was signed would be refused now: {verdict.explanation}"
                 raise StaleError(what, str(row.lane), "none needed: it is judged and signed anew")
-        elif row.plan.gas_limit is None and row.number not in self._measured and not one.is_gas_fitting:
+        elif row.plan.gas_limit is None and row.number not in self._measured and not self._fits(one):
             return None
         if not one.verdict.admitted or self._is_dry(one):
             return one
@@ -447,6 +465,11 @@ class BatchJudging:
             # It was judged by what was left a moment ago: look again.
             raise StaleError("another lane spent what was left", str(row.lane), "none needed")
         return one
+
+    def _fits(self, one: Judged) -> bool:
+        candidate = one.candidate
+        gas_limit = candidate.payload.gas_limit - candidate.data_gas
+        return self.gas.fits(call_of(candidate.plan), gas_limit, one.verdict.gas_used, candidate.base)
 
     def _learn(self, one: Judged) -> None:
         measured = self._measured.get(one.row.number)
