@@ -193,6 +193,8 @@ class ChainModel:
         match method:
             case "eth_chainId":
                 return hex(self.chain_id)
+            case "eth_blockNumber":
+                return hex(self.head.number)
             case "eth_getBlockByNumber":
                 return self._json(self._tagged(params[0]))
             case "eth_getBlockByHash":

@@ -4,7 +4,7 @@ through here."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seawall.chain.broadcast import BroadcastPort
 from seawall.chain.client import ChainClient, StateCheck
@@ -122,7 +122,7 @@ async def build_chain(
         lane_unlanded_max=spec.lane_unlanded_max,
         segments_max=spec.segments_max,
         stuck=spec.stuck,
-        moves=spec.moves,
+        moves=replace(spec.moves, unrecorded=pool.agreement > 1),
         routes=spec.routes,
         relays=spec.relays,
     )

@@ -4,7 +4,10 @@ What left the process may be anywhere for ever, so a second nonce is how an effe
 ways to one, and no other:
 
     beyond finality   the nonce was used by another transaction of the key, in a block that is final. That is
-                      proved (`chain.uses`): the bytes of old can never land again. Any plan may move so.
+                      proved (`chain.uses`): the bytes of old can never land again. Any plan may move so
+                      where several endpoints must agree. One alone could show a block that it made up,
+                      around a transaction that the key's holder signed and that never landed: there only
+                      plans of the executor may.
     at once           the plan runs through the executor, which records its intent id as it executes:
                       whichever copy lands second reverts. So a lie, or a reorg that brings old bytes back,
                       costs gas and no more than that.
@@ -54,7 +57,8 @@ def movable(
         and row.cancel_reason is None
         and not row.reason  # nobody decided that it is to end
         and row.plan.deadline_s > now_s
-        and (not at_once or (is_recorded(row.plan) and not _shares_its_nonce(row.plan)))
+        and (is_recorded(row.plan) or (policy.unrecorded and not at_once))
+        and not (at_once and _shares_its_nonce(row.plan))
     ]
     slots = tx.attempts.slots_of([row.number for row in fit]) if fit else {}
     return [

@@ -31,6 +31,7 @@ class MovePolicy:
 
     moves_max: int = 3  # nonces after its first; 0: it ends cancelled when that use is final
     at_once: bool = True  # plans of the executor do not wait for finality
+    unrecorded: bool = True  # other plans may move at all: never on the word of one endpoint
 
     def __post_init__(self) -> None:
         if not 0 <= self.moves_max <= MOVES_MAX:

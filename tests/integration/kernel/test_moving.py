@@ -66,8 +66,10 @@ def sent(folder: KernelFolder, count: int) -> list[AttemptRow]:
 def test_transfer_overtaken_beyond_finality_lands_once_by_another_nonce(
     manual_devnet: Devnet, tmp_path: Path
 ) -> None:
-    folder = KernelFolder(tmp_path / "k", manual_devnet)
+    folder, url = KernelFolder(tmp_path / "k", manual_devnet), manual_devnet.info.rpc_url
     folder.strategies.append(SUBMITTER)
+    # One endpoint's word is not enough to sign a transfer again.
+    folder.rpc_url = f'{url}", "{url.replace("127.0.0.1", "localhost")}'
     folder.write()
     body = {"kind": "direct", "data": hex_text(DEPOSIT), "value_wei": str(AMOUNT_WEI)}
     plan = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from seawall.transactions import moving
 from seawall.transactions.foreign import PROOF_TRIES_MAX
 from seawall.transactions.policies import MovePolicy
 from tests.builders.chain_model import GWEI, ChainModel, ModelTransaction
-from tests.builders.pipeline import SOMEBODY, Pipeline, pipeline
+from tests.builders.pipeline import ETHER, SOMEBODY, Pipeline, local_keys, pipeline
 
 FINAL_BLOCKS = 4
 ELSEWHERE = Address(b"\x99" * 20)
@@ -32,6 +34,13 @@ def theirs(found: Pipeline, nonce: int) -> ModelTransaction:
     return ModelTransaction(
         Hash(signed.hash), found.key, nonce, ELSEWHERE, 7, 90 * GWEI, 9 * GWEI, 21_000, raw=signed.raw
     )
+
+
+def agreed(
+    model: ChainModel, folder: Path, moves: MovePolicy | None = None
+) -> AbstractAsyncContextManager[Pipeline]:
+    """Two endpoints that must say the same, and do."""
+    return pipeline(model, folder, transports=[model, model], agreement=2, moves=moves)
 
 
 async def overtaken(found: Pipeline, name: str = "ours", *, ttl_s: int = 600) -> IntentNumber:
@@ -57,7 +66,7 @@ async def test_transfer_is_not_moved_before_the_foreign_use_is_final_and_so_is_n
     tmp_path: Path,
 ) -> None:
     """The expensive mistake: signed anew at another nonce, while a reorg brings the old bytes back."""
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         number = await overtaken(found)
         (old,) = await found.attempts(number)
         await found.empty_block(2)
@@ -73,7 +82,7 @@ async def test_transfer_is_not_moved_before_the_foreign_use_is_final_and_so_is_n
 
 
 async def test_transfer_overtaken_beyond_finality_lands_by_another_nonce_once(tmp_path: Path) -> None:
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         number = await overtaken(found)
         await found.empty_block(FINAL_BLOCKS)
         assert await nonces(found, number) == [0, 1]
@@ -88,9 +97,37 @@ async def test_transfer_overtaken_beyond_finality_lands_by_another_nonce_once(tm
         assert not found.alarms
 
 
+@pytest.mark.parametrize("honest", [0, 2])
+async def test_endpoint_that_makes_up_a_final_block_does_not_make_us_pay_twice(
+    tmp_path: Path, honest: int
+) -> None:
+    """The holder of the key signed another transaction for the nonce, which never landed: one endpoint shows
+    it in a final block. Alone it is not believed; beside others not either."""
+    liar = ChainModel()
+    truth = deepcopy(liar)
+    for model in (liar, truth):
+        model.fund(Address(local_keys(1)[0].address), 10 * ETHER)
+    endpoints = [liar, *[truth] * honest]
+    async with pipeline(liar, tmp_path, transports=endpoints, agreement=max(1, honest)) as found:
+        (number,) = await found.submit(found.plan("ours"))
+        liar.drop()
+        liar.mine(theirs(found, 0))
+        for _ in range(FINAL_BLOCKS + 1):
+            truth.mine_nothing()
+            await found.look()
+            liar.mine_nothing()
+        for row in await found.attempts(number):
+            truth.receive(row.raw)
+        truth.mine(count=2)
+        paid = sum(t.to == SOMEBODY for block in truth.blocks for t in block.transactions)
+        assert (paid, await nonces(found, number)) == (1, [0])
+        state = IntentState.COMMITTED if honest else IntentState.CANCELLED
+        assert (await found.intent(number)).state is state
+
+
 async def test_use_that_nobody_can_prove_moves_nothing(tmp_path: Path) -> None:
     """A node that counts a nonce and shows no signature of the key for it."""
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         (number,) = await found.submit(found.plan("ours"))
         found.model.drop()
         found.model.mine(ModelTransaction(Hash(b"\x01" * 32), found.key, 0))
@@ -113,7 +150,7 @@ async def test_use_that_cannot_be_read_now_is_proved_later_but_not_for_ever(
         return await true_contents(self, block_hash)
 
     monkeypatch.setattr(ChainClient, "contents", contents)
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         number = await overtaken(found)
         for _ in range(FINAL_BLOCKS + PROOF_TRIES_MAX):
             await found.empty_block()
@@ -128,7 +165,7 @@ async def test_use_is_proved_where_nodes_keep_little_state_before_the_block_in_w
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Finality comes many blocks at a time, and a node keeps the states of the last 128."""
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         found.model.mine_nothing(80)
         await found.look()
         number = await overtaken(found)
@@ -150,12 +187,12 @@ async def test_use_is_proved_where_nodes_keep_little_state_before_the_block_in_w
 
 async def test_endpoint_that_withholds_our_receipt_does_not_make_us_pay_again(tmp_path: Path) -> None:
     model = ChainModel()
-    async with pipeline(model, tmp_path) as found:
+    async with agreed(model, tmp_path) as found:
         (number,) = await found.submit(found.plan("ours"))
     model.mine()
     model.mine_nothing(300)
     model.hides_receipts = True
-    async with pipeline(model, tmp_path) as again:
+    async with agreed(model, tmp_path) as again:
         await again.empty_block(FINAL_BLOCKS)
         assert (await again.intent(number)).state is IntentState.COMMITTED
         assert await nonces(again, number) == [0]
@@ -166,7 +203,7 @@ async def test_endpoint_that_withholds_our_receipt_does_not_make_us_pay_again(tm
 
 
 async def test_overdue_cancelled_and_unwilling_ones_end_and_do_not_move(tmp_path: Path) -> None:
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         late = await overtaken(found, "late", ttl_s=2)
         await found.empty_block(FINAL_BLOCKS)
         unwanted = await overtaken(found, "unwanted")
@@ -175,14 +212,14 @@ async def test_overdue_cancelled_and_unwilling_ones_end_and_do_not_move(tmp_path
         for number in (late, unwanted):
             assert (await found.intent(number)).state is IntentState.CANCELLED
     (tmp_path / "two").mkdir()
-    async with pipeline(ChainModel(label="two"), tmp_path / "two", moves=MovePolicy(moves_max=0)) as found:
+    async with agreed(ChainModel(label="two"), tmp_path / "two", moves=MovePolicy(moves_max=0)) as found:
         number = await overtaken(found)
         await found.empty_block(FINAL_BLOCKS)
         assert (await found.intent(number)).state is IntentState.CANCELLED
 
 
 async def test_moves_are_bounded(tmp_path: Path) -> None:
-    async with pipeline(ChainModel(), tmp_path, moves=MovePolicy(moves_max=2)) as found:
+    async with agreed(ChainModel(), tmp_path, moves=MovePolicy(moves_max=2)) as found:
         number = await overtaken(found)
         for nonce in (1, 2):
             await found.empty_block(FINAL_BLOCKS)
@@ -197,9 +234,9 @@ async def test_moves_are_bounded(tmp_path: Path) -> None:
 
 async def test_move_survives_a_restart_between_queue_and_commit(tmp_path: Path) -> None:
     model = ChainModel()
-    async with pipeline(model, tmp_path) as found:
+    async with agreed(model, tmp_path) as found:
         number = await overtaken(found)
-    async with pipeline(model, tmp_path) as again:
+    async with agreed(model, tmp_path) as again:
         await again.empty_block(FINAL_BLOCKS)
         await again.block()
         await again.empty_block(FINAL_BLOCKS)
@@ -218,7 +255,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("recorded")
 async def test_recorded_plan_moves_at_once_and_its_old_hash_lands_it_after_a_reorg(tmp_path: Path) -> None:
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         number = await overtaken(found)
         old, new = await found.attempts(number)
         assert (old.nonce, new.nonce) == (0, 1)
@@ -252,7 +289,7 @@ async def test_recorded_plan_refused_at_its_second_nonce_waits_for_what_becomes_
 ) -> None:
     counted: list[IntentState] = []
     monkeypatch.setattr(Metrics, "ended", lambda _, state, count=1: counted.extend([state] * count))
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         (number,) = await found.submit(found.plan("ours"))
         (old,) = await found.attempts(number)
         found.model.drop()
@@ -275,7 +312,7 @@ async def test_recorded_plan_refused_at_its_second_nonce_waits_for_what_becomes_
 
 @pytest.mark.usefixtures("recorded")
 async def test_refused_at_once_it_ends_with_its_slot_and_does_not_move_again(tmp_path: Path) -> None:
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         (number,) = await found.submit(found.plan("ours"))
         found.model.drop()
         found.model.codes[SOMEBODY] = bytes.fromhex("5f5ffd")
@@ -290,7 +327,7 @@ async def test_refused_at_once_it_ends_with_its_slot_and_does_not_move_again(tmp
 async def test_sighting_taken_back_before_the_new_commit_leaves_the_plan_with_its_first_nonce(
     tmp_path: Path,
 ) -> None:
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         (number,) = await found.submit(found.plan("ours"))
         (old,) = await found.attempts(number)
         found.model.drop()
@@ -314,7 +351,7 @@ async def test_sighting_taken_back_before_the_new_commit_leaves_the_plan_with_it
 @pytest.mark.parametrize("apart", [0, 2])
 async def test_second_copy_that_succeeds_is_an_integrity_alarm(tmp_path: Path, apart: int) -> None:
     """A contract that records nothing after all: final in one block with the first one, or later."""
-    async with pipeline(ChainModel(), tmp_path) as found:
+    async with agreed(ChainModel(), tmp_path) as found:
         number = await overtaken(found)
         old, new = await found.attempts(number)
         found.model.reorg(1, forget=True)
@@ -333,7 +370,7 @@ async def test_second_copy_that_succeeds_is_an_integrity_alarm(tmp_path: Path, a
 
 @pytest.mark.usefixtures("recorded")
 async def test_policy_may_say_that_recorded_plans_wait_for_finality_too(tmp_path: Path) -> None:
-    async with pipeline(ChainModel(), tmp_path, moves=MovePolicy(at_once=False)) as found:
+    async with agreed(ChainModel(), tmp_path, moves=MovePolicy(at_once=False)) as found:
         number = await overtaken(found)
         assert await nonces(found, number) == [0]
         await found.empty_block(FINAL_BLOCKS)

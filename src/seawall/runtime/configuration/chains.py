@@ -149,7 +149,7 @@ CHAIN_KEYS: Final = (
     "logs",
 )
 _STUCK_KEYS: Final = tuple(f.name for f in fields(StuckPolicy))
-_MOVE_KEYS: Final = tuple(f.name for f in fields(MovePolicy))
+_MOVE_KEYS: Final = ("moves_max", "at_once")
 _PRICE_KEYS: Final = ("token", "feed", "decimals", "feed_decimals")
 _HEALTH_KEYS: Final = ("target",)
 _FEED_DECIMALS: Final = 8
