@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv/bin
 CACHE := $(or $(SEAWALL_CACHE),$(HOME)/.cache/seawall)
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo
+# What runs here starts hundreds of processes: each would compile all of Seawall for itself.
+unexport PYTHONDONTWRITEBYTECODE
 # make bench BENCH=wire measures one part.
 BENCH ?= backfill evm fees gas ledger plans rpc rpc_faults signers takeover transactions wire
 # make world SEEDS=200 is shorter; make chaos SEED=7 gives other faults.

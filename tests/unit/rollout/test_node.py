@@ -55,6 +55,25 @@ def test_a_process_that_ignores_terminate_is_killed(tmp_path: Path, monkeypatch:
     assert not is_alive(pid)
 
 
+def test_a_process_that_ended_and_was_not_reaped_by_its_parent_does_not_run(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    program = (
+        "import os, time\n"
+        "pid = os.posix_spawn('/bin/true', ['a) R'], {})\n"
+        "os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\n"
+        f"open({str(pid_file)!r}, 'w').write(f'{{pid}} ')\n"
+        "time.sleep(60)"
+    )
+    parent = os.posix_spawn(sys.executable, [sys.executable, "-c", program], os.environ)
+    try:
+        while not (pid_file.exists() and pid_file.read_text().endswith(" ")):
+            assert is_alive(parent)
+        assert not is_alive(int(pid_file.read_text()))
+        assert is_alive(parent)
+    finally:
+        stop_process(parent)
+
+
 def test_stopping_what_is_gone_is_no_error(tmp_path: Path) -> None:
     pid = os.posix_spawn("/bin/true", ["true"], os.environ)
     os.waitpid(pid, 0)

@@ -42,6 +42,7 @@ READY_WAIT_S: Final = 30.0
 # Ask, then insist. [(signal, seconds to wait)]
 STOP_SEQUENCE: Final = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 POLL_S: Final = 0.005
+ENDED: Final = b"Z"  # the state of a process that waits to be reaped
 LOG_TAIL_BYTES: Final = 2_000
 FORK_READ_TIMEOUT_MS: Final = 60_000
 
@@ -116,7 +117,11 @@ def kept_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; a dead child of ours is reaped on the way."""
+    """Whether the process runs; a dead child of ours is reaped on the way.
+
+    One that ended and was not reaped by whoever has to, runs no more: the first process of a container may
+    take seconds to get to it.
+    """
     with contextlib.suppress(ChildProcessError):
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
@@ -126,7 +131,12 @@ def is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        told = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return True
+    # `pid (name) state ...`; a name may hold brackets and spaces.
+    return told.rpartition(b") ")[2][:1] != ENDED
 
 
 def is_node_of(pid: int, log_file: Path) -> bool:
