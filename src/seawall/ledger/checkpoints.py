@@ -3,9 +3,12 @@
 SQLite lets the commit that fills the log carry it all over into the database: with random pages (an index
 on hashes) that is a pause of tens of milliseconds in the hot path, once for every thousand intents or so.
 Here a thread with a connection of its own carries over what there is, every `CHECKPOINT_EVERY_S` in which
-something was committed, without holding up writer or readers. The log begins anew when a pass has caught up
-with the writer. Where none does, the writer's own checkpoint (`database.WAL_AUTOCHECKPOINT_PAGES`) finds
-little left to do.
+something was committed, without holding up writer or readers.
+
+A pass that took something over is followed by another, for what was written meanwhile: only one that finds
+nothing new has caught up with the writer, and the log begins anew. Else it grows, and a commit that makes the
+file longer costs a third more than one that writes over what was there. Where no pass catches up, the
+writer's own checkpoint (`database.WAL_AUTOCHECKPOINT_PAGES`) finds little left to do.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from seawall.primitives.errors import LedgerError
 __all__ = ["CHECKPOINT_EVERY_S", "Checkpointer"]
 
 CHECKPOINT_EVERY_S: Final = 1.0
-_PASSES_MAX: Final = 3  # a pass takes over what was written during the one before
+_PASSES_MAX: Final = 8
 
 
 class Checkpointer:
@@ -55,7 +58,9 @@ class Checkpointer:
 
 
 def _carry_over(session: Session) -> None:
+    seen: object = None
     for _ in range(_PASSES_MAX):
         _, in_log, carried = session.settings("PRAGMA wal_checkpoint(PASSIVE)")
-        if in_log == carried:
+        if in_log == carried == seen:
             return
+        seen = in_log

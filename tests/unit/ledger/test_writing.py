@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -297,4 +297,33 @@ async def test_log_is_carried_over_beside_the_writer(
         while size().st_size < before + 150_000:  # noqa: ASYNC110  (nobody would set an event)
             await asyncio.sleep(0.01)
     assert (await ledger.read(lambda tx: tx.states.get("s")))[0] == 1
+    await ledger.close()
+
+
+async def test_log_begins_anew_though_something_was_committed_during_a_pass(
+    url: str, open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_EVERY_S", 3_600.0)
+    path = Path(url.removeprefix("sqlite:///"))
+    ledger = open_ledger(url)
+    await ledger.write(lambda tx: tx.states.compare_and_set("s", 0, bytes(200_000)))
+    session = database_module.Database(url).session(read_only=False)
+    settings, passes = session.settings, list[Sequence[object]]()
+
+    def passing(_: object, text: str) -> Sequence[object]:
+        passes.append(settings(text))
+        if len(passes) == 1:
+            with sqlite3.connect(path) as other:
+                other.execute("PRAGMA user_version = 1")
+            other.close()
+        return passes[-1]
+
+    monkeypatch.setattr(type(session), "settings", passing)
+    checkpoints._carry_over(session)
+    assert len(passes) == 3, "one with what was there, one with what came meanwhile, one that found nothing"
+    log = path.with_name(f"{path.name}-wal")
+    grown = log.stat().st_size
+    await ledger.write(lambda tx: tx.states.compare_and_set("s", 1, bytes(100)))
+    assert log.stat().st_size == grown
+    session.close()
     await ledger.close()
