@@ -75,6 +75,10 @@ def test_account_of_the_demo_fits_the_chain_for_a_script_that_shares_no_code(kep
     assert "from seawall" not in source
 
 
+def test_demo_chooses_no_port_before_its_kernel_listens(kept: Path) -> None:
+    assert 'listen = "127.0.0.1:0"' in (kept / "seawall.toml").read_text()
+
+
 def test_script_ends_with_a_message_and_1_on_a_false_account(
     kept: Path, account: Document, tmp_path: Path
 ) -> None:

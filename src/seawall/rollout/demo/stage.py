@@ -5,10 +5,10 @@ endpoint, the ledger opened read-only, and the chain."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +33,7 @@ __all__ = [
     "LOG_NAME",
     "KernelProcess",
     "Stage",
+    "health_port",
     "seawall",
     "wait_until",
 ]
@@ -50,7 +51,7 @@ _POLL_S: Final = 0.02
 _FOREVER_S: Final = 2**40
 _TEMPLATE: Final = """\
 [kernel]
-listen = "127.0.0.1:{port}"
+listen = "127.0.0.1:0"
 
 [[chains]]
 chain_id = 31337
@@ -163,7 +164,6 @@ class Stage:
     treasury: Address = field(init=False)
     key: Address = field(init=False)
     start_number: int = field(init=False)
-    health_port: int = field(init=False)
     failure: Callable[[], str | None] = lambda: None
     """Why waiting for the kernel is in vain, if it is."""
 
@@ -188,7 +188,6 @@ class Stage:
         stranger = LocalKey.generate()
         self.treasury = Address(stranger.address)
         stranger.wipe()
-        self.health_port = _free_port()
         self.configuration.write_text(self._configuration())
         self.data.mkdir(exist_ok=True)
         if not (self.data / "ledger.db").exists():
@@ -203,7 +202,6 @@ class Stage:
         book = self.devnet.book
         weth, usdx = book.address("weth"), book.address("usdx")
         return _TEMPLATE.format(
-            port=self.health_port,
             rpc=self.devnet.info.rpc_url,
             ws=self.devnet.info.ws_url,
             book=self.devnet.info.addresses,
@@ -220,6 +218,7 @@ class KernelProcess:
     hold: bool = False
     started_in_s: float = 0.0
     _process: subprocess.Popen[bytes] | None = None
+    _log_from: int = 0  # what earlier kernels said is before this place
 
     @property
     def reached(self) -> Path:
@@ -239,6 +238,7 @@ class KernelProcess:
             }
         begun_s = time.monotonic()
         with (self.stage.directory / LOG_NAME).open("ab") as log:
+            self._log_from = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  (this interpreter and this package)
                 [sys.executable, "-m", "seawall.cli", "run", "--config", str(self.stage.configuration)],
                 stdin=subprocess.DEVNULL,
@@ -280,7 +280,10 @@ class KernelProcess:
         self._process.send_signal(number)
 
     def _is_ready(self) -> bool:
-        url = f"http://127.0.0.1:{self.stage.health_port}/ready"
+        port = health_port((self.stage.directory / LOG_NAME).read_bytes()[self._log_from :])
+        if port is None:
+            return False
+        url = f"http://127.0.0.1:{port}/ready"
         try:
             with urllib.request.urlopen(url, timeout=1) as answer:
                 return bool(answer.status == 200)
@@ -327,10 +330,15 @@ def wait_until(
         time.sleep(_POLL_S)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def health_port(log: bytes) -> int | None:
+    """Where the kernel of this log listens, once it does. A port that was chosen for it beforehand could be
+    somebody else's by then."""
+    for line in log.splitlines():
+        with contextlib.suppress(ValueError):  # a line that is not whole yet, or none of ours
+            said = json.loads(line)
+            if isinstance(said, dict) and said.get("event") == "started" and "health_port" in said:
+                return int(said["health_port"])
+    return None
 
 
 def _scripted(key: Address, weth: Address, usdx: Address) -> str:
