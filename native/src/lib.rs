@@ -59,6 +59,8 @@ mod _native {
     #[pymodule_export]
     use crate::wire::keys::LocalKey;
     #[pymodule_export]
+    use crate::wire::merkle::{ordered_root, transfers_root};
+    #[pymodule_export]
     use crate::wire::multicall::{aggregate3_calldata, aggregate3_results};
     #[pymodule_export]
     use crate::wire::password::Password;

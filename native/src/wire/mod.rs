@@ -12,6 +12,7 @@ pub mod derivation;
 pub mod elsewhere;
 pub mod keys;
 pub mod keystore;
+pub mod merkle;
 pub mod multicall;
 pub mod password;
 pub mod signature;

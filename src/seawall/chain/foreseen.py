@@ -15,17 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from seawall.chain.merkle import ordered_root, rlp, rlp_list, unsigned
 from seawall.chain.receipts import Receipt
+from seawall.native import transfers_root
 from seawall.primitives.blocks import Block
 from seawall.primitives.units import Hash
 
 __all__ = ["TRANSFER_GAS", "Transfer", "foreseen_receipts"]
 
 TRANSFER_GAS: Final = 21_000
-_TYPE: Final = b"\x02"  # with a dynamic fee: nothing else is signed here
-_SUCCESS: Final = rlp(unsigned(1))
-_NOTHING_LOGGED: Final = rlp(bytes(256)) + rlp(())  # bloom and logs
 
 
 class Transfer(Protocol):
@@ -46,11 +43,7 @@ def foreseen_receipts(
 ) -> list[Receipt] | None:
     """The receipts of a block that holds exactly these transfers, in order; None if they are not proved by
     `receipts_root`, which is that of the block's checked header."""
-    encoded = [
-        _TYPE + rlp_list(_SUCCESS + rlp(unsigned(gas)) + _NOTHING_LOGGED)
-        for gas in range(TRANSFER_GAS, TRANSFER_GAS * (len(transfers) + 1), TRANSFER_GAS)
-    ]
-    if ordered_root(encoded) != receipts_root:
+    if transfers_root(len(transfers), TRANSFER_GAS) != receipts_root:
         return None
     return [
         Receipt(

@@ -50,11 +50,13 @@ from seawall.native.wire import (
     encode_call,
     event_topic,
     keccak256,
+    ordered_root,
     parse_address,
     recover,
     selector,
     signing_digest,
     to_checksum,
+    transfers_root,
 )
 
 __all__ = [
@@ -96,10 +98,12 @@ __all__ = [
     "encode_call",
     "event_topic",
     "keccak256",
+    "ordered_root",
     "parse_address",
     "payload_digest",
     "recover",
     "selector",
     "signing_digest",
     "to_checksum",
+    "transfers_root",
 ]

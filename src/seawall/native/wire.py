@@ -33,6 +33,7 @@ from seawall._native import (
     event_topic,
     hex_text,
     keccak256,
+    ordered_root,
     parse_address,
     plain_data,
     plain_quantities,
@@ -44,6 +45,7 @@ from seawall._native import (
     signing_digest,
     signing_payload,
     to_checksum,
+    transfers_root,
 )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "event_topic",
     "hex_text",
     "keccak256",
+    "ordered_root",
     "parse_address",
     "plain_data",
     "plain_quantities",
@@ -76,6 +79,7 @@ __all__ = [
     "signing_digest",
     "signing_payload",
     "to_checksum",
+    "transfers_root",
 ]
 
 AbiValue: TypeAlias = "int | bool | bytes | str | Sequence[AbiValue]"

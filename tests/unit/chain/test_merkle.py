@@ -1,20 +1,25 @@
-"""RLP and the ordered trie against published vectors and recorded mainnet blocks."""
+"""RLP and the ordered trie against published vectors, recorded mainnet blocks, and a slow trie written down
+as the yellow paper has it."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import os
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from seawall.chain.headers import header_hash, require_own_hash
 from seawall.chain.merkle import EMPTY_ROOT, Item, ordered_root, rlp, unsigned
+from seawall.native import EncodingError, keccak256, transfers_root
 from seawall.primitives.errors import DisprovedError, EndpointError
 from seawall.primitives.units import hex_text
 
 DATA = Path(os.environ.get("SEAWALL_DATA", Path(__file__).resolve().parents[4] / "shared/data"))
+HEX = "0123456789abcdef"
 BLOCKS = (930196, 4864590, 10760440, 12520364, 15274915, 18426253, 19807137, 19934116)
 
 
@@ -97,3 +102,66 @@ def test_root_of_recorded_withdrawals_is_recomputed(number: int) -> None:
         for one in withdrawals
     ]
     assert hex_text(ordered_root(encoded)) == block["withdrawalsRoot"]
+
+
+def slow_root(values: Sequence[bytes]) -> bytes:
+    """As `ordered_root`, with all keys spelt out and nothing foreseen of their order."""
+    pairs = sorted([(rlp(unsigned(index)).hex(), value) for index, value in enumerate(values)])
+    return keccak256(rlp(slow_node(pairs)) if pairs else rlp(b""))
+
+
+def slow_node(pairs: Sequence[tuple[str, bytes]]) -> list[Item]:
+    """What the node that holds these pairs of path and value is before it is encoded."""
+    (first, value), (last, _) = pairs[0], pairs[-1]
+    if len(pairs) == 1:
+        return [hex_prefix(first, 2), value]
+    if shared := shared_start(first, last):
+        return [hex_prefix(shared, 0), below([(path[len(shared) :], v) for path, v in pairs])]
+    return [*(below([(path[1:], v) for path, v in pairs if path[0] == digit]) for digit in HEX), b""]
+
+
+def below(pairs: Sequence[tuple[str, bytes]]) -> Item:
+    node = slow_node(pairs) if pairs else b""
+    return node if len(rlp(node)) < 32 else keccak256(rlp(node))
+
+
+def shared_start(first: str, last: str) -> str:
+    return first[: next(n for n in range(len(first)) if first[n] != last[n])]
+
+
+def hex_prefix(path: str, flag: int) -> bytes:
+    return bytes.fromhex(f"{flag + 1}{path}" if len(path) % 2 else f"{flag}0{path}")
+
+
+@pytest.mark.parametrize("length", [1, 5, 28, 29, 30, 31, 32, 54, 55, 56, 118, 300])
+def test_root_is_that_of_the_slow_trie_whatever_the_number_of_values(length: int) -> None:
+    # Below 32 bytes nodes stand in their parents; from 128 and from 256 values on keys are longer.
+    source = random.Random(length)
+    values = [source.randbytes(length) for _ in range(300)]
+    for count in (*range(20), 126, 127, 128, 129, 130, 144, 255, 256, 257, 258, 300):
+        assert ordered_root(values[:count]) == slow_root(values[:count]), count
+
+
+def test_root_is_that_of_the_slow_trie_for_values_of_any_length() -> None:
+    source = random.Random(7)
+    for _ in range(40):
+        values = [source.randbytes(source.randrange(70)) for _ in range(source.randrange(200))]
+        assert ordered_root(tuple(values)) == slow_root(values)
+
+
+def test_root_of_more_values_than_two_bytes_number_is_that_of_the_slow_trie() -> None:
+    values = [bytes((n % 251,)) for n in range(66_000)]
+    assert ordered_root(values) == slow_root(values)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 127, 128, 129, 300])
+def test_root_of_transfers_is_that_of_their_receipts(count: int) -> None:
+    receipts = [
+        b"\x02" + rlp((unsigned(1), unsigned(21_000 * n), bytes(256), ())) for n in range(1, count + 1)
+    ]
+    assert transfers_root(count, 21_000) == slow_root(receipts)
+
+
+def test_more_transfers_than_any_block_holds_are_refused() -> None:
+    with pytest.raises(EncodingError, match="in one list"):
+        transfers_root(2**20 + 1, 21_000)
