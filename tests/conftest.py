@@ -1,4 +1,4 @@
-"""What all tests share: the devnet's fixtures and the place of recorded chain data."""
+"""What all tests share: their order, the devnet's fixtures and the place of recorded chain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.devnet"]
+pytest_plugins = ["tests.fixtures.devnet", "tests.order"]
 
 RECURSION_LIMIT = 1_000
 _ROOT = Path(__file__).resolve().parent.parent
