@@ -10,8 +10,8 @@ it becomes what it is, by `__class__`, and is frozen from there on. Nobody ever 
     class Message: ...
 
 Everything else stays as the dataclass has it: equality, hash, order, `replace`, `__post_init__`, pattern
-matching, copies. It is for classes with slots, without bases, whose fields are all arguments by position.
-What is made rarely does not need it.
+matching, copies. It is for classes with slots, without bases, whose fields are arguments by position, or
+follow from these and are set by `__post_init__`. What is made rarely does not need it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ _MISSING: Final = dataclasses.MISSING
 
 def made_quickly(kind: type[T]) -> type[T]:
     """Give a frozen dataclass with slots a constructor that assigns its fields before it is frozen."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    slots = dataclasses.fields(kind)  # type: ignore[arg-type]
+    fields = [field for field in slots if field.init]
     _require_simple(kind, fields)
     names = [field.name for field in fields]
-    twin = type(kind.__name__, (), {"__slots__": tuple(names), "__module__": kind.__module__})
+    slot_names = tuple(field.name for field in slots)
+    twin = type(kind.__name__, (), {"__slots__": slot_names, "__module__": kind.__module__})
     known: dict[str, Any] = {"make": object.__new__, "twin": twin, "missing": _MISSING}
     lines = []
     for field in fields:
@@ -60,12 +62,11 @@ def made_quickly(kind: type[T]) -> type[T]:
     return kind
 
 
-def _require_simple(kind: type, fields: tuple[dataclasses.Field[Any], ...]) -> None:
+def _require_simple(kind: type, fields: list[dataclasses.Field[Any]]) -> None:
     assert kind.__bases__ == (object,), f"{kind.__name__} has bases"
     assert "__slots__" in vars(kind), f"{kind.__name__} has no slots"
     assert "__setattr__" in vars(kind), f"{kind.__name__} is not frozen"
     for field in fields:
-        assert field.init, f"{kind.__name__}.{field.name} is no argument"
         assert not field.kw_only, f"{kind.__name__}.{field.name} is given by name only"
     assert len(fields) == len(kind.__match_args__), f"{kind.__name__} has arguments that are no fields"  # type: ignore[attr-defined]
 

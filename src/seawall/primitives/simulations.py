@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.units import Address, Hash
 
 __all__ = ["AllowanceChange", "Flow", "Handover", "Probe", "Simulation"]
@@ -19,6 +20,7 @@ class Probe:
     calldata: bytes
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Tokens that moved. `token` is `NATIVE` for the chain's own."""
@@ -46,6 +48,7 @@ class Handover:
     burnt_at: Address | None = None  # of an NFT that nobody got: the contract that kept it
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """Result of running one payload on a pinned block plus our overlay.

@@ -27,7 +27,7 @@ from seawall.risk.limits import OurAddresses, RiskLimits
 from seawall.risk.reduce import ReduceRule
 from seawall.risk.spending import SpendBook
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Rules"]
 
 _passed: Final = attrgetter("passed")
 # Sets of guards kept: plans of a strategy mostly ask for the same ones.
@@ -36,7 +36,9 @@ _BASES_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _GuardSet:
+class Rules:
+    """By what plans of one kind are judged."""
+
     limits: RiskLimits
     guards: tuple[Guard, ...]
     probes: tuple[Probe, ...]
@@ -53,18 +55,18 @@ class Gate:
     book: SpendBook = field(default_factory=SpendBook, compare=False, repr=False)
     layers: tuple[Layer, ...] = ()  # the wider first
     own: tuple[Guard, ...] = ()  # the operator's own guards, of every plan
-    _sets: dict[object, _GuardSet] = field(default_factory=dict, compare=False, repr=False)
+    _sets: dict[object, Rules] = field(default_factory=dict, compare=False, repr=False)
 
     def probes(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
         """View calls that the verdict will need on the state after."""
-        probes = self._guards(candidate.plan).probes
+        probes = self.rules_of(candidate.plan).probes
         if authority is Authority.RUN:
             return probes
         return _unique((*probes, *self._of_reducing(candidate)))
 
     def probes_before(self, candidate: Candidate, authority: Authority) -> tuple[Probe, ...]:
         """View calls that it will need on the state before as well: most plans need none."""
-        before = self._guards(candidate.plan).before
+        before = self.rules_of(candidate.plan).before
         if authority is not Authority.REDUCE_ONLY:
             return before
         return _unique((*before, *self._of_reducing(candidate)))
@@ -72,16 +74,18 @@ class Gate:
     def _of_reducing(self, candidate: Candidate) -> tuple[Probe, ...]:
         return self.reduce.probes(holders_of(candidate, self.ours), actors_of(candidate))
 
-    def judge(self, evidence: Evidence, authority: Authority) -> Verdict:
-        """The verdict on exactly `evidence.candidate.payload`."""
+    def judge(self, evidence: Evidence, authority: Authority, rules: Rules | None = None) -> Verdict:
+        """The verdict on exactly `evidence.candidate.payload`; `rules`, where they are at hand, are those of
+        its plan."""
         candidate, simulation = evidence.candidate, evidence.simulation
-        guards = self._guards(candidate.plan)
-        if self.layers:
-            evidence = replace(evidence, limits=guards.limits)
-        limits = evidence.limits
+        if rules is None:
+            rules = self.rules_of(candidate.plan)
+        if self.layers and evidence.limits is not rules.limits:
+            evidence = replace(evidence, limits=rules.limits)
+        limits, base = evidence.limits, candidate.base
         findings = [_simulation_finding(evidence)]
         if simulation.success:
-            findings += [guard.measure(evidence) for guard in guards.guards]
+            findings += [guard.measure(evidence) for guard in rules.guards]
         kind = WriteKind.PLAN
         if authority is Authority.HALT:
             findings.append(_halted(evidence))
@@ -90,6 +94,7 @@ class Gate:
             if simulation.success:
                 findings += self.reduce.measure(evidence)
         inflow = evidence.inflow() if simulation.success else None
+        max_total_fee_wei = candidate.max_total_fee_wei
         expected_gas = simulation.gas_used + candidate.data_gas
         expected_fee_wei = expected_gas * candidate.expected_fee_per_gas_wei + candidate.data_fee_wei
         return Verdict(
@@ -97,34 +102,36 @@ class Gate:
             attempt_number=candidate.attempt_number,
             plan_digest=candidate.plan_digest,
             payload_digest=payload_digest(candidate.payload),
-            base_number=candidate.base.number,
-            base_hash=candidate.base.hash,
+            base_number=base.number,
+            base_hash=base.hash,
             overlay_digest=simulation.overlay_digest,
-            valid_until_block=candidate.base.number + limits.validity_blocks,
+            valid_until_block=base.number + limits.validity_blocks,
             valid_until_s=min(evidence.now_s + limits.validity_s, candidate.plan.deadline_s),
-            max_total_fee_wei=candidate.max_total_fee_wei,
+            max_total_fee_wei=max_total_fee_wei,
             expected_fee_wei=expected_fee_wei,
             kind=kind,
             admitted=all(map(_passed, findings)),
             measurements=tuple(findings),
             predicted_wei=None if inflow is None else inflow - expected_fee_wei,
-            predicted_floor_wei=None if inflow is None else inflow - candidate.max_total_fee_wei,
+            predicted_floor_wei=None if inflow is None else inflow - max_total_fee_wei,
             gas_used=simulation.gas_used if simulation.success else None,
         )
 
-    def _guards(self, plan: Plan) -> _GuardSet:
-        body = plan.body
-        own = None
+    def rules_of(self, plan: Plan) -> Rules:
+        """Chosen once for all plans of a kind."""
+        body, own = plan.body, None
         if not isinstance(body, DirectBody):
             own = (body.executor, body.beneficiary, body.min_profit_wei, body.position)
-        holding = tuple([place for place, layer in enumerate(self.layers) if layer.holds(plan)])
+        holding: tuple[int, ...] = ()
+        if self.layers:
+            holding = tuple([place for place, layer in enumerate(self.layers) if layer.holds(plan)])
         kind = (plan.key, plan.guards, own, holding, silent_of(plan, self.limits.facts))
         found = self._sets.get(kind)
         if found is None:
             layers = [self.layers[place] for place in holding]
             limits = effective(self.limits, layers).limits if layers else self.limits
             guards = (*guards_of(plan, limits, self.ours.holders), *self.own)
-            found = _GuardSet(
+            found = Rules(
                 limits,
                 guards,
                 _unique([probe for guard in guards for probe in guard.probes()]),

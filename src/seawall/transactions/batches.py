@@ -41,7 +41,7 @@ from seawall.primitives.simulations import Probe
 from seawall.primitives.units import BPS, Address, Hash, ceil_div
 from seawall.primitives.verdicts import Candidate, Payload, Verdict
 from seawall.risk.evidence import Evidence
-from seawall.risk.gate import Gate
+from seawall.risk.gate import Gate, Rules
 from seawall.telemetry.logs import get_logger
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
 from seawall.transactions.desk import Desk
@@ -180,6 +180,16 @@ class Judged:
         return (self, *self.beside)
 
 
+class _Step(NamedTuple):
+    """A candidate in a series, and by what it will be judged."""
+
+    candidate: Candidate
+    entry: Entry
+    rules: Rules
+    probes: tuple[Probe, ...]
+    before: tuple[Probe, ...]
+
+
 @dataclass(slots=True)
 class BatchJudging:
     """Fulfils `SimulationWork`: judges `rows` in order until one cannot be judged now."""
@@ -280,10 +290,10 @@ class BatchJudging:
                 return measured
             self._measured[row.number] = measured
             return None
-        before = before_now(machine, gate.probes_before(series[0][0], self.authority))
+        before = before_now(machine, series[0].before)
         if isinstance(before, Missing):
             return before
-        answers = machine.series([(_entry_of(candidate), probes) for candidate, probes in series])
+        answers = machine.series([(one.entry, one.probes) for one in series])
         found, behind = self._found(series, answers, before, gate)
         kept = [_entry_of(one.candidate) for one in found if one.verdict.admitted and not self._is_dry(one)]
         missing = machine.keep(kept) if kept else None
@@ -298,10 +308,10 @@ class BatchJudging:
             raise behind
         return None
 
-    def _series(self, machine: Machine, gate: Gate) -> list[tuple[Candidate, tuple[Probe, ...]]]:
+    def _series(self, machine: Machine, gate: Gate) -> list[_Step]:
         """Candidates of the next rows whose gas is known, each with the nonce that it has if those before it
         are admitted. Nothing where the gas of the next one is to be measured."""
-        series: list[tuple[Candidate, tuple[Probe, ...]]] = []
+        series: list[_Step] = []
         nonces, is_alone = dict(self.nonces), self.authority is not Authority.RUN
         base = self.desk.base()
         for place in range(self.progress, min(self.progress + self._length, len(self.rows))):
@@ -311,21 +321,28 @@ class BatchJudging:
                 break
             try:
                 candidate = self._candidate(row, nonces[row.lane], gas_limit, base)
-                probes = gate.probes(candidate, self.authority)
+                step = self._step(candidate, gate)
             except (UnavailableError, StaleError, PlanError, NativeError):
                 if not series:
                     raise
                 break  # that is told when it is the next one
             # What is compared with the state before it has that state for itself.
-            compares = bool(gate.probes_before(candidate, self.authority))
-            single = is_alone or compares or row.lane in self.dry or not machine.is_paid(_entry_of(candidate))
+            single = is_alone or step.before or row.lane in self.dry or not machine.is_paid(step.entry)
             if single and series:
                 break
-            series.append((candidate, probes))
+            series.append(step)
             if single:
                 break
             nonces[row.lane] += 1
         return series
+
+    def _step(self, candidate: Candidate, gate: Gate) -> _Step:
+        rules = gate.rules_of(candidate.plan)
+        if self.authority is Authority.RUN:
+            return _Step(candidate, _entry_of(candidate), rules, rules.probes, rules.before)
+        probes = gate.probes(candidate, self.authority)
+        before = gate.probes_before(candidate, self.authority)
+        return _Step(candidate, _entry_of(candidate), rules, probes, before)
 
     def _group(self, start: int) -> Sequence[IntentRow]:
         """The rows from `start` on that are to go in one transaction; one where nothing goes with it."""
@@ -413,21 +430,24 @@ class BatchJudging:
 
     def _found(
         self,
-        series: Sequence[tuple[Candidate, tuple[Probe, ...]]],
+        series: Sequence[_Step],
         answers: Sequence[Execution | Missing],
         before: dict[str, bytes | None],
         gate: Gate,
     ) -> tuple[list[Judged], Missing | SeawallError | None]:
         """Verdicts as far as each stands on admitted ones, and what prevents the next one."""
         found: list[Judged] = []
-        for (candidate, probes), answer in zip(series, answers, strict=False):
+        for step, answer in zip(series, answers, strict=False):
+            candidate, rules = step.candidate, step.rules
             row = self.rows[self.progress + len(found)]
             if isinstance(answer, Missing):
                 return found, answer
             try:
                 owed_wei = self._owed_wei(candidate, found)
-                evidence = evidence_from(answer, gate, candidate, probes, before, self.now_s, owed_wei)
-                one = self._judge(row, evidence, gate)
+                evidence = evidence_from(
+                    answer, gate, candidate, step.probes, before, self.now_s, owed_wei, rules.limits
+                )
+                one = self._judge(row, evidence, gate, rules)
             except (UnavailableError, StaleError, PlanError, NativeError) as cause:
                 return found, cause
             if one is None:
@@ -446,10 +466,10 @@ class BatchJudging:
         series = [_entry_of(one.candidate) for one in found if one.row.lane.key == key]
         return unlanded_most_wei(data_fees, unlanded_of(self.desk, key) + series, candidate.base)
 
-    def _judge(self, row: IntentRow, evidence: Evidence, gate: Gate) -> Judged | None:
+    def _judge(self, row: IntentRow, evidence: Evidence, gate: Gate, rules: Rules) -> Judged | None:
         """The verdict, and what it may spend reserved. None where its gas was guessed wrong."""
         candidate = evidence.candidate
-        verdict = gate.judge(evidence, self.authority)
+        verdict = gate.judge(evidence, self.authority, rules)
         routes, flows = self.desk.parts.routes, evidence.simulation.flows
         route = routes.route_of(candidate, flows) if verdict.admitted else PUBLIC
         one = Judged(row, candidate, verdict, evidence.spends(), route)

@@ -7,7 +7,7 @@ runs inside `Simulator.drive`, without awaiting, and answers `Missing` where sta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 from seawall.chain.data_fees import unlanded_most_wei
 from seawall.chain.simulation import Entry, Machine
@@ -20,10 +20,15 @@ from seawall.primitives.verdicts import Candidate, Verdict
 from seawall.protocols.executor.events import decode_revert
 from seawall.risk.evidence import Evidence
 from seawall.risk.gate import Gate
+from seawall.risk.limits import RiskLimits
 from seawall.transactions.desk import Desk
 from seawall.transactions.handovers import handovers_of
 
 __all__ = ["before_now", "evidence_from", "judge", "judge_now", "measure_gas_now", "unlanded_of"]
+
+# As the machine answers them: addresses of 20 bytes, `None` for the native token.
+_Flows: TypeAlias = tuple[tuple[Address | None, Address, Address, int], ...]
+_Allowances: TypeAlias = tuple[tuple[Address, Address, Address, int], ...]
 
 # What a sender is given while gas is measured, so that room for gas is not mistaken for money that it must
 # have.
@@ -95,8 +100,10 @@ def evidence_from(
     before: dict[str, bytes | None],
     now_s: int,
     owed_wei: int = 0,
+    limits: RiskLimits | None = None,
 ) -> Evidence:
-    """What the gate judges by: the simulation of exactly the payload, and what its lane has spent."""
+    """What the gate judges by: the simulation of exactly the payload, and what its lane has spent. `limits`,
+    where they are at hand, are those of its plan."""
     base = candidate.base
     if execution.base_hash != base.hash:
         raise StaleError(
@@ -106,7 +113,7 @@ def evidence_from(
         )
     simulation = _simulation_of(execution, candidate, probes, before)
     spent = gate.book.measure(candidate.lane, now_s, candidate.nonce)
-    return Evidence(candidate, simulation, gate.ours, gate.limits, now_s, spent, owed_wei)
+    return Evidence(candidate, simulation, gate.ours, limits or gate.limits, now_s, spent, owed_wei)
 
 
 def measure_gas_now(machine: Machine, candidate: Candidate, fee_per_gas_wei: int) -> int | Missing:
@@ -167,8 +174,8 @@ def _simulation_of(
         True,
         gas_used,
         "",
-        tuple([Flow(NATIVE if t is None else Address(t), Address(a), Address(b), n) for t, a, b, n in flows]),
-        tuple([AllowanceChange(Address(t), Address(o), Address(s), n) for t, o, s, n in allowances]),
+        tuple([Flow(NATIVE if t is None else t, a, b, n) for t, a, b, n in cast(_Flows, flows)]),
+        tuple([AllowanceChange(*one) for one in cast(_Allowances, allowances)]),
         {probe.label: answer for probe, answer in zip(probes, answers, strict=True)},
         candidate.base.hash,
         Hash(execution.overlay_digest),

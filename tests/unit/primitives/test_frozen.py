@@ -36,6 +36,16 @@ class Checked:
             raise ValueError("negative")
 
 
+@made_quickly
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    number: int
+    twice: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "twice", 2 * self.number)
+
+
 def test_fields_are_given_by_place_by_name_and_by_default() -> None:
     quick = Quick(1, items=[2])
     assert (quick.number, quick.name, quick.items) == (1, "none", [2])
@@ -101,3 +111,12 @@ def test_what_it_is_not_made_for_is_refused() -> None:
     for kind in (Below, Open, Wide):
         with pytest.raises(AssertionError):
             made_quickly(kind)
+
+
+def test_field_that_follows_from_others_is_no_argument_and_follows_in_copies() -> None:
+    assert Doubled(2).twice == 4
+    assert replace(Doubled(2), number=3).twice == 6
+    for copied in (copy.copy(Doubled(2)), copy.deepcopy(Doubled(2)), pickle.loads(pickle.dumps(Doubled(2)))):
+        assert (copied, copied.twice) == (Doubled(2), 4)
+    with pytest.raises(TypeError):
+        Doubled(2, 4)  # type: ignore[call-arg]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -82,6 +83,10 @@ class PositionSize:
     caps: tuple[tuple[Address, int], ...]
     queues: frozenset[Address] = frozenset()  # whose tickets somebody else values
     name: str = "position_size"
+    _by_token: Mapping[Address, int] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_token", dict(self.caps))
 
     def probes(self) -> tuple[Probe, ...]:
         return ()
@@ -91,19 +96,19 @@ class PositionSize:
         return PositionSize(caps, self.queues)
 
     def measure(self, evidence: Evidence) -> Measurement:
-        caps = dict(self.caps)
         for handover in evidence.simulation.handovers:
             if handover.holder in evidence.holders and handover.burnt_at not in self.queues:
                 why = f"{address_text(handover.holder)} {handover.what}"
                 return cannot_measure(self.name, evidence, 0, "units", why)
-        for collector in collectors(evidence.candidate.plan):
+        for collector in collectors(evidence.candidate.plan) if evidence.takes_out else ():
             if collector not in evidence.holders:
                 who = "what is no address" if collector is None else address_text(collector)
                 why = f"it collects from a numbered position to {who}, which is not ours"
                 return cannot_measure(self.name, evidence, 0, "units", why)
         worst: Measurement | None = None
         for token, amount in sorted(evidence.outflows().items()):
-            if token not in caps:
+            cap = self._by_token.get(token)
+            if cap is None:
                 return cannot_measure(
                     self.name,
                     evidence,
@@ -111,7 +116,7 @@ class PositionSize:
                     "units",
                     f"no cap is configured for {address_text(token)}, of which {amount} would leave",
                 )
-            found = below(self.name, evidence, amount, caps[token], "units", _outflow_of(token))
+            found = below(self.name, evidence, amount, cap, "units", _outflow_of(token))
             if worst is None or (found.margin or 0) < (worst.margin or 0):
                 worst = found
         return worst or below(self.name, evidence, 0, 0, "units", "nothing leaves: outflow")

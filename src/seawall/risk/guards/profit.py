@@ -13,7 +13,6 @@ from seawall.protocols.answers import Answers, integer_answer
 from seawall.risk.evidence import Evidence, above, below, cannot_measure
 from seawall.risk.guards.base import measured, probes_of
 from seawall.risk.limits import ChainFacts
-from seawall.risk.numbered import takes_out
 from seawall.risk.prices import value_probes, valued
 from seawall.risk.volatility import scaled_down
 
@@ -32,7 +31,7 @@ class MinProfit:
         return ()
 
     def measure(self, evidence: Evidence) -> Measurement:
-        if takes_out(evidence.candidate.plan):
+        if evidence.takes_out:
             why = "it takes out of a numbered position, which is no profit: do so in a position plan"
             return cannot_measure(self.name, evidence, self.min_wei, "wei", why)
         inflow = evidence.inflow()
