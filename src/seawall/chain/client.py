@@ -42,7 +42,7 @@ from seawall.primitives.units import ZERO_ADDRESS, Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
 from seawall.telemetry.logs import get_logger
 
-__all__ = ["BlockTag", "ChainClient", "Receipt", "StateCheck"]
+__all__ = ["BlockTag", "ChainClient", "Receipt", "StateCheck", "filter_fields"]
 
 # A range of logs is asked in pieces of this many blocks, and a piece that fails is halved.
 LOGS_RANGE_BLOCKS_MAX: Final = 2_000
@@ -338,7 +338,8 @@ class ChainClient:
     async def logs_of(self, wanted: Sequence[LogFilter], block_hash: Hash) -> list[list[Log]]:
         """Logs of exactly one block, one list per filter."""
         requests = [
-            Request("eth_getLogs", ({**_filter(one), "blockHash": hex_text(block_hash)},)) for one in wanted
+            Request("eth_getLogs", ({**filter_fields(one), "blockHash": hex_text(block_hash)},))
+            for one in wanted
         ]
         where = f"block {hex_text(block_hash)}"
 
@@ -446,7 +447,7 @@ class ChainClient:
         where = f"blocks {from_number} to {to_number}"
         span = {"fromBlock": hex(from_number), "toBlock": hex(to_number)}
         requests = [
-            Request("eth_getLogs", ({**_filter(wanted), **span},)),
+            Request("eth_getLogs", ({**filter_fields(wanted), **span},)),
             Request("eth_getBlockByNumber", (hex(to_number), False)),
         ]
         refusals: list[RpcError] = []
@@ -543,7 +544,8 @@ def _logs_within(answer: object, from_number: int, to_number: int) -> list[Log]:
     return logs
 
 
-def _filter(wanted: LogFilter) -> dict[str, object]:
+def filter_fields(wanted: LogFilter) -> dict[str, object]:
+    """A filter as JSON-RPC takes it."""
     fields: dict[str, object] = {}
     if wanted.addresses:
         fields["address"] = [hex_text(address) for address in wanted.addresses]

@@ -16,15 +16,16 @@ from typing import Final
 import aiohttp
 import orjson
 
+from seawall.chain.client import filter_fields
 from seawall.chain.decoding import quantity
 from seawall.chain.endpoints import Endpoint
 from seawall.chain.receipts import log_of
 from seawall.primitives.blocks import LogFilter
 from seawall.primitives.errors import ChainError, ChainIdMismatchError, EndpointError
 from seawall.primitives.ports import Clock
-from seawall.primitives.units import Hash, hex_text
+from seawall.primitives.units import Hash
 
-__all__ = ["CLOSE_TIMEOUT_S", "HeadSocket", "HeadWake", "LogSocket", "NodeSocket", "filter_fields"]
+__all__ = ["CLOSE_TIMEOUT_S", "HeadSocket", "HeadWake", "LogSocket", "NodeSocket"]
 
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -39,16 +40,6 @@ BLOCKS_TOLD_MAX: Final = 256
 _ENDS: Final = frozenset(
     {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
 )
-
-
-def filter_fields(wanted: LogFilter) -> dict[str, object]:
-    """A filter as JSON-RPC takes it."""
-    fields: dict[str, object] = {}
-    if wanted.addresses:
-        fields["address"] = [hex_text(address) for address in wanted.addresses]
-    if wanted.topics:
-        fields["topics"] = [[hex_text(topic) for topic in options] or None for options in wanted.topics]
-    return fields
 
 
 class HeadWake:

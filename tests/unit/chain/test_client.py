@@ -18,6 +18,7 @@ from seawall.primitives.ports import InlineOffload, SystemClock
 from seawall.primitives.simulations import Probe
 from seawall.primitives.units import Address, Hash, hex_text
 from seawall.primitives.verdicts import Payload
+from tests.builders.idle_clock import IdleClock
 from tests.builders.messages import ETHER, GWEI, KEY, block
 
 TARGET = Address(b"\x11" * 20)
@@ -37,6 +38,7 @@ class Endpoint:
     async def send(self, requests: Sequence[Request]) -> list[object | RpcError]:
         answers: list[object | RpcError] = []
         for request in requests:
+            IdleClock.stir()
             if request.method == "eth_chainId":
                 answers.append("0x7a69")
             else:
@@ -50,7 +52,7 @@ class Endpoint:
 
 def client_of(answer: Callable[[str, tuple[object, ...]], object]) -> tuple[ChainClient, Endpoint]:
     endpoint = Endpoint(answer)
-    return ChainClient(RpcPool([endpoint], chain_id=31_337, clock=SystemClock()), NETWORKS[31_337]), endpoint
+    return ChainClient(RpcPool([endpoint], chain_id=31_337, clock=IdleClock()), NETWORKS[31_337]), endpoint
 
 
 def log_at(number: int) -> dict[str, object]:

@@ -22,7 +22,7 @@ from itertools import pairwise
 from typing import Final
 
 from seawall.chain import decoding
-from seawall.chain.client import ChainClient, StateCheck
+from seawall.chain.client import ChainClient, StateCheck, filter_fields
 from seawall.chain.headers import require_own_hash
 from seawall.chain.logs.bloom import BLOOM_BYTES, may_hold
 from seawall.chain.logs.caps import Refusal, refusal_of, refusal_of_text
@@ -30,7 +30,6 @@ from seawall.chain.logs.planner import Span
 from seawall.chain.networks import Network, Proofs
 from seawall.chain.receipts import body_of, logs_of, receipts_in
 from seawall.chain.rpc import Request, RpcError, is_block_unknown
-from seawall.chain.subscriptions import filter_fields
 from seawall.primitives.blocks import Log, LogFilter
 from seawall.primitives.errors import (
     ChainError,

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -467,3 +469,10 @@ def test_every_commented_key_of_the_template_is_a_true_key(folder: Path) -> None
     assert configuration.limits[31_337].position_caps == {weth: 100 * 10**18}
     shown = json.loads(configuration.strategies[0].settings_json(KEY))
     assert address_from_text(shown["token"]) == weth
+
+
+def test_reading_the_configuration_brings_in_no_library_that_only_a_kernel_needs() -> None:
+    """Every command reads it, most of them to answer at once."""
+    code = "import sys, seawall.runtime.configuration.loading; print('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
