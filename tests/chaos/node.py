@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.chaos.evidence import rpc_batch
 from tests.fixtures.anvil import ANVIL, CHAIN_ID
 from tests.fixtures.kernel import free_port
+from tests.fixtures.orphans import ends_with_us
 
 __all__ = ["RECORDER", "SINK", "Compiled", "Node", "compiled_recorder", "running_node"]
 
@@ -112,6 +113,7 @@ def running_node(block_time_s: float, log: Path) -> Iterator[Node]:
     ]  # fmt: skip
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
+    ends_with_us(process.pid)
     try:
         until_s = time.monotonic() + READY_WAIT_S
         while True:

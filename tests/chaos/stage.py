@@ -31,6 +31,7 @@ from tests.chaos.asking import ask
 from tests.chaos.node import RECORDER, SINK, Node, compiled_recorder, running_node
 from tests.chaos.workload import Scene
 from tests.fixtures.fault_proxy import FaultProxy
+from tests.fixtures.orphans import ends_with_us
 
 __all__ = ["SUBMITTER", "KernelProcess", "PostgreSQL", "Stage", "running_stage"]
 
@@ -142,6 +143,7 @@ class KernelProcess:
                 env=dict(os.environ),
                 cwd=REPOSITORY,
             )
+        ends_with_us(self.process.pid)
 
     def kill(self) -> None:
         if self.process is not None and self.is_running:

@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from seawall.primitives.ports import SystemClock
-from seawall.rollout.devnet import Devnet, DevnetSettings, running
+from seawall.rollout.devnet import Devnet, DevnetSettings
 from seawall.rollout.devnet.build import BuiltState
 from seawall.rollout.devnet.lifecycle import refresh
 from seawall.rollout.devnet.steering import revert, snapshot
+from tests.fixtures.devnet import running_devnet
 from tests.integration.examples.stage import Stage
 
 
 @pytest.fixture(scope="package")
 def world(built_devnet: BuiltState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     settings = DevnetSettings(tmp_path_factory.mktemp("devnet"), manual_mining=True)
-    with running(settings) as started:
+    with running_devnet(settings) as started:
         yield started
 
 

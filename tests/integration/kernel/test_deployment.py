@@ -25,7 +25,7 @@ from seawall.protocols.executor.policy import Role, role_call
 from seawall.rollout.deployment.contracts import DEPLOYERS, fleet_of
 from seawall.rollout.deployment.files import read_wish
 from seawall.rollout.deployment.wanted import policy_writes, settings
-from seawall.rollout.devnet import TRADERS, Devnet, DevnetSettings, running
+from seawall.rollout.devnet import TRADERS, Devnet, DevnetSettings
 from seawall.rollout.devnet.accounts import GUARDIAN, PAUSER
 from seawall.rollout.devnet.build import BuiltState
 from seawall.rollout.devnet.steering import create_safe
@@ -33,6 +33,7 @@ from seawall.rollout.devnet.uniswap import V2_INIT_CODE_HASH, V3_INIT_CODE_HASH
 from seawall.runtime.configuration.loading import load_configuration
 from seawall.runtime.handing_in import HandedCall, Hatch
 from seawall.signers.local import THROWAWAY_COST, create_keystore
+from tests.fixtures.devnet import running_devnet
 from tests.fixtures.kernel import ETHER, KernelFolder
 
 pytestmark = pytest.mark.anvil
@@ -175,7 +176,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(built_devnet: BuiltState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     settings = DevnetSettings(tmp_path_factory.mktemp("devnet"), block_time_s=0.2)
-    with running(settings) as devnet:
+    with running_devnet(settings) as devnet:
         yield from _desk(devnet, tmp_path_factory.mktemp("deployment") / "k")
 
 

@@ -16,8 +16,9 @@ import pytest
 from typing_extensions import override
 
 from seawall.primitives.units import address_text
-from seawall.rollout.devnet import Devnet, DevnetSettings, running
+from seawall.rollout.devnet import Devnet, DevnetSettings
 from seawall.rollout.devnet.steering import fund, mine
+from tests.fixtures.devnet import running_devnet
 from tests.fixtures.kernel import ETHER, KernelFolder, deposit, free_port, wait_until
 
 KERNEL_BYTES_MAX = 120 * 1024**2
@@ -152,7 +153,7 @@ def test_dead_endpoint_at_start_is_waited_for(
         # Without money the plan would be refused, and the kernel may be there before the money is.
         assert folder.seawall("halt", "--reason", "the chain is being made").returncode == 0
         late = DevnetSettings(tmp_path_factory.mktemp("late"), port=port, manual_mining=True)
-        with running(late) as devnet:
+        with running_devnet(late) as devnet:
             folder.devnet = devnet
             folder.start_number = folder.number()  # the kernel may be in the very next block
             fund(devnet, folder.key, folder.balance_wei)
