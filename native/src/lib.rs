@@ -57,7 +57,7 @@ mod _native {
         complete_signature, seal_transaction, signature_of, signing_payload,
     };
     #[pymodule_export]
-    use crate::wire::keys::LocalKey;
+    use crate::wire::keys::{LocalKey, sign_together};
     #[pymodule_export]
     use crate::wire::merkle::{ordered_root, transfers_root};
     #[pymodule_export]

@@ -11,7 +11,6 @@ use std::sync::RwLock;
 
 use alloy_primitives::Address;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 use secp256k1::SecretKey;
 use zeroize::Zeroize;
 
@@ -122,6 +121,48 @@ impl LocalKey {
         let held = self.page.read().map_err(|_| wiped())?;
         held.as_ref().map(|page| work(page.key())).ok_or_else(wiped)
     }
+
+    fn seal(&self, transactions: &[DynamicFee]) -> Result<Vec<SignedTransaction>, Fault> {
+        self.with_key(|key| {
+            let sealed = transactions.iter().map(|fields| {
+                let (raw, hash) = fields.seal(|digest| sign(digest, key));
+                SignedTransaction {
+                    raw: Data(raw),
+                    hash: Word(hash),
+                }
+            });
+            sealed.collect()
+        })
+    }
+}
+
+fn require_few(count: usize, place: &'static str) -> Result<(), Fault> {
+    if count <= BATCH_MAX {
+        return Ok(());
+    }
+    Err(Fault::encoding(
+        format!("{count} transactions in one batch"),
+        place,
+        format!("sign at most {BATCH_MAX} at a time"),
+    ))
+}
+
+/// Encodes, signs and hashes what each of several keys is to sign, in order, and lets the GIL go once for all of it.
+#[pyfunction]
+pub fn sign_together(
+    py: Python<'_>,
+    batches: Vec<(Py<LocalKey>, Vec<DynamicFee>)>,
+) -> Result<Vec<Vec<SignedTransaction>>, Fault> {
+    require_few(
+        batches.iter().map(|(_, batch)| batch.len()).sum(),
+        "sign_together",
+    )?;
+    py.detach(|| {
+        batches
+            .iter()
+            .map(|(key, batch)| key.get().seal(batch))
+            .collect()
+    })
 }
 
 #[pymethods]
@@ -205,34 +246,13 @@ impl LocalKey {
     }
 
     /// Encodes, signs and hashes a batch, without the GIL, in order.
-    fn sign_transactions<'py>(
+    fn sign_transactions(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         transactions: Vec<DynamicFee>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        if transactions.len() > BATCH_MAX {
-            return Err(Fault::encoding(
-                format!("{} transactions in one batch", transactions.len()),
-                "sign_transactions",
-                format!("sign at most {BATCH_MAX} at a time"),
-            )
-            .into());
-        }
-        let sealed = py.detach(|| {
-            self.with_key(|key| {
-                transactions
-                    .iter()
-                    .map(|fields| {
-                        let (raw, hash) = fields.seal(|digest| sign(digest, key));
-                        SignedTransaction {
-                            raw: Data(raw),
-                            hash: Word(hash),
-                        }
-                    })
-                    .collect::<Vec<_>>()
-            })
-        })?;
-        PyList::new(py, sealed)
+    ) -> Result<Vec<SignedTransaction>, Fault> {
+        require_few(transactions.len(), "sign_transactions")?;
+        py.detach(|| self.seal(&transactions))
     }
 
     /// Overwrites the key; every later use is refused.

@@ -125,6 +125,7 @@ async def build_chain(
         moves=replace(spec.moves, unrecorded=pool.agreement > 1),
         routes=spec.routes,
         relays=spec.relays,
+        offload=services.offload,
     )
     desk = Desk(parts)
     outbox = Outbox(desk)

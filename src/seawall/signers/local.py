@@ -160,13 +160,13 @@ class LocalSigner:
     async def sign_transactions(
         self, transactions: Sequence[DynamicFeeTransaction]
     ) -> list[SignedTransaction]:
-        key, batch = self._open_key(), list(transactions)
+        key, batch = self.open_key(), list(transactions)
         if len(batch) <= SIGNED_INLINE_MAX:
             return key.sign_transactions(batch)
         return await self._offload(lambda: key.sign_transactions(batch))
 
     async def sign_digest(self, digest: Hash) -> bytes:
-        return self._open_key().sign_digest(digest)
+        return self.open_key().sign_digest(digest)
 
     async def close(self) -> None:
         """Wipe the key. Closing twice changes nothing."""
@@ -174,7 +174,8 @@ class LocalSigner:
             self._key.wipe()
             self._key = None
 
-    def _open_key(self) -> LocalKey:
+    def open_key(self) -> LocalKey:
+        """The native handle; `SignerError` while it is locked."""
         if self._key is None:
             raise SignerError(
                 f"the key {address_text(self.address)} is locked",

@@ -33,7 +33,7 @@ from seawall.primitives.bounds import HEADS_KEPT, LANE_UNLANDED_MAX
 from seawall.primitives.errors import ChainError, StaleError, UnavailableError
 from seawall.primitives.identifiers import AttemptNumber, IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
-from seawall.primitives.ports import Clock
+from seawall.primitives.ports import Clock, Offload, ThreadOffload
 from seawall.primitives.units import Hash
 from seawall.primitives.verdicts import Verdict
 from seawall.risk.gate import Gate
@@ -70,6 +70,7 @@ class DeskParts:
     moves: MovePolicy = MovePolicy()  # noqa: RUF009  (frozen)
     routes: Routes = field(default_factory=Routes)
     relays: Withdrawer | None = None
+    offload: Offload = field(default_factory=ThreadOffload)
 
 
 class Turn(asyncio.Lock):

@@ -32,6 +32,7 @@ from seawall.primitives.errors import (
 )
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState
+from seawall.signers.together import sign_together
 from seawall.telemetry import failpoints
 from seawall.telemetry.logs import get_logger
 from seawall.telemetry.metrics import Stage
@@ -259,16 +260,18 @@ class Dispatcher:
             signatures[one.row.number] = known.signed
         failed: SignerError | None = None
         until_s = self.desk.parts.clock.monotonic_s() + SIGNER_REST_S
+        asked = []
+        for lane, several in by_lane.items():
+            signer = self.runners[lane].signer
+            assert signer is not None
+            asked.append((signer, [request_of(one.candidate) for one in several]))
         with self.desk.parts.metrics.timing(Stage.SIGN):
-            for lane, several in by_lane.items():
-                signer = self.runners[lane].signer
-                assert signer is not None
-                try:
-                    signed = await signer.sign_transactions([request_of(one.candidate) for one in several])
-                except SignerError as cause:
-                    failed, self._resting[lane] = cause, until_s
-                else:
-                    signatures.update((one.row.number, s) for one, s in zip(several, signed, strict=True))
+            answers = await sign_together(asked, self.desk.parts.offload)
+        for (lane, several), answer in zip(by_lane.items(), answers, strict=True):
+            if isinstance(answer, SignerError):
+                failed, self._resting[lane] = answer, until_s
+            else:
+                signatures.update((one.row.number, s) for one, s in zip(several, answer, strict=True))
         await _AFTER_SIGNATURE.reach()
         if failed or not all(self.desk.in_force(one.verdict) for one in admitted):
             why = str(failed or "a verdict is not in force any more")

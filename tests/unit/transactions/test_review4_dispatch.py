@@ -169,7 +169,7 @@ async def bench(
         simulator=model.parts.simulator, gate=gate, clock=clock, ledger=doubtful, latch=latch,
         metrics=Metrics(), client=SimpleNamespace(nonce_at=nonce_at), fees=SimpleNamespace(quotes=quotes),
         network=SimpleNamespace(chain_id=CHAIN_ID, name="model"), lane_unlanded_max=16, segments_max=1,
-        data_fees=NoDataFees(),
+        data_fees=NoDataFees(), offload=InlineOffload(),
     )  # fmt: skip
     made = Desk(cast(DeskParts, parts))
     made.epoch = await ledger.write(
