@@ -148,7 +148,10 @@ def _spends_of(
 def holders_of(candidate: Candidate, ours: OurAddresses) -> frozenset[Address]:
     """Our addresses, the plan's executor and payee included; a guard holds that those are truly ours."""
     holders, named = ours.holders, actors_of(candidate)
-    return holders if holders.issuperset(named) else holders.union(named)
+    for one in named:
+        if one not in holders:
+            return holders.union(named)
+    return holders
 
 
 def actors_of(candidate: Candidate) -> tuple[Address, ...]:

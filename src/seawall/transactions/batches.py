@@ -106,17 +106,16 @@ class GasBook:
         learned = self._learned.get(call)
         return None if learned is None else learned.gas_limit
 
-    def fits(self, call: Call, gas_limit: int, gas_used: int | None, base: Block) -> bool:
-        """Whether a guess was right: as `is_fitting` says, or where one that used as much was measured on
-        this very block. What is measured has room for the first place in a block, which may be far more than
-        it needs behind others; measuring anew would find the same."""
-        if is_fitting(gas_limit, gas_used, base):
-            return True
+    def covers(self, call: Call, gas_limit: int, gas_used: int | None, base: Block) -> bool:
+        """Whether a guess that seems far too much is right nevertheless: one that used as much was measured
+        on this very block. What is measured has room for the first place in a block, which may be far more
+        than it needs behind others; measuring anew would find the same."""
         learned = self._learned.get(call)
         if gas_used is None or learned is None or learned.gas_used is None:
             return False
         is_alike = abs(learned.gas_used - gas_used) <= _GUESS_GRAIN_GAS and learned.gas_limit == gas_limit
-        return is_alike and learned.base_hash == base.hash and _is_enough(gas_limit, gas_used, base)
+        enough = gas_limit + _GUESS_GRAIN_GAS >= gas_limit_for(gas_used, base)
+        return is_alike and enough and learned.base_hash == base.hash
 
     def learn(self, call: Call, measured: int, gas_used: int | None, base: Block) -> None:
         """Of a call that was given `measured` gas and used so much of it (None: it failed): what to try first
@@ -151,14 +150,11 @@ async def read_data_fees(desk: Desk, rows: Sequence[IntentRow]) -> None:
 
 def is_fitting(gas_limit: int, gas_used: int | None, base: Block) -> bool:
     """Whether a guessed gas limit was right: enough with its margin, and not far too much."""
-    if gas_used is None or not _is_enough(gas_limit, gas_used, base):
+    if gas_used is None:
         return False  # it failed: perhaps for want of gas
     needed = gas_limit_for(gas_used, base)
-    return gas_limit <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
-
-
-def _is_enough(gas_limit: int, gas_used: int, base: Block) -> bool:
-    return gas_limit + _GUESS_GRAIN_GAS >= gas_limit_for(gas_used, base)
+    enough = gas_limit + _GUESS_GRAIN_GAS >= needed
+    return enough and gas_limit <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +291,11 @@ class BatchJudging:
             return before
         answers = machine.series([(one.entry, one.probes) for one in series])
         found, behind = self._found(series, answers, before, gate)
-        kept = [_entry_of(one.candidate) for one in found if one.verdict.admitted and not self._is_dry(one)]
+        kept = [
+            step.entry
+            for step, one in zip(series, found, strict=False)
+            if one.verdict.admitted and not self._is_dry(one)
+        ]
         missing = machine.keep(kept) if kept else None
         if missing is not None:
             return missing
@@ -487,9 +487,11 @@ class BatchJudging:
         return one
 
     def _fits(self, one: Judged) -> bool:
-        candidate = one.candidate
-        gas_limit = candidate.payload.gas_limit - candidate.data_gas
-        return self.gas.fits(call_of(candidate.plan), gas_limit, one.verdict.gas_used, candidate.base)
+        candidate, gas_used = one.candidate, one.verdict.gas_used
+        gas_limit, base = candidate.payload.gas_limit - candidate.data_gas, candidate.base
+        return is_fitting(gas_limit, gas_used, base) or self.gas.covers(
+            call_of(candidate.plan), gas_limit, gas_used, base
+        )
 
     def _learn(self, one: Judged) -> None:
         measured = self._measured.get(one.row.number)

@@ -175,14 +175,18 @@ def _simulation_of(
         gas_used,
         "",
         tuple([Flow(NATIVE if t is None else t, a, b, n) for t, a, b, n in cast(_Flows, flows)]),
-        tuple([AllowanceChange(*one) for one in cast(_Allowances, allowances)]),
-        {probe.label: answer for probe, answer in zip(probes, answers, strict=True)},
+        tuple([AllowanceChange(*one) for one in cast(_Allowances, allowances)]) if allowances else (),
+        _labelled(probes, answers) if probes else {},
         candidate.base.hash,
         Hash(execution.overlay_digest),
         balance_wei,
         before,
         handovers_of(execution.transactions[0].logs) if has_logs else (),
     )
+
+
+def _labelled(probes: tuple[Probe, ...], answers: tuple[bytes | None, ...]) -> dict[str, bytes | None]:
+    return {probe.label: answer for probe, answer in zip(probes, answers, strict=True)}
 
 
 def _failed(execution: Execution, candidate: Candidate, before: dict[str, bytes | None]) -> Simulation:

@@ -75,22 +75,22 @@ def test_room_for_the_first_place_is_no_excess_for_one_alike_on_the_same_block()
     guess = book.guess(CALL)
     assert guess is not None
     assert not is_fitting(guess, behind_gas, BASE)
-    assert book.fits(CALL, guess, behind_gas + 500, BASE)
+    assert book.covers(CALL, guess, behind_gas + 500, BASE)
     # Another one of the call's kind, another limit, another block, and one that failed: all are measured.
-    assert not book.fits(CALL, guess, behind_gas - 20_000, BASE)
-    assert not book.fits(CALL, guess + 1, behind_gas, BASE)
-    assert not book.fits(CALL, guess, behind_gas, replace(BASE, hash=Hash(b"\x0b" * 32)))
-    assert not book.fits(CALL, guess, None, BASE)
-    assert not GasBook().fits(CALL, guess, behind_gas, BASE)
+    assert not book.covers(CALL, guess, behind_gas - 20_000, BASE)
+    assert not book.covers(CALL, guess + 1, behind_gas, BASE)
+    assert not book.covers(CALL, guess, behind_gas, replace(BASE, hash=Hash(b"\x0b" * 32)))
+    assert not book.covers(CALL, guess, None, BASE)
+    assert not GasBook().covers(CALL, guess, behind_gas, BASE)
 
 
 @given(st.integers(30_000, 1_000_000), st.integers(30_000, 1_000_000), st.integers(-2_000, 2_000))
-def test_guess_that_fits_is_always_enough(first_gas: int, behind_gas: int, other: int) -> None:
+def test_guess_that_is_covered_is_always_enough(first_gas: int, behind_gas: int, other: int) -> None:
     book = GasBook()
     book.learn(CALL, gas_limit_for(first_gas, BASE), behind_gas, BASE)
     guess = book.guess(CALL)
     assert guess is not None
-    if book.fits(CALL, guess, behind_gas + other, BASE):
+    if book.covers(CALL, guess, behind_gas + other, BASE):
         assert guess + 1_024 >= gas_limit_for(behind_gas + other, BASE)
 
 
