@@ -2,7 +2,8 @@
 //!
 //! | module    | what it does                                                         |
 //! |-----------|----------------------------------------------------------------------|
-//! | `wire`    | keys, signing, hashing, RLP, ABI                                     |
+//! | `wire`    | keys, signing, hashing, RLP, ABI, canonical bytes of messages        |
+//! | `rows`    | values of rows for the ledger's driver                               |
 //! | `evm`     | state in, answers out: simulation on a pinned block                  |
 //! | `convert` | the boundary's value types                                           |
 //! | `errors`  | refusals, as the classes of `seawall.native.errors`                  |
@@ -14,6 +15,7 @@ mod bench;
 mod convert;
 mod errors;
 mod evm;
+mod rows;
 mod wire;
 
 use pyo3::prelude::*;
@@ -45,11 +47,15 @@ mod _native {
     #[pymodule_export]
     use crate::evm::trace::CallFrame;
     #[pymodule_export]
+    use crate::rows::driver_values;
+    #[pymodule_export]
     use crate::wire::abi::{abi_decode, abi_encode, encode_call, event_topic, selector};
     #[pymodule_export]
     use crate::wire::address::{keccak256, parse_address, to_checksum};
     #[pymodule_export]
     use crate::wire::answers::{hex_text, plain_data, plain_quantities, plain_results};
+    #[pymodule_export]
+    use crate::wire::canonical::CanonicalPacker;
     #[pymodule_export]
     use crate::wire::derivation::MasterKey;
     #[pymodule_export]

@@ -8,6 +8,7 @@
 pub mod abi;
 pub mod address;
 pub mod answers;
+pub mod canonical;
 pub mod derivation;
 pub mod elsewhere;
 pub mod keys;

@@ -5,26 +5,24 @@ that do not fit 63 bits are msgpack extension 1 (sign byte, then big-endian magn
 extension-free arrays of their fields; the reader knows the type it expects, so a frame cannot choose what is
 built.
 
-For each type a maker of its plain form and a reader are compiled once, from its annotations: an observation
-of thousands of reads costs milliseconds, not tens of them. The maker looks at what each field really holds,
-so an annotation decides how fast something is packed and never what is packed. Where bytes do not fit, the
-path to the field is put together on the way out.
+The native core writes the bytes: it is told the fields of each type once, and looks at what each of them
+holds, whatever its annotation says. For each type a reader is compiled once, from its annotations: an
+observation of thousands of reads costs milliseconds, not tens of them. Where bytes do not fit, the path to
+the field is put together on the way out.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import threading
 import types
 import typing
 from collections.abc import Callable, Iterable
 from enum import Enum, IntEnum, StrEnum
-from functools import partial
 from typing import Final, TypeVar, cast
 
 import msgpack
 
-from seawall.native import keccak256
+from seawall.native.rows import CanonicalPacker
 from seawall.primitives.errors import WireError
 from seawall.primitives.plans import Plan
 from seawall.primitives.units import Address, Hash
@@ -34,49 +32,20 @@ __all__ = ["pack", "payload_digest", "plan_digest", "unpack"]
 
 T = TypeVar("T")
 _Reader = Callable[[object], object]
-_Maker = Callable[[typing.Any], object]
 
 _BIG_INT: Final = 1
-_SMALL_MAX: Final = 2**63 - 1
 _BIG_INT_BYTES_MAX: Final = 33
 _KEY_PLACE: Final = [field.name for field in dataclasses.fields(Plan)].index("idempotency_key")
-_BUFFER_BYTES: Final = 4096  # of a message, to begin with: most are smaller
-_BUFFER_KEPT_BYTES: Final = 65_536  # a buffer that grew beyond it is given back
-_AS_IS: Final = frozenset((bytes, str, bool, type(None)))
 _SCALARS: Final = frozenset((int, bool, bytes, str, type(None)))
-# Both hold one entry for each type of message that this program knows, and no more.
-_MAKERS: Final[dict[type, _Maker]] = {}
+# One entry for each type of message that this program knows, and no more.
 _READERS: Final[dict[object, _Reader]] = {}
 _SIZES: Final[dict[object, int]] = {Address: 20, Hash: 32}
 _UNSAID: Final = (None, False, b"")  # what a field of a tail says while it says nothing
-# Its constructor checks what is known here, at several times the cost of making it.
-_extension_of: Final[Callable[[tuple[int, bytes]], object]] = partial(tuple.__new__, msgpack.ExtType)
-
-
-class _Packer(threading.local):
-    """One packer a thread, with its buffer: to make one costs as much as to pack a small message."""
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        packer = msgpack.Packer(use_bin_type=True, strict_types=True, buf_size=_BUFFER_BYTES)
-        self.pack: Callable[[object], bytes] = packer.pack
-
-
-_PACKER: Final = _Packer()
-
-
-def _to_bytes(tree: object) -> bytes:
-    data = _PACKER.pack(tree)
-    if len(data) > _BUFFER_KEPT_BYTES:
-        _PACKER.renew()
-    return data
 
 
 def pack(message: object) -> bytes:
     """Canonical bytes of a message dataclass (or of the scalars and tuples inside one)."""
-    return _to_bytes(_plain(message))
+    return _PACKER.pack(message)
 
 
 def unpack(expected: type[T], data: bytes | memoryview) -> T:
@@ -103,94 +72,36 @@ def unpack(expected: type[T], data: bytes | memoryview) -> T:
 
 def plan_digest(plan: Plan) -> Hash:
     """Identity of what a plan wants; the idempotency key is not part of it."""
-    fields = cast("list[object]", _plain(plan))
-    fields[_KEY_PLACE] = "-"
-    return Hash(keccak256(b"seawall.plan.1" + _to_bytes(fields)))
+    return Hash(_PACKER.digest(b"seawall.plan.1", plan, _KEY_PLACE, "-"))
 
 
 def payload_digest(payload: Payload) -> Hash:
     """Identity of chain, sender, target, data, value and gas limit."""
-    numbers = payload.chain_id, payload.value_wei, payload.gas_limit
-    chain_id, value_wei, gas_limit = map(_plain_int, numbers)
-    fields = [chain_id, payload.sender, payload.to, payload.data, value_wei, gas_limit]
-    return Hash(keccak256(b"seawall.payload.1" + _to_bytes(fields)))  # as of `pack`, at half its cost
+    return Hash(_PACKER.digest(b"seawall.payload.1", payload))
 
 
-def _plain(value: object) -> object:
-    """What msgpack packs as it stands: bytes, text, small integers, extensions, and lists of these."""
-    kind = type(value)
-    if kind in _AS_IS:
-        return value
-    if kind is int:
-        return _plain_int(cast(int, value))
-    if kind is tuple or kind is list:
-        return _plain_all(cast("tuple[object, ...]", value))
-    if kind is dict:
-        return {key: _plain(item) for key, item in sorted(cast("dict[str, object]", value).items())}
-    return _maker_of(kind)(value)
-
-
-def _plain_all(values: Iterable[object]) -> list[object]:
-    """Most of a message is bytes, text and small integers: those cost no call."""
-    plain: list[object] = []
-    for value in values:
-        kind = type(value)
-        if kind in _AS_IS or (kind is int and -_SMALL_MAX <= cast(int, value) <= _SMALL_MAX):
-            plain.append(value)
-        else:
-            plain.append(_plain(value))
-    return plain
-
-
-def _plain_int(value: int) -> object:
-    if -_SMALL_MAX <= value <= _SMALL_MAX:
-        return value
-    size = (value.bit_length() + 7) // 8
-    if size >= _BIG_INT_BYTES_MAX:
-        raise WireError("an integer of more than 256 bits", "codec", "no quantity on chain is that large")
-    sign = b"\x01" if value < 0 else b"\x00"
-    return _extension_of((_BIG_INT, sign + abs(value).to_bytes(size, "big")))
-
-
-def _maker_of(kind: type) -> _Maker:
-    """What makes the plain form of values of exactly this type; compiled at its first."""
-    if kind not in _MAKERS:
-        _MAKERS[kind] = _compiled_maker(kind)
-    return _MAKERS[kind]
-
-
-def _compiled_maker(kind: type) -> _Maker:
+def _shape_of(kind: type) -> tuple[tuple[str, ...], tuple[object, ...]] | None:
+    """Names of the fields and what those of the tail say while they say nothing; None: it goes by its
+    value."""
     if dataclasses.is_dataclass(kind):
-        return _dataclass_maker(kind)
+        fields, least = dataclasses.fields(kind), _fields_always_there(kind)
+        return tuple([f.name for f in fields]), tuple([f.default for f in fields[least:]])
     if issubclass(kind, StrEnum | IntEnum):
-        return lambda member: member._value_
+        return None
     raise WireError(
         f"{kind.__name__} has no canonical form", "codec", "send only messages of seawall.primitives"
     )
 
 
-def _dataclass_maker(kind: type) -> _Maker:
-    """One function over all fields, as one would write it by hand. What a field holds that its annotation
-    does not lead to expect goes through `_plain`."""
-    hints = typing.get_type_hints(kind)
-    fields = dataclasses.fields(kind)
-    names = [field.name for field in fields]
-    known: dict[str, object] = {"plain": _plain}
-    forms = [_form_of(f"v{place}", hints[name], known) for place, name in enumerate(names)]
-    lines = [f"    v{place} = m.{name}" for place, name in enumerate(names)]
-    least = _fields_always_there(kind)
-    for place in range(least, len(names)):
-        unsaid = " and ".join(
-            _unsaid(f"v{later}", fields[later].default) for later in range(place, len(names))
-        )
-        lines.append(f"    if {unsaid}: return [{', '.join(forms[:place])}]")
-    source = "\n".join(("def make(m):", *lines, f"    return [{', '.join(forms)}]"))
-    exec(source, known)  # noqa: S102  (made of the field names of our own classes)
-    return cast(_Maker, known["make"])
+def _magnitude_of(value: int) -> bytes:
+    """Sign and magnitude of what does not fit 63 bits."""
+    size = (value.bit_length() + 7) // 8
+    if size >= _BIG_INT_BYTES_MAX:
+        raise WireError("an integer of more than 256 bits", "codec", "no quantity on chain is that large")
+    return (b"\x01" if value < 0 else b"\x00") + abs(value).to_bytes(size, "big")
 
 
-def _unsaid(value: str, default: object) -> str:
-    return f"{value} is None" if default is None else f"{value} == {default!r}"
+_PACKER: Final = CanonicalPacker(_shape_of, _magnitude_of)
 
 
 def _fields_always_there(kind: type) -> int:
@@ -200,36 +111,6 @@ def _fields_always_there(kind: type) -> int:
     assert all(field.default in _UNSAID for field in tail), f"a tail of {kind.__name__} defaults to nothing"
     assert list(fields[len(fields) - len(tail) :]) == tail, f"a tail of {kind.__name__} is not at its end"
     return len(fields) - len(tail)
-
-
-def _form_of(value: str, hint: object, known: dict[str, object]) -> str:
-    """The expression for the plain form of `value`; the classes that it names are put into `known`."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        options = typing.get_args(hint)
-        if len(options) == 2 and options[1] is type(None):
-            return f"(None if {value} is None else {_form_of(value, options[0], known)})"
-        return f"plain({value})"
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        item = _form_of("i", arguments[0], known) if value != "i" else "plain(i)"
-        return f"([{item} for i in {value}] if type({value}) is tuple else plain({value}))"
-    kind = getattr(hint, "__supertype__", hint)
-    if not isinstance(kind, type):
-        return f"plain({value})"
-    condition = f"type({value}) is {kind.__name__}"
-    if kind is int:
-        form, condition = value, f"{condition} and -{_SMALL_MAX} <= {value} <= {_SMALL_MAX}"
-    elif kind in _AS_IS:
-        form = value
-    elif issubclass(kind, StrEnum | IntEnum):
-        form = f"{value}._value_"
-    elif dataclasses.is_dataclass(kind):
-        form = f"make_{kind.__name__}({value})"
-        known[f"make_{kind.__name__}"] = _maker_of(kind)
-    else:
-        return f"plain({value})"
-    known[kind.__name__] = kind
-    return f"({form} if {condition} else plain({value}))"
 
 
 def _extension(code: int, data: bytes) -> int:
