@@ -207,16 +207,31 @@ class Inclusions:
             return []
         named = {"chain": chain_id, "up_to": up_to_number, "reached": int(finality)}
         ripe = [number for (number,) in self._session.rows(_RIPE, named)]
-        known = known or {}
-        unread = _BY_NUMBERS.rows(self._session, [number for number in ripe if number not in known])
-        read = {record[0]: _row_of(record) for record in unread}
-        ripened = [_ripened(known.get(number) or read[number], finality) for number in ripe]
-        rows = [row for row in ripened if lanes is None or row.lane in lanes][:at_most]
+        rows: list[InclusionRow] = []
+        wanted = len(ripe) if at_most is None else at_most
+        begin = 0
+        while begin < len(ripe) and len(rows) < wanted:
+            part = ripe[begin : begin + wanted - len(rows)]
+            begin += len(part)
+            rows += self._ripened_of(part, finality, lanes, known or {})
         if len(rows) < len(ripe):
             self._session.load(_RIPEN, [(int(finality), row.number) for row in rows])
         elif rows:
             self._session.run(_RIPEN_ALL, named)
         return rows
+
+    def _ripened_of(
+        self,
+        numbers: Sequence[int],
+        finality: Finality,
+        lanes: Collection[Lane] | None,
+        known: Mapping[int, InclusionRow],
+    ) -> list[InclusionRow]:
+        """Those of `lanes`, as they are now."""
+        unread = [number for number in numbers if number not in known]
+        read = {record[0]: _row_of(record) for record in _BY_NUMBERS.rows(self._session, unread)}
+        rows = [known[number] if number in known else read[number] for number in numbers]
+        return [_ripened(row, finality) for row in rows if lanes is None or row.lane in lanes]
 
     def _owners_of(self, new: Sequence[NewInclusion]) -> list[_Owner]:
         """Whose hashes these are, of their own chain."""

@@ -98,6 +98,28 @@ def test_finality_of_known_rows_is_answered_as_that_of_rows_that_are_read(tx: Tr
     assert (final, tx.inclusions.unsettled(CHAIN_ID)) == ([], safe)
 
 
+def test_finality_comes_in_pieces_that_rows_of_other_kernels_do_not_fill(tx: Transaction) -> None:
+    other = Lane(CHAIN_ID, Address(b"\x0c" * 20))
+    nothing = replace(payload(), sender=other.key)
+    for nonce in range(3):
+        slot = tx.slots.insert(other, nonce, "gap_fill", None)
+        filler = tx.attempts.insert(
+            slot, digest_of(f"filler {nonce}"), b"raw", nothing, digest_of("payload"),
+            WriteKind.HOUSEKEEPING, 2, 1, "public", None, [], NOW_S,
+        )  # fmt: skip
+        included(tx, filler, block(10))
+    for nonce in range(3):
+        included(tx, committed(tx, nonce), block(10))
+    pieces = [
+        tx.inclusions.set_finality(CHAIN_ID, 10, Finality.SAFE, {LANE}, {}, at_most=2) for _ in range(3)
+    ]
+    assert [[row.nonce for row in piece] for piece in pieces] == [[0, 1], [2], []]
+    assert {row.lane: row.finality for row in tx.inclusions.unsettled(CHAIN_ID)} == {
+        LANE: Finality.SAFE,
+        other: Finality.INCLUDED,
+    }
+
+
 def test_removal_of_a_final_block_is_an_alarm(tx: Transaction) -> None:
     included(tx, committed(tx), block(10))
     tx.inclusions.set_finality(CHAIN_ID, 10, Finality.FINAL)
