@@ -13,12 +13,14 @@ from seawall.native.wire import plain_data, plain_quantities, plain_results
 from seawall.primitives.errors import EndpointError
 
 ENDPOINT = Endpoint.parse("http://there")
+# Those that the library writes.
+NUMBERS = st.integers(-(2**63), 2**64 - 1)
 TEXTS = st.text(max_size=8) | st.integers(0, 2**260).map(hex)
 ANSWERS = st.fixed_dictionaries(
     {"id": st.integers(0, 4)},
     optional={
         "jsonrpc": st.just("2.0"),
-        "result": TEXTS | st.none() | st.integers() | st.lists(TEXTS, max_size=1),
+        "result": TEXTS | st.none() | NUMBERS | st.lists(TEXTS, max_size=1),
         "error": st.none() | st.just({"code": 1, "message": "no"}),
     },
 )
