@@ -9,11 +9,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from seawall.chain.broadcast import STREAMS, SignedWrite, WriteAnswer, WriteResult
 from seawall.chain.node_errors import JUDGEMENTS, Action
 from seawall.ledger.rows import AttemptRow
+from seawall.ledger.transaction import Transaction
 from seawall.primitives.errors import SeawallError
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash, hex_text
@@ -31,11 +33,23 @@ _BATCH_MAX: Final = 100
 LOGGED_SINGLY_MAX: Final = 8
 _EXPECTED: Final = (WriteAnswer.ACCEPTED, WriteAnswer.KNOWN)
 _HOUSEKEEPING_VALID_S: Final = 30
+# How long answers are gathered before they are stored together: nothing waits for them, and intents on their
+# way need the ledger's writer.
+STORE_PAUSE_S: Final = 0.01
 # Withdrawals that may wait for their relays.
 UNWANTED_MAX: Final = 1_024
 _BEFORE_FIRST_WRITE = failpoints.declare("transactions.before_first_write")
 _AFTER_WRITE = failpoints.declare("transactions.after_write")
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A request's attempts, and of those what the port made, with its answers."""
+
+    stream: asyncio.Queue[AttemptRow]
+    batch: Sequence[AttemptRow]
+    made: Sequence[tuple[AttemptRow, str]]
 
 
 @dataclass(slots=True)
@@ -45,6 +59,7 @@ class Outbox:
     desk: Desk
     _streams: tuple[asyncio.Queue[AttemptRow], ...] = field(init=False)
     _held: set[Hash] = field(default_factory=set)
+    _answered: asyncio.Queue[_Answered] = field(default_factory=asyncio.Queue)
     _unwanted: asyncio.Queue[AttemptRow] = field(default_factory=lambda: asyncio.Queue(UNWANTED_MAX))
 
     def __post_init__(self) -> None:
@@ -76,41 +91,41 @@ class Outbox:
         """Write for ever. A failure of the ledger is reported, never swallowed."""
         async with asyncio.TaskGroup() as tasks:
             for stream in self._streams:
-                tasks.create_task(self._serve(stream, on_failure, tasks))
+                tasks.create_task(self._serve(stream))
+            tasks.create_task(self._store_answers(on_failure))
             tasks.create_task(self._serve_withdrawals())
 
-    async def _serve(
-        self,
-        stream: asyncio.Queue[AttemptRow],
-        on_failure: Callable[[BaseException], None],
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        """One stream: while the answers to one request are stored, the next one is on its way."""
-        storing: asyncio.Task[None] | None = None
+    async def _serve(self, stream: asyncio.Queue[AttemptRow]) -> None:
+        """One stream: the next request leaves when the one before it was answered."""
         while True:
             batch = [await stream.get()]
             while len(batch) < _BATCH_MAX and not stream.empty():
                 batch.append(stream.get_nowait())
             results = await self._write(batch)
-            if storing is not None:
-                await storing
-            storing = tasks.create_task(self._finish(stream, batch, results, on_failure))
+            self._answered.put_nowait(_Answered(stream, batch, self._made(batch, results)))
 
-    async def _finish(
-        self,
-        stream: asyncio.Queue[AttemptRow],
-        batch: list[AttemptRow],
-        results: list[WriteResult],
-        on_failure: Callable[[BaseException], None],
-    ) -> None:
-        try:
-            await self._record(batch, results)
-        except SeawallError as error:
-            on_failure(error)
-        finally:
-            for attempt in batch:
-                self._held.discard(attempt.hash)
-                stream.task_done()
+    async def _store_answers(self, on_failure: Callable[[BaseException], None]) -> None:
+        """What was answered, of all streams together, a little later."""
+        parts = self.desk.parts
+        while True:
+            answered = [await self._answered.get()]
+            await parts.clock.sleep_s(STORE_PAUSE_S)
+            while not self._answered.empty():
+                answered.append(self._answered.get_nowait())
+            made, now_s = [one for each in answered for one in each.made], parts.clock.now_s()
+            try:
+                if made:
+                    await parts.ledger.write(partial(_mark, made, now_s))
+            except SeawallError as error:
+                on_failure(error)
+            finally:
+                for each in answered:
+                    self._let_go(each)
+
+    def _let_go(self, answered: _Answered) -> None:
+        for attempt in answered.batch:
+            self._held.discard(attempt.hash)
+            answered.stream.task_done()
 
     async def _serve_withdrawals(self) -> None:
         while True:
@@ -146,9 +161,11 @@ class Outbox:
         write = SignedWrite(verdict.kind, attempt.hash, attempt.raw, verdict.valid_until_s, stream)
         return private_write(self.desk, attempt, verdict, write) if is_private(attempt.route) else write
 
-    async def _record(self, batch: list[AttemptRow], results: list[WriteResult]) -> None:
+    def _made(
+        self, batch: Sequence[AttemptRow], results: Sequence[WriteResult]
+    ) -> list[tuple[AttemptRow, str]]:
+        """Tell of the answers; which of these attempts the port wrote."""
         answers = {result.hash: result for result in results}
-        now_s = self.desk.parts.clock.now_s()
         numbers = {attempt.hash: attempt.number for attempt in batch}
         for each in results:
             self.desk.parts.metrics.written(each.answer)
@@ -159,16 +176,12 @@ class Outbox:
                 with correlated(self.desk.correlations.get(numbers[each.hash], "")):
                     _log.info("written", hash=hex_text(each.hash), answer=each.answer, message=each.message)
         self._note_prices(results)
-        made = [
+        return [
             (attempt, str(result.answer))
             for attempt in batch
             if (result := answers.get(attempt.hash)) is not None
             and result.answer not in (WriteAnswer.LATCHED, WriteAnswer.UNSENT)
         ]
-        if not made:
-            return
-
-        await self.desk.parts.ledger.write(lambda tx: tx.attempts.mark_written_many(made, now_s))
 
     def _note_prices(self, results: Sequence[WriteResult]) -> None:
         """Whose bytes were refused for what they pay; recovery asks for it."""
@@ -188,3 +201,7 @@ class Outbox:
             if relay_of(attempt.route) in names:
                 return STREAMS + names.index(relay_of(attempt.route))
         return attempt.lane.key[-1] % STREAMS
+
+
+def _mark(made: Sequence[tuple[AttemptRow, str]], now_s: int, tx: Transaction) -> None:
+    tx.attempts.mark_written_many(made, now_s)
