@@ -24,6 +24,7 @@ from seawall.chain.merkle import Item, ordered_root, rlp, unsigned
 from seawall.chain.networks import Network, Proofs
 from seawall.primitives.blocks import Log
 from seawall.primitives.errors import DisprovedError, EndpointError
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.units import Hash, hex_text
 
 __all__ = [
@@ -48,6 +49,7 @@ _ETHEREUM_TYPE_MAX: Final = 4
 _OP_DEPOSIT: Final = 0x7E
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Receipt:
     transaction_hash: Hash

@@ -23,6 +23,7 @@ from seawall.chain.endpoints import Endpoint
 from seawall.chain.node_errors import Action, NodeError, judge
 from seawall.chain.reverts import decode_revert, revert_bytes
 from seawall.chain.sockets import request_head
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.levels import WriteKind
 from seawall.primitives.units import Hash, hex_text
 
@@ -66,6 +67,7 @@ class PrivateTerms:
     before: tuple[bytes, ...] = ()  # signed bytes of the lane's nonces below it that are not on chain
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class SignedWrite:
     """Signed bytes under a verdict in force until `valid_until_s` (UTC, included)."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from seawall._native import (
     LocalKey,
@@ -91,8 +91,7 @@ AccessList: TypeAlias = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 """Pairs of (address, slots)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DynamicFeeTransaction:
+class DynamicFeeTransaction(NamedTuple):
     """The fields of an EIP-1559 transaction. `to` of None creates a contract."""
 
     chain_id: int

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 from seawall.native.wire import (
@@ -268,9 +268,9 @@ class CheckedSigner:
             raise self._wrong(error.what) from None
         if request.transaction is None or decoded.fields != request.transaction:
             changed = [
-                one.name
-                for one in fields(DynamicFeeTransaction)
-                if getattr(decoded.fields, one.name) != getattr(request.transaction, one.name, None)
+                name
+                for name in DynamicFeeTransaction._fields
+                if getattr(decoded.fields, name) != getattr(request.transaction, name, None)
             ]
             raise self._wrong(f"another transaction than it was asked to sign: {', '.join(changed)}")
         return signature

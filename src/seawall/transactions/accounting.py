@@ -24,6 +24,7 @@ from seawall.ledger.rows import Account, AttemptRow, Leg
 from seawall.native import encode_call, event_topic
 from seawall.primitives.blocks import Block, Log, Read
 from seawall.primitives.errors import EndpointError, ProtocolError, UnavailableError, UnknownBlockError
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.units import NATIVE, Address, Hash
 from seawall.primitives.verdicts import Payload
@@ -48,6 +49,7 @@ _STATE_KEPT_BLOCKS: Final = 64
 _Pair = tuple[Address, Address]  # holder, token
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Included:
     """One of our attempts in a block."""
@@ -59,6 +61,7 @@ class Included:
     intent_ids: tuple[int, ...] = ()  # of its plans in order, where it carries several
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one inclusion moved; legs sum to zero per token.

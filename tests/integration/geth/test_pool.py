@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -126,10 +126,8 @@ def test_sender_behind_a_gap_silently_loses_what_is_beyond_its_places(sender: Se
 
 
 def test_transaction_below_the_base_fee_stays_and_is_no_reason_to_lose_the_nonce(sender: Sender) -> None:
-    low = replace(
-        transaction(0, TARGET),
-        max_fee_per_gas_wei=BASE_FEE_LEAST_WEI - 1,
-        max_priority_fee_per_gas_wei=BASE_FEE_LEAST_WEI - 2,
+    low = transaction(0, TARGET)._replace(
+        max_fee_per_gas_wei=BASE_FEE_LEAST_WEI - 1, max_priority_fee_per_gas_wei=BASE_FEE_LEAST_WEI - 2
     )
     (signed,) = sender.key.sign_transactions([low])
     sender.node.send(signed)

@@ -97,7 +97,7 @@ def test_batch_is_signed_in_order(key: LocalKey) -> None:
     ],
 )
 def test_field_that_does_not_fit_is_refused(key: LocalKey, change: dict[str, object]) -> None:
-    values: dict[str, object] = {name: getattr(TRANSFER, name) for name in TRANSFER.__slots__} | change
+    values: dict[str, object] = TRANSFER._asdict() | change
     with pytest.raises(SeawallError):
         key.sign_transactions([DynamicFeeTransaction(**values)])  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from typing_extensions import override
@@ -184,15 +184,15 @@ async def test_right_answers_in_every_form_come_through() -> None:
 
 
 CHANGES = {
-    "chain_id": replace(transaction(), chain_id=1),
-    "nonce": replace(transaction(), nonce=8),
-    "max_priority_fee_per_gas_wei": replace(transaction(), max_priority_fee_per_gas_wei=2),
-    "max_fee_per_gas_wei": replace(transaction(), max_fee_per_gas_wei=11),
-    "gas_limit": replace(transaction(), gas_limit=22_000),
-    "to": replace(transaction(), to=b"\x23" * 20),
-    "value_wei": replace(transaction(), value_wei=2),
-    "data": replace(transaction(), data=b"\x01"),
-    "access_list": replace(transaction(), access_list=((b"\x22" * 20, ()),)),
+    "chain_id": transaction()._replace(chain_id=1),
+    "nonce": transaction()._replace(nonce=8),
+    "max_priority_fee_per_gas_wei": transaction()._replace(max_priority_fee_per_gas_wei=2),
+    "max_fee_per_gas_wei": transaction()._replace(max_fee_per_gas_wei=11),
+    "gas_limit": transaction()._replace(gas_limit=22_000),
+    "to": transaction()._replace(to=b"\x23" * 20),
+    "value_wei": transaction()._replace(value_wei=2),
+    "data": transaction()._replace(data=b"\x01"),
+    "access_list": transaction()._replace(access_list=((b"\x22" * 20, ()),)),
 }
 
 

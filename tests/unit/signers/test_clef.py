@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -47,7 +46,7 @@ def transaction(nonce: int = 7) -> DynamicFeeTransaction:
 async def test_clef_signs_what_its_rules_approve(signer: CheckedSigner) -> None:
     await signer.unlock()
     asked = [transaction(nonce) for nonce in range(4)]
-    asked.append(replace(transaction(9), data=b"", access_list=()))
+    asked.append(transaction(9)._replace(data=b"", access_list=()))
     signed = await signer.sign_transactions(asked)
     decoded = [decode_transaction(one.raw) for one in signed]
     assert [one.fields for one in decoded] == asked
@@ -61,7 +60,7 @@ async def test_what_the_rules_reject_is_a_refusal_in_clefs_words(
     with pytest.raises(
         SignerRefusedError, match="refuses account_signTransaction: 'request denied'"
     ) as caught:
-        await signer.sign_transactions([replace(transaction(), to=REFUSED)])
+        await signer.sign_transactions([transaction()._replace(to=REFUSED)])
     for secret in (KEY_PASSWORD, SEED_PASSWORD):
         assert secret not in str(caught.value)
     await signer.sign_transactions([transaction()])
@@ -70,7 +69,7 @@ async def test_what_the_rules_reject_is_a_refusal_in_clefs_words(
 async def test_other_chain_is_refused(signer: CheckedSigner) -> None:
     await signer.unlock()
     with pytest.raises(SignerRefusedError, match="account_signTransaction"):
-        await signer.sign_transactions([replace(transaction(), chain_id=1)])
+        await signer.sign_transactions([transaction()._replace(chain_id=1)])
 
 
 async def test_clef_signs_no_bare_digest(signer: CheckedSigner) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -167,9 +167,9 @@ async def test_intent_whose_time_is_over_when_its_signature_comes_is_neither_com
 @pytest.mark.parametrize(
     ("lie", "other", "refuses", "told"),
     [
-        (lambda asked: replace(asked, value_wei=2), False, False, "signed something else"),
-        (lambda asked: replace(asked, nonce=asked.nonce + 1), False, False, "signed something else"),
-        (lambda asked: replace(asked, max_fee_per_gas_wei=GWEI), False, False, "signed something else"),
+        (lambda asked: asked._replace(value_wei=2), False, False, "signed something else"),
+        (lambda asked: asked._replace(nonce=asked.nonce + 1), False, False, "signed something else"),
+        (lambda asked: asked._replace(max_fee_per_gas_wei=GWEI), False, False, "signed something else"),
         (None, True, False, "signed with another key"),
         (None, False, True, "the key is not to be used"),
     ],
@@ -225,7 +225,7 @@ async def test_nonce_that_the_chain_used_meanwhile_is_signed_anew(tmp_path: Path
         found = here.found
         (number,) = await found.submit(found.plan("one"))
         await here.turns()
-        (foreign,) = here.signer.key.sign_transactions([replace(here.signer.asked[0][0], value_wei=3)])
+        (foreign,) = here.signer.key.sign_transactions([here.signer.asked[0][0]._replace(value_wei=3)])
         assert found.model.receive(foreign.raw) is None
         await found.block()
         await here.answers()
