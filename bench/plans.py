@@ -20,6 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 from unittest import mock
 
@@ -41,13 +42,14 @@ from bench.stage import (
 from seawall.chain.fees import FeeQuote
 from seawall.chain.networks import network_of
 from seawall.chain.simulation import Machine, Simulator
-from seawall.native.evm import Evm, Missing
+from seawall.native.evm import Evm, EvmTransaction, Execution, Missing, Probe, StateOverride
 from seawall.primitives.levels import Authority
 from seawall.primitives.observations import Observation
 from seawall.primitives.plans import Plan
 from seawall.primitives.ports import ThreadOffload
 from seawall.primitives.verdicts import Verdict
 from seawall.protocols.executor.encoding import encode_operations
+from seawall.protocols.executor.operations import Operation
 from seawall.risk.gate import Gate
 from seawall.strategies import plans as plan_building
 from seawall.transactions.candidates import NO_FEES, build_candidate, gas_limit_for, gas_limit_room
@@ -93,11 +95,18 @@ class TimedEvm:
     evm: Evm
     clock: Clockwork = field(default_factory=Clockwork)
 
-    def run(self, *arguments: object) -> object:
-        return self.clock.timed("EVM", lambda: self.evm.run(*arguments), within="guards")  # type: ignore[arg-type]
+    def run(
+        self,
+        transactions: Sequence[EvmTransaction],
+        probes: Sequence[Probe] = (),
+        overrides: Sequence[StateOverride] = (),
+        trace: bool = False,
+    ) -> Execution | Missing:
+        work = partial(self.evm.run, transactions, probes, overrides, trace)
+        return self.clock.timed("EVM", work, within="guards")
 
-    def encode(self, *arguments: object) -> bytes:
-        return self.clock.timed("encode", lambda: encode_operations(*arguments), within="decide")  # type: ignore[arg-type]
+    def encode(self, operations: Sequence[Operation]) -> bytes:
+        return self.clock.timed("encode", partial(encode_operations, operations), within="decide")
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -40,47 +41,43 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a variable of the file.")
 ]
 
-# Each goes one step further than the one before it.
-_TRIALS: Final = (
-    ("plan", "Show the plan that the file makes of the chain's head, or why it makes none. Nothing is sent."),
-    ("simulate", "Run that plan in the local EVM on the head, and let the gate judge it. Nothing is sent."),
-    (
-        "explain",
-        "As simulate, and show where tokens flow, every call, and every guard with its margin.",
-    ),
-)
-
 
 def register(strategies: typer.Typer) -> None:
-    strategies.command("validate")(validate)
-    for depth, (name, told) in enumerate(_TRIALS, 1):
-        strategies.command(name, help=told)(_trial(depth))
-    strategies.command("policy")(policy)
+    for name, told, work in _COMMANDS:
+        strategies.command(name, help=told)(_command(work))
 
 
-def validate(
-    file: FileArgument,
-    path: ConfigOption = DEFAULT_CONFIG,
-    signer: SignerOption = None,
-    variables: SetOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Check a file against the configured chain: every problem at once, with line, key and fix."""
+def _command(work: Callable[[_Subject, bool], int]) -> Callable[..., int]:
+    """What all of them are told, and what they do with it."""
+
+    def command(
+        file: FileArgument,
+        path: ConfigOption = DEFAULT_CONFIG,
+        signer: SignerOption = None,
+        variables: SetOption = None,
+        json: JsonOption = False,
+    ) -> int:
+        return work(_subject(file, path, signer, variables), json)
+
+    return command
+
+
+def _validate(subject: _Subject, json: bool) -> int:
     from seawall.strategies.scripts.problems import ScriptError
 
-    subject = _subject(file, path, signer, variables)
+    file = subject.file
     try:
         strategy = subject.strategy()
     except ScriptError as error:
         problems = error.problems
         if json:
-            print_json({"file": str(file), "problems": [_problem(one) for one in problems]})
+            print_json({"file": file, "problems": [_problem(one) for one in problems]})
         for one in () if json else problems:
             print_line(f"{one.place}\n   {one.what}\n   fix: {one.fix}")
         return EXIT_INPUT
     script = strategy.script
     facts: dict[str, Json] = {
-        "file": str(file),
+        "file": file,
         "strategy": script.name,
         "about": script.about,
         "runs_at": script.account.form.value,
@@ -99,37 +96,16 @@ def validate(
     return 0
 
 
-def policy(
-    file: FileArgument,
-    path: ConfigOption = DEFAULT_CONFIG,
-    signer: SignerOption = None,
-    variables: SetOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Print what a policy must list so that the file may run, and no more: for a deployment file."""
+def _policy(subject: _Subject, json: bool) -> int:
     from seawall.rollout.deployment.rendering import policy_text
     from seawall.strategies.scripts.permits import policy_of_scripts
 
-    subject = _subject(file, path, signer, variables)
     text = policy_text(policy_of_scripts(subject.strategy().script), subject.chain.book)
     if json:
-        print_json({"file": str(file), "policy": text})
+        print_json({"file": subject.file, "policy": text})
     else:
         print_line(text)
     return 0
-
-
-def _trial(depth: int) -> Callable[..., int]:
-    def command(
-        file: FileArgument,
-        path: ConfigOption = DEFAULT_CONFIG,
-        signer: SignerOption = None,
-        variables: SetOption = None,
-        json: JsonOption = False,
-    ) -> int:
-        return _run(_subject(file, path, signer, variables), depth=depth, json=json)
-
-    return command
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +119,15 @@ class _Subject:
     content: bytes
     settings: dict[str, object]
 
+    @property
+    def file(self) -> str:
+        return str(self.settings["file"])
+
     def strategy(self) -> ScriptStrategy:
         from seawall.strategies.scripts.documents import read_document
         from seawall.strategies.scripts.strategy import ScriptStrategy
 
-        read_document(self.content, str(self.settings["file"]))  # the bytes themselves, before they are text
+        read_document(self.content, self.file)  # the bytes themselves, before they are text
         return ScriptStrategy.configured(self.name, self.settings)
 
 
@@ -210,7 +190,7 @@ def _chain(configuration: Configuration, content: bytes, known: StrategySettings
     return (found or list(configuration.chains))[0]
 
 
-def _run(subject: _Subject, *, depth: int, json: bool) -> int:
+def _run(subject: _Subject, json: bool, *, depth: int) -> int:
     from seawall.cli.explaining import Names, document_of, print_document
 
     strategy = subject.strategy()
@@ -231,7 +211,7 @@ def _run(subject: _Subject, *, depth: int, json: bool) -> int:
 def _line_of(subject: _Subject, place: Place) -> str:
     """The file's own words there, for a person who has it before his eyes or not."""
     lines = subject.content.decode("utf-8", "replace").splitlines()
-    is_there = place.file == subject.settings["file"] and 0 < place.line <= len(lines)
+    is_there = place.file == subject.file and 0 < place.line <= len(lines)
     return lines[place.line - 1].strip() if is_there else ""
 
 
@@ -271,3 +251,33 @@ def _problem(problem: Problem) -> dict[str, Json]:
         "what": problem.what,
         "fix": problem.fix,
     }
+
+
+# `plan`, `simulate` and `explain` each go one step further than the one before.
+_COMMANDS: Final[tuple[tuple[str, str, Callable[[_Subject, bool], int]], ...]] = (
+    (
+        "validate",
+        "Check a file against the configured chain: every problem at once, with line, key and fix.",
+        _validate,
+    ),
+    (
+        "plan",
+        "Show the plan that the file makes of the chain's head, or why it makes none. Nothing is sent.",
+        partial(_run, depth=1),
+    ),
+    (
+        "simulate",
+        "Run that plan in the local EVM on the head, and let the gate judge it. Nothing is sent.",
+        partial(_run, depth=2),
+    ),
+    (
+        "explain",
+        "As simulate, and show where tokens flow, every call, and every guard with its margin.",
+        partial(_run, depth=3),
+    ),
+    (
+        "policy",
+        "Print what a policy must list so that the file may run, and no more: for a deployment file.",
+        _policy,
+    ),
+)
