@@ -17,20 +17,20 @@ a bytearray, which costs more than storing it. So bytes go as bytearrays, and tr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
+from seawall.native.rows import driver_values
 from seawall.primitives.errors import LedgerError
 
 __all__ = ["CHUNKS", "Batch", "buffer_of"]
 
 # Rows of a statement; what is left over takes smaller ones. More would save little, and preparing a statement
 # costs a millisecond for each hundred rows or so, once.
-CHUNKS: Final = (32, 8, 2, 1)
+CHUNKS: Final = (128, 32, 8, 2, 1)
 _PLACE: Final = re.compile(r"\?")
 
 
@@ -100,34 +100,25 @@ def _named_from(statement: sa.Executable, order: Sequence[str]) -> int | None:
 
 
 class _Chunked:
-    """The texts of one statement for each size of chunk, and which of its values are given otherwise."""
+    """The texts of one statement for each size of chunk."""
 
-    __slots__ = ("_converted", "_single", "_statement", "_suffix", "_texts", "_width")
+    __slots__ = ("_single", "_statement", "_suffix", "_texts", "_width")
 
     def __init__(self, statement: sa.Executable, compiled: Any, suffix: str) -> None:
         names: list[str] = compiled.positiontup
         single = str(compiled)
         self._width = len(names)
-        kinds = [(place, type(compiled.binds[name].type)) for place, name in enumerate(names)]
-        self._converted = [(place, _CONVERTED[kind]) for place, kind in kinds if kind in _CONVERTED]
         assert single.count("?") == self._width, f"a question mark that is no parameter in {single}"
         self._statement, self._single, self._suffix = statement, single, suffix
         self._texts: dict[int, str] = {}
 
     def chunks(self, rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
-        width = self._width
-        values = list(chain.from_iterable(rows))
-        assert len(values) == width * len(rows), f"a row has not {width} values"
-        for place, convert in self._converted:
-            values[place::width] = convert(values[place::width])
-        begin, left = 0, len(rows)
-        if left in CHUNKS:
-            yield self._text_for(left), values
-            return
+        listed = rows if type(rows) is list else list(rows)
+        begin, left = 0, len(listed)
         for size in CHUNKS:
             while left >= size:
-                end = begin + size * width
-                yield self._text_for(size), values[begin:end]
+                end = begin + size
+                yield self._text_for(size), driver_values(listed, begin, end, self._width)
                 begin, left = end, left - size
 
     def _text_for(self, size: int) -> str:
@@ -139,20 +130,6 @@ class _Chunked:
 def buffer_of(value: bytes | None) -> bytearray | None:
     """Bytes as SQLite's driver stores them without looking for an adapter."""
     return None if value is None else bytearray(value)
-
-
-def _as_buffers(values: Sequence[Any]) -> Iterable[object]:
-    return map(buffer_of if None in values else bytearray, values)
-
-
-def _as_numbers(values: Sequence[Any]) -> Iterable[object]:
-    return map(int, values)
-
-
-_CONVERTED: Final[dict[type, Callable[[Sequence[Any]], Iterable[object]]]] = {
-    sa.LargeBinary: _as_buffers,
-    sa.Boolean: _as_numbers,
-}
 
 
 def _for_many(statement: sa.Executable, single: str, size: int) -> str:
