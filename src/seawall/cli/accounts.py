@@ -11,6 +11,7 @@ fixed by it. The policy must be sealed.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ from seawall.primitives.errors import InputError, RolloutError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from seawall.primitives.units import Address
     from seawall.rollout.deployment.accounts import FactoryView, PlacedAccount
@@ -44,12 +46,10 @@ def list_accounts(
     json: JsonOption = False,
 ) -> None:
     """The accounts of the configuration's keys."""
-    configuration = load(path)
-    settings = chain_named(configuration, chain)
-    keys = {one.name: one.address() for one in configuration.signers}
-    found = _look(settings, _address(settings, factory, "--factory"), list(keys.values()))
-    names = {address: name for name, address in keys.items()}
-    rows = [_view(settings, names, one) for one in found.accounts]
+    place = _Place.of(path, chain, factory)
+    names = {one.address(): one.name for one in place.configuration.signers}
+    found = place.look(list(names))
+    rows = [_view(place.settings, names, one) for one in found.accounts]
     if json:
         print_json({"block": found.block.number, "accounts": rows})
         return
@@ -78,27 +78,25 @@ def propose(
     from seawall.primitives.units import ZERO_ADDRESS, hex_text
     from seawall.protocols.executor.accounts import account_template, allot_call, approve_call, template_id
 
-    configuration = load(path)
-    settings = chain_named(configuration, chain)
-    place, council = _address(settings, factory, "--factory"), _safe(configuration, settings, safe)
+    place = _Place.of(path, chain, factory)
+    council = place.safe(safe)
 
     def named(text: str | None, where: str, default: Address) -> Address:
-        return default if text is None else _address(settings, text, where)
+        return default if text is None else place.address(text, where)
 
     template = account_template(
-        _address(settings, policy, "--policy"),
+        place.address(policy, "--policy"),
         named(owner, "--owner", council),
         named(beneficiary, "--beneficiary", council),
         named(guardian, "--guardian", ZERO_ADDRESS),
         named(pauser, "--pauser", ZERO_ADDRESS),
     )
-    keys = [_key(configuration, name) for name in operators]
-    found = _look(settings, place, keys, [template_id(template)])
+    found = place.look([place.key(name) for name in operators], [template_id(template)])
     calls = [] if template_id(template) in found.approved else [approve_call(template)]
     calls += [allot_call(template, one.operator) for one in found.accounts if one.template is None]
     if not calls:
         raise InputError("all of that was decided already", "accounts", "see `seawall accounts list`")
-    number = _propose(configuration, safe, place, calls, f"accounts of {', '.join(operators)}")
+    number = place.propose(safe, place.factory, calls, f"accounts of {', '.join(operators)}")
     if json:
         print_json({"proposal": number, "template": hex_text(template_id(template)), "calls": len(calls)})
         return
@@ -120,14 +118,13 @@ def floor(
     from seawall.primitives.units import token_amount
     from seawall.protocols.executor.policy import health_floor_call
 
-    configuration = load(path)
-    settings = chain_named(configuration, chain)
-    _safe(configuration, settings, safe)
-    (one,) = _look(settings, _address(settings, factory, "--factory"), [_key(configuration, signer)]).accounts
+    place = _Place.of(path, chain, factory)
+    place.safe(safe)
+    (one,) = place.look([place.key(signer)]).accounts
     if not one.is_made or one.address is None:
         raise InputError(f"{signer!r} has no account yet", "accounts", "see `seawall accounts create`")
     call = health_floor_call(token_amount(at, _FLOOR_DECIMALS))
-    number = _propose(configuration, safe, one.address, [call], f"health floor {at} of {signer}")
+    number = place.propose(safe, one.address, [call], f"health floor {at} of {signer}")
     if json:
         print_json({"proposal": number})
     else:
@@ -153,22 +150,21 @@ def create(
     from seawall.protocols.executor.accounts import make_call
     from seawall.runtime.handing_in import HandedCall, Hatch, submitter_for
 
-    configuration = load(path)
-    settings = chain_named(configuration, chain)
-    place, key = _address(settings, factory, "--factory"), _key(configuration, signer)
-    (one,) = _look(settings, place, [key]).accounts
+    place = _Place.of(path, chain, factory)
+    configuration, settings, key = place.configuration, place.settings, place.key(signer)
+    (one,) = place.look([key]).accounts
     if one.template is None and not one.is_made:
         raise InputError(f"{signer!r} was allotted no account", "accounts", "see `seawall accounts propose`")
     if not one.is_made:
-        hand = _key(configuration, sender or signer)
+        hand = place.key(sender or signer)
         name = submitter_for(configuration, settings.network.chain_id, {hand}, submitter)
         hatch = Hatch(configuration.kernel.socket_file, name, operator())
         call = HandedCall(
-            f"account:{key.hex()}", hand, place, make_call(key), f"make the account of {signer}"
+            f"account:{key.hex()}", hand, place.factory, make_call(key), f"make the account of {signer}"
         )
         with progress("waiting for the plan to land", quiet=json):
             hatch.follow(hatch.hand_in([call]))
-        (one,) = _look(settings, place, [key]).accounts
+        (one,) = place.look([key]).accounts
     if not one.is_made or one.address is None:
         raise RolloutError("the plan landed, and the account is not there", signer, "run the same again")
     recorded = _record(settings, f"account_{signer.replace('-', '_')}", one.address)
@@ -178,16 +174,57 @@ def create(
         print_line(f"{address_text(one.address)} is the account of {signer}; recorded as {recorded}")
 
 
-def _look(
-    settings: ChainSettings, factory: Address, keys: Sequence[Address], templates: Sequence[bytes] = ()
-) -> FactoryView:
-    async def look() -> FactoryView:
-        from seawall.rollout.deployment.accounts import look_at_accounts
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The account factory of a configured chain, and what the configuration knows about it."""
 
-        async with reading(settings) as client:
-            return await look_at_accounts(client, factory, keys, templates)
+    configuration: Configuration
+    settings: ChainSettings
+    factory: Address
 
-    return asyncio.run(look())
+    @classmethod
+    def of(cls, path: Path, chain: str | None, factory: str) -> _Place:
+        configuration = load(path)
+        settings = chain_named(configuration, chain)
+        return cls(configuration, settings, _address(settings, factory, "--factory"))
+
+    def address(self, text: str, where: str) -> Address:
+        return _address(self.settings, text, where)
+
+    def safe(self, name: str) -> Address:
+        for one in self.configuration.safes:
+            if one.policy.name == name and one.policy.chain_id == self.settings.network.chain_id:
+                return one.policy.safe
+        raise InputError(f"no Safe of this chain is named {name[:60]!r}", "--safe", "add it under [[safes]]")
+
+    def key(self, name: str) -> Address:
+        for one in self.configuration.signers:
+            if one.name == name:
+                return one.address()
+        known = ", ".join(one.name for one in self.configuration.signers)
+        raise InputError(f"there is no signer {name[:60]!r}", "accounts", f"use one of {known}")
+
+    def look(self, keys: Sequence[Address], templates: Sequence[bytes] = ()) -> FactoryView:
+        async def look() -> FactoryView:
+            from seawall.rollout.deployment.accounts import look_at_accounts
+
+            async with reading(self.settings) as client:
+                return await look_at_accounts(client, self.factory, keys, templates)
+
+        return asyncio.run(look())
+
+    def propose(self, safe: str, target: Address, calls: Sequence[bytes], note: str) -> int:
+        from seawall.primitives.units import address_text, hex_text
+        from seawall.runtime.commands import Command, ask
+
+        said = [{"to": address_text(target), "value_wei": "0", "data": hex_text(call)} for call in calls]
+        socket, body = self.configuration.kernel.socket_file, {"safe": safe, "calls": said, "note": note}
+        answer = ask(socket, Command("safe_propose", who=operator(), body=body))
+        if answer is None:
+            raise UnavailableError("no kernel listens here", str(socket), "start it with `seawall run`")
+        number = answer["number"]
+        assert isinstance(number, int), "a proposal has a number"
+        return number
 
 
 def _record(settings: ChainSettings, name: str, account: Address) -> str | None:
@@ -232,43 +269,7 @@ def _floor(wad: int) -> str:
     return f"{whole}.{part:0{_FLOOR_DECIMALS}}".rstrip("0").rstrip(".") if wad else "none"
 
 
-def _propose(
-    configuration: Configuration, safe: str, target: Address, calls: Sequence[bytes], note: str
-) -> int:
-    from seawall.primitives.units import address_text, hex_text
-
-    said = [{"to": address_text(target), "value_wei": "0", "data": hex_text(call)} for call in calls]
-    number = _ask(configuration, "safe_propose", {"safe": safe, "calls": said, "note": note})["number"]
-    assert isinstance(number, int), "a proposal has a number"
-    return number
-
-
-def _ask(configuration: Configuration, name: str, body: dict[str, object]) -> dict[str, object]:
-    from seawall.runtime.commands import Command, ask
-
-    socket = configuration.kernel.socket_file
-    answer = ask(socket, Command(name, who=operator(), body=body))
-    if answer is None:
-        raise UnavailableError("no kernel listens here", str(socket), "start it with `seawall run`")
-    return dict(answer)
-
-
 def _address(settings: ChainSettings, text: str, where: str) -> Address:
     from seawall.runtime.configuration.names import address_of
 
     return address_of(text, where, settings.book)
-
-
-def _safe(configuration: Configuration, settings: ChainSettings, name: str) -> Address:
-    for one in configuration.safes:
-        if one.policy.name == name and one.policy.chain_id == settings.network.chain_id:
-            return one.policy.safe
-    raise InputError(f"no Safe of this chain is named {name[:60]!r}", "--safe", "add it under [[safes]]")
-
-
-def _key(configuration: Configuration, name: str) -> Address:
-    for one in configuration.signers:
-        if one.name == name:
-            return one.address()
-    known = ", ".join(one.name for one in configuration.signers)
-    raise InputError(f"there is no signer {name[:60]!r}", "accounts", f"use one of {known}")
