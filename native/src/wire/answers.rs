@@ -9,7 +9,10 @@ use alloy_primitives::hex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Digits of a quantity below 2^256, and of one below 2^64.
 const QUANTITY_DIGITS_MAX: usize = 64;
@@ -22,6 +25,29 @@ struct Plain<'a> {
     result: &'a str,
     #[serde(default)]
     error: Option<IgnoredAny>,
+}
+
+/// What JSON has as an object: a struct would be read from a list of its fields as well, which answers nothing.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 /// Results of `count` requests with ids from `first_id`, in their order, if all of them are plain texts.
@@ -40,7 +66,7 @@ pub fn plain_results<'py>(
 
 fn placed(body: &[u8], first_id: u64, count: usize) -> Option<Vec<&str>> {
     let text = std::str::from_utf8(body).ok()?;
-    let answers: Vec<Plain<'_>> = if text.starts_with('{') {
+    let answers: Vec<Object<Plain<'_>>> = if text.starts_with('{') {
         vec![serde_json::from_str(text).ok()?]
     } else {
         serde_json::from_str(text).ok()?
@@ -49,7 +75,7 @@ fn placed(body: &[u8], first_id: u64, count: usize) -> Option<Vec<&str>> {
         return None;
     }
     let mut places: Vec<Option<&str>> = vec![None; count];
-    for answer in answers {
+    for Object(answer) in answers {
         let place = usize::try_from(answer.id.checked_sub(first_id)?).ok()?;
         let free = places.get_mut(place)?;
         if free.is_some() || answer.error.is_some() {

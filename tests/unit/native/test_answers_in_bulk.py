@@ -48,6 +48,8 @@ def test_plain_answers_come_in_the_order_asked() -> None:
         [answer(7, result="a"), answer(8, error={"code": 1})],
         [answer(7, result="a"), answer(8, result='"')],
         [answer(7, result="a"), 8],
+        [answer(7, result="a"), [8, "b", None]],  # the fields of an answer, and no answer
+        [answer(7, result="a"), [8, "b"]],
         [answer(7, result="a"), None],
         answer(7, result="a"),
         "a",
