@@ -93,6 +93,7 @@ class ChainLoop:
     def wake_lanes(self) -> None:
         """Intents were accepted or cancelled, a signer was unlocked, or authority was raised."""
         self._dispatch_due.set()
+        self.dispatcher.stir()
 
     def tend_soon(self) -> None:
         """Authority was raised, or a write was not made: look after open slots at the next turn."""

@@ -80,6 +80,7 @@ class Dispatcher:
     _gas: GasBook = field(default_factory=GasBook)
     # Of batches that are prepared and not committed: the next nonce of each lane.
     _ahead: dict[Lane, int] = field(default_factory=dict)
+    _stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         parts = self.desk.parts
@@ -87,6 +88,10 @@ class Dispatcher:
         self.remote = RemoteSigning(self.queues, parts.clock, parts.metrics)
         self.alternatives = Alternatives(self.desk, self.queues)
         self.queues.sift = self.alternatives.sift
+
+    def stir(self) -> None:
+        """Something may have become ready: it need not wait for the batch that is being committed."""
+        self._stirred.set()
 
     async def step(self) -> bool:
         """Take what is ready as far as it goes now. True if something moved, so that stepping again may
@@ -120,7 +125,7 @@ class Dispatcher:
         try:
             for _ in range(BATCHES_PER_TURN_MAX):
                 try:
-                    batch = await self._prepare()
+                    batch = await self._prepare_beside(commit)
                 except (ChainError, StaleError, LedgerError):
                     if commit is not None:
                         await commit  # the one before stands on its own
@@ -138,6 +143,7 @@ class Dispatcher:
                     return moved
                 moved = True
                 commit = asyncio.create_task(self.committer.commit(batch))
+                commit.add_done_callback(lambda _: self.stir())
                 if self.desk.turn.is_wanted or self.desk.known_attempts is not None:
                     break  # in a fleet a commit may have to be looked at again before anything stands on it
             return commit is None or await commit
@@ -146,6 +152,18 @@ class Dispatcher:
             self.desk.parts.gate.book.release()
 
     # ------------------------------------------------------------------ prepare
+
+    async def _prepare_beside(self, commit: asyncio.Task[bool] | None) -> Batch | None:
+        """What is ready, or else the first that becomes ready while `commit` is under way."""
+        batch = await self._prepare()
+        while batch is None and commit is not None:
+            self._stirred.clear()
+            if not commit.done():
+                await self._stirred.wait()
+            if commit.done() or self.desk.turn.is_wanted:
+                return None
+            batch = await self._prepare()
+        return batch
 
     async def _prepare(self) -> Batch | None:
         """Take the best of what is ready, judge it, and sign what was admitted. None: nothing is ready."""
@@ -273,7 +291,7 @@ class Dispatcher:
             else:
                 signatures.update((one.row.number, s) for one, s in zip(several, answer, strict=True))
         await _AFTER_SIGNATURE.reach()
-        if failed or not all(self.desk.in_force(one.verdict) for one in admitted):
+        if failed or not self.desk.all_in_force([one.verdict for one in admitted]):
             why = str(failed or "a verdict is not in force any more")
             _log.info("candidates_dropped", cause=why, count=len(admitted))
             # What was refused on top of them was refused for what will not be.
@@ -309,7 +327,7 @@ class Dispatcher:
             self._ahead.clear()
             self.desk.parts.gate.book.release()
         admitted = [one for one in work.judged if one.verdict.admitted]
-        if not all(self.desk.in_force(one.verdict) for one in admitted):
+        if not self.desk.all_in_force([one.verdict for one in admitted]):
             # Their time is over, or the head is far ahead of the base: nobody is asked before the next turn.
             self.queues.give_back(one.row for one in admitted)
             return has_ended

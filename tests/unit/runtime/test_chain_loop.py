@@ -105,7 +105,7 @@ def loop_of(chain: Chain) -> ChainLoop:
         confirmer=cast(Confirmer, chain),
         outbox=cast(Outbox, None),
         runners=(),
-        dispatcher=cast(Dispatcher, None),
+        dispatcher=cast(Dispatcher, SimpleNamespace(stir=lambda: None)),
         leases=cast(LeaseKeeper, SimpleNamespace(held={}, is_shared=False)),
         listeners=[chain],
         head_wake=HeadWake(SystemClock(), 1.0),
