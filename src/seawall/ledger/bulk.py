@@ -6,9 +6,10 @@ once:
 
     INSERT ... VALUES (?, ?), (?, ?), ...
     UPDATE t SET a = v.column1 FROM (VALUES (?, ?), ...) AS v WHERE t.number = v.column2
+    UPDATE t SET a = ? WHERE t.number IN (?, ?, ...)      where these rows get the same values
     DELETE FROM t WHERE a IN (?, ?, ...)
 
-All three are made from the statement for a single row. PostgreSQL takes that one in a pipeline, or COPY.
+All four are made from the statement for a single row. PostgreSQL takes that one in a pipeline, or COPY.
 
 The driver of SQLite looks for an adapter of every value that is not exactly an integer, a float, a text or
 a bytearray, which costs more than storing it. So bytes go as bytearrays, and truth as 0 and 1.
@@ -26,11 +27,13 @@ from sqlalchemy.sql import visitors
 from seawall.native.rows import driver_values
 from seawall.primitives.errors import LedgerError
 
-__all__ = ["CHUNKS", "Batch", "buffer_of"]
+__all__ = ["ALIKE_MIN", "CHUNKS", "Batch", "buffer_of"]
 
 # Rows of a statement; what is left over takes smaller ones. More would save little, and preparing a statement
 # costs a millisecond for each hundred rows or so, once.
 CHUNKS: Final = (128, 32, 8, 2, 1)
+# So many rows that get the same values are worth a statement of their own.
+ALIKE_MIN: Final = 8
 _PLACE: Final = re.compile(r"\?")
 
 
@@ -78,7 +81,8 @@ class Batch:
     ) -> Iterator[tuple[str, list[object]]]:
         """Statements with their values that together take all rows, for SQLite."""
         if self._chunked is None:
-            self._chunked = _Chunked(self.statement, self._compiled(dialect), self._suffix)
+            alike = self._named_from == len(self._order) - 1
+            self._chunked = _Chunked(self.statement, self._compiled(dialect), self._suffix, alike)
         return self._chunked.chunks(rows)
 
     def _compiled(self, dialect: sa.Dialect) -> Any:
@@ -102,29 +106,55 @@ def _named_from(statement: sa.Executable, order: Sequence[str]) -> int | None:
 class _Chunked:
     """The texts of one statement for each size of chunk."""
 
-    __slots__ = ("_single", "_statement", "_suffix", "_texts", "_width")
+    __slots__ = ("_alike", "_alike_texts", "_single", "_statement", "_suffix", "_texts", "_width")
 
-    def __init__(self, statement: sa.Executable, compiled: Any, suffix: str) -> None:
+    def __init__(self, statement: sa.Executable, compiled: Any, suffix: str, alike: bool) -> None:
         names: list[str] = compiled.positiontup
         single = str(compiled)
         self._width = len(names)
         assert single.count("?") == self._width, f"a question mark that is no parameter in {single}"
+        self._alike = alike and isinstance(compiled.binds[names[-1]].type, sa.Integer)
         self._statement, self._single, self._suffix = statement, single, suffix
         self._texts: dict[int, str] = {}
+        self._alike_texts: dict[int, str] = {}
 
     def chunks(self, rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
         listed = rows if type(rows) is list else list(rows)
-        begin, left = 0, len(listed)
-        for size in CHUNKS:
-            while left >= size:
-                end = begin + size
-                yield self._text_for(size), driver_values(listed, begin, end, self._width)
-                begin, left = end, left - size
+        if self._alike and len(listed) >= ALIKE_MIN:
+            groups: dict[tuple[object, ...], list[object]] = {}
+            for row in listed:
+                groups.setdefault(row[:-1], []).append(row[-1])
+            listed = []
+            for same, numbers in groups.items():
+                if len(numbers) < ALIKE_MIN:
+                    listed += [(*same, number) for number in numbers]
+                    continue
+                values = driver_values([same], 0, 1, self._width - 1)
+                for begin, size in _parts_of(len(numbers)):
+                    yield self._alike_text_for(size), values + numbers[begin : begin + size]
+        for begin, size in _parts_of(len(listed)):
+            yield self._text_for(size), driver_values(listed, begin, begin + size, self._width)
 
     def _text_for(self, size: int) -> str:
         if size not in self._texts:
             self._texts[size] = f"{_for_many(self._statement, self._single, size)}{self._suffix}"
         return self._texts[size]
+
+    def _alike_text_for(self, size: int) -> str:
+        if size not in self._alike_texts:
+            changes, condition = self._single.split(" WHERE ", 1)
+            named = condition.replace("= ?", f"IN ({', '.join('?' * size)})")
+            self._alike_texts[size] = f"{changes} WHERE {named}{self._suffix}"
+        return self._alike_texts[size]
+
+
+def _parts_of(count: int) -> Iterator[tuple[int, int]]:
+    """Where each chunk begins, and its size."""
+    begin = 0
+    for size in CHUNKS:
+        while count - begin >= size:
+            yield begin, size
+            begin += size
 
 
 def buffer_of(value: bytes | None) -> bytearray | None:

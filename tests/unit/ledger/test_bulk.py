@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 
 from seawall.ledger import Transaction
 from seawall.ledger.batches import insert_batch, int256_text
-from seawall.ledger.bulk import CHUNKS, Batch
+from seawall.ledger.bulk import ALIKE_MIN, CHUNKS, Batch
 from seawall.ledger.columns import Int256
 from seawall.ledger.rows import AttemptRow, Ending, IntentRow, NewEvent
 from seawall.ledger.schema import cursors, reservations, slots
@@ -92,6 +92,20 @@ def test_each_of_many_updated_rows_gets_its_own_values(tx: Transaction) -> None:
     ]
     tx.reservations.release_many([a.number for a in attempts])
     assert tx.reservations.sum(LANE, NATIVE) == 0
+
+
+def test_updated_rows_that_get_the_same_values_are_named_in_a_list(tx: Transaction) -> None:
+    _, attempts = committed(tx, MANY)
+    answers = ["known" if a.nonce % 3 else f"answer {a.nonce % 9}" for a in attempts]
+    tx.attempts.mark_written_many(list(zip(attempts, answers, strict=True)), NOW_S + 1)
+    written = tx.attempts.unsettled(LANE.chain_id)
+    assert [(row.answer, row.writes) for row in written] == [(answer, 1) for answer in answers]
+    statement = sa.update(slots).where(slots.c.number == bindparam("row")).values(consumed_by=bindparam("by"))
+    rows: list[tuple[object, ...]] = [(b"x", number) for number in range(ALIKE_MIN)]
+    rows[1:1] = [(b"y", 99)]
+    chunks = list(Batch(statement, ["by", "row"]).chunks(DIALECT, rows))
+    assert [values for _, values in chunks] == [[bytearray(b"x"), *range(ALIKE_MIN)], [bytearray(b"y"), 99]]
+    assert chunks[0][0].endswith(f"number IN ({', '.join('?' * ALIKE_MIN)})")
 
 
 def test_numbers_stay_apart_where_the_database_gives_some_itself(session: Session, tx: Transaction) -> None:
