@@ -168,7 +168,7 @@ class Committer:
         written = await desk.parts.simulator.append(entries)
         if not written.isdisjoint(batch.reads):
             return False
-        return all(desk.in_force(one.judged.verdict) for one in batch.signed)
+        return desk.all_in_force([one.judged.verdict for one in batch.signed])
 
     def _store(
         self, tx: Transaction, batch: Batch, commitments: list[Commitment], lost: list[Lane], now_s: int

@@ -180,15 +180,25 @@ class Desk:
 
     def in_force(self, verdict: Verdict | None) -> bool:
         """Whether bytes may still be written under this verdict (invariant 3a)."""
-        if verdict is None or self.head is None:
+        return self.all_in_force((verdict,))
+
+    def all_in_force(self, verdicts: Iterable[Verdict | None]) -> bool:
+        """Whether that is so of every one of them: head, clock and latch are looked at once for all."""
+        if self.head is None:
             return False
-        return (
-            verdict.admitted
-            and self.parts.latch.admits(verdict.kind)
-            and self.head.number <= verdict.valid_until_block
-            and self.parts.clock.now_s() <= verdict.valid_until_s
-            and verdict.base_hash in self._canonical
-        )
+        number, now_s, canonical = self.head.number, self.parts.clock.now_s(), self._canonical
+        kinds = set()
+        for verdict in verdicts:
+            if (
+                verdict is None
+                or not verdict.admitted
+                or number > verdict.valid_until_block
+                or now_s > verdict.valid_until_s
+                or verdict.base_hash not in canonical
+            ):
+                return False
+            kinds.add(verdict.kind)
+        return all(map(self.parts.latch.admits, kinds))
 
     def move_to(self, head: Block) -> None:
         """The chain moved on. The present base serves until the simulator stands there too, unless it was
@@ -216,13 +226,22 @@ class Desk:
     ) -> None:
         """An attempt that is committed: watched until its slot is final."""
         self._in_order = None
-        self.unsettled[attempt.hash] = attempt
-        siblings = self._open.setdefault(attempt.lane, {}).setdefault(attempt.nonce, [])
-        siblings.append(attempt.hash)
-        self._highest[attempt.lane] = max(attempt.nonce, self._highest.get(attempt.lane, -1))
-        if not any(sibling in self.included for sibling in siblings):
-            self._pending[attempt.hash] = attempt
-            self._unlanded.setdefault(attempt.lane, set()).add(attempt.nonce)
+        lane, nonce, attempt_hash = attempt.lane, attempt.nonce, attempt.hash
+        self.unsettled[attempt_hash] = attempt
+        slots = self._open.get(lane)
+        if slots is None:
+            slots = self._open[lane] = {}
+        siblings = slots.get(nonce)
+        if siblings is None:
+            slots[nonce], is_landed = [attempt_hash], False
+        else:
+            siblings.append(attempt_hash)
+            is_landed = any(sibling in self.included for sibling in siblings)
+        if nonce > self._highest.get(lane, -1):
+            self._highest[lane] = nonce
+        if not is_landed:
+            self._pending[attempt_hash] = attempt
+            self._unlanded.setdefault(lane, set()).add(nonce)
         if verdict is not None:
             self.verdicts[attempt.number] = verdict
         if correlation_id:
@@ -250,9 +269,9 @@ class Desk:
         attempt = self.unsettled[attempt_hash]
         self.included[attempt_hash], self._in_order = block_hash, None
         self._unlanded[attempt.lane].discard(attempt.nonce)
-        for sibling in self._open[attempt.lane][attempt.nonce]:
-            self._pending.pop(sibling, None)
         siblings = self._open[attempt.lane][attempt.nonce]
+        for sibling in siblings:
+            self._pending.pop(sibling, None)
         if self.unsettled[siblings[-1]].payload_digest != attempt.payload_digest:
             self.verdicts.clear()  # what was judged on top of the newest stood on another one
         self.parts.routes.count(attempt_hash, attempt.route, self.parts.network.chain_id, landed=True)

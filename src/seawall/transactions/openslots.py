@@ -45,6 +45,7 @@ def due_attempts(desk: Desk, waiting: Sequence[AttemptRow], at_head: int) -> lis
     """Of what waits on a lane (`Desk.waiting`), what to look at now. What the chain has passed is foreign
     use, which confirmation sees to."""
     passed = {at_s: blocks_since(desk, at_s) for at_s in {row.committed_at_s for row in waiting}}
+    are_in_force = desk.all_in_force([desk.verdicts.get(row.number) for row in waiting])
     return [
         row
         for row in waiting
@@ -52,7 +53,7 @@ def due_attempts(desk: Desk, waiting: Sequence[AttemptRow], at_head: int) -> lis
         and (
             passed[row.committed_at_s] >= (1 if row.nonce == at_head else FRESH_BLOCKS)
             or is_private(row.route)  # a bundle is for one block: it is handed over at every head
-            or not desk.in_force(desk.verdicts.get(row.number))
+            or not (are_in_force or desk.in_force(desk.verdicts.get(row.number)))
         )
     ]
 

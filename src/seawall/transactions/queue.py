@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 from seawall.ledger.rows import IntentRow
@@ -35,7 +35,9 @@ _FIRST_CLASS: Final = int(min(Priority))
 def urgency(row: IntentRow, now_s: int) -> tuple[int, int]:
     """Smaller goes first: the class with its age counted in, then the order of acceptance."""
     aged = (now_s - row.accepted_at_s) // AGEING_S
-    return max(_FIRST_CLASS, row.plan.priority - max(0, aged)), row.number
+    if aged > 0:
+        return max(_FIRST_CLASS, row.plan.priority - aged), row.number
+    return row.plan.priority, row.number
 
 
 def pause_s(tries: int) -> float:
@@ -108,12 +110,15 @@ class LaneQueue:
         self.offer(queued.values())
         self.reconciled = newest
 
-    def best(self, now_s: int) -> IntentRow | None:
-        """The next one, left where it is."""
-        heads = [head for heap in self._ready.values() if heap and (head := self._head(heap)) is not None]
-        if len(heads) <= 1:
-            return heads[0] if heads else None
-        return min(heads, key=lambda row: urgency(row, now_s))
+    def best(self, now_s: int) -> tuple[tuple[int, int], IntentRow] | None:
+        """The next one with its urgency, left where it is."""
+        found = None
+        for heap in self._ready.values():
+            if heap and (head := self._head(heap)) is not None:
+                urgent = urgency(head, now_s)
+                if found is None or urgent < found[0]:
+                    found = urgent, head
+        return found
 
     def take(self, row: IntentRow) -> None:
         """`row` is in a batch now: it was `best`."""
@@ -285,16 +290,18 @@ class Queues:
         for lane, room in left.items():
             best = self._lanes[lane].best(now_s) if room > 0 and lane in self._lanes else None
             if best is not None:
-                heads.append((urgency(best, now_s), lane, best))
+                heads.append((best[0], lane, best[1]))
         heapify(heads)
         taken: list[IntentRow] = []
         while heads and len(taken) < limit:
-            _, lane, row = heappop(heads)
+            _, lane, row = heads[0]
             queue = self._lanes[lane]
             queue.take(row)
             taken.append(row)
             left[lane] -= 1
             best = queue.best(now_s) if left[lane] > 0 else None
-            if best is not None:
-                heappush(heads, (urgency(best, now_s), lane, best))
+            if best is None:
+                heappop(heads)
+            else:
+                heapreplace(heads, (best[0], lane, best[1]))
         return taken if self.sift is None else self.sift(taken)

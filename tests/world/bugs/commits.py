@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -104,15 +104,16 @@ def lapsed_verdict_written() -> Iterator[None]:
 def verdict_outlives_its_block() -> Planted:
     """A reorg takes a verdict's base block away, and the verdict stays in force."""
 
-    def in_force(self: Desk, verdict: Verdict | None) -> bool:
-        return (
+    def all_in_force(self: Desk, verdicts: Iterable[Verdict | None]) -> bool:
+        return all(
             verdict is not None
             and verdict.admitted
             and self.parts.latch.admits(verdict.kind)
             and self.parts.clock.now_s() <= verdict.valid_until_s
+            for verdict in verdicts
         )
 
-    return patch.object(Desk, "in_force", in_force)
+    return patch.object(Desk, "all_in_force", all_in_force)
 
 
 def put_off_is_dropped() -> Planted:
