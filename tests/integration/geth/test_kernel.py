@@ -22,6 +22,7 @@ from seawall.primitives.units import NATIVE, Address, address_text, hex_text
 from seawall.signers.local import THROWAWAY_COST, create_keystore
 from tests.fixtures.geth import CHAIN_ID, ETHER, Geth
 from tests.fixtures.kernel import Books, free_port
+from tests.fixtures.orphans import ends_with_us
 
 COUNTER_CODE = "5f54600101805f555f5260205fa060205ff3"
 STEPS = 4
@@ -150,6 +151,7 @@ class Folder:
                 env=dict(os.environ),
                 cwd=REPOSITORY,
             )
+        ends_with_us(process.pid)
         try:
             yield process
         finally:
