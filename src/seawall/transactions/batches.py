@@ -34,6 +34,7 @@ from seawall.primitives.errors import (
     StaleError,
     UnavailableError,
 )
+from seawall.primitives.frozen import made_quickly
 from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, Priority
 from seawall.primitives.plans import DirectBody, Plan
@@ -157,6 +158,7 @@ def is_fitting(gas_limit: int, gas_used: int | None, base: Block) -> bool:
     return enough and gas_limit <= needed * _GUESS_EXCESS_NUMERATOR // _GUESS_EXCESS_DENOMINATOR
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Judged:
     """An intent of the batch with its verdict. A refused one has no nonce that counts.
