@@ -19,7 +19,7 @@ from seawall.primitives.identifiers import IntentNumber, Lane
 from seawall.primitives.levels import Authority, IntentState, Priority
 from seawall.primitives.observations import Decision, Timer
 from seawall.primitives.plans import GuardSpec, Plan
-from seawall.primitives.ports import SystemClock, SystemEntropy
+from seawall.primitives.ports import InlineOffload, SystemClock, SystemEntropy
 from seawall.telemetry.metrics import Metrics
 from seawall.transactions.desk import Desk, DeskParts
 from seawall.transactions.dispatch import Dispatcher
@@ -68,7 +68,7 @@ async def standing_desk(ledger: Ledger) -> Desk:
         gate=found.parts.gate,
         clock=SimpleNamespace(now_s=found.parts.clock.now_s, monotonic_s=lambda: 0.0),
         ledger=ledger,
-        latch=SimpleNamespace(authority=Authority.RUN, changes=0),
+        latch=SimpleNamespace(authority=Authority.RUN, changes=0, admits=lambda _: True),
         metrics=Metrics(),
         client=SimpleNamespace(nonce_at=nonce_at),
         fees=SimpleNamespace(quotes=quotes),
@@ -76,6 +76,7 @@ async def standing_desk(ledger: Ledger) -> Desk:
         lane_unlanded_max=16,
         segments_max=1,
         data_fees=NoDataFees(),
+        offload=InlineOffload(),
     )
     made = Desk(cast(DeskParts, parts))
     made.move_to(block())
