@@ -175,6 +175,20 @@ async def test_transfers_of_one_key_cannot_promise_the_same_wei_for_their_data(
             assert [(await found.intent(number)).state for number in await two(found)] == states
 
 
+async def test_bytes_judged_anew_count_the_data_of_those_before_them_too(
+    node: Anvil, started: Started
+) -> None:
+    async with started(LIMITS) as found:
+        plan = found.plan(NAME)
+        _, second = await found.submit(plan, replace(plan, idempotency_key="its twin"))
+        node.mine(LIMITS.validity_blocks + 1)
+        await found.look()
+        verdicts = await found.ledger.read(lambda tx: tx.verdicts.of_intent(second))
+    assert len(verdicts) == 2
+    kept = [m.measured for row in verdicts for m in row.verdict.measurements if m.guard == "balance"]
+    assert kept[0] == kept[1]
+
+
 async def test_oracle_that_does_not_answer_lets_everything_wait(node: Anvil, started: Started) -> None:
     code = node.rpc("eth_getCode", "0x" + GAS_PRICE_ORACLE.hex(), "latest")
     assert isinstance(code, str)
