@@ -16,7 +16,6 @@ at a chain."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -299,18 +298,21 @@ def _taken(tx: Transaction, one: Consumed, memory: Memory) -> dict[Address, int]
         return {}
     if one.winner is None:
         return {NATIVE: 0}
-    mined = next(row for row in one.attempts if row.hash == one.winner.attempt_hash)
-    value_wei = mined.payload.value_wei if one.winner.status else 0
-    legs = memory.legs.get(one.winner.number)
+    winner = one.winner
+    [mined] = [row for row in one.attempts if row.hash == winner.attempt_hash]
+    value_wei = mined.payload.value_wei if winner.status else 0
+    legs = memory.legs.get(winner.number)
     if legs is None:
         postings = [p for number, _ in mined.intents for p in tx.postings.of_intent(number)]
-        legs = _legs_of([p for p in postings if p.entry.inclusion == one.winner.number])
-    change: dict[Address, int] = defaultdict(int)
-    for leg in legs:
-        if isinstance(leg.account, bytes):
-            change[leg.token] += leg.delta
-    out = {NATIVE: max(one.winner.fee_wei + value_wei, -change.pop(NATIVE, 0))}
-    out |= {token: -delta for token, delta in change.items() if delta < 0}
+        legs = _legs_of([p for p in postings if p.entry.inclusion == winner.number])
+    change: dict[Address, int] = {}
+    for account, token, delta in legs:
+        if isinstance(account, bytes):
+            change[token] = change.get(token, 0) + delta
+    out = {NATIVE: max(winner.fee_wei + value_wei, -change.pop(NATIVE, 0))}
+    for token, delta in change.items():
+        if delta < 0:
+            out[token] = -delta
     return out
 
 

@@ -102,11 +102,11 @@ async def test_statements_of_a_head_change_do_not_grow_with_its_transactions(tmp
         true_execute(self, sql, parameters)
 
     totals = []
-    for count in CHUNKS[2], CHUNKS[0]:
+    for count in CHUNKS[3], CHUNKS[1]:
         folder = tmp_path / str(count)
         folder.mkdir()
         async with pipeline(ChainModel(), folder, unlanded_max=64) as found:
-            found.chain.loop.confirmer.endings.piece = 4 * CHUNKS[0]  # all of it at once
+            found.chain.loop.confirmer.endings.piece = 4 * CHUNKS[1]  # all of it at once
             await found.submit(*[found.plan(f"plan {i}") for i in range(count)])
             found.model.mine()
             found.model.mine_nothing(FINAL_BLOCKS)
