@@ -6,6 +6,7 @@ block holds nothing but our own transfers, so are the receipts that follow from 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -73,6 +74,7 @@ class Finder:
                 body = replace(shown, transactions=listed)
                 ours = [row for h in listed if (row := unsettled.get(h)) is not None]
             receipts.append((block, await self._receipts(block, body, ours) if ours else []))
+            await asyncio.sleep(0)  # many blocks may come at once, and others wait for the loop
         return await self._accounted(receipts)
 
     async def _receipts(self, block: Block, body: BlockBody, ours: Sequence[AttemptRow]) -> list[Receipt]:
@@ -100,19 +102,27 @@ class Finder:
         if missing:
             rows = await desk.parts.ledger.read(lambda tx: tx.intents.get_many(missing))
             desk.intents.update((row.number, row) for row in rows)
-        included = [
-            (block, [self._included(desk.unsettled[one.transaction_hash], one) for one in some])
-            for block, some in receipts
-        ]
+        included = []
+        for block, some in receipts:
+            included.append(
+                (block, [self._included(desk.unsettled[one.transaction_hash], one) for one in some])
+            )
+            await asyncio.sleep(0)
         await self.accountant.prepare([(block, ours) for block, ours in included if ours])
-        return [
-            Found(block, tuple(ours), await self._account(block, ours), followed) for block, ours in included
-        ]
+        found = []
+        for block, ours in included:
+            found.append(Found(block, tuple(ours), await self._account(block, ours), followed))
+            await asyncio.sleep(0)
+        return found
 
     def _included(self, attempt: AttemptRow, receipt: Receipt) -> Included:
-        own = [self.desk.intents[number] for number, _ in attempt.intents]
-        holders = frozenset().union(*map(holders_of, own)) if len(own) != 1 else holders_of(own[0])
-        several = tuple([one.intent_id for one in own]) if len(own) > 1 else ()
+        intents = self.desk.intents
+        if len(attempt.intents) == 1:
+            only = intents[attempt.intents[0][0]]
+            return Included(attempt, receipt, holders_of(only), only.correlation_id)
+        own = [intents[number] for number, _ in attempt.intents]
+        holders = frozenset().union(*map(holders_of, own))
+        several = tuple([one.intent_id for one in own])
         return Included(attempt, receipt, holders, own[0].correlation_id if own else "", several)
 
     async def _account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
