@@ -1,4 +1,4 @@
-"""Canonical bytes: what is compiled for a message gives the bytes of its definition, whatever its fields
+"""Canonical bytes: what is written natively for a message is what its definition says, whatever its fields
 hold."""
 
 from __future__ import annotations
@@ -113,3 +113,27 @@ def test_plan_digest_is_of_the_plan_under_no_key(plan: Plan) -> None:
 @settings(max_examples=50, deadline=None)
 def test_payload_digest_is_of_its_canonical_bytes(payload: Payload) -> None:
     assert payload_digest(payload) == keccak256(b"seawall.payload.1" + defined_bytes(payload))
+
+
+@pytest.mark.parametrize("size", [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536])
+def test_heads_of_every_width_are_those_of_msgpack(size: int) -> None:
+    named = {f"{place:05}": place for place in range(size)}
+    for message in ("x" * size, b"x" * size, (None,) * size, [True] * size, named):
+        assert pack(message) == defined_bytes(message)
+
+
+def test_integers_of_every_width_are_those_of_msgpack_or_an_extension() -> None:
+    for power in range(257):
+        for number in (2**power - 1, 1 - 2**power, 2**power // 2, -(2**power // 2)):
+            assert pack(number) == defined_bytes(number)
+
+
+def test_what_is_too_large_or_nests_too_deeply_is_refused() -> None:
+    for number in (2**256, -(2**256)):
+        with pytest.raises(WireError, match="more than 256 bits"):
+            pack((number,))
+    nested: object = None
+    for _ in range(10_000):
+        nested = (nested,)
+    with pytest.raises(ValueError, match="nests too deeply"):
+        pack(nested)
