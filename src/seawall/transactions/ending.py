@@ -27,7 +27,7 @@ __all__ = ["LINES_MAX", "PIECE", "Endings", "Ends"]
 LINES_MAX: Final = 32
 # Inclusions that one ledger transaction takes to be safe or final, those that a block brought counted in;
 # each further piece of the same head may hold twice as many, so that there are few.
-PIECE: Final = 64
+PIECE: Final = 32
 _log = get_logger(__name__)
 
 
