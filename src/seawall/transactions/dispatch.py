@@ -291,7 +291,7 @@ class Dispatcher:
             else:
                 signatures.update((one.row.number, s) for one, s in zip(several, answer, strict=True))
         await _AFTER_SIGNATURE.reach()
-        if failed or not all(self.desk.in_force(one.verdict) for one in admitted):
+        if failed or not self.desk.all_in_force([one.verdict for one in admitted]):
             why = str(failed or "a verdict is not in force any more")
             _log.info("candidates_dropped", cause=why, count=len(admitted))
             # What was refused on top of them was refused for what will not be.
@@ -327,7 +327,7 @@ class Dispatcher:
             self._ahead.clear()
             self.desk.parts.gate.book.release()
         admitted = [one for one in work.judged if one.verdict.admitted]
-        if not all(self.desk.in_force(one.verdict) for one in admitted):
+        if not self.desk.all_in_force([one.verdict for one in admitted]):
             # Their time is over, or the head is far ahead of the base: nobody is asked before the next turn.
             self.queues.give_back(one.row for one in admitted)
             return has_ended
