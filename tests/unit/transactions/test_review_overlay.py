@@ -62,8 +62,15 @@ def desk() -> Desk:
     clock = SimpleNamespace(now_s=lambda: NOW_S)
     fees = SimpleNamespace(quotes=AsyncMock(return_value={}))
     client = SimpleNamespace(nonces_at=AsyncMock(return_value=[]))
+    data_fees = SimpleNamespace(is_charged=False)
     parts = SimpleNamespace(
-        routes=Routes(), simulator=simulator, gate=gate, clock=clock, fees=fees, client=client
+        routes=Routes(),
+        simulator=simulator,
+        gate=gate,
+        clock=clock,
+        fees=fees,
+        client=client,
+        data_fees=data_fees,
     )
     return Desk(cast(DeskParts, parts))
 
