@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from seawall.chain.client import ChainClient
+from seawall.chain.data_fees import NoDataFees
 from seawall.chain.networks import network_of
 from seawall.chain.simulation import Simulator
 from seawall.chain.state import AccountAt, StateAt, StateKeys
@@ -62,7 +63,6 @@ def desk() -> Desk:
     clock = SimpleNamespace(now_s=lambda: NOW_S)
     fees = SimpleNamespace(quotes=AsyncMock(return_value={}))
     client = SimpleNamespace(nonces_at=AsyncMock(return_value=[]))
-    data_fees = SimpleNamespace(is_charged=False)
     parts = SimpleNamespace(
         routes=Routes(),
         simulator=simulator,
@@ -70,7 +70,7 @@ def desk() -> Desk:
         clock=clock,
         fees=fees,
         client=client,
-        data_fees=data_fees,
+        data_fees=NoDataFees(),
     )
     return Desk(cast(DeskParts, parts))
 
