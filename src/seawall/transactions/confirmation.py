@@ -180,7 +180,9 @@ class Confirmer:
         desk.exclude({*(block.hash for block in change.removed), *strays})
         for one in found:
             for included in one.included:
-                desk.include(included.attempt.hash, one.block.hash)
+                # In a fleet it may be settled by now, by the kernel that holds its lane.
+                if included.attempt.hash in desk.unsettled:
+                    desk.include(included.attempt.hash, one.block.hash)
             landed = sum(included.receipt.status for included in one.included)
             if landed:
                 metrics.included(True, landed)

@@ -7,15 +7,16 @@ block holds nothing but our own transfers, so are the receipts that follow from 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from seawall.chain.foreseen import foreseen_receipts
 from seawall.chain.heads import HeadChange
 from seawall.chain.receipts import BlockBody, Receipt
-from seawall.ledger.rows import AttemptRow, InclusionRow
+from seawall.ledger.rows import AttemptRow, InclusionRow, IntentRow
 from seawall.primitives.blocks import Block
+from seawall.primitives.identifiers import IntentNumber
 from seawall.primitives.units import Hash
 from seawall.transactions.accounting import Accountant, BlockAccount, Included
 from seawall.transactions.desk import Desk
@@ -97,33 +98,31 @@ class Finder:
     ) -> list[Found]:
         """Our transactions of these blocks with their intents, and what they moved."""
         desk = self.desk
-        attempts = [desk.unsettled[r.transaction_hash] for _, some in receipts for r in some]
-        missing = [n for row in attempts for n, _ in row.intents if n not in desk.intents]
+        # What the holder of its lane settled while this was read is final, and told by that one.
+        watched = {
+            receipt.transaction_hash: row
+            for _, some in receipts
+            for receipt in some
+            if (row := desk.unsettled.get(receipt.transaction_hash)) is not None
+        }
+        numbers = {number for row in watched.values() for number, _ in row.intents}
+        intents = {number: desk.intents[number] for number in numbers if number in desk.intents}
+        missing = sorted(numbers - intents.keys())
         if missing:
             rows = await desk.parts.ledger.read(lambda tx: tx.intents.get_many(missing))
+            intents.update((row.number, row) for row in rows)
             desk.intents.update((row.number, row) for row in rows)
         included = []
         for block, some in receipts:
-            included.append(
-                (block, [self._included(desk.unsettled[one.transaction_hash], one) for one in some])
-            )
+            ours = [(watched[r.transaction_hash], r) for r in some if r.transaction_hash in watched]
+            included.append((block, [_included(row, receipt, intents) for row, receipt in ours]))
             await asyncio.sleep(0)
-        await self.accountant.prepare([(block, ours) for block, ours in included if ours])
+        await self.accountant.prepare([each for each in included if each[1]])
         found = []
-        for block, ours in included:
-            found.append(Found(block, tuple(ours), await self._account(block, ours), followed))
+        for block, here in included:
+            found.append(Found(block, tuple(here), await self._account(block, here), followed))
             await asyncio.sleep(0)
         return found
-
-    def _included(self, attempt: AttemptRow, receipt: Receipt) -> Included:
-        intents = self.desk.intents
-        if len(attempt.intents) == 1:
-            only = intents[attempt.intents[0][0]]
-            return Included(attempt, receipt, holders_of(only), only.correlation_id)
-        own = [intents[number] for number, _ in attempt.intents]
-        holders = frozenset().union(*map(holders_of, own))
-        several = tuple([one.intent_id for one in own])
-        return Included(attempt, receipt, holders, own[0].correlation_id if own else "", several)
 
     async def _account(self, block: Block, included: Sequence[Included]) -> BlockAccount:
         """What ours moved in the block. Before anything is called unexplained, the ledger is asked for others
@@ -173,3 +172,13 @@ class Finder:
             if receipt.transaction_hash not in here:  # a sighting of old that was ours after all, seen twice
                 missed.setdefault(block, []).append(receipt)
         return await self._accounted(list(missed.items()), followed=False), use
+
+
+def _included(attempt: AttemptRow, receipt: Receipt, intents: Mapping[IntentNumber, IntentRow]) -> Included:
+    if len(attempt.intents) == 1:
+        only = intents[attempt.intents[0][0]]
+        return Included(attempt, receipt, holders_of(only), only.correlation_id)
+    own = [intents[number] for number, _ in attempt.intents]
+    holders = frozenset().union(*map(holders_of, own))
+    several = tuple([one.intent_id for one in own])
+    return Included(attempt, receipt, holders, own[0].correlation_id if own else "", several)

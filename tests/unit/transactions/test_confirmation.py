@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,11 @@ from seawall.chain.receipts import Receipt
 from seawall.primitives.blocks import Block
 from seawall.primitives.levels import IntentState
 from seawall.primitives.units import Hash
+from seawall.transactions.accounting import Accountant
+from seawall.transactions.confirmation import Confirmer
+from seawall.transactions.finding import Finder
 from seawall.transactions.foreign import ForeignUse, NonceWatch
+from seawall.transactions.neighbours import Neighbours
 from tests.builders.chain_model import ChainModel
 from tests.builders.pipeline import pipeline
 
@@ -69,4 +73,37 @@ async def test_reorg_of_a_block_that_the_stored_line_of_heads_has_not_is_seen(tm
         assert inclusion.block_hash != inclusion_block
         await found.empty_block(FINAL_BLOCKS)
         assert (await found.intent(number)).state is IntentState.LANDED
+        assert not found.alarms
+
+
+@pytest.mark.parametrize(
+    ("reader", "step"), [(Finder, "_receipts"), (Accountant, "prepare"), (Confirmer, "_store")]
+)
+async def test_what_its_holder_settled_while_a_block_was_read_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: type, step: str
+) -> None:
+    """A kernel that is behind reads a block without its desk's turn; another one, for which the block is
+    final, settles what its lane has in it, and the dispatcher learns of that."""
+    async with pipeline(ChainModel(), tmp_path) as found:
+        (number,) = await found.submit(found.plan("one"))
+        (attempt,) = await found.attempts(number)
+        desk, neighbours = found.chain.desk, Neighbours(found.chain.desk)
+        await neighbours.start()
+        true_step: Callable[..., Awaitable[object]] = getattr(reader, step)
+
+        async def learning(self: object, *given: object) -> object:
+            if attempt.hash in desk.unsettled:
+                await found.ledger.write(
+                    lambda tx: tx.slots.settle(attempt.lane, attempt.nonce, attempt.hash)
+                )
+                desk.fences = {}
+                await neighbours.learn()
+            return await true_step(self, *given)
+
+        monkeypatch.setattr(reader, step, learning)
+        found.model.mine()
+        await found.look()
+        assert desk.head is not None
+        assert desk.head.hash == found.model.head.hash
+        assert (desk.unsettled, desk.included) == ({}, {})
         assert not found.alarms
