@@ -132,4 +132,11 @@ NAMED: tuple[NamedSeed, ...] = (
         " dearer: the checker took that for a second nonce (it must judge a nonce when it is given)",
         faults={"kernels": 2, "foreign": 0.25, "reorg": 0.25, "pool_max": 10_000},
     ),
+    NamedSeed(
+        "authority_recorded_after_it_was_raised",
+        3_615,
+        "a kernel that had seen a hand lower its latch stood still before it could record that, and the hand"
+        " raised it meanwhile: the ledger then said REDUCE_ONLY while plans were committed under RUN (the"
+        " latch must be read in the transaction that records it, in AuthorityKeeper._record)",
+    ),
 )

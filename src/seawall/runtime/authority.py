@@ -114,12 +114,16 @@ class AuthorityKeeper:
     # ------------------------------------------------------------------ alone
 
     async def _record(self) -> None:
-        authority, reason, who = self.latch.authority, self.latch.reason, self.latch.who
-        current = await self.ledger.read(lambda tx: tx.controls.current(_SCOPE))
-        epoch = current.epoch
-        if current.authority is not authority or epoch == 0:
-            epoch = await self.ledger.write(lambda tx: self._set(tx, authority, reason, who))
-            _log.warning("authority", authority=authority.name, reason=reason, who=who)
+        def record(tx: Transaction) -> tuple[int, Authority, bool]:
+            # Read here: what was lowered may have been raised while the ledger was waited for.
+            authority, current = self.latch.authority, tx.controls.current(_SCOPE)
+            if current.authority is authority and current.epoch:
+                return current.epoch, authority, False
+            return self._set(tx, authority, self.latch.reason, self.latch.who), authority, True
+
+        epoch, authority, is_new = await self.ledger.write(record)
+        if is_new:
+            _log.warning("authority", authority=authority.name, reason=self.latch.reason, who=self.latch.who)
         self._tell(epoch, authority)
 
     def _set(self, tx: Transaction, authority: Authority, reason: str, who: str) -> int:
