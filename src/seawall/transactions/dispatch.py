@@ -23,8 +23,6 @@ from seawall.ledger.transaction import Transaction
 from seawall.native.wire import SignedTransaction
 from seawall.primitives.bounds import DISPATCH_BATCH_MAX, REBUILDS_MAX
 from seawall.primitives.errors import (
-    ChainError,
-    LedgerError,
     SeawallError,
     SignerError,
     StaleError,
@@ -126,9 +124,9 @@ class Dispatcher:
             for _ in range(BATCHES_PER_TURN_MAX):
                 try:
                     batch = await self._prepare_beside(commit)
-                except (ChainError, StaleError, LedgerError):
+                except BaseException:
                     if commit is not None:
-                        await commit  # the one before stands on its own
+                        await commit  # the one before stands on its own, and the turn lasts until its end
                     raise
                 try:
                     happened = commit is None or await commit
