@@ -207,7 +207,8 @@ async def test_other_lanes_stand_on_what_an_heir_committed_before_its_lane_is_kn
 async def test_slot_committed_while_a_head_with_foreign_use_of_its_nonce_is_read_is_marked(
     tmp_path: Path,
 ) -> None:
-    async with pipeline(ChainModel(), tmp_path) as found:
+    model = ChainModel()
+    async with pipeline(model, tmp_path, transports=[model, model], agreement=2) as found:
         watch = found.chain.loop.confirmer.nonces
         numbers: list[IntentNumber] = []
         look = type(watch).look
