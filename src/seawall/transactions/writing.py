@@ -102,7 +102,11 @@ class Outbox:
             while len(batch) < _BATCH_MAX and not stream.empty():
                 batch.append(stream.get_nowait())
             results = await self._write(batch)
-            self._answered.put_nowait(_Answered(stream, batch, self._made(batch, results)))
+            answered = _Answered(stream, batch, self._made(batch, results))
+            if answered.made:
+                self._answered.put_nowait(answered)
+            else:  # nothing of it left: whoever looks after it need not wait for the ledger
+                self._let_go(answered)
 
     async def _store_answers(self, on_failure: Callable[[BaseException], None]) -> None:
         """What was answered, of all streams together, a little later."""
@@ -114,8 +118,7 @@ class Outbox:
                 answered.append(self._answered.get_nowait())
             made, now_s = [one for each in answered for one in each.made], parts.clock.now_s()
             try:
-                if made:
-                    await parts.ledger.write(partial(_mark, made, now_s))
+                await parts.ledger.write(partial(_mark, made, now_s))
             except SeawallError as error:
                 on_failure(error)
             finally:
