@@ -139,4 +139,11 @@ NAMED: tuple[NamedSeed, ...] = (
         " raised it meanwhile: the ledger then said REDUCE_ONLY while plans were committed under RUN (the"
         " latch must be read in the transaction that records it, in AuthorityKeeper._record)",
     ),
+    NamedSeed(
+        "lost_branch_after_a_restart",
+        3_790,
+        "a commit's answer was lost, so the kernel began anew, and two of its three endpoints lagged on the"
+        " branch that a reorg had left six blocks before: no poll had said yet what is final, so that branch"
+        " was followed, and what the ledger had settled was said to be removed (HeadFollower.settle)",
+    ),
 )

@@ -9,9 +9,9 @@ any other.
 
 An older head than the known one, still on its branch, is a lagging endpoint and is ignored; one on another
 branch must last, and is ignored while it contradicts what is final and has not come as far itself. Final
-never goes back. A reorg deeper than `REORG_DEPTH_MAX`, or one that takes a final block away, or a final block
-that is not on the chain it is said to be final on, is an `IntegrityAlarm`. A WebSocket
-(`chain.subscriptions`) only wakes the poll.
+never goes back, and what the ledger has settled (`settle`) is final too. A reorg deeper than
+`REORG_DEPTH_MAX`, or one that takes a final block away, or a final block that is not on the chain it is said
+to be final on, is an `IntegrityAlarm`. A WebSocket (`chain.subscriptions`) only wakes the poll.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class HeadFollower:
         self._known: list[Block] = self._unbroken(recent)[-HEADS_KEPT:]
         self._safe_number = _UNKNOWN
         self._final_number = _UNKNOWN
+        self._settled_number = _UNKNOWN
         self._contradictions = 0
         self._unsettled = 0
         self._backward = 0
@@ -83,6 +84,17 @@ class HeadFollower:
     def canonical(self, block_hash: Hash) -> bool:
         """True if `block_hash` is among the known heads of the current branch."""
         return any(block.hash == block_hash for block in self._known)
+
+    def settle(self, block: Block | None) -> None:
+        """The ledger's highest final block: nothing takes it away, though no endpoint has shown us so much as
+        final yet. One that is not on the known branch says nothing: that branch is perhaps lost."""
+        if block is not None and self.canonical(block.hash):
+            self._settled_number = max(self._settled_number, block.number)
+
+    @property
+    def _fixed_number(self) -> int:
+        """No reorg takes this block or an earlier one."""
+        return max(self._final_number, self._settled_number)
 
     async def poll(self) -> HeadChange | None:
         """The next change, or None; None too while the chain moves as it is read."""
@@ -116,7 +128,7 @@ class HeadFollower:
             try:
                 added, removed, skipped = await self._step_to(head)
             except IntegrityAlarm:
-                if _number(final) < self._final_number:
+                if _number(final) < self._fixed_number:
                     # They have not seen what is final: it is they who are behind, on a branch that lost.
                     raise self._moved() from None
                 raise
@@ -252,9 +264,9 @@ class HeadFollower:
         first_number = removed[-1].number
         if oldest_added.number == first_number and oldest_added.parent_hash != removed[-1].parent_hash:
             first_number -= 1  # older blocks went too, further than this follower remembers
-        if first_number <= self._final_number:
+        if first_number <= self._fixed_number:
             raise IntegrityAlarm(
-                f"a reorg removed block {first_number}, and blocks were final up to {self._final_number}",
+                f"a reorg removed block {first_number}, and blocks were final up to {self._fixed_number}",
                 self._where,
                 "compare the node with another one",
             )

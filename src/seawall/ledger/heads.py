@@ -12,11 +12,12 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from seawall.ledger.schema import heads
+from seawall.ledger.schema import heads, inclusions
 from seawall.ledger.session import DuplicateError, Prepared, Session
 from seawall.primitives.blocks import Block
 from seawall.primitives.bounds import HEADS_KEPT
 from seawall.primitives.errors import LedgerError
+from seawall.primitives.levels import Finality
 from seawall.primitives.units import Hash, hex_text
 
 __all__ = ["Heads"]
@@ -38,6 +39,19 @@ _PRUNE: Final = Prepared(sa.delete(heads).where(_ON_CHAIN, heads.c.number <= bin
 _FROM: Final = Prepared(sa.delete(heads).where(_ON_CHAIN, heads.c.number >= bindparam("lowest")))
 _RECENT: Final = Prepared(
     sa.select(*_COLUMNS).where(_ON_CHAIN).order_by(heads.c.number.desc()).limit(bindparam("count"))
+)
+_FINAL: Final = Prepared(
+    sa.select(*_COLUMNS)
+    .where(
+        _ON_CHAIN,
+        sa.exists().where(
+            inclusions.c.block_hash == heads.c.hash,
+            sa.text("inclusions.canonical"),
+            inclusions.c.finality == int(Finality.FINAL),
+        ),
+    )
+    .order_by(heads.c.number.desc())
+    .limit(1)
 )
 
 
@@ -84,6 +98,11 @@ class Heads:
     def latest(self, chain_id: int) -> Block | None:
         found = self.recent(chain_id, 1)
         return found[0] if found else None
+
+    def latest_final(self, chain_id: int) -> Block | None:
+        """The highest block of the line with something of ours that was settled as final."""
+        record = self._session.first(_FINAL, {"chain": chain_id})
+        return None if record is None else Block(*record)
 
     def recent(self, chain_id: int, count: int) -> list[Block]:
         """The last `count` blocks, oldest first."""

@@ -12,7 +12,7 @@ kernel stops at once; on its other lanes it goes on."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -87,6 +87,7 @@ class ChainLoop:
         if self.leases.is_shared:
             await self._neighbours.start()
             self.dispatcher.committer.learn = self._neighbours.learn
+        await self._learn_final()
         await recall_rates(self.desk)
         await self.confirmer.load()
 
@@ -119,8 +120,11 @@ class ChainLoop:
     async def turn(self) -> None:
         """One look at the chain."""
         try:
+            gained = self._gained()
+            if gained:
+                await self._learn_final()
             self._retry = merged(self._retry, await self.follower.poll())
-            change = await self._arrive(self._retry)
+            change = await self._arrive(gained, self._retry)
             if self.leases.is_shared:
                 async with self.desk.turn:
                     self._pin_due = await self._neighbours.learn() or self._pin_due
@@ -198,12 +202,21 @@ class ChainLoop:
             self.on_lease_lost(lane)
             return True
 
-    async def _arrive(self, change: HeadChange | None) -> HeadChange | None:
-        """Begin with the lanes that were gained. Answers the change to be handled: one that says nothing, if
-        there was none, so that what is committed on them is looked at now."""
-        gained = {
+    def _gained(self) -> dict[Lane, int]:
+        """Fences of the lanes that are ours and not made ready yet."""
+        return {
             lane: fence for lane, fence in self.leases.held.items() if self.desk.fences.get(lane) != fence
         }
+
+    async def _learn_final(self) -> None:
+        """What the ledger holds as final, before the chain is asked: endpoints that lag may agree on a branch
+        without it."""
+        chain_id = self.desk.parts.network.chain_id
+        self.follower.settle(await self.desk.parts.ledger.read(lambda tx: tx.heads.latest_final(chain_id)))
+
+    async def _arrive(self, gained: Mapping[Lane, int], change: HeadChange | None) -> HeadChange | None:
+        """Begin with the lanes that were gained. Answers the change to be handled: one that says nothing, if
+        there was none, so that what is committed on them is looked at now."""
         if change is None and self.desk.head is None:
             return None
         if not gained and (change is not None or not self.desk.reload_due):

@@ -220,6 +220,74 @@ async def test_endpoint_that_lags_on_a_branch_that_lost_removes_nothing_and_rais
     assert (len(change.added), change.removed) == (1, ())
 
 
+SETTLED = 110  # what the ledger holds as final when `restarted` begins; no endpoint has said so
+
+
+async def restarted(chain: ModelChain, first: int, height: int) -> HeadFollower:
+    """A follower begun anew on stored heads 100 to 120, whose endpoints have another branch from `first` to
+    `height` now."""
+    chain.grow(100)
+    before = follower_of(chain, tags=True)
+    known: list[Block] = []
+    for growth in (0, 20):
+        chain.grow(growth)
+        change = await before.poll()
+        assert change is not None
+        apply(known, change)
+    chain.reorg(len(chain.hashes) - first, height - first + 1)
+    after = follower_of(chain, known, tags=True)
+    after.settle(next(block for block in known if block.number == SETTLED))
+    return after
+
+
+async def test_restarted_among_endpoints_that_lag_on_a_lost_branch_keeps_what_the_ledger_settled() -> None:
+    true, chain = ModelChain(), ModelChain()
+    true.grow(121)
+    follower = await restarted(chain, 105, 112)
+    for _ in range(3 * UNSETTLED_POLLS_MAX):
+        with contextlib.suppress(UnavailableError):
+            assert await follower.poll() is None
+    chain.hashes = true.hashes
+    change = await follower.poll()
+    assert change is not None
+    assert (len(change.added), change.removed, change.final_number) == (1, (), 117)
+
+
+@pytest.mark.parametrize("height", [SETTLED + 4, 118, 130])
+@pytest.mark.parametrize("first", [100, 105, SETTLED])
+async def test_endpoints_whose_final_block_contradicts_what_the_ledger_settled_are_an_integrity_alarm(
+    first: int, height: int
+) -> None:
+    follower = await restarted(ModelChain(), first, height)
+    for _ in range(BACKWARD_POLLS if height < 120 else 0):
+        assert await follower.poll() is None
+    with pytest.raises(IntegrityAlarm, match=f"final up to {SETTLED}"):
+        await follower.poll()
+
+
+async def test_reorg_just_above_what_the_ledger_settled_is_followed() -> None:
+    follower = await restarted(ModelChain(), SETTLED + 1, 113)
+    for _ in range(BACKWARD_POLLS):
+        assert await follower.poll() is None
+    change = await follower.poll()
+    assert change is not None
+    assert [block.number for block in change.removed] == list(range(120, SETTLED, -1))
+
+
+async def test_settled_block_of_another_branch_than_the_known_one_says_nothing() -> None:
+    chain = ModelChain()
+    follower = await restarted(chain, 120, 125)
+    first = await follower.poll()
+    assert first is not None
+    ours = first.added[-1]
+    follower.settle(replace(ours, hash=Hash(b"\x99" * 32)))
+    follower.settle(None)
+    chain.reorg(2, 4)
+    change = await follower.poll()
+    assert change is not None
+    assert change.removed[0] == ours
+
+
 async def test_lower_head_of_another_branch_is_believed_once_it_lasts() -> None:
     chain = ModelChain()
     chain.grow(20)

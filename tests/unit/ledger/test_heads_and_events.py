@@ -5,7 +5,8 @@ import pytest
 from seawall.ledger import Transaction
 from seawall.primitives.bounds import EVENT_BATCH_MAX, HEADS_KEPT
 from seawall.primitives.errors import LedgerError
-from tests.unit.ledger.samples import CHAIN_ID, NOW_S, accepted, block
+from seawall.primitives.levels import Finality
+from tests.unit.ledger.samples import CHAIN_ID, NOW_S, accepted, block, committed, included
 
 
 def test_checkpoint_is_the_recent_line_oldest_first(tx: Transaction) -> None:
@@ -46,6 +47,20 @@ def test_same_head_again_and_a_gap_are_taken(tx: Transaction) -> None:
     tx.heads.append(block(5))
     tx.heads.append(block(50))
     assert tx.heads.latest(CHAIN_ID) == block(50)
+
+
+def test_latest_final_head_is_the_highest_with_something_settled_as_final(tx: Transaction) -> None:
+    for number in range(5, 10):
+        tx.heads.append(block(number))
+    for nonce, number in enumerate((6, 7, 9)):
+        included(tx, committed(tx, nonce), block(number))
+    assert tx.heads.latest_final(CHAIN_ID) is None
+    tx.inclusions.set_finality(CHAIN_ID, 9, Finality.SAFE)
+    tx.inclusions.set_finality(CHAIN_ID, 8, Finality.FINAL)
+    assert tx.heads.latest_final(CHAIN_ID) == block(7)
+    assert tx.heads.latest_final(1) is None
+    tx.heads.remove([block(7).hash])
+    assert tx.heads.latest_final(CHAIN_ID) == block(6)
 
 
 def test_events_come_in_order_with_their_data(tx: Transaction) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from seawall.ledger import attempts, inclusions, intents, postings, slots
+from seawall.ledger import attempts, heads, inclusions, intents, postings, slots
 from seawall.ledger.session import Prepared
 from seawall.primitives.units import Hash
 
@@ -46,7 +46,7 @@ def test_live_query_walks_unsettled_rows_only(url: str, store: object, name: str
 
 STATEMENTS = [
     (f"{store.__name__.rpartition('.')[2]}{name}", value.statement)
-    for store in (attempts, inclusions, intents, postings, slots)
+    for store in (attempts, heads, inclusions, intents, postings, slots)
     for name, value in vars(store).items()
     if isinstance(value, Prepared)
 ]

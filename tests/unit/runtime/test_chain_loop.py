@@ -21,6 +21,7 @@ from seawall.primitives.errors import (
     SeawallError,
     UnavailableError,
 )
+from seawall.primitives.identifiers import Lane
 from seawall.primitives.ports import SystemClock
 from seawall.primitives.units import Address, Hash
 from seawall.runtime import chain_loop
@@ -180,6 +181,33 @@ async def test_integrity_alarm_is_raised_to_the_kernel_and_shown() -> None:
     loop = await turns(chain, 1)
     assert chain.alarms == [alarm]
     assert "contradicts" in loop.trouble
+
+
+async def test_what_the_ledger_settled_is_learned_before_the_chain_is_asked_when_lanes_were_gained() -> None:
+    lane, told = Lane(CHAIN_ID, Address(b"\x01" * 20)), list[str]()
+    transaction = SimpleNamespace(heads=SimpleNamespace(latest_final=block))
+
+    async def read(question: Callable[[SimpleNamespace], Block]) -> Block:
+        return question(transaction)
+
+    async def poll() -> None:
+        told.append("poll")
+
+    parts = SimpleNamespace(network=network_of(CHAIN_ID), ledger=SimpleNamespace(read=read))
+    desk = SimpleNamespace(head=None, fences={}, parts=parts)
+    loop = loop_of(Chain([]))
+    loop.desk = cast(Desk, desk)
+    loop.follower = cast(
+        HeadFollower, SimpleNamespace(poll=poll, settle=lambda final: told.append(f"final {final.number}"))
+    )
+    loop.leases.held[lane] = 1
+    await loop.turn()
+    desk.fences = {lane: 1}
+    await loop.turn()
+    desk.fences = {lane: 0}  # gained anew
+    await loop.turn()
+    final = f"final {CHAIN_ID}"
+    assert told == [final, "poll", "poll", final, "poll"]
 
 
 def test_merged_changes_forget_what_came_and_went() -> None:
