@@ -1,7 +1,11 @@
 """From the call of the intake to the bytes on the socket, at a steady rate, a local key and a warm state.
 
-The limit is two `fdatasync` of as many bytes on the same file system in the same run, and an allowance, at
-the same percentile. The time of a transaction's bytes is that of the piece of the stream in which they end.
+The limit is two `fdatasync` of the same bytes on the same file system in the same run, and an allowance, at
+the same percentile. The same bytes: what the ledger's log grows by when a plan is accepted and when its
+attempt is committed, measured first. They are written over a file, as the log is, at the pace of the run,
+half of them before it and half after: a disk that is asked again at once answers several times as fast as
+one that is asked fifty times a second. The time of a transaction's bytes is that of the piece of the stream
+in which they end.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import contextlib
 import os
 import re
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,8 +39,13 @@ __all__ = ["Latencies", "latencies", "percentile"]
 
 WARM_UP: Final = 200
 RATE_S: Final = 6.0
-FSYNCS: Final = 400
-FSYNC_BYTES: Final = 4_096
+PROBED: Final = 15  # plans, one at a time, for what a commit writes
+PROBED_WITHIN_S: Final = 10.0
+FSYNC_PAIRS: Final = 100  # before the run, and as many after it
+# A frame of SQLite's write-ahead log; the last one that is valid stands in the header of its index
+# (sqlite.org/walformat.html, the WAL-index format).
+FRAME_BYTES: Final = 24 + 4_096
+LAST_FRAME: Final = slice(16, 20)
 _RAW: Final = re.compile(rb'"0x([0-9a-f]+)"')
 
 
@@ -45,7 +55,7 @@ class Latencies:
 
     to_socket: list[float]
     to_answer: list[float]  # of the node
-    fdatasync: list[float]
+    fdatasync: list[float]  # of the bytes of either commit, in turn
 
 
 @dataclass(slots=True)
@@ -91,13 +101,16 @@ async def latencies(
         pipeline = await stack.enter_async_context(running_pipeline(node, payload, 1, directory=directory))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await through(node, session, payload, pipeline, WARM_UP, "warm")
+        sizes = await _commit_sizes(pipeline, payload)
+        pause_s = 1 / (len(sizes) * rate_per_s)
+        fdatasync_ms = await asyncio.to_thread(_fdatasyncs, pipeline.directory, sizes, pause_s)
         pipeline.port.answered_s.clear()
         count = int(rate_per_s * RATE_S)
         with streams.watched():
             accepted_s = await _accept(pipeline, payload, rate_per_s, count)
             await pipeline.settled()
-        fdatasync_ms = await asyncio.to_thread(_fdatasyncs, pipeline.directory)
-        names = await pipeline.names_by_hash(count + WARM_UP)
+        fdatasync_ms += await asyncio.to_thread(_fdatasyncs, pipeline.directory, sizes, pause_s)
+        names = await pipeline.names_by_hash(count + WARM_UP + PROBED)
         answered_s = dict(pipeline.port.answered_s)
     return Latencies(
         _since(accepted_s, streams.written_s(), names), _since(accepted_s, answered_s, names), fdatasync_ms
@@ -135,12 +148,44 @@ def _since(
     return [1e3 * (moment_s - accepted_s[name]) for name, moment_s in first_s.items()]
 
 
-def _fdatasyncs(directory: Path) -> list[float]:
-    """How long the file system takes to make as many bytes durable as a commit writes [ms]."""
+async def _commit_sizes(pipeline: Pipeline, payload: Payload) -> tuple[int, int]:
+    """What the ledger's log grows by when a plan is accepted, and when its attempt is committed [byte]."""
+    grown: list[tuple[int, int]] = []
+    for index in range(PROBED):
+        sent: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def note(sent: asyncio.Future[int] = sent) -> None:
+            if not sent.done():
+                sent.set_result(_frames(pipeline.directory))
+
+        pipeline.port.on_write = note
+        begin = _frames(pipeline.directory)
+        await pipeline.accept([payload.plan(pipeline.keys[0], f"size-{index}")])
+        accepted = _frames(pipeline.directory)
+        committed = await asyncio.wait_for(sent, PROBED_WITHIN_S)
+        if begin < accepted < committed:  # else the log began anew meanwhile
+            grown.append((accepted - begin, committed - accepted))
+        await pipeline.settled()
+    pipeline.port.on_write = None
+    accept, commit = (FRAME_BYTES * statistics.median_low(frames) for frames in zip(*grown, strict=True))
+    return accept, commit
+
+
+def _frames(directory: Path) -> int:
+    with (directory / "ledger.db-shm").open("rb") as index:
+        return int.from_bytes(index.read(LAST_FRAME.stop)[LAST_FRAME], sys.byteorder)
+
+
+def _fdatasyncs(directory: Path, sizes: Sequence[int], pause_s: float) -> list[float]:
+    """How long the file system takes to make as many bytes durable as each commit writes [ms]."""
     found = []
     with tempfile.TemporaryFile(dir=directory) as file:
-        for _ in range(FSYNCS):
-            os.write(file.fileno(), bytes(FSYNC_BYTES))
+        os.write(file.fileno(), bytes(FSYNC_PAIRS * sum(sizes)))
+        os.fsync(file.fileno())
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        for size in list(sizes) * FSYNC_PAIRS:
+            time.sleep(pause_s)
+            os.write(file.fileno(), bytes(size))
             begin_s = time.perf_counter()
             os.fdatasync(file.fileno())
             found.append(1e3 * (time.perf_counter() - begin_s))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -66,8 +66,11 @@ class TimedPort:
     def __init__(self, port: SocketBroadcastPort) -> None:
         self._port = port
         self.answered_s: dict[Hash, float] = {}
+        self.on_write: Callable[[], None] | None = None  # before anything of it is sent
 
     async def write(self, writes: Sequence[SignedWrite]) -> list[WriteResult]:
+        if self.on_write is not None:
+            self.on_write()
         results = await self._port.write(writes)
         now_s = time.perf_counter()
         for result in results:
