@@ -7,6 +7,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyInt, PyList, PyTuple};
 
+// Of a row; more than any table has columns, so that no number given here can reserve all memory.
+const VALUES_MAX: usize = 64;
+
 /// The values of rows `begin` to `end`, one row after the other, each of `width` values.
 #[pyfunction]
 pub fn driver_values<'py>(
@@ -15,10 +18,16 @@ pub fn driver_values<'py>(
     end: usize,
     width: usize,
 ) -> PyResult<Bound<'py, PyList>> {
+    if begin > end || end > rows.len() {
+        return Err(PyValueError::new_err(format!(
+            "rows {begin} to {end} of {}",
+            rows.len()
+        )));
+    }
     let py = rows.py();
     let (no, yes) = (PyInt::new(py, 0u8), PyInt::new(py, 1u8));
     let mut values: Vec<Bound<'py, PyAny>> =
-        Vec::with_capacity(end.saturating_sub(begin).saturating_mul(width));
+        Vec::with_capacity((end - begin).saturating_mul(width.min(VALUES_MAX)));
     for place in begin..end {
         let row = rows.get_item(place)?;
         let row = row.cast::<PyTuple>()?;
