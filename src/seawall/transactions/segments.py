@@ -226,7 +226,8 @@ def judge_together(
         )
         for one in verdicts
     ]
-    return Together(payload, tuple(bound), dict(evidence.spends()), tuple(one.simulation for one in evidences))
+    alone = tuple(one.simulation for one in evidences)
+    return Together(payload, tuple(bound), dict(evidence.spends()), alone)
 
 
 def shares_of(attempt: AttemptRow) -> tuple[list[int], int]:
