@@ -48,7 +48,8 @@ def folder(manual_devnet: Devnet, tmp_path: Path) -> KernelFolder:
 
 
 def committed(folder: KernelFolder) -> list[IntentRow]:
-    """Once the bytes of all are known to the node."""
+    """Once the bytes of all are known to the node. The first decision is about the head that the kernel
+    finds: a block mined for it could hold the batch already."""
 
     def is_sent() -> bool:
         rows = folder.books.intents()
@@ -68,7 +69,6 @@ def test_plans_of_one_decision_land_in_one_transaction_and_each_is_accounted_for
 ) -> None:
     with folder.run() as kernel:
         kernel.wait_ready()
-        mine(folder.devnet)
         rows = committed(folder)
         (attempt,) = attempts_of(folder, rows)
         folder.settle(len(GIVERS))
@@ -131,7 +131,6 @@ def test_killed_kernel_judges_a_batch_anew_and_lands_it_once(folder: KernelFolde
 def test_batch_that_a_reorg_takes_away_lands_again_once(folder: KernelFolder) -> None:
     with folder.run() as kernel:
         kernel.wait_ready()
-        mine(folder.devnet)
         rows = committed(folder)
         mine(folder.devnet)
         wait_until(
@@ -148,7 +147,6 @@ def test_batch_that_a_reorg_takes_away_lands_again_once(folder: KernelFolder) ->
 def test_plan_that_is_cancelled_does_not_take_the_others_of_its_batch_with_it(folder: KernelFolder) -> None:
     with folder.run() as kernel:
         kernel.wait_ready()
-        mine(folder.devnet)
         (old,) = attempts_of(folder, committed(folder))
         done = folder.seawall(
             "plans", "cancel", "--strategy", "gifts", "--key", "gifts:gift-1", "--reason", "not wanted"

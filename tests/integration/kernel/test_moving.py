@@ -52,7 +52,8 @@ def use_elsewhere(folder: KernelFolder, nonce: int) -> Hash:
 
 
 def sent(folder: KernelFolder, count: int) -> list[AttemptRow]:
-    """The attempts of the one intent, once the node has the newest of so many."""
+    """The attempts of the one intent, once the node has the newest of so many. No block is mined for the
+    first: the head that the kernel finds is enough, and a block could hold it already."""
 
     def is_sent() -> bool:
         rows = folder.books.intents()
@@ -118,7 +119,6 @@ def test_executor_plan_moves_at_once_and_its_second_copy_reverts_when_a_reorg_br
     rpc, executor = folder.devnet.rpc, folder.devnet.book.address("atomic_executor")
     with folder.run() as kernel:
         kernel.wait_ready()
-        mine(folder.devnet)
         (old,) = sent(folder, 1)
         use_elsewhere(folder, old.nonce)
         _, new = sent(folder, 2)  # nothing was final meanwhile
