@@ -313,7 +313,8 @@ def test_alternatives_share_a_nonce_one_lands_and_the_rest_end_cancelled(house: 
     assert house.lands(second).state is IntentState.LANDED
     beaten = house.intent(first)
     assert (beaten.state, beaten.reason) == (IntentState.CANCELLED, "an alternative to it used the nonce")
-    assert house.attempts(first) == [one], "it got no other nonce"
+    # What was written is marked a little later, so the row itself may differ.
+    assert [(each.hash, each.nonce) for each in house.attempts(first)] == [(one.hash, one.nonce)]
     (late,) = house.submit(house.plan(9, **wishes))
     assert house.ended(late).state is IntentState.CANCELLED
     assert house.attempts(late) == []
