@@ -146,4 +146,11 @@ NAMED: tuple[NamedSeed, ...] = (
         " branch that a reorg had left six blocks before: no poll had said yet what is final, so that branch"
         " was followed, and what the ledger had settled was said to be removed (HeadFollower.settle)",
     ),
+    NamedSeed(
+        "line_of_a_neighbour_read_at_the_start",
+        272,
+        "between the line of heads that a kernel's follower began with and the one that its desk loaded, a"
+        " neighbour stored two more blocks, which a reorg then removed: the desk kept both branches, took the"
+        " inclusion in the lost one for one on the line, and ended its intent as landed (Desk._line_after)",
+    ),
 )

@@ -166,17 +166,31 @@ class Desk:
         return self._base or head
 
     def note_canonical(self, added: tuple[Block, ...], removed: tuple[Block, ...]) -> None:
-        for block in removed:
-            self._canonical.pop(block.hash, None)
-        for block in added:
-            self._canonical[block.hash] = block.number
+        self._canonical = self._line_after(added, removed)
         while len(self._canonical) > HEADS_KEPT:
             self._canonical.popitem(last=False)
 
     def canonical_after(self, added: tuple[Block, ...], removed: tuple[Block, ...]) -> frozenset[Hash]:
         """The branch that this kernel will be on with these changes."""
+        return frozenset(self._line_after(added, removed))
+
+    def _line_after(self, added: tuple[Block, ...], removed: tuple[Block, ...]) -> OrderedDict[Hash, int]:
+        """One block a number: what is added takes the place of what stood there, though nobody called that
+        removed. The line of the ledger, which a kernel begins with, may be another kernel's of a moment
+        later than that with which its follower began."""
         gone = {block.hash for block in removed}
-        return frozenset((*(h for h in self._canonical if h not in gone), *(block.hash for block in added)))
+        first = added[0] if added else None
+        line = OrderedDict(
+            (h, n)
+            for h, n in self._canonical.items()
+            if h not in gone and (first is None or n < first.number)
+        )
+        if first is not None and any(
+            n == first.number - 1 and h != first.parent_hash for h, n in line.items()
+        ):
+            line.clear()  # all of that is of another branch: what stood on it is looked at anew
+        line.update((block.hash, block.number) for block in added)
+        return line
 
     def in_force(self, verdict: Verdict | None) -> bool:
         """Whether bytes may still be written under this verdict (invariant 3a)."""
