@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
 from seawall.native import SignatureError
 from seawall.native.wire import DynamicFeeTransaction, LocalKey, SignedTransaction, decode_transaction
 from seawall.primitives.errors import SignerError, SignerUnavailableError
-from seawall.primitives.units import Address, Hash
 from seawall.signers.base import Signer
 from seawall.signers.local import SIGNED_INLINE_MAX, LocalSigner
 from seawall.signers.together import sign_together
+from tests.builders.pipeline import ModelSigner
 
 T = TypeVar("T")
 
@@ -28,28 +29,20 @@ class CountedOffload:
         return work()
 
 
-@dataclass
-class SignerElsewhere:
-    """Fulfils `Signer`; `fails` as a service that is away does."""
+class SignerElsewhere(ModelSigner):
+    """`fails` as a service that is away does."""
 
-    key: LocalKey = field(default_factory=LocalKey.generate)
-    fails: bool = False
-    ready: bool = True
-    is_local: bool = True
-
-    @property
-    def address(self) -> Address:
-        return Address(self.key.address)
-
+    @override
     async def sign_transactions(
         self, transactions: Sequence[DynamicFeeTransaction]
     ) -> list[SignedTransaction]:
         if self.fails:
             raise SignerUnavailableError("away", "here", "wait")
-        return self.key.sign_transactions(transactions)
+        return await ModelSigner.sign_transactions(self, transactions)
 
-    async def sign_digest(self, digest: Hash) -> bytes:
-        return self.key.sign_digest(digest)
+
+def elsewhere(*, fails: bool = False) -> SignerElsewhere:
+    return SignerElsewhere(LocalKey.generate(), fails)
 
 
 def batch(first: int, count: int) -> list[DynamicFeeTransaction]:
@@ -93,9 +86,9 @@ async def test_bytes_are_those_of_each_key_alone() -> None:
 
 
 async def test_signer_that_fails_is_told_in_its_place_and_the_others_have_signed() -> None:
-    locked, away = local("locked"), SignerElsewhere(fails=True)
+    locked, away = local("locked"), elsewhere(fails=True)
     await locked.close()
-    signers: list[Signer] = [local("first"), locked, away, SignerElsewhere(), local("last")]
+    signers: list[Signer] = [local("first"), locked, away, elsewhere(), local("last")]
     asked = [batch(place, 2) for place in range(len(signers))]
     answers = await sign_together(list(zip(signers, asked, strict=True)), CountedOffload())
     assert isinstance(answers[1], SignerError)
